@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use std::collections::BTreeMap;
-use tegata_server::api::form::{BadForm, Form, pairs};
+use tegata_server::api::form::{BadEncoding, BadForm, Form, pairs};
 
 /// The parser agrees with a simple one that was not written for speed.
 pub fn any(data: &[u8]) {
@@ -12,7 +12,7 @@ pub fn any(data: &[u8]) {
             let ours: Vec<_> = ours.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
             assert_eq!(&ours, model);
         }
-        (Err(BadForm::Encoding), None) => {}
+        (Err(BadEncoding), None) => {}
         (ours, model) => panic!("{ours:?} where the model says {model:?}"),
     }
     let mut fields = BTreeMap::new();
@@ -25,7 +25,7 @@ pub fn any(data: &[u8]) {
             }
         }
         Err(BadForm::Repeated) => assert!(repeated),
-        Err(bad) => assert_eq!((bad, model), (BadForm::Encoding, None)),
+        Err(bad) => assert_eq!((bad, model), (BadForm::Encoding(BadEncoding), None)),
     }
     // As its own media type: any header value is accepted or rejected.
     if let Ok(value) = HeaderValue::from_bytes(data) {

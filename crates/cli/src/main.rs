@@ -36,6 +36,7 @@ mod terminal;
 mod token;
 mod variables;
 mod verifier;
+mod verify_proxy;
 mod warning;
 
 use crate::{api::Remote, output::Output};
@@ -61,6 +62,9 @@ const EXIT_CODES: &str =
 enum Command {
     /// Run the authority.
     Serve(Box<serve::Serve>),
+    /// Verify tokens for the proxies on this machine, without a request to the authority for
+    /// each.
+    VerifyProxy(Box<verify_proxy::VerifyProxy>),
     /// Manage providers, the organisations that own channels.
     #[command(subcommand)]
     Provider(provider::Verb),
@@ -247,6 +251,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
 
         Command::Feed(feed::Verb::Conform(args)) => feed::conform(&out, args),
 
+        Command::VerifyProxy(args) => verify_proxy::run(*args).await,
         Command::Agent(agent::Verb::Run(args)) => agent::run(args).await,
         Command::Agent(agent::Verb::Check(args)) => agent::check(&out, args).await,
 

@@ -101,7 +101,7 @@ pub struct RemoveInstance {
 }
 
 /// A duration in milliseconds: a number with a unit; a bare number is seconds.
-fn milliseconds(text: &str) -> Result<u32, String> {
+pub fn milliseconds(text: &str) -> Result<u32, String> {
     let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("", 1_000)];
     let read = units.into_iter().find_map(|(unit, factor)| {
         let number: u32 = text.strip_suffix(unit)?.parse().ok()?;

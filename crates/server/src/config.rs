@@ -23,6 +23,8 @@ pub struct Settings {
     pub admin_listen: Option<SocketAddr>,
     /// The address of `/metrics`, if not the first one.
     pub metrics_listen: Option<SocketAddr>,
+    /// The address of Envoy's ext_authz over gRPC, if any.
+    pub ext_authz_listen: Option<SocketAddr>,
     /// The certificate for all these addresses; without one, no TLS.
     pub tls: Option<TlsFiles>,
     /// The store and the files beside it.
@@ -80,6 +82,7 @@ impl Settings {
             place: Files { store, ..Files::default() },
             admin_listen: None,
             metrics_listen: None,
+            ext_authz_listen: None,
             tls: None,
             public_url: None,
             admin_token: None,

@@ -25,10 +25,7 @@ use std::{
 };
 use tegata_store::sqlite::{OpenError, Options, RollbackGuardFile, SqliteStore};
 use tegata_token::time::DAY;
-use tokio::{
-    net::{TcpListener, TcpSocket},
-    task::JoinHandle,
-};
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// A running server.
@@ -39,6 +36,8 @@ pub struct Running {
     pub admin_address: SocketAddr,
     /// The address of `/metrics`.
     pub metrics_address: SocketAddr,
+    /// The address of Envoy's ext_authz, if it is served.
+    pub ext_authz_address: Option<SocketAddr>,
     /// The authority that it serves.
     pub authority: Arc<Authority>,
     /// The file that holds the administrator's token, if none was set.
@@ -103,8 +102,8 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     let (admin_token, admin_token_file) = admin_token(&settings)?;
     let administered = admin_token.was_used();
     let app = Arc::new(app(&settings, authority.clone(), admin_token, tls.as_ref())?);
-    let (address, admin_address, metrics_address) =
-        (listeners.public, listeners.admin, listeners.metrics);
+    let (address, admin_address, metrics_address, ext_authz_address) =
+        (listeners.public, listeners.admin, listeners.metrics, listeners.ext_authz);
     let stop = CancellationToken::new();
     let listening = listeners.accept(&settings, &app, tls.as_ref(), &stop);
     let health = app.health.clone();
@@ -113,6 +112,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         address,
         admin_address,
         metrics_address,
+        ext_authz_address,
         authority,
         admin_token_file,
         administered,
@@ -225,6 +225,7 @@ struct Listeners {
     public: SocketAddr,
     admin: SocketAddr,
     metrics: SocketAddr,
+    ext_authz: Option<SocketAddr>,
 }
 
 impl Listeners {
@@ -241,7 +242,7 @@ impl Listeners {
                 return Ok(*bound);
             }
             let listen = |error| Error::Listen { address, error };
-            let listener = queue_at(address).map_err(listen)?;
+            let listener = http::listen_at(address).map_err(listen)?;
             let bound = listener.local_addr().map_err(listen)?;
             let mut shows = Shows::default();
             show(&mut shows);
@@ -253,8 +254,12 @@ impl Listeners {
         let admin = bind(admin, |shows| shows.admin = true).await?;
         let metrics = settings.metrics_listen.unwrap_or(public);
         let metrics = bind(metrics, |shows| shows.metrics = true).await?;
+        let ext_authz = match settings.ext_authz_listen {
+            Some(address) => Some(bind(address, |shows| shows.ext_authz = true).await?),
+            None => None,
+        };
         let all = all.into_iter().map(|(_, listener, shows)| (listener, shows)).collect();
-        Ok(Self { all, public, admin, metrics })
+        Ok(Self { all, public, admin, metrics, ext_authz })
     }
 
     /// Accepts connections on all listeners until `stop`, and watches the certificate.
@@ -284,19 +289,6 @@ impl Listeners {
         tasks.close();
         tasks
     }
-}
-
-/// Maximum number of connections that wait in the kernel to be accepted; the kernel may
-/// allow fewer. A client that finds the queue full retries a second later.
-const QUEUE: u32 = 4096;
-
-fn queue_at(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A new process need not wait until the system has dropped the last one's
-    // connections.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(QUEUE)
 }
 
 impl Running {

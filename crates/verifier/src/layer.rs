@@ -100,7 +100,7 @@ impl VerifyLayer {
         if !self.conditions.are_met_by(&verified) {
             return Err(Rejection::Conditions);
         }
-        self.verifier.record_use(&verified, source);
+        self.verifier.record_use(&verified.claims, source);
         Ok(verified)
     }
 }

@@ -111,7 +111,8 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
         metrics = %running.metrics_address,
         "serving"
     );
-    for address in [running.address, running.admin_address, running.metrics_address] {
+    let addresses = [running.address, running.admin_address, running.metrics_address];
+    for address in addresses.into_iter().chain(running.ext_authz_address) {
         if in_the_open && !address.ip().is_loopback() {
             tracing::warn!(
                 %address,
@@ -125,6 +126,9 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
         tracing::warn!("serving with --dev: every user of this machine can move the clock");
     }
     let mut words = format!("listening on {}\n", url_of(&running, running.address));
+    if let Some(address) = running.ext_authz_address {
+        words.push_str(&format!("ext_authz over gRPC at {address}\n"));
+    }
     if dev {
         // The server serves already, so an administrator may delete the channel meanwhile.
         let prepared = dev::prepare(&running, token.text.as_ref(), &home).await;
@@ -223,6 +227,7 @@ impl ServeSettings {
             listen: self.listen,
             admin_listen: self.admin_listen,
             metrics_listen: self.metrics_listen,
+            ext_authz_listen: self.ext_authz_listen,
             tls,
             place,
             public_url: self.public_url,

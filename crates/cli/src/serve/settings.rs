@@ -39,6 +39,10 @@ pub struct ServeSettings {
     /// of --listen].
     #[arg(long, env, value_name = "ADDRESS:PORT", value_parser = address)]
     pub metrics_listen: Option<SocketAddr>,
+    /// Address for Envoy's ext_authz, version 3, over gRPC; may be that of --listen
+    /// [default: none].
+    #[arg(long, env, value_name = "ADDRESS:PORT", value_parser = address)]
+    pub ext_authz_listen: Option<SocketAddr>,
     /// File with the TLS certificate and its intermediates, in PEM, for all these addresses;
     /// reloaded when it changes, and on SIGHUP. Without it, no TLS.
     #[arg(long, env, value_name = "FILE")]

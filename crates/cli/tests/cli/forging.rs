@@ -270,3 +270,39 @@ fn traefik_lets_no_forged_identity_through() {
     let proxy = world.traefik();
     nothing_of_ours_passes(&world, &proxy);
 }
+
+#[test]
+fn envoy_over_grpc_lets_no_forged_identity_through() {
+    let world = World::new();
+    let proxy = world.envoy_over_grpc();
+    nothing_of_ours_passes(&world, &proxy);
+}
+
+#[test]
+fn envoy_over_grpc_without_its_own_filter_lets_no_forged_identity_through() {
+    let mut world = World::new();
+    // The authority's own headers and removals alone.
+    world.edits.push(("regex: \"x.tegata.*\"".to_owned(), "regex: \"none\"".to_owned()));
+    let proxy = world.envoy_over_grpc();
+    none_passes(&world, &proxy, &[&NAMES[..], &["Unknown"]].concat());
+}
+
+#[test]
+fn no_forged_identity_passes_by_the_verifying_proxy() {
+    let world = World::beside();
+    let proxy = world.nginx_of_the_book();
+    none_passes(&world, &proxy, &NAMES);
+    drop(proxy);
+    let proxy = world.caddy();
+    nothing_of_ours_passes(&world, &proxy);
+    drop(proxy);
+    let proxy = world.envoy_over_grpc();
+    nothing_of_ours_passes(&world, &proxy);
+    drop(proxy);
+    let world = World::beside_at_an_address();
+    let proxy = world.haproxy();
+    nothing_of_ours_passes(&world, &proxy);
+    drop(proxy);
+    let proxy = world.traefik();
+    nothing_of_ours_passes(&world, &proxy);
+}

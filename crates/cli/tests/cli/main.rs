@@ -28,3 +28,5 @@ mod secrets;
 mod service;
 mod serving;
 mod terminal;
+mod verify_proxy;
+mod verify_proxy_unit;

@@ -3,24 +3,34 @@
 
 use crate::{
     book::fenced,
-    program::{Desk, finish},
+    program::{Desk, Server, finish},
+    verify_proxy,
 };
 use serde_json::Value;
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{BufRead, BufReader},
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread,
     time::Duration,
 };
+use tempfile::TempDir;
 
 /// The addresses in the book's blocks, which the tests replace by their own.
 const TEGATA: &str = "127.0.0.1:8080";
 const API: &str = "127.0.0.1:9000";
 const GUARD: &str = "127.0.0.1:8000";
+const SOCKET: &str = "/run/tegata/verify.sock";
+const GATE: &str = "127.0.0.1:8081";
+const EXT_AUTHZ: &str = "127.0.0.1:8082";
+
+/// Where the book's blocks for the verifying proxy begin.
+const BESIDE: &str = "## Verify beside the API";
+const GRPC: &str = "## Let Envoy ask over gRPC";
 
 /// A running proxy or API; dropping it stops it.
 pub struct Running {
@@ -56,14 +66,77 @@ pub struct World {
     pub api: Running,
     /// What is replaced in the book's blocks.
     pub edits: Vec<(String, String)>,
+    /// The verifying proxy, if it answers in place of the authority.
+    gate: Option<Server>,
+    /// The folder of its socket.
+    folder: Option<TempDir>,
     at: SocketAddr,
 }
 
 impl World {
     pub fn new() -> Self {
         let words = ["--trusted-proxy", "127.0.0.1", "--log", "info,tegata_server::http=debug"];
-        let desk = Desk::with(&words);
-        Self { desk, api: api(), edits: Vec::new(), at: free_address() }
+        let words = [&words[..], &["--ext-authz-listen", "127.0.0.1:0"]].concat();
+        let mut desk = Desk::with(&words);
+        let ext_authz = ext_authz(&mut desk.server);
+        let edits = vec![(EXT_AUTHZ.to_owned(), ext_authz)];
+        Self { desk, api: api(), edits, gate: None, folder: None, at: free_address() }
+    }
+
+    /// One whose proxies ask the verifying proxy.
+    pub fn beside() -> Self {
+        let mut world = Self::new();
+        let verifier = verify_proxy::verifier(&world.desk, &[]);
+        // nginx's workers are of another user, who may not enter the test's own folder.
+        let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir();
+        let folder = folder.unwrap();
+        let socket = folder.path().join("verify.sock");
+        let listen = format!("unix:{}", socket.display());
+        let words = ["--listen", &listen, "--ext-authz-listen", "127.0.0.1:0"];
+        let words = [&words[..], &["--max-staleness", "5s"]].concat();
+        let mut gate = verify_proxy::start_with("0000", &world.desk, &verifier, &words);
+        verify_proxy::until_ready_is(&gate, 200);
+        world.folder = Some(folder);
+        world.edits = vec![
+            (SOCKET.to_owned(), socket.to_str().unwrap().to_owned()),
+            (EXT_AUTHZ.to_owned(), ext_authz(&mut gate)),
+        ];
+        world.gate = Some(gate);
+        world
+    }
+
+    /// As [`World::beside`], at a TCP address.
+    pub fn beside_at_an_address() -> Self {
+        let mut world = Self::beside();
+        drop(world.gate.take());
+        let verifier = verify_proxy::verifier(&world.desk, &[]);
+        let gate = verify_proxy::start(&world.desk, &verifier, &["--max-staleness", "5s"]);
+        verify_proxy::until_ready_is(&gate, 200);
+        let at = gate.url.strip_prefix("http://").unwrap().to_owned();
+        world.edits.push((GATE.to_owned(), at));
+        world.gate = Some(gate);
+        world
+    }
+
+    /// Stops what answers the proxies.
+    pub fn stop_answering(self) {
+        let stopped = self.gate.unwrap_or(self.desk.server).stop();
+        assert!(stopped.success());
+    }
+
+    /// The book's line for the verifying proxy in place of the one of `block` that begins
+    /// so, if it is used.
+    fn beside_in(&self, block: &str, language: &str, begin: &str) -> String {
+        if self.gate.is_none() {
+            return block.to_owned();
+        }
+        let ours = fenced(PAGE, BESIDE, language).remove(0);
+        assert!(block.lines().filter(|line| line.trim().starts_with(begin)).count() == 1);
+        let line = |line: &str| match line.trim().starts_with(begin) {
+            true => ours.clone(),
+            false => format!("{line}\n"),
+        };
+        block.lines().map(line).collect()
     }
 
     /// A block with the tests' addresses instead of the book's.
@@ -71,10 +144,11 @@ impl World {
         let tegata = self.desk.server.url.strip_prefix("http://").unwrap();
         let port = |it: &str| format!("port_value: {}", it.rsplit(':').next().unwrap());
         let (api, at) = (self.api.at.to_string(), self.at.to_string());
-        let block = self
-            .edits
-            .iter()
-            .fold(block.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours));
+        let block = self.edits.iter().fold(block.to_owned(), |text, (theirs, ours)| {
+            let text = text.replace(theirs, ours);
+            // Envoy writes the port alone.
+            if theirs == EXT_AUTHZ { text.replace(&port(theirs), &port(ours)) } else { text }
+        });
         [(TEGATA, tegata), (API, &api), (GUARD, &at)].iter().fold(
             block.replace("api.example.com", &format!("http://{at}")),
             |text, (theirs, ours)| text.replace(theirs, ours).replace(&port(theirs), &port(ours)),
@@ -108,11 +182,14 @@ impl World {
 
     pub fn nginx_of_the_book(&self) -> Running {
         let blocks = fenced(PAGE, "## nginx", "nginx");
-        self.nginx(&blocks[0], &blocks[1])
+        let server =
+            self.beside_in(&blocks[1], "nginx", "proxy_pass http://127.0.0.1:8080/gateway/verify;");
+        self.nginx(&blocks[0], &server)
     }
 
     pub fn caddy(&self) -> Running {
-        let block = self.ours(&fenced(PAGE, "#", "caddyfile")[0]);
+        let block = &fenced(PAGE, "#", "caddyfile")[0];
+        let block = self.ours(&self.beside_in(block, "caddyfile", "forward_auth"));
         let global = "{\n    admin off\n    servers {\n        protocols h1 h2c\n    }\n}\n";
         let file = self.file("Caddyfile", &format!("{global}{block}\n"));
         let mut caddy = Command::new("caddy");
@@ -120,7 +197,8 @@ impl World {
     }
 
     pub fn haproxy(&self) -> Running {
-        let lua = self.file("tegata.lua", &self.ours(&fenced(PAGE, "#", "lua")[0]));
+        let lua = self.beside_in(&fenced(PAGE, "#", "lua")[0], "lua", "url =");
+        let lua = self.file("tegata.lua", &self.ours(&lua));
         let conf = self.ours(&fenced(PAGE, "#", "haproxy")[0]);
         let conf = conf.replace("/etc/haproxy/tegata.lua", lua.to_str().unwrap());
         let file = self.file("haproxy.cfg", &conf);
@@ -128,7 +206,15 @@ impl World {
     }
 
     pub fn envoy(&self) -> Running {
-        let file = self.file("envoy.yaml", &self.ours(&fenced(PAGE, "## Envoy", "yaml")[0]));
+        self.envoy_with("## Envoy")
+    }
+
+    pub fn envoy_over_grpc(&self) -> Running {
+        self.envoy_with(GRPC)
+    }
+
+    fn envoy_with(&self, heading: &str) -> Running {
+        let file = self.file("envoy.yaml", &self.ours(&fenced(PAGE, heading, "yaml")[0]));
         let mut envoy = Command::new(part("envoy"));
         envoy.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warn", "-c"]);
         self.run(envoy.arg(file))
@@ -136,7 +222,10 @@ impl World {
 
     pub fn traefik(&self) -> Running {
         // Not `traefik.yaml`, which Traefik would take for its static settings.
-        let file = self.file("routes.yaml", &self.ours(&fenced(PAGE, "## Traefik", "yaml")[0]));
+        let routes = &fenced(PAGE, "## Traefik", "yaml")[0];
+        let routes =
+            self.beside_in(routes, "yaml", "address:").replace("\naddress:", "\n        address:");
+        let file = self.file("routes.yaml", &self.ours(&routes));
         let mut traefik = Command::new(part("traefik"));
         traefik.arg(format!("--entryPoints.api.address={}", self.at));
         traefik.arg(format!("--providers.file.filename={}", file.display()));
@@ -176,6 +265,12 @@ impl World {
         }
         panic!("{}", fs::read_to_string(self.desk.home.path("proxy.log")).unwrap())
     }
+}
+
+/// The address that a server prints for Envoy.
+fn ext_authz(server: &mut Server) -> String {
+    let line = server.line(|line| line.contains("ext_authz over gRPC at "));
+    line.split_once(" at ").unwrap().1.to_owned()
 }
 
 /// An address for a proxy, below the ports that the system hands out: no API of another
@@ -246,8 +341,9 @@ fn guards(world: World, proxy: &Running) {
     let (status, said) = ask(&["-H", &bearer]);
     assert!(status >= 500, "a request passes that no authority vouches for: {said}");
     let log = log.join().unwrap();
-    let asked =
-        |line: &&str| line.contains("/gateway/verify") && !line.contains("source=127.0.0.1");
+    let is_check =
+        |line: &&str| line.contains("/gateway/verify") || line.contains("v3.Authorization");
+    let asked = |line: &&str| is_check(line) && !line.contains("source=127.0.0.1");
     let checks: Vec<_> = log.lines().filter(asked).collect();
     assert_eq!(checks.len(), 5, "{log}");
     assert!(checks.iter().all(|line| line.contains("source=127.0.0.2")), "{checks:?}");
@@ -304,6 +400,77 @@ fn traefik_guards_an_api_as_the_book_says() {
     let world = World::new();
     let proxy = world.traefik();
     guards(world, &proxy);
+}
+
+#[test]
+fn envoy_over_grpc_guards_an_api_as_the_book_says() {
+    let world = World::new();
+    let proxy = world.envoy_over_grpc();
+    guards(world, &proxy);
+}
+
+/// Asserts what each proxy must do that asks the verifying proxy.
+fn guards_beside(world: World, proxy: &Running) {
+    let ask = |words: &[&str]| proxy.ask("127.0.0.2", words, "/api/x?channel=no&a=b");
+    let (token, other) = (token(&world.desk, &[]), token(&world.desk, &[]));
+    let bearer = format!("Authorization: Bearer {token}");
+    let other = format!("Authorization: Bearer {other}");
+    let (status, said) = ask(&[]);
+    assert_eq!(status, 401, "{said}");
+    assert!(said.contains("www-authenticate: bearer error=\"invalid_token\""), "{said}");
+    let (status, said) = ask(&["-H", &bearer, "-d", "a=body"]);
+    assert_eq!(status, 200, "{said}");
+    assert!(said.contains("\"post /api/x\"") && said.contains("\"a=body\""), "{said}");
+    let revoked = world.desk.json(&["token", "revoke", &token, "--wait", "30"]);
+    assert_eq!(revoked["receipt"]["state"], "complete", "{revoked}");
+    let (status, said) = ask(&["-H", &bearer]);
+    assert_eq!(status, 401, "{said}");
+    let World { desk, gate, api: _api, folder: _folder, .. } = world;
+    assert!(!desk.server.crash().success());
+    let (status, said) = ask(&["-H", &other]);
+    assert_eq!(status, 200, "the authority is not needed: {said}");
+    // Until the view is too old.
+    let gate = gate.unwrap();
+    verify_proxy::until_ready_is(&gate, 503);
+    let (status, said) = ask(&["-H", &other]);
+    assert!(status >= 500, "no view vouches for it: {said}");
+    assert!(gate.stop().success());
+    assert!(ask(&["-H", &other]).0 >= 500);
+}
+
+#[test]
+fn nginx_guards_an_api_by_the_verifying_proxy() {
+    let world = World::beside();
+    let proxy = world.nginx_of_the_book();
+    guards_beside(world, &proxy);
+}
+
+#[test]
+fn caddy_guards_an_api_by_the_verifying_proxy() {
+    let world = World::beside();
+    let proxy = world.caddy();
+    guards_beside(world, &proxy);
+}
+
+#[test]
+fn haproxy_guards_an_api_by_the_verifying_proxy() {
+    let world = World::beside_at_an_address();
+    let proxy = world.haproxy();
+    guards_beside(world, &proxy);
+}
+
+#[test]
+fn envoy_guards_an_api_by_the_verifying_proxy() {
+    let world = World::beside();
+    let proxy = world.envoy_over_grpc();
+    guards_beside(world, &proxy);
+}
+
+#[test]
+fn traefik_guards_an_api_by_the_verifying_proxy() {
+    let world = World::beside_at_an_address();
+    let proxy = world.traefik();
+    guards_beside(world, &proxy);
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn hands_refusals_on(world: World, proxy: &Running, down: u16) {
     }
     assert_eq!(through(proxy, &["-X", "OPTIONS"]).status, 401, "a preflight has no token");
 
-    assert!(world.desk.server.stop().success());
+    world.stop_answering();
     let got = through(proxy, &["-H", &bearer]);
     assert_eq!(got.status, down, "{got:?}");
     if down != 500 {
@@ -133,7 +133,9 @@ const PREFLIGHT: [&str; 6] = [
 
 /// Asserts that the proxy answers a preflight, and nothing else, without a token.
 fn answers_preflights(mut world: World, edits: Vec<(&str, String)>, start: fn(&World) -> Running) {
-    world.edits = edits.into_iter().map(|(from, to)| (from.to_owned(), to)).collect();
+    let edits = edits.into_iter().map(|(from, to)| (from.to_owned(), to));
+    // First: those of the world are in the inserted blocks, too.
+    world.edits = edits.chain(world.edits).collect();
     let proxy = start(&world);
     let seen = || world.api.ask("127.0.0.1", &[], "/seen").1.lines().last().map(str::to_owned);
     let before = seen();
@@ -214,6 +216,66 @@ fn traefik_hands_refusals_on() {
 }
 
 #[test]
+fn envoy_over_grpc_hands_refusals_on() {
+    let world = World::new();
+    let proxy = world.envoy_over_grpc();
+    hands_refusals_on(world, &proxy, 503);
+}
+
+#[test]
+fn nginx_hands_refusals_of_the_verifying_proxy_on() {
+    let world = World::beside();
+    let proxy = world.nginx_of_the_book();
+    hands_refusals_on(world, &proxy, 503);
+}
+
+#[test]
+fn caddy_hands_refusals_of_the_verifying_proxy_on() {
+    let world = World::beside();
+    let proxy = world.caddy();
+    hands_refusals_on(world, &proxy, 503);
+}
+
+#[test]
+fn haproxy_hands_refusals_of_the_verifying_proxy_on() {
+    let world = World::beside_at_an_address();
+    let proxy = world.haproxy();
+    hands_refusals_on(world, &proxy, 503);
+}
+
+#[test]
+fn envoy_hands_refusals_of_the_verifying_proxy_on() {
+    let world = World::beside();
+    let proxy = world.envoy_over_grpc();
+    hands_refusals_on(world, &proxy, 503);
+}
+
+#[test]
+fn traefik_hands_refusals_of_the_verifying_proxy_on() {
+    let world = World::beside_at_an_address();
+    let proxy = world.traefik();
+    hands_refusals_on(world, &proxy, 500);
+}
+
+#[test]
+fn an_unmet_condition_of_envoys_route_is_403_and_a_misspelt_one_400() {
+    let block = &fenced(PAGE, "## Let Envoy ask over gRPC", "yaml")[1];
+    let host = "                      domains: [\"*\"]\n";
+    for (mut world, misspelt, status) in
+        [(World::new(), "", 403), (World::beside(), "", 403), (World::new(), "s", 400)]
+    {
+        let block = block.replace("group: kitchen", &format!("group{misspelt}: kitchen"));
+        world.edits.push((host.to_owned(), format!("{host}{}", indented(&block, 22))));
+        let proxy = world.envoy_over_grpc();
+        let bearer = format!("Authorization: Bearer {}", token(&world.desk, &["--group", "team"]));
+        let got = through(&proxy, &["-H", &bearer]);
+        assert_eq!(got.status, status, "{got:?}");
+        got.message();
+        assert!(uuid(got.header("x-line-request-id").unwrap()), "{got:?}");
+    }
+}
+
+#[test]
 fn an_unmet_condition_is_the_authoritys_403_through_a_proxy() {
     hands_403_on(World::new(), World::nginx_of_the_book);
     hands_403_on(World::new(), World::caddy);
@@ -254,7 +316,8 @@ fn envoy_answers_preflights_as_the_book_says() {
         (filters, format!("{filters}{}", indented(&blocks[0], 18))),
         (host, format!("{host}{}", indented(&blocks[1], 22))),
     ];
-    answers_preflights(World::new(), edits, World::envoy);
+    answers_preflights(World::new(), edits.clone(), World::envoy);
+    answers_preflights(World::beside(), edits, World::envoy_over_grpc);
 }
 
 #[test]

@@ -1,23 +1,9 @@
 //! The addresses where the agent serves health, metrics and tokens.
 
-use super::{config::Config, http, off_loop, shared::Shared};
-use rustix::fs::{Mode, OFlags};
-use std::{
-    fs::{self, Permissions},
-    io,
-    net::SocketAddr,
-    os::{
-        fd::AsRawFd,
-        unix::fs::{FileTypeExt, PermissionsExt},
-    },
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
-use tokio::{
-    net::{TcpListener, UnixListener, UnixStream},
-    task::JoinSet,
-};
+use super::{config::Config, http, shared::Shared};
+use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tegata_system::socket;
+use tokio::{net::TcpListener, task::JoinSet};
 
 /// The running HTTP servers; dropping one stops it.
 #[derive(Default)]
@@ -59,7 +45,8 @@ impl Servers {
         let same_socket = before.unix.as_ref().map(|it| &it.at) == config.socket.as_ref();
         if let Some(path) = config.socket.as_ref().filter(|_| !same_socket) {
             let wrong = |error| format!("socket {}: {error}", path.display());
-            let listener = bind(path).await.map_err(wrong)?;
+            // The callers' secrets and the folder's mode control access.
+            let listener = socket::bind(path, "another agent", |_| 0o666).await.map_err(wrong)?;
             let app = http::router(Arc::clone(shared));
             let mut task = JoinSet::new();
             task.spawn(async move { log_stop(axum::serve(listener, app).await) });
@@ -100,36 +87,4 @@ fn log_stop(outcome: io::Result<()>) {
     if let Err(error) = outcome {
         tracing::error!(%error, "the HTTP server stopped");
     }
-}
-
-/// Binds the socket. The socket of a killed agent is replaced, that of a running one is
-/// not. The callers' secrets and the folder's mode control access.
-async fn bind(path: &Path) -> io::Result<UnixListener> {
-    // A running agent with a full queue does not accept at once.
-    match tokio::time::timeout(off_loop::PATIENCE, UnixStream::connect(path)).await {
-        Ok(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {}
-        _ => {
-            return Err(io::Error::other(
-                "another agent listens there; stop it, or set another socket",
-            ));
-        }
-    }
-    if fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket()) {
-        fs::remove_file(path)?;
-    }
-    let listener = UnixListener::bind(path)?;
-    open_to_all(path)?;
-    Ok(listener)
-}
-
-/// Lets every user connect. The mode is changed through a descriptor of the socket
-/// itself: the owner of its folder could have put a link in its place meanwhile.
-fn open_to_all(path: &Path) -> io::Result<()> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let socket = fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if !socket.metadata()?.file_type().is_socket() {
-        return Err(io::Error::other("replaced while it was made"));
-    }
-    let itself = format!("/proc/self/fd/{}", socket.as_raw_fd());
-    fs::set_permissions(itself, Permissions::from_mode(0o666))
 }

@@ -1,17 +1,8 @@
 //! Request headers that several protocols read by the same rules.
 
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::HeaderMap;
+pub use tegata_gateway::bearer::bearer;
 use tegata_policy::secret::sha256;
-
-/// The token of the only `Authorization` header, if it is a bearer token (RFC 6750,
-/// section 2.1; the scheme is case-insensitive, RFC 9110, section 11.1).
-pub fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let mut all = headers.get_all(AUTHORIZATION).iter();
-    let (Some(only), None) = (all.next(), all.next()) else { return None };
-    let (scheme, token) = only.as_bytes().split_at_checked("Bearer ".len())?;
-    let token = token.trim_ascii();
-    (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
-}
 
 /// An invalid `Idempotency-Key`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,23 +31,6 @@ mod tests {
             headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         headers
-    }
-
-    #[test]
-    fn a_bearer_token_is_that_of_the_only_authorization_header() {
-        let of = |values: &[&str]| bearer(&headers("authorization", values)).map(<[u8]>::to_vec);
-        for good in ["Bearer abc", "bearer abc", "BEARER   abc "] {
-            assert_eq!(of(&[good]).as_deref(), Some(&b"abc"[..]), "{good}");
-        }
-        for bad in ["", "Bearer", "Bearer ", "Basic abc", "abc", "Bearerabc"] {
-            assert_eq!(of(&[bad]), None, "{bad}");
-        }
-        assert_eq!(of(&[]), None);
-        assert_eq!(
-            of(&["Bearer abc", "Bearer abc"]),
-            None,
-            "parsers differ in which of two they take"
-        );
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct Shows {
     pub admin: bool,
     /// `/metrics`.
     pub metrics: bool,
+    /// Envoy's ext_authz over gRPC.
+    pub ext_authz: bool,
 }
 
 /// The router of a listener.

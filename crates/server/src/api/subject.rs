@@ -2,15 +2,27 @@
 //! token that it verifies. The handler of a request without a channel in its path sets it as
 //! soon as it has read the channel's id, so that refused requests have it as well.
 
+use crate::authority::source::Source;
 use std::cell::{Cell, RefCell};
 use tegata_token::{claims::Claims, id::ChannelId};
 use tokio::task_local;
 
 /// What a request is about.
 #[derive(Default)]
-struct Subject {
+struct Noted {
     channel: Cell<Option<ChannelId>>,
     verified: RefCell<Option<VerifiedToken>>,
+    source: Cell<Option<Source>>,
+}
+
+/// What a request was about.
+pub struct Subject {
+    /// Its channel.
+    pub channel: Option<ChannelId>,
+    /// The token that it verified.
+    pub verified: Option<VerifiedToken>,
+    /// The client that the verified token came from, if the request names it in its body.
+    pub source: Option<Source>,
 }
 
 /// A token that was verified.
@@ -22,7 +34,7 @@ pub struct VerifiedToken {
 }
 
 task_local! {
-    static SUBJECT: Subject;
+    static SUBJECT: Noted;
 }
 
 /// Sets the channel of the request that this task handles.
@@ -36,15 +48,22 @@ pub fn set_verified(token: VerifiedToken) {
     let _ = SUBJECT.try_with(|it| it.verified.replace(Some(token)));
 }
 
-/// Does the work of a request, and returns its channel and the verified token if the
-/// handler has set them.
-pub async fn during<T>(
-    work: impl Future<Output = T>,
-) -> (T, Option<ChannelId>, Option<VerifiedToken>) {
+/// Sets the client that the verified token came from.
+pub fn set_source(source: Source) {
+    let _ = SUBJECT.try_with(|it| it.source.set(Some(source)));
+}
+
+/// Does the work of a request, and returns what it was about as far as the handler has set
+/// it.
+pub async fn during<T>(work: impl Future<Output = T>) -> (T, Subject) {
     let work = async {
         let done = work.await;
-        let (channel, verified) = SUBJECT.with(|it| (it.channel.get(), it.verified.take()));
-        (done, channel, verified)
+        let subject = SUBJECT.with(|it| Subject {
+            channel: it.channel.get(),
+            verified: it.verified.take(),
+            source: it.source.get(),
+        });
+        (done, subject)
     };
-    SUBJECT.scope(Subject::default(), work).await
+    SUBJECT.scope(Noted::default(), work).await
 }

@@ -17,7 +17,10 @@ const DRAINED: usize = 1024 * 1024;
 
 /// Reads `body` whole, by `due` at the latest; `path` selects the API whose error form is
 /// used.
-pub(super) async fn read(
+///
+/// # Errors
+/// The response to a request whose body was not read.
+pub async fn read(
     body: impl Body<Data = Bytes> + Unpin,
     due: Instant,
     path: &str,

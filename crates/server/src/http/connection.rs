@@ -6,35 +6,41 @@
 //! the longest-idle one is closed.
 
 use super::{
-    Server,
+    listener::{Accepted, Handler, Listener, ServerResponse},
     pace::{PARK_AFTER, PATIENCE, Pace, Progress, Slow},
     wire::{Stream, Version, Wire},
 };
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use std::{
-    convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
-};
-use tokio::{
-    net::TcpStream,
-    time::{Instant, sleep_until, timeout, timeout_at},
-};
+use std::{convert::Infallible, future::Future, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// How long a peer has to close the connection after it was asked to.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-impl Server {
+impl Accepted {
+    /// Waits until the peer sends something; `false` if it closes the connection.
+    async fn speaks(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => {
+                // Responses are small and complete; waiting to fill a packet only delays them.
+                let _ = stream.set_nodelay(true);
+                // Peeked at without reading: readiness alone may be reported spuriously.
+                stream.peek(&mut [0]).await.is_ok_and(|seen| seen > 0)
+            }
+            Self::Unix(stream) => stream.readable().await.is_ok(),
+        }
+    }
+}
+
+impl<H: Handler> Listener<H> {
     /// Serves a connection until it is closed.
-    pub(super) async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        // Responses are small and complete; waiting to fill a packet only delays them.
-        let _ = stream.set_nodelay(true);
+    pub(super) async fn connection(self: Arc<Self>, stream: Accepted, peer: IpAddr) {
         let pace = Arc::new(Pace::new(Instant::now()));
-        let mut first = [0];
         let speaks = tokio::select! {
             biased;
             () = self.stop.cancelled() => false,
-            // Peeked at without reading: readiness alone may be reported spuriously.
-            seen = stream.peek(&mut first) => seen.is_ok_and(|seen| seen > 0),
+            speaks = stream.speaks() => speaks,
             () = sleep_until(pace.first_due()) => self.too_slow(Slow::Sending),
             () = self.room.notified() => false,
         };
@@ -63,10 +69,13 @@ impl Server {
     }
 
     /// Completes the TLS handshake, if there is one, and reads the first bytes.
-    async fn begin(&self, stream: TcpStream, pace: Arc<Pace>) -> Option<(Wire, Version)> {
-        let stream = match &self.tls {
-            None => Stream::Plain(stream),
-            Some(tls) => Stream::Tls(Box::new(tls.acceptor().accept(stream).await.ok()?)),
+    async fn begin(&self, stream: Accepted, pace: Arc<Pace>) -> Option<(Wire, Version)> {
+        let stream = match (stream, &self.tls) {
+            (Accepted::Tcp(stream), None) => Stream::Plain(stream),
+            (Accepted::Tcp(stream), Some(tls)) => {
+                Stream::Tls(Box::new(tls.acceptor().accept(stream).await.ok()?))
+            }
+            (Accepted::Unix(stream), _) => Stream::Unix(stream),
         };
         let mut wire = Wire::new(stream, pace);
         let version = wire.version().await.ok()??;
@@ -76,20 +85,20 @@ impl Server {
     fn service(
         self: &Arc<Self>,
         pace: &Arc<Pace>,
-        peer: SocketAddr,
+        peer: IpAddr,
         version: Version,
     ) -> impl hyper::service::Service<
         hyper::Request<hyper::body::Incoming>,
-        Response = super::ServerResponse,
+        Response = ServerResponse,
         Error = Infallible,
-        Future = impl Future<Output = Result<super::ServerResponse, Infallible>> + Send + use<>,
-    > + use<> {
-        let (server, pace) = (self.clone(), pace.clone());
+        Future = impl Future<Output = Result<ServerResponse, Infallible>> + Send + use<H>,
+    > + use<H> {
+        let (listener, pace) = (self.clone(), pace.clone());
         service_fn(move |request| {
-            let (server, pace) = (server.clone(), pace.clone());
+            let (listener, pace) = (listener.clone(), pace.clone());
             async move {
                 let under_way = pace.begin(version == Version::Http1, Instant::now());
-                let mut response = server.respond(request, peer, under_way.due()).await;
+                let mut response = listener.handler.respond(request, peer, under_way.due()).await;
                 if version == Version::Http2 {
                     response.body_mut().outgoing = Some(pace.respond(Instant::now()));
                 }
@@ -99,7 +108,7 @@ impl Server {
     }
 
     /// Serves HTTP/1 until the connection is closed, or returns it to be parked.
-    async fn http1(self: &Arc<Self>, wire: Wire, peer: SocketAddr) -> Option<Wire> {
+    async fn http1(self: &Arc<Self>, wire: Wire, peer: IpAddr) -> Option<Wire> {
         let pace = wire.pace().clone();
         let service = self.service(&pace, peer, Version::Http1);
         let mut connection = self.http1.serve_connection(TokioIo::new(wire), service);
@@ -161,7 +170,7 @@ impl Server {
         }
     }
 
-    async fn http2(self: &Arc<Self>, wire: Wire, peer: SocketAddr) {
+    async fn http2(self: &Arc<Self>, wire: Wire, peer: IpAddr) {
         let pace = wire.pace().clone();
         let service = self.service(&pace, peer, Version::Http2);
         let mut connection = pin!(self.http2.serve_connection(TokioIo::new(wire), service));
@@ -206,8 +215,8 @@ impl Server {
     /// Counts a peer that is disconnected because it is too slow.
     fn too_slow(&self, at: Slow) -> bool {
         match at {
-            Slow::Sending => self.app.metrics.cut_sending.inc(),
-            Slow::Reading => self.app.metrics.cut_reading.inc(),
+            Slow::Sending => self.handler.counts().cut_sending.inc(),
+            Slow::Reading => self.handler.counts().cut_reading.inc(),
         };
         false
     }

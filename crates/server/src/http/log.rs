@@ -10,6 +10,7 @@ use crate::{
 };
 use http::{StatusCode, Uri, request::Parts};
 use std::{collections::BTreeSet, sync::LazyLock};
+use tegata_gateway::ext_authz;
 use tegata_token::id::ChannelId;
 use tracing::{Level, field::display};
 
@@ -26,7 +27,7 @@ impl Log {
     /// `None` if the line is not logged: routine requests are logged at DEBUG only.
     pub fn begin(app: &App, parts: &Parts) -> Option<Self> {
         let routine = match parts.uri.path() {
-            "/oauth2/v2.1/verify" | "/v2/oauth/verify" | "/gateway/verify" => {
+            "/oauth2/v2.1/verify" | "/v2/oauth/verify" | "/gateway/verify" | ext_authz::PATH => {
                 !app.log_verifications
             }
             path => matches!(path, "/livez" | "/readyz" | "/metrics"),

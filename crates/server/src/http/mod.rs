@@ -6,10 +6,11 @@
 //! more than a verification. The router has them too, so the shortcut changes the speed
 //! and never the response.
 
-mod body;
+pub mod body;
 mod connection;
-pub(crate) mod descriptors;
+pub mod descriptors;
 mod frames;
+mod listener;
 mod log;
 mod pace;
 pub mod proxies;
@@ -19,55 +20,44 @@ mod trace;
 pub mod traces;
 mod wire;
 
+pub use listener::{
+    ConnectionTerms, Handler, ResponseBody, ServerResponse, Socket, direct, listen_at,
+    routed_response, serve_with,
+};
 pub use tls::{BadCertificate, CertificateValidity, SELF_SIGNED_CA, Tls, TlsFiles};
 
+use crate::metrics::ConnectionCounts;
 use crate::{
     api::{self, Shows, app::App, reply},
     authority::{random, source::Source},
 };
 use axum::Router;
-use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Request, Response, StatusCode, Version, header, request::Parts,
 };
-use http_body_util::{Either, Full};
-use hyper::{
-    body::{Body, Frame, Incoming, SizeHint},
-    server::conn::{http1, http2},
-};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper::body::Incoming;
 use log::{Finished, Log};
-use pace::Outgoing;
 use proxies::TrustedProxies;
 use route::{Arriving, Route, Shortcut, merge_slashes};
 use std::{
     future::{Future, poll_fn},
-    io,
-    net::SocketAddr,
+    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    pin::pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::Poll,
     time::{Duration, UNIX_EPOCH},
 };
+use tegata_gateway::ext_authz;
 use tegata_token::time::UnixTime;
 use tokio::{
     net::TcpListener,
-    sync::{Notify, Semaphore},
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout_at},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use trace::Trace;
 use uuid::Uuid;
-
-/// The request line and headers are parsed up to this many bytes.
-const LONGEST_HEAD: u32 = 64 * 1024;
-/// How long requests in progress have when the server stops; the process must exit within
-/// ten seconds.
-const GRACE: Duration = Duration::from_secs(8);
-/// The minimum time between two log lines about connections that cannot be accepted.
-const WARN_EVERY: Duration = Duration::from_secs(30);
 
 /// The settings of a listener.
 #[derive(Clone)]
@@ -88,138 +78,46 @@ struct Server {
     app: Arc<App>,
     router: Router,
     shows: Shows,
-    idle: Duration,
-    tls: Option<Arc<Tls>>,
+    has_tls: bool,
     trusted_proxies: Arc<TrustedProxies>,
-    /// Notifies the longest-idle connection to close at the connection limit.
-    room: Notify,
-    stop: CancellationToken,
-    http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
 }
 
 /// Serves `app` on `listener` until `stop`, and then completes the requests in progress.
 pub async fn serve(app: Arc<App>, listener: TcpListener, terms: Terms, stop: CancellationToken) {
-    let server = Arc::new(Server {
-        router: api::router(app.clone(), terms.shows)
-            .layer(axum::middleware::from_fn(route::arrive)),
+    let Terms { shows, connections, idle, tls, trusted_proxies } = terms;
+    let server = Server {
+        router: api::router(app.clone(), shows).layer(axum::middleware::from_fn(route::arrive)),
         app,
-        shows: terms.shows,
-        idle: terms.idle,
-        tls: terms.tls,
-        trusted_proxies: terms.trusted_proxies,
-        room: Notify::new(),
-        stop,
-        http1: http1(),
-        http2: http2(),
-    });
-    let connections = TaskTracker::new();
-    tokio::select! {
-        () = server.clone().accept(&listener, terms.connections, &connections) => {}
-        () = server.stop.cancelled() => {}
-    }
-    drop(listener);
-    connections.close();
-    if timeout(GRACE, connections.wait()).await.is_err() {
-        tracing::warn!("some requests were still in progress at the shutdown");
-    }
+        shows,
+        has_tls: tls.is_some(),
+        trusted_proxies,
+    };
+    let terms = ConnectionTerms { connections, idle, tls };
+    serve_with(server, Socket::Tcp(listener), terms, stop).await;
 }
 
-fn http1() -> http1::Builder {
-    let mut http1 = http1::Builder::new();
-    // The library rejects what is not HTTP before there is a request: such a 400 has none
-    // of our headers, not even an id, and is not logged. Slow peers are handled by
-    // `pace`, for all protocols.
-    http1.timer(TokioTimer::new()).header_read_timeout(None);
-    // The buffer grows in steps, which may exceed its limit; the limit of the head is
-    // exact.
-    http1.max_buf_size(LONGEST_HEAD as usize).max_header_size(LONGEST_HEAD as usize);
-    http1
-}
-
-/// Limits what one connection can make the server hold: concurrent requests, their
-/// headers, a window of bodies, and a response each.
-fn http2() -> http2::Builder<TokioExecutor> {
-    let mut http2 = http2::Builder::new(TokioExecutor::new());
-    http2
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(128)
-        .max_header_list_size(LONGEST_HEAD)
-        .max_frame_size(16 * 1024)
-        .initial_stream_window_size(64 * 1024)
-        .initial_connection_window_size(256 * 1024)
-        .max_send_buf_size(64 * 1024)
-        // Streams that the peer resets before we handle them (CVE-2023-44487), and
-        // streams that we reset because of the peer's errors.
-        .max_pending_accept_reset_streams(20)
-        .max_local_error_reset_streams(64);
-    http2
-}
-
-impl Server {
-    /// Accepts connections while there are free slots; does not return.
-    async fn accept(
-        self: Arc<Self>,
-        listener: &TcpListener,
-        slots: usize,
-        connections: &TaskTracker,
-    ) {
-        let slots = Arc::new(Semaphore::new(slots));
-        let mut warned: Option<Instant> = None;
-        loop {
-            let (stream, peer) = match listener.accept().await {
-                Ok(accepted) => accepted,
-                Err(error) if is_peer_error(&error) => continue,
-                // Usually out of file descriptors, some of which are soon free again.
-                Err(error) => {
-                    let now = Instant::now();
-                    if warned.is_none_or(|at| now >= at + WARN_EVERY) {
-                        warned = Some(now);
-                        tracing::warn!(%error, "cannot accept connections; closing idle ones");
-                    }
-                    self.room.notify_one();
-                    sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            };
-            let slot = match slots.clone().try_acquire_owned() {
-                Ok(slot) => slot,
-                Err(_) => {
-                    self.room.notify_one();
-                    // The semaphore is never closed.
-                    let Ok(slot) = slots.clone().acquire_owned().await else { return };
-                    slot
-                }
-            };
-            let open = Open::new(&self.app);
-            let connection = self.clone().connection(stream, peer);
-            connections.spawn(async move {
-                connection.await;
-                drop((open, slot));
-            });
-        }
-    }
-
+impl Handler for Server {
     async fn respond(
         &self,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        peer: IpAddr,
         due: Instant,
     ) -> ServerResponse {
         let id = random::request_id();
         let (mut parts, body) = request.into_parts();
         merge_slashes(&mut parts.uri);
-        let source = self.trusted_proxies.source(peer.ip(), &parts.headers);
+        let source = self.trusted_proxies.source(peer, &parts.headers);
         let log = Log::begin(&self.app, &parts);
         let trace = Trace::begin(&parts, &id);
         let (method, path) = (parts.method.clone(), parts.uri.path());
         let admin = api::is_admin(path);
-        let shortcut = if self.shows.public { Shortcut::of_request(&method, path) } else { None };
+        let shortcut = Shortcut::of_request(self.shows, &method, path);
         let route = shortcut.map_or_else(|| Route::Routed(Arc::default()), Route::Shortcut);
         let work =
-            self.work(parts, body, Arrival { id, source, due, route: &route, trace: &trace });
-        let (response, channel, verified) = api::subject::during(without_panic(work)).await;
-        let channel = route.channel().or(channel);
+            self.work(parts, body, Arrival { id, peer, source, due, route: &route, trace: &trace });
+        let (response, subject) = api::subject::during(without_panic(work)).await;
+        let channel = route.channel().or(subject.channel);
+        let (source, verified) = (subject.source.unwrap_or(source), subject.verified);
         let mut response = response.unwrap_or_else(|Panicked| {
             self.app.metrics.internal_errors.inc();
             tracing::error!(request_id = %id, route = route.template(), "a request failed with an internal error");
@@ -234,7 +132,7 @@ impl Server {
             );
         }
         trace.end(&method, &route, channel, status);
-        add_headers(&mut response, &id, self.tls.is_some());
+        add_headers(&mut response, &id, self.has_tls);
         if self.app.dev {
             // Else the HTTP library sets it, by the machine's clock.
             set_date(&mut response, self.app.authority.now());
@@ -242,10 +140,15 @@ impl Server {
         response
     }
 
+    fn counts(&self) -> &ConnectionCounts {
+        &self.app.metrics.connections
+    }
+}
+
+impl Server {
     async fn work(&self, parts: Parts, body: Incoming, it: Arrival<'_>) -> ServerResponse {
         if !has_one_host(&parts) {
-            let words = "send exactly one Host header";
-            return direct(reply::message(StatusCode::BAD_REQUEST, words));
+            return direct(reply::message(StatusCode::BAD_REQUEST, ONE_HOST));
         }
         if self.app.dev
             && let Some(response) = self.app.faults.take(parts.uri.path())
@@ -259,7 +162,13 @@ impl Server {
                 return direct(api::line::verify_jws(&self.app, it.source, query));
             }
             Route::Shortcut(Shortcut::Gateway) => {
-                return direct(api::gateway::verify(&self.app, it.source, headers, query));
+                return direct(api::gateway::verify(&self.app, it.source, headers, query).await);
+            }
+            Route::Shortcut(Shortcut::ExtAuthz) => {
+                let work = self.ext_authz(Request::from_parts(parts, body), &it);
+                let late = || api::refuse(ext_authz::PATH, api::Unread::TooSlow);
+                let response = timeout_at(it.due, work).await.unwrap_or_else(|_| late());
+                return routed_response(response);
             }
             Route::Shortcut(Shortcut::VerifyOpaque) => {
                 return match body::read(body, it.due, parts.uri.path()).await {
@@ -292,14 +201,54 @@ impl Server {
     }
 }
 
+impl Server {
+    async fn ext_authz(
+        &self,
+        request: Request<Incoming>,
+        it: &Arrival<'_>,
+    ) -> Response<axum::body::Body> {
+        let call = ext_authz::Call {
+            peer: it.peer,
+            is_peer_trusted: self.trusted_proxies.trusts(it.peer),
+            request_id: &it.id.to_string(),
+        };
+        api::gateway::ext_authz(&self.app, request, call).await
+    }
+}
+
 /// What the server knows about a request before it is handled.
 struct Arrival<'a> {
     id: Uuid,
+    peer: IpAddr,
     source: Source,
     due: Instant,
     route: &'a Route,
     trace: &'a Trace,
 }
+
+/// Responds to a request of another service than the authority by the same rules: doubled
+/// slashes are merged, exactly one `Host` is required, a panic becomes 500, and the response
+/// has a request id and the headers of every response.
+pub async fn respond_with<F: Future<Output = ServerResponse>>(
+    request: Request<Incoming>,
+    work: impl FnOnce(Parts, Incoming, Uuid) -> F,
+) -> ServerResponse {
+    let id = random::request_id();
+    let (mut parts, body) = request.into_parts();
+    merge_slashes(&mut parts.uri);
+    let mut response = if has_one_host(&parts) {
+        without_panic(work(parts, body, id)).await.unwrap_or_else(|Panicked| {
+            tracing::error!(request_id = %id, "a request failed with an internal error");
+            direct(reply::internal_error())
+        })
+    } else {
+        direct(reply::message(StatusCode::BAD_REQUEST, ONE_HOST))
+    };
+    add_headers(&mut response, &id, false);
+    response
+}
+
+const ONE_HOST: &str = "send exactly one Host header";
 
 /// Whether a request has exactly one `Host` (RFC 9112, section 3.2). This server has one
 /// host only, but a proxy in front of it may have used the other of two.
@@ -309,71 +258,6 @@ fn has_one_host(parts: &Parts) -> bool {
         (None, _) => parts.version != Version::HTTP_11,
         (Some(_), two) => two.is_none(),
     }
-}
-
-/// Whether accepting failed for one connection alone, which its peer has closed.
-fn is_peer_error(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-    )
-}
-
-/// A connection, as the metrics count it.
-struct Open(Arc<App>);
-
-impl Open {
-    fn new(app: &Arc<App>) -> Self {
-        app.metrics.connections.inc();
-        Self(app.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.metrics.connections.dec();
-    }
-}
-
-type ServerResponse = Response<ResponseBody>;
-
-/// The body of a response, complete in memory.
-struct ResponseBody {
-    body: Either<Full<Bytes>, axum::body::Body>,
-    /// Dropped with the body once it is sent.
-    outgoing: Option<Outgoing>,
-}
-
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = <Either<Full<Bytes>, axum::body::Body> as Body>::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// A response that was made without the router.
-fn direct(response: Response<Full<Bytes>>) -> ServerResponse {
-    response.map(|body| ResponseBody { body: Either::Left(body), outgoing: None })
-}
-
-/// A response of the router.
-fn routed_response(response: Response<axum::body::Body>) -> ServerResponse {
-    response.map(|body| ResponseBody { body: Either::Right(body), outgoing: None })
 }
 
 /// Adds the headers of every response. Tokens and their facts must not be cached; a

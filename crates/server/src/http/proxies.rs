@@ -12,7 +12,7 @@ use http::HeaderMap;
 use ipnet::IpNet;
 use serde::Deserialize;
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
 };
 
@@ -70,6 +70,14 @@ impl TrustedProxies {
         Self(networks)
     }
 
+    /// All proxies on this machine.
+    #[must_use]
+    pub fn loopback() -> Self {
+        const V4: IpNet = IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8);
+        let networks = [V4, IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST))];
+        Self(networks.map(Network).to_vec())
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -87,7 +95,10 @@ impl TrustedProxies {
         Source(self.forwarded_for(headers).unwrap_or(peer))
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether a peer may say which client a request came from.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.0.iter().any(|Network(network)| network.contains(&address))
     }
 

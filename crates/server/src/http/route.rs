@@ -2,6 +2,7 @@
 //! after routing, so that the error for a body is logged with its route.
 
 use super::body;
+use crate::api::Shows;
 use axum::{
     body::Body,
     extract::{FromRequestParts, MatchedPath, RawPathParams},
@@ -10,6 +11,7 @@ use axum::{
 };
 use http::{Method, Request, Uri};
 use std::sync::{Arc, OnceLock};
+use tegata_gateway::ext_authz;
 use tegata_token::id::ChannelId;
 use tokio::time::Instant;
 
@@ -20,19 +22,22 @@ pub(super) enum Shortcut {
     VerifyOpaque,
     Gateway,
     IssueV21,
+    ExtAuthz,
 }
 
 impl Shortcut {
-    /// The operation that a request is for, if any.
-    pub fn of_request(method: &Method, path: &str) -> Option<Self> {
-        let all = [Self::VerifyJws, Self::Gateway, Self::VerifyOpaque, Self::IssueV21];
-        all.into_iter().find(|it| it.template() == path && it.method() == *method)
+    /// The operation that a request to a listener with these APIs is for, if any.
+    pub fn of_request(shows: Shows, method: &Method, path: &str) -> Option<Self> {
+        let public = [Self::VerifyJws, Self::Gateway, Self::VerifyOpaque, Self::IssueV21];
+        let public = public.into_iter().filter(|_| shows.public);
+        let mut all = public.chain(shows.ext_authz.then_some(Self::ExtAuthz));
+        all.find(|it| it.template() == path && it.method() == *method)
     }
 
     fn method(self) -> Method {
         match self {
             Self::VerifyJws | Self::Gateway => Method::GET,
-            Self::VerifyOpaque | Self::IssueV21 => Method::POST,
+            Self::VerifyOpaque | Self::IssueV21 | Self::ExtAuthz => Method::POST,
         }
     }
 
@@ -42,6 +47,7 @@ impl Shortcut {
             Self::VerifyOpaque => "/v2/oauth/verify",
             Self::Gateway => "/gateway/verify",
             Self::IssueV21 => "/oauth2/v2.1/token",
+            Self::ExtAuthz => ext_authz::PATH,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! the process (memory, files, time) have the names that Prometheus's own clients use, so
 //! that existing dashboards work.
 
+mod connections;
 mod feed;
 mod issues;
 mod process;
@@ -15,6 +16,7 @@ mod states;
 mod throttled;
 mod verifications;
 
+pub use connections::ConnectionCounts;
 pub use feed::FeedRequests;
 pub use issues::{IssuedToken, Issues, NotIssued};
 pub use process::Process;
@@ -25,7 +27,7 @@ pub use verifications::{Verifications, reason};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    metrics::{counter::Counter, family::Family, info::Info},
     registry::{Registry, Unit},
 };
 use shown::{Scale, ShownCommits};
@@ -44,6 +46,8 @@ pub struct Metrics {
     pub verifications_opaque: Verifications,
     /// Verifications of `/gateway/verify`.
     pub verifications_gateway: Verifications,
+    /// Verifications of Envoy's ext_authz.
+    pub verifications_ext_authz: Verifications,
     issues: [Issues; RULES.len()],
     /// Revocations, by target.
     pub revocations: Revocations,
@@ -53,12 +57,8 @@ pub struct Metrics {
     pub throttled: Throttled,
     /// Requests of verifiers.
     pub feed: FeedRequests,
-    /// Connections that are open.
-    pub connections: Gauge,
-    /// Connections closed because the peer was too slow to send a request.
-    pub cut_sending: Counter,
-    /// Connections closed because the peer did not read.
-    pub cut_reading: Counter,
+    /// Connections.
+    pub connections: ConnectionCounts,
     /// Attempts to deliver warnings.
     pub deliveries: Deliveries,
     search: search::Gauges,
@@ -89,11 +89,6 @@ pub struct Revocations {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct CutLabel {
-    slow_at: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ScopeLabel {
     scope: &'static str,
 }
@@ -112,19 +107,19 @@ impl Metrics {
         let registry = whole.sub_registry_with_prefix("tegata");
         let build = Info::new(Build { version: env!("CARGO_PKG_VERSION") });
         registry.register("build", "The version of the running program", build);
-        let (internal_errors, connections) = (Counter::default(), Gauge::default());
+        let internal_errors = Counter::default();
         registry.register(
             "internal_errors",
             "Requests that failed with an internal error",
             internal_errors.clone(),
         );
-        registry.register("connections", "Open connections", connections.clone());
-        let cut = Family::<CutLabel, Counter>::default();
-        let help = "Connections closed because the peer was too slow, by what it was slow at";
-        registry.register("connections_cut", help, cut.clone());
-        let cut = |slow_at| cut.get_or_create_owned(&CutLabel { slow_at });
-        let [verifications_jws, verifications_opaque, verifications_gateway] =
-            verifications::register(registry);
+        let connections = ConnectionCounts::register(registry);
+        let [
+            verifications_jws,
+            verifications_opaque,
+            verifications_gateway,
+            verifications_ext_authz,
+        ] = verifications::register(registry);
         let issues = issues::register(registry);
         let revocations = revocations(registry);
         let throttled = Throttled::register(registry);
@@ -139,14 +134,13 @@ impl Metrics {
             verifications_jws,
             verifications_opaque,
             verifications_gateway,
+            verifications_ext_authz,
             issues,
             revocations,
             internal_errors,
             throttled,
             feed,
             connections,
-            cut_sending: cut("sending"),
-            cut_reading: cut("reading"),
             states,
             process,
             registry: whole,

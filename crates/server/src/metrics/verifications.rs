@@ -12,7 +12,8 @@ use tegata_token::verify::{Active, Invalid};
 
 /// The results of verifications.
 pub struct Verifications {
-    active: Counter,
+    /// Active tokens.
+    pub active: Counter,
     invalid: [Counter; REASONS.len()],
     /// Valid tokens that the gateway's own conditions did not let through.
     pub denied: Counter,
@@ -49,9 +50,16 @@ impl Verifications {
     /// Counts a verification.
     pub fn count(&self, verified: &Result<Active, Invalid>) {
         match verified {
-            Ok(_) => self.active.inc(),
-            Err(invalid) => self.invalid[index_of(*invalid)].inc(),
-        };
+            Ok(_) => {
+                self.active.inc();
+            }
+            Err(invalid) => self.count_invalid(*invalid),
+        }
+    }
+
+    /// Counts a token that is not active.
+    pub fn count_invalid(&self, invalid: Invalid) {
+        self.invalid[index_of(invalid)].inc();
     }
 
     /// Runs a verification, and times one in sixteen of them by `clock`.
@@ -86,7 +94,7 @@ struct ApiLabel {
 const TIMES: &[u64] = &doubling::<16>(250);
 
 /// The counters of each API, registered.
-pub(super) fn register(registry: &mut Registry) -> [Verifications; 3] {
+pub(super) fn register(registry: &mut Registry) -> [Verifications; 4] {
     let counts = Family::<VerificationLabels, Counter>::default();
     registry.register("verifications", "Tokens verified, by API and result", counts.clone());
     let seconds = Family::<ApiLabel, Durations, _>::new_with_constructor(
@@ -98,12 +106,16 @@ pub(super) fn register(registry: &mut Registry) -> [Verifications; 3] {
         Unit::Seconds,
         seconds.clone(),
     );
-    ["line-v2.1", "line-v2", "gateway"].map(|api| {
+    ["line-v2.1", "line-v2", "gateway", "ext_authz"].map(|api| {
         let count = |result| counts.get_or_create_owned(&VerificationLabels { api, result });
         Verifications {
             active: count("active"),
             invalid: REASONS.map(count),
-            denied: if api == "gateway" { count("denied") } else { Counter::default() },
+            denied: if matches!(api, "gateway" | "ext_authz") {
+                count("denied")
+            } else {
+                Counter::default()
+            },
             seconds: seconds.get_or_create_owned(&ApiLabel { api }),
         }
     })

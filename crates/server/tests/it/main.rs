@@ -5,6 +5,7 @@
 mod assertions;
 mod connections;
 mod created_by;
+mod ext_authz;
 mod gateway;
 mod groups;
 mod http2;

@@ -237,12 +237,17 @@ impl TokenVerifier {
         }
     }
 
-    /// Counts a use of a token, for the report to the authority.
-    pub fn record_use(&self, verified: &VerifiedToken, source: Option<IpAddr>) {
-        let Some((_, usage)) = &self.0.usage else { return };
+    /// The authority's time, or 0 as long as there is no view.
+    #[must_use]
+    pub fn now(&self) -> UnixTime {
         let time_ms = self.0.current.load().time_ms(clock::now().steady).unwrap_or_default();
-        let now = UnixTime((time_ms / 1_000).try_into().unwrap_or(0));
-        usage.record(now, verified.claims.id, verified.claims.channel, source);
+        UnixTime((time_ms / 1_000).try_into().unwrap_or(0))
+    }
+
+    /// Counts a use of a token, for the report to the authority.
+    pub fn record_use(&self, token: &VerifiedClaims, source: Option<IpAddr>) {
+        let Some((_, usage)) = &self.0.usage else { return };
+        usage.record(self.now(), token.id, token.channel, source);
     }
 
     /// Adds a use, which may be more lenient than that of the settings.

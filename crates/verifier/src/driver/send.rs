@@ -40,8 +40,8 @@ impl Sender {
             .connect_timeout(Duration::from_secs(5))
             // A connection that is lost without a sign is noticed.
             .tcp_keepalive(Duration::from_secs(15));
-        if let Some(certificate) = &settings.certificate {
-            http = http.tls_certs_only([certificate.clone()]);
+        if !settings.certificates.is_empty() {
+            http = http.tls_certs_only(settings.certificates.clone());
         }
         Ok(Self { http: http.build()?, authority: settings.authority.clone() })
     }

@@ -17,9 +17,9 @@ pub struct FollowSettings {
     pub(super) authorization: HeaderValue,
     /// The use that [`super::Verifier::verify`] verifies for.
     pub wanted: Use,
-    /// The certificate authority of the authority's certificate, if it is not one that the
-    /// machine trusts.
-    pub certificate: Option<Certificate>,
+    /// The only certificate authorities that the authority's certificate may be of; if empty,
+    /// those that the machine trusts.
+    pub certificates: Vec<Certificate>,
     /// A file for a copy of the view: a process that starts while the authority cannot be
     /// reached uses the view of the last one.
     pub copy: Option<PathBuf>,
@@ -67,7 +67,7 @@ impl FollowSettings {
             authority,
             authorization,
             wanted,
-            certificate: None,
+            certificates: Vec::new(),
             copy: None,
             usage_interval: Some(Duration::from_secs(60)),
             cached_tokens: 10_000,

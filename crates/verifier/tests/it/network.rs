@@ -194,7 +194,7 @@ async fn uses_reach_the_authority_once_their_minute_is_over() {
     let verifier = TokenVerifier::start(settings).unwrap();
     until("fresh", async || verifier.health().stale.is_none()).await;
     let verified = verifier.verify(token(1).as_bytes()).await.unwrap();
-    verifier.record_use(&verified, Some("192.0.2.1".parse().unwrap()));
+    verifier.record_use(&verified.claims, Some("192.0.2.1".parse().unwrap()));
     authority.change(|it| it.later = 60);
     until("a report", async || !authority.seen().reports.is_empty()).await;
     let report = authority.seen().reports.remove(0);

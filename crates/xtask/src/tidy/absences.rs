@@ -40,6 +40,11 @@ const ABSENT: &[(&str, &[&str], &str)] = &[
         "the metrics are a layer below their users",
     ),
     (
+        "crates/gateway/src",
+        &["tegata_store", "tegata_server", "tegata_verifier", "tegata_policy", "axum", "hyper"],
+        "the gateway decides over anything that verifies tokens, and has no connections",
+    ),
+    (
         "crates/client/src",
         &["tegata_store", "tegata_server", "rusqlite", "SELECT "],
         "the client uses the authority by its API only",

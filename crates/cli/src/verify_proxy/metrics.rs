@@ -1,0 +1,85 @@
+//! The metrics of `verify-proxy`, in the OpenMetrics text format.
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    registry::{Registry, Unit},
+};
+use std::sync::atomic::AtomicU64;
+use tegata_server::metrics::ConnectionCounts;
+use tegata_verifier::VerifierHealth;
+
+/// The counters, and the gauges that are set when the page is requested.
+pub struct ProxyMetrics {
+    registry: Registry,
+    verifications: Family<VerificationLabels, Counter>,
+    pub connections: ConnectionCounts,
+    age: Gauge<f64, AtomicU64>,
+    stale: Gauge,
+    keys: Gauge,
+    revocations: Gauge,
+    clock: Gauge<f64, AtomicU64>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct VerificationLabels {
+    api: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Build {
+    version: &'static str,
+}
+
+impl ProxyMetrics {
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("tegata_verify_proxy");
+        let build = Info::new(Build { version: env!("CARGO_PKG_VERSION") });
+        registry.register("build", "The version of the running program", build);
+        let verifications = Family::default();
+        let help = "Tokens verified, by API and result";
+        registry.register("verifications", help, Family::clone(&verifications));
+        let connections = ConnectionCounts::register(&mut registry);
+        let (age, stale, keys, revocations, clock) = Default::default();
+        let new =
+            Self { registry, verifications, connections, age, stale, keys, revocations, clock };
+        new.with_gauges()
+    }
+
+    fn with_gauges(mut self) -> Self {
+        let registry = &mut self.registry;
+        let help = "Age of the view of the revocations; infinite without a view";
+        registry.register_with_unit("view_age", help, Unit::Seconds, self.age.clone());
+        let help = "1 if the view cannot be relied on, and /readyz answers 503";
+        registry.register("view_stale", help, self.stale.clone());
+        registry.register("view_signing_keys", "Signing keys in the view", self.keys.clone());
+        registry.register("view_revocations", "Revocations in the view", self.revocations.clone());
+        let help = "Seconds by which this machine's clock is ahead of the authority's";
+        registry.register_with_unit("clock_skew", help, Unit::Seconds, self.clock.clone());
+        self
+    }
+
+    /// Counts a verification.
+    pub fn count(&self, api: &'static str, result: &'static str) {
+        self.verifications.get_or_create(&VerificationLabels { api, result }).inc();
+    }
+
+    /// The page for a verifier of this health.
+    pub fn text(&self, health: &VerifierHealth) -> String {
+        let number = |it: usize| i64::try_from(it).unwrap_or(i64::MAX);
+        self.age.set(health.age.map_or(f64::INFINITY, |age| age.as_secs_f64()));
+        self.stale.set(health.stale.is_some().into());
+        self.keys.set(number(health.keys));
+        self.revocations.set(number(health.revocations));
+        let skew = health.clock_difference_ms.unwrap_or_default();
+        self.clock.set(
+            std::time::Duration::from_millis(skew.unsigned_abs()).as_secs_f64()
+                * skew.signum() as f64,
+        );
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

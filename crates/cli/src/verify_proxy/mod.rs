@@ -1,0 +1,109 @@
+//! `tegata verify-proxy`: verifies tokens for the proxies of one machine, by the authority's
+//! feed. Messages for people go to stdout, the log to stderr.
+
+mod listen;
+mod metrics;
+mod service;
+mod settings;
+
+use crate::{failure::BadUsage, output::Output};
+use anyhow::Context;
+use listen::Listening;
+use metrics::ProxyMetrics;
+use service::Proxy;
+pub use settings::VerifyProxy;
+use std::{sync::Arc, time::Duration};
+use tegata_server::{
+    http::{ConnectionTerms, descriptors, serve_with},
+    serve::stop_signal,
+};
+use tegata_system::manager::ServiceManager;
+use tegata_verifier::TokenVerifier;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Maximum number of concurrent connections per listener.
+const CONNECTIONS: usize = 10_000;
+/// How long a connection without a request is kept open.
+const IDLE: Duration = Duration::from_secs(75);
+/// How long the authority has to answer that this instance is gone.
+const BYE: Duration = Duration::from_millis(1_500);
+/// How often the view is checked for a line in the log.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// Serves until a signal stops it.
+pub async fn run(args: VerifyProxy) -> anyhow::Result<()> {
+    args.log.begin()?;
+    let settings = args.follow()?;
+    let mut stop_signal = Box::pin(stop_signal());
+    tokio::select! {
+        biased;
+        // Polled once, so that from here on a signal stops the proxy cleanly.
+        signal = &mut stop_signal => return Ok(signal?),
+        () = std::future::ready(()) => {}
+    }
+    let listening = Listening::bind(&args.listen, args.ext_authz_listen).await?;
+    let verifier = TokenVerifier::start(settings)
+        .map_err(|error| BadUsage(format!("cannot follow {}: {error}", args.authority)))?;
+    let stop = CancellationToken::new();
+    let Listening { sockets, words, socket_file } = listening;
+    let metrics = Arc::new(ProxyMetrics::new());
+    let connections = descriptors::per_listener(CONNECTIONS, sockets.len());
+    let tasks = TaskTracker::new();
+    for (socket, serves) in sockets {
+        let proxy = Proxy::new(verifier.clone(), metrics.clone(), serves);
+        let terms = ConnectionTerms { connections, idle: IDLE, tls: None };
+        tasks.spawn(serve_with(proxy, socket, terms, stop.clone()));
+    }
+    tasks.close();
+    // The proxy runs also if no program reads its output.
+    let _ = Output::line(&words);
+    let manager = ServiceManager::from_environment().unwrap_or_else(|error| {
+        tracing::warn!(%error, "NOTIFY_SOCKET: cannot notify the service manager");
+        None
+    });
+    notify(manager.as_ref(), "READY=1\n");
+    let stopped = tokio::select! {
+        signal = stop_signal => signal.context("cannot wait for signals"),
+        never = watch(&verifier) => match never {},
+    };
+    tracing::info!("stopping");
+    notify(manager.as_ref(), "STOPPING=1\n");
+    stop.cancel();
+    tasks.wait().await;
+    // Only after the last verification.
+    verifier.stop(BYE).await.context("cannot delete the copy of the view")?;
+    if let Some(file) = socket_file {
+        // Another process may have removed it already.
+        let _ = std::fs::remove_file(file);
+    }
+    stopped
+}
+
+/// Sends a state to the service manager, if there is one.
+fn notify(manager: Option<&ServiceManager>, state: &str) {
+    if let Some(Err(error)) = manager.map(|manager| manager.send(state)) {
+        tracing::warn!(%error, "cannot notify the service manager");
+    }
+}
+
+/// Logs when the view becomes stale or fresh.
+async fn watch(verifier: &TokenVerifier) -> std::convert::Infallible {
+    let mut last = None;
+    loop {
+        let health = verifier.health();
+        let is_stale = health.stale.is_some();
+        if last != Some(is_stale) {
+            last = Some(is_stale);
+            match (health.rejected, health.stale) {
+                (Some(rejected), _) => {
+                    tracing::warn!(%rejected, advice = settings::REJECTED, "no token can be verified");
+                }
+                (None, Some(stale)) => {
+                    tracing::warn!(%stale, "the view of the revocations is stale")
+                }
+                (None, None) => tracing::info!("the view of the revocations is fresh"),
+            }
+        }
+        tokio::time::sleep(WATCH).await;
+    }
+}
