@@ -41,7 +41,16 @@ impl Authority {
         folder: &Path,
         settings: &[&str],
     ) -> anyhow::Result<Self> {
-        let address = free_address()?;
+        Self::start_at(program, folder, free_address()?, settings)
+    }
+
+    /// As `start_with`, at this address.
+    pub(super) fn start_at(
+        program: &Path,
+        folder: &Path,
+        address: SocketAddr,
+        settings: &[&str],
+    ) -> anyhow::Result<Self> {
         let log = folder.join("authority.log");
         let out = File::create(&log)?;
         let process = Running::start(
@@ -137,7 +146,7 @@ impl Authority {
         )
     }
 
-    fn admin(
+    pub(super) fn admin(
         &self,
         wire: &mut Wire,
         method: &str,
@@ -226,7 +235,7 @@ fn by_secret(to: SocketAddr, path: &str, channel: &Channel) -> Vec<u8> {
     )
 }
 
-fn text(value: &Value, member: &str) -> anyhow::Result<String> {
+pub(super) fn text(value: &Value, member: &str) -> anyhow::Result<String> {
     Ok(value[member].as_str().with_context(|| format!("no {member} in {value}"))?.to_owned())
 }
 

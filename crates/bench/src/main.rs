@@ -17,6 +17,8 @@ mod assertions;
 mod authority;
 mod baseline;
 mod channel;
+mod feed;
+mod followers;
 mod http;
 mod issue;
 mod journal;
@@ -58,6 +60,7 @@ fn main() -> anyhow::Result<()> {
     match words[..] {
         // Started by the benchmarks themselves, in a process that can be pinned to a core.
         ["baseline", ref options @ ..] => baseline::run(options),
+        ["followers", ref options @ ..] => followers::run(options),
         ["verify-in-process", rounds] => {
             println!("{}", verify::measure(rounds.parse()?)?);
             Ok(())
@@ -78,9 +81,8 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
                 let file = args.next().context("--tegata needs a file")?;
                 tegata = std::fs::canonicalize(file).context("--tegata needs a file")?;
             }
-            "http" | "issue" | "journal" | "verify" | "agent" | "soak" | "fairness" => {
-                sections.push(arg)
-            }
+            "http" | "issue" | "journal" | "verify" | "agent" | "soak" | "fairness" | "feed"
+            | "herd" | "snapshots" | "idle" => sections.push(arg),
             other => bail!("unknown argument {other}; see: cargo xtask bench --help"),
         }
     }
@@ -107,6 +109,10 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
             "verify" => verify::run(&plan, &mut report),
             "agent" => agent::run(&plan, &folder, &mut report),
             "soak" => soak::run(&plan, &folder, &mut report),
+            "feed" => feed::run(&plan, &folder, &mut report),
+            "herd" => feed::herd::run(&plan, &folder, &mut report),
+            "snapshots" => feed::snapshots::run(&plan, &folder, &mut report),
+            "idle" => feed::idle::run(&plan, &folder, &mut report),
             _ => http::fairness(&plan, &folder, &mut report),
         };
         // One broken section does not stop the others.

@@ -11,6 +11,10 @@ usage: cargo xtask bench [--long] [--tegata FILE] [SECTION…]
   verify    verification in process against one Ed25519 signature check
   agent     memory of the agent with a hundred tokens
   soak      memory of a server: idle, over issues, forged tokens, connections and time
+  feed      from a revocation to the last acknowledgement, against NATS and bare sockets
+  herd      2,000 verifiers when the authority is killed and started again
+  snapshots memory for 1,000 snapshots of 100,000 facts at once
+  idle      what 2,000 idle followers cost
   fairness  the bare axum server against itself: the error of `http`
 
 Without a section: http, issue, verify and agent.

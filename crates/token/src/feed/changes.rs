@@ -76,7 +76,15 @@ pub struct ChangesResponse {
     pub changes: Vec<LoggedChange>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// What follows the head: the same for all that asked after one position.
+#[derive(Serialize)]
+struct RestBody {
+    after: Position,
+    through: Position,
+    changes: Vec<LoggedBody>,
+}
+
+#[derive(Deserialize)]
 struct ChangesBody {
     #[serde(flatten)]
     head: HeadBody,
@@ -110,14 +118,28 @@ impl ChangesResponse {
     /// The response as JSON.
     #[must_use]
     pub fn write(&self) -> String {
-        let body = ChangesBody {
-            head: (&self.head).into(),
+        Self::before(&self.head) + &self.rest()
+    }
+
+    /// The text of the head, with which a response begins.
+    #[must_use]
+    pub fn before(head: &ResponseHead) -> String {
+        let mut before = serde_json::to_string(&HeadBody::from(head)).unwrap_or_default();
+        before.pop();
+        before.push(',');
+        before
+    }
+
+    /// The text after that of the head, so that a server need not write it for each request.
+    #[must_use]
+    pub fn rest(&self) -> String {
+        let body = RestBody {
             after: self.after,
             through: self.through,
             changes: self.changes.iter().map(LoggedBody::from).collect(),
         };
         // Strings, numbers and lists can always be written.
-        serde_json::to_string(&body).unwrap_or_default()
+        serde_json::to_string(&body).unwrap_or_default().split_off(1)
     }
 
     /// Reads a response.

@@ -6,11 +6,11 @@ use super::{
     unreadable::read,
 };
 use crate::{
-    id::{Position, ProviderId},
-    view::{Providers, View, ViewKey},
+    id::{ChannelId, Position, ProviderId},
+    view::{ChannelRevocations, Providers, View, ViewKey},
 };
-use serde::{Deserialize, Serialize};
-use std::{collections::HashSet, time::Duration};
+use serde::{Deserialize, Serialize, Serializer};
+use std::{collections::HashSet, io, time::Duration};
 
 /// What each response of the feed begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,26 @@ pub struct Snapshot {
     pub view: View,
 }
 
-#[derive(Serialize, Deserialize)]
+/// The members of a [`SnapshotBody`], whose channels are written one after the other: in a
+/// list they would take several times the memory of their text.
+#[derive(Serialize)]
+struct WrittenBody<'a> {
+    position: Position,
+    issuer: &'a str,
+    provider: Option<ProviderId>,
+    keys: Vec<KeyBody>,
+    channels: WrittenChannels<'a>,
+}
+
+struct WrittenChannels<'a>(Vec<(ProviderId, ChannelId, &'a ChannelRevocations)>);
+
+impl Serialize for WrittenChannels<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.iter().map(|(provider, id, it)| ChannelBody::of(*provider, *id, it)))
+    }
+}
+
+#[derive(Deserialize)]
 struct SnapshotBody {
     position: Position,
     issuer: String,
@@ -78,18 +97,33 @@ impl Snapshot {
     /// views give the same bytes, so they are written once for all requests.
     #[must_use]
     pub fn write(view: &View, provider: Option<ProviderId>, issuer: &str) -> String {
+        let mut text = Vec::new();
+        // Into memory: strings, numbers and lists can always be written.
+        let _ = Self::write_to(&mut text, view, provider, issuer);
+        String::from_utf8(text).unwrap_or_default()
+    }
+
+    /// As [`Snapshot::write`], part by part.
+    ///
+    /// # Errors
+    /// Those of `to`.
+    pub fn write_to(
+        to: impl io::Write,
+        view: &View,
+        provider: Option<ProviderId>,
+        issuer: &str,
+    ) -> io::Result<()> {
         let seen = view.each_channel().filter(|(owner, ..)| provider.is_none_or(|it| it == *owner));
         let mut channels: Vec<_> = seen.collect();
         channels.sort_unstable_by_key(|(_, channel, _)| *channel);
-        let body = SnapshotBody {
+        let body = WrittenBody {
             position: view.position(),
-            issuer: issuer.to_owned(),
+            issuer,
             provider,
             keys: view.keys().iter().map(KeyBody::from).collect(),
-            channels: channels.into_iter().map(|(p, id, it)| ChannelBody::of(p, id, it)).collect(),
+            channels: WrittenChannels(channels),
         };
-        // Strings, numbers and lists can always be written.
-        serde_json::to_string(&body).unwrap_or_default()
+        Ok(serde_json::to_writer(to, &body)?)
     }
 
     /// Reads what [`Snapshot::write`] writes.

@@ -2,7 +2,7 @@
 
 use super::{
     Feed,
-    gzip::gzip,
+    gzip::Packed,
     instances::{Name, Standing},
     judge::Fate,
     snapshots::ViewRead,
@@ -73,17 +73,6 @@ pub struct FeedResponse {
     pub encoding: Encoding,
 }
 
-impl FeedResponse {
-    fn of(changes: &ChangesResponse, encoding: Encoding) -> Self {
-        let text = changes.write();
-        let part = match encoding {
-            Encoding::Plain => text.into(),
-            Encoding::Gzip => gzip(&text),
-        };
-        Self { parts: vec![part], encoding }
-    }
-}
-
 /// Maximum number of new instances per second, of all verifiers.
 pub const NEW_PER_SECOND: u32 = 50;
 
@@ -118,24 +107,15 @@ impl Authority {
         let written = feed.snapshots.get(provider, &self.issuer, asked, take).await;
         let written =
             written.ok_or_else(|| Refused::Unavailable("the snapshot was not written".into()))?;
-        if written.packed.plain.len() > LONGEST_SNAPSHOT {
-            tracing::error!(bytes = written.packed.plain.len(), "the feed's snapshot is too long");
+        if written.packed.len() > LONGEST_SNAPSHOT {
+            tracing::error!(bytes = written.packed.len(), "the feed's snapshot is too long");
             return Err(Refused::Unavailable("the snapshot is longer than 256 MiB".into()));
         }
         self.still_permits(&verifier, &query)?;
         let age = self.clock().steady().saturating_duration_since(written.read_at);
         let head = ResponseHead { seq: query.seq, age, time_ms: written.time_ms };
         let (before, after) = SnapshotResponse::around(&head);
-        let parts = match encoding {
-            Encoding::Plain => {
-                vec![
-                    before.into(),
-                    written.packed.plain.clone(),
-                    Bytes::from_static(after.as_bytes()),
-                ]
-            }
-            Encoding::Gzip => vec![written.packed.between(&before, after)],
-        };
+        let parts = written.packed.between(before, after, encoding);
         Ok(FeedResponse { parts, encoding })
     }
 
@@ -153,7 +133,9 @@ impl Authority {
         let name = (verifier.id, query.common.instance.clone());
         if query.bye {
             let response = self.stop_instance(verifier, &query, name).await?;
-            return Ok(FeedResponse::of(&response, encoding));
+            let (before, rest) = (ChangesResponse::before(&response.head), response.rest());
+            let parts = Packed::new(rest).between(before, "", encoding);
+            return Ok(FeedResponse { parts, encoding });
         }
         self.register(&verifier, &query.common).await?;
         self.note(&name, &query)?;
@@ -164,9 +146,10 @@ impl Authority {
         loop {
             news.mark_unchanged();
             let is_over = tokio::time::Instant::now() >= end;
-            if let Some(response) = self.changes_now(&verifier, &query, is_over)? {
+            if let Some((head, rest)) = self.changes_now(&verifier, &query, is_over)? {
                 feed.instances.answered(&name, self.clock().steady());
-                return Ok(FeedResponse::of(&response, encoding));
+                let parts = rest.between(ChangesResponse::before(&head), "", encoding);
+                return Ok(FeedResponse { parts, encoding });
             }
             tokio::select! {
                 _ = news.changed() => {}
@@ -215,7 +198,7 @@ impl Authority {
         verifier: &Arc<VerifierRow>,
         query: &ChangesQuery,
         is_over: bool,
-    ) -> Result<Option<ChangesResponse>, Refused> {
+    ) -> Result<Option<(ResponseHead, Arc<Packed>)>, Refused> {
         let (read_at, time_ms) = (self.clock().steady(), self.clock().now_ms());
         let head = self.view().position();
         // A hold may span a deletion of the verifier.
@@ -229,11 +212,16 @@ impl Authority {
         if !is_over && found.through == head && !found.changes.iter().any(concerns) {
             return Ok(None);
         }
+        let through = found.through;
+        let write = || {
+            let log = found.changes.iter().map(|it| LoggedChange::clone(it));
+            let head = ResponseHead { seq: None, age: Duration::ZERO, time_ms };
+            ChangesResponse::project(head, after, through, log, verifier.provider).rest()
+        };
+        let rest = self.feed().shared.get(verifier.provider, after, through, write);
         let age = self.clock().steady().saturating_duration_since(read_at);
         let head = ResponseHead { seq: query.common.seq.clone(), age, time_ms };
-        let log = found.changes.iter().map(|it| LoggedChange::clone(it));
-        let through = found.through;
-        Ok(Some(ChangesResponse::project(head, after, through, log, verifier.provider)))
+        Ok(Some((head, rest)))
     }
 
     /// Writes the row of an instance, if it has none or one that says less.
@@ -302,6 +290,11 @@ impl Authority {
     /// The number of requests for changes that are held.
     pub fn held_requests(&self) -> usize {
         self.feed().held.load(Relaxed)
+    }
+
+    /// The number of snapshots that were written for followers.
+    pub fn written_snapshots(&self) -> u64 {
+        self.feed().snapshots.written()
     }
 
     pub(in crate::authority) fn feed(&self) -> &Feed {

@@ -1,61 +1,156 @@
-//! A gzip stream (RFC 1952) around a part that was compressed before.
+//! Texts that are shared by many responses, and gzip streams (RFC 1952) around them.
 //!
-//! A snapshot is compressed once for all requests. What stands before and after it differs,
-//! and follows as stored blocks (RFC 1951, section 3.2.4): the compressed part ends at a
-//! byte, and refers to nothing before itself.
+//! A text is written and compressed once for all requests, in parts, so that no memory is
+//! taken twice while it grows. What stands before and after it differs, and follows as
+//! stored blocks (RFC 1951, section 3.2.4): the compressed part ends at a byte, and refers
+//! to nothing before itself.
 
+use super::follow::Encoding;
 use bytes::{BufMut, Bytes, BytesMut};
 use flate2::{Compress, Compression, Crc, FlushCompress};
+use std::io;
 
-/// A text and its compressed form.
+/// A text and its compressed form, each in parts.
 pub struct Packed {
-    /// The text.
-    pub plain: Bytes,
-    deflated: Bytes,
+    plain: Vec<Bytes>,
+    deflated: Vec<Bytes>,
     crc: Crc,
+    length: usize,
 }
 
 /// RFC 1952, section 2.3: no name, no time, an unknown system.
 const HEAD: [u8; 10] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF];
+/// Length of a part.
+const PART: usize = 256 * 1024;
+/// A text below this length is not compressed: the library's tables alone are larger.
+const SHORT: usize = 1_024;
 
 impl Packed {
-    /// Compresses a text.
-    pub fn new(plain: Bytes) -> Self {
-        let mut compress = Compress::new(Compression::fast(), false);
-        let mut deflated = Vec::with_capacity(plain.len() / 4 + 64);
-        loop {
-            let done = usize::try_from(compress.total_in()).unwrap_or(usize::MAX);
-            let rest = plain.get(done..).unwrap_or_default();
-            let before = deflated.len();
-            deflated.reserve((rest.len() / 4).max(1_024));
-            // Into memory, with nothing but the library's own limits to fail.
-            let _ = compress.compress_vec(rest, &mut deflated, FlushCompress::Sync);
-            let is_whole = usize::try_from(compress.total_in()) == Ok(plain.len());
-            if is_whole && deflated.len() < deflated.capacity() || deflated.len() == before {
-                break;
-            }
+    /// A text that is there as a whole.
+    pub fn new(text: String) -> Self {
+        if text.len() >= SHORT {
+            let mut packer = Packer::new();
+            packer.take(text.as_bytes());
+            return packer.finish();
         }
-        let mut crc = Crc::new();
-        crc.update(&plain);
-        Self { plain, deflated: deflated.into(), crc }
+        let (mut crc, mut block) = (Crc::new(), BytesMut::with_capacity(text.len() + 5));
+        crc.update(text.as_bytes());
+        stored(text.as_bytes(), false, &mut block);
+        let length = text.len();
+        Self { plain: vec![text.into()], deflated: vec![block.freeze()], crc, length }
     }
 
-    /// The stream of the text between two others.
-    pub fn between(&self, before: &str, after: &str) -> Bytes {
+    /// The length of the text.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The body of a response: the text between two others.
+    pub fn between(&self, before: String, after: &'static str, encoding: Encoding) -> Vec<Bytes> {
+        let mut parts = Vec::with_capacity(self.plain.len() + 2);
+        match encoding {
+            Encoding::Plain => {
+                parts.push(before.into());
+                parts.extend(self.plain.iter().cloned());
+                if !after.is_empty() {
+                    parts.push(Bytes::from_static(after.as_bytes()));
+                }
+            }
+            Encoding::Gzip => {
+                let mut begin = BytesMut::with_capacity(HEAD.len() + before.len() + 5);
+                begin.put_slice(&HEAD);
+                stored(before.as_bytes(), false, &mut begin);
+                parts.push(begin.freeze());
+                parts.extend(self.deflated.iter().cloned());
+                parts.push(self.end(&before, after));
+            }
+        }
+        parts
+    }
+
+    /// What ends a stream.
+    fn end(&self, before: &str, after: &str) -> Bytes {
         let mut crc = Crc::new();
         crc.update(before.as_bytes());
         crc.combine(&self.crc);
         crc.update(after.as_bytes());
-        let length = before.len() + self.plain.len() + after.len();
-        let mut out = BytesMut::with_capacity(self.deflated.len() + before.len() + 64);
-        out.put_slice(&HEAD);
-        stored(before.as_bytes(), false, &mut out);
-        out.put_slice(&self.deflated);
-        stored(after.as_bytes(), true, &mut out);
-        out.put_u32_le(crc.sum());
+        let length = before.len() + self.length + after.len();
+        let mut end = BytesMut::with_capacity(after.len() + 13);
+        stored(after.as_bytes(), true, &mut end);
+        end.put_u32_le(crc.sum());
         // Modulo 2^32, as the format has it.
-        out.put_u32_le(u32::try_from(length & 0xFFFF_FFFF).unwrap_or(0));
-        out.freeze()
+        end.put_u32_le(u32::try_from(length & 0xFFFF_FFFF).unwrap_or(0));
+        end.freeze()
+    }
+}
+
+/// Takes a text bit by bit, and compresses each part as it is full.
+pub struct Packer {
+    compress: Compress,
+    packed: Packed,
+    part: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl Packer {
+    pub fn new() -> Self {
+        let compress = Compress::new(Compression::fast(), false);
+        let (plain, deflated) = (Vec::new(), Vec::new());
+        let packed = Packed { plain, deflated, crc: Crc::new(), length: 0 };
+        Self { compress, packed, part: Vec::new(), out: Vec::new() }
+    }
+
+    fn take(&mut self, mut text: &[u8]) {
+        while !text.is_empty() {
+            let (now, rest) = text.split_at(text.len().min(PART - self.part.len()));
+            self.part.extend_from_slice(now);
+            text = rest;
+            if self.part.len() == PART {
+                self.end_part(FlushCompress::None);
+            }
+        }
+    }
+
+    fn end_part(&mut self, flush: FlushCompress) {
+        let part = std::mem::replace(&mut self.part, Vec::with_capacity(PART));
+        self.packed.crc.update(&part);
+        self.packed.length += part.len();
+        let begin = self.compress.total_in();
+        loop {
+            let done = usize::try_from(self.compress.total_in() - begin).unwrap_or(usize::MAX);
+            self.out.reserve(PART / 4);
+            // Into memory, with nothing but the library's own limits to fail.
+            let _ = self.compress.compress_vec(&part[done.min(part.len())..], &mut self.out, flush);
+            let done = usize::try_from(self.compress.total_in() - begin).unwrap_or(usize::MAX);
+            if done >= part.len() && self.out.len() < self.out.capacity() {
+                break;
+            }
+        }
+        if !self.out.is_empty() {
+            let out = Bytes::copy_from_slice(&self.out);
+            self.out.clear();
+            self.packed.deflated.push(out);
+        }
+        if !part.is_empty() {
+            self.packed.plain.push(part.into_boxed_slice().into());
+        }
+    }
+
+    /// The text, as it is complete.
+    pub fn finish(mut self) -> Packed {
+        self.end_part(FlushCompress::Sync);
+        self.packed
+    }
+}
+
+impl io::Write for Packer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.take(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -68,44 +163,63 @@ fn stored(text: &[u8], is_last: bool, out: &mut BytesMut) {
     out.put_slice(&text[..length.into()]);
 }
 
-/// A whole text as one stream.
-pub fn gzip(text: &str) -> Bytes {
-    Packed::new(Bytes::copy_from_slice(text.as_bytes())).between("", "")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Read;
 
-    fn unpacked(stream: &Bytes) -> String {
-        let mut text = String::new();
+    fn unpacked(parts: &[Bytes]) -> String {
+        let (stream, mut text) = (parts.concat(), String::new());
         flate2::read::GzDecoder::new(&stream[..]).read_to_string(&mut text).unwrap();
         text
     }
 
+    #[track_caller]
+    fn both_are(packed: &Packed, before: &str, after: &'static str, whole: &str) -> usize {
+        let plain = packed.between(before.to_owned(), after, Encoding::Plain);
+        assert!(plain.concat() == whole.as_bytes());
+        let parts = packed.between(before.to_owned(), after, Encoding::Gzip);
+        assert!(unpacked(&parts) == whole);
+        parts.iter().map(Bytes::len).sum()
+    }
+
     #[test]
     fn a_part_that_was_compressed_before_is_one_stream_with_what_stands_around_it() {
-        let texts = ["", "x", &"snapshot ".repeat(100_000)];
+        let texts = [String::new(), "x".to_owned(), "snapshot ".repeat(100_000)];
         for text in texts {
-            let packed = Packed::new(Bytes::copy_from_slice(text.as_bytes()));
+            let packed = Packed::new(text.clone());
             for (before, after) in [("", ""), (r#"{"seq":"1","snapshot":"#, "}"), ("a", "")] {
-                let stream = packed.between(before, after);
-                assert_eq!(unpacked(&stream), format!("{before}{text}{after}"));
-                assert!(stream.len() < text.len() / 10 + 100);
+                let whole = format!("{before}{text}{after}");
+                let length = both_are(&packed, before, after, &whole);
+                assert!(length < text.len() / 10 + 100);
             }
         }
     }
 
-    #[test]
-    fn a_text_that_does_not_compress_survives_too() {
+    fn incompressible(length: usize) -> String {
         let mut seed = 1u64;
-        let text: String = std::iter::repeat_with(|| {
+        let next = || {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             char::from(b' ' + u8::try_from(seed >> 58).unwrap())
-        })
-        .take(300_000)
-        .collect();
-        assert_eq!(unpacked(&gzip(&text)), text);
+        };
+        std::iter::repeat_with(next).take(length).collect()
+    }
+
+    #[test]
+    fn a_text_that_does_not_compress_survives_too() {
+        for length in [SHORT - 1, SHORT, PART - 1, PART, PART + 1, 3 * PART, 700_000] {
+            let text = incompressible(length);
+            both_are(&Packed::new(text.clone()), "before", "}", &format!("before{text}}}"));
+        }
+    }
+
+    #[test]
+    fn a_text_in_pieces_is_that_text() {
+        let text = incompressible(2 * PART + 7);
+        let mut packer = Packer::new();
+        text.as_bytes().chunks(1_001).for_each(|it| packer.take(it));
+        let packed = packer.finish();
+        assert_eq!(packed.len(), text.len());
+        both_are(&packed, "", "", &text);
     }
 }

@@ -10,6 +10,7 @@ mod gzip;
 mod instances;
 mod judge;
 mod receipts;
+mod shared;
 mod snapshots;
 mod tail;
 mod upkeep;
@@ -21,6 +22,7 @@ pub use instances::ListedInstance;
 
 use instances::Instances;
 use receipts::Receipts;
+use shared::Shared;
 use snapshots::Snapshots;
 use std::{
     sync::{Mutex, PoisonError, atomic::AtomicUsize},
@@ -56,6 +58,7 @@ pub struct Feed {
     pub(super) instances: Instances,
     pub(super) receipts: Receipts,
     snapshots: Snapshots,
+    shared: Shared,
     new_instances: NewInstances,
     /// When a position beyond the end of the log was last reported in the server's log.
     beyond_head: Mutex<Option<Instant>>,
@@ -73,6 +76,7 @@ impl Feed {
             instances: Instances::default(),
             receipts: Receipts::new(now),
             snapshots: Snapshots::default(),
+            shared: Shared::default(),
             new_instances: NewInstances::default(),
             beyond_head: Mutex::default(),
             held: AtomicUsize::new(0),
@@ -115,5 +119,6 @@ impl Feed {
     /// Forgets what is of another store's state.
     pub fn fill(&self, state: &State) {
         self.tail.begin_at(state.view.position());
+        self.shared.forget();
     }
 }

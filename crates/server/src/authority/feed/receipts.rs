@@ -40,14 +40,16 @@ pub(super) struct OpenReceipt {
     /// When this process learned that the position was committed.
     learned: Instant,
     lines: Vec<Line>,
+    /// Number of lines at the beginning that are settled, and stay so.
+    settled: usize,
 }
 
 /// What became of a receipt.
-pub(super) struct Judged {
-    /// The receipt.
-    pub receipt: Receipt,
-    /// How long until a lease runs out.
-    pub next: Option<Duration>,
+pub(super) enum Judged {
+    /// It is complete, or shown as it is.
+    Shown(Receipt),
+    /// It is not complete before an instance asks, is gone, or this time has passed.
+    Waits(Option<Duration>),
 }
 
 impl OpenReceipt {
@@ -55,35 +57,56 @@ impl OpenReceipt {
     pub fn new(row: ReceiptRow, learned: Instant, instances: &Instances) -> Self {
         let stored = row.list.as_deref().and_then(|it| serde_json::from_str(it).ok());
         let lines = stored.unwrap_or_else(|| instances.lines(row.about.provider));
-        Self { row, learned, lines }
+        Self { row, learned, lines, settled: 0 }
     }
 
-    /// Whether no instance is left that could accept, by what is known now.
+    /// Whether no instance is left that could accept, by what is known now. It is asked after
+    /// each acknowledgement, so it looks no further than at the first instance that could.
     fn is_complete(&mut self, instances: &Instances, now: Instant) -> bool {
         if self.row.complete {
             return true;
         }
-        instances.update(&mut self.lines, self.row.position);
         let since = now.saturating_duration_since(self.learned);
-        self.lines.iter().all(|line| line.is_settled(since))
+        while let Some(line) = self.lines.get_mut(self.settled) {
+            if !line.is_settled(since) {
+                instances.update(std::slice::from_mut(line), self.row.position);
+            }
+            if !line.is_settled(since) {
+                return false;
+            }
+            self.settled += 1;
+        }
+        true
     }
 
-    pub fn judge(&mut self, instances: &Instances, now: Instant) -> Judged {
+    /// Notes what is known of all instances by now.
+    fn update(&mut self, instances: &Instances) {
+        if !self.row.complete {
+            instances.update(&mut self.lines, self.row.position);
+        }
+    }
+
+    /// Shows the receipt if it is complete, or if `is_over`.
+    pub fn judge(&mut self, instances: &Instances, now: Instant, is_over: bool) -> Judged {
         let is_complete = self.is_complete(instances, now);
         let since = now.saturating_duration_since(self.learned);
-        let left = |it: &Line| it.lease().checked_sub(since).filter(|left| !left.is_zero());
-        let next = self.lines.iter().filter(|it| !it.is_settled(since)).filter_map(left).min();
-        let receipt = Receipt {
+        if !is_complete && !is_over {
+            let first = self.lines.get(self.settled);
+            let left = first.and_then(|it| it.lease().checked_sub(since));
+            return Judged::Waits(left.filter(|left| !left.is_zero()));
+        }
+        self.update(instances);
+        Judged::Shown(Receipt {
             state: if is_complete { ReceiptState::Complete } else { ReceiptState::Pending },
             position: self.row.position,
             effective_at: self.row.about.effective_at,
             verifiers: self.lines.iter().map(|line| line.shown(since)).collect(),
-        };
-        Judged { receipt, next }
+        })
     }
 
     /// The row to store, with what is known by now.
-    pub fn row(&self, complete: bool, now: Instant) -> ReceiptRow {
+    fn row(&mut self, complete: bool, instances: &Instances, now: Instant) -> ReceiptRow {
+        self.update(instances);
         let since = now.saturating_duration_since(self.learned);
         let mut lines = self.lines.clone();
         for line in &mut lines {
@@ -141,9 +164,15 @@ impl Receipts {
         at: Position,
         instances: &Instances,
         now: Instant,
+        is_over: bool,
     ) -> Option<Judged> {
         let mut open = self.list(instances);
-        open.all.get_mut(&at).map(|it| it.judge(instances, now))
+        open.all.get_mut(&at).map(|it| it.judge(instances, now, is_over))
+    }
+
+    /// Notes in every open receipt what is known of the instances, before some are dropped.
+    pub fn update(&self, instances: &Instances) {
+        self.list(instances).all.values_mut().for_each(|it| it.update(instances));
     }
 
     /// By when this process had learned of a position that is not in memory.
@@ -158,14 +187,14 @@ impl Receipts {
         let mut rows = Vec::new();
         for it in open.all.values_mut() {
             if it.is_complete(instances, now) {
-                rows.push(it.row(true, now));
+                rows.push(it.row(true, instances, now));
             }
         }
         let left = open.all.len() - rows.len();
         let complete: Vec<_> = rows.iter().map(|it| it.position).collect();
-        let oldest = open.all.iter().filter(|(at, _)| complete.binary_search(at).is_err());
-        let too_many: Vec<_> =
-            oldest.take(left.saturating_sub(MOST)).map(|(_, it)| it.row(false, now)).collect();
+        let oldest = open.all.iter_mut().filter(|(at, _)| complete.binary_search(at).is_err());
+        let too_many = oldest.take(left.saturating_sub(MOST));
+        let too_many: Vec<_> = too_many.map(|(_, it)| it.row(false, instances, now)).collect();
         rows.extend(too_many);
         rows
     }

@@ -1,10 +1,12 @@
 //! Snapshots, written once per position and provider for all requests.
 
-use super::gzip::Packed;
-use bytes::Bytes;
+use super::gzip::{Packed, Packer};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Instant,
 };
 use tegata_token::{
@@ -28,7 +30,11 @@ pub struct WrittenSnapshot {
 
 /// The last snapshot of each provider, and of all.
 #[derive(Default)]
-pub struct Snapshots(Mutex<HashMap<Option<ProviderId>, Slot>>);
+pub struct Snapshots {
+    slots: Mutex<HashMap<Option<ProviderId>, Slot>>,
+    /// Number of snapshots that were written.
+    written: AtomicU64,
+}
 
 /// The last snapshot, and the lock of the request that writes the next.
 type Slot = Arc<AsyncMutex<Option<WrittenSnapshot>>>;
@@ -41,6 +47,11 @@ pub struct ViewRead {
 }
 
 impl Snapshots {
+    /// The number of snapshots that were written.
+    pub fn written(&self) -> u64 {
+        self.written.load(Relaxed)
+    }
+
     /// The snapshot of a view that `take` takes after `asked`, or of one that was taken after
     /// `asked` for another request. One at a time is written for each provider; the requests
     /// that come meanwhile share the next.
@@ -52,7 +63,7 @@ impl Snapshots {
         take: impl FnOnce() -> ViewRead,
     ) -> Option<WrittenSnapshot> {
         let slot = {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             all.entry(provider).or_default().clone()
         };
         let mut last = slot.lock().await;
@@ -66,11 +77,14 @@ impl Snapshots {
             (last.read_at, last.time_ms) = (read_at, time_ms);
             return Some(last.clone());
         }
+        self.written.fetch_add(1, Relaxed);
         let issuer = issuer.clone();
         // Off the runtime's threads, since it may be long.
         let write = tokio::task::spawn_blocking(move || {
-            let text = Snapshot::write(&view, provider, &issuer);
-            Arc::new(Packed::new(Bytes::from(text)))
+            let mut packer = Packer::new();
+            // Into memory, which does not fail.
+            let _ = Snapshot::write_to(&mut packer, &view, provider, &issuer);
+            Arc::new(packer.finish())
         });
         // A panic in there was reported as it happened.
         let packed = write.await.ok()?;

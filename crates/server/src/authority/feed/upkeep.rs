@@ -39,6 +39,7 @@ impl Authority {
         }
         let gone = feed.instances.gone(now);
         if !gone.is_empty() {
+            feed.receipts.update(&feed.instances);
             self.store.drop_instances(gone).await?;
             feed.instances.forget(now);
         }
@@ -80,6 +81,7 @@ impl Authority {
         by: String,
     ) {
         let feed = &self.memory.feed;
+        feed.receipts.update(&feed.instances);
         feed.instances.remove(names);
         feed.receipts.gone(names, &Fate::Removed { by }, &feed.instances);
     }

@@ -38,11 +38,12 @@ impl Authority {
     /// [`Unavailable`](tegata_store::Error::Unavailable).
     pub async fn receipt_at(&self, at: Position, wait: Duration) -> Result<Option<Receipt>> {
         let feed = self.feed();
-        if feed.receipts.judge(at, &feed.instances, self.clock().steady()).is_none() {
+        let judge =
+            |is_over| feed.receipts.judge(at, &feed.instances, self.clock().steady(), is_over);
+        if judge(false).is_none() {
             let Some(row) = self.store().receipt(at).await? else { return Ok(None) };
             return self.wait_for(row, wait).await.map(Some);
         }
-        let judge = || feed.receipts.judge(at, &feed.instances, self.clock().steady());
         let Some(receipt) = self.watch(judge, wait).await else {
             // It was completed and written meanwhile.
             let Some(row) = self.store().receipt(at).await? else { return Ok(None) };
@@ -61,7 +62,8 @@ impl Authority {
             verifiers: Vec::new(),
         };
         let mut open = OpenReceipt::new(row, learned, &feed.instances);
-        let judge = move || Some(open.judge(&feed.instances, self.clock().steady()));
+        let judge =
+            move |is_over| Some(open.judge(&feed.instances, self.clock().steady(), is_over));
         Ok(self.watch(judge, wait).await.unwrap_or(unknown))
     }
 
@@ -69,7 +71,7 @@ impl Authority {
     /// if it is not there any more.
     async fn watch(
         &self,
-        mut judge: impl FnMut() -> Option<Judged>,
+        mut judge: impl FnMut(bool) -> Option<Judged>,
         wait: Duration,
     ) -> Option<Receipt> {
         let feed = self.feed();
@@ -77,12 +79,12 @@ impl Authority {
         let mut news = feed.receipts.news();
         loop {
             news.mark_unchanged();
-            let Judged { receipt, next } = judge()?;
             let now = tokio::time::Instant::now();
             let is_over = now >= end || feed.draining.is_cancelled();
-            if receipt.state == ReceiptState::Complete || is_over {
-                return Some(receipt);
-            }
+            let next = match judge(is_over)? {
+                Judged::Shown(receipt) => return Some(receipt),
+                Judged::Waits(next) => next,
+            };
             let until = next.map_or(end, |it| end.min(now + it));
             tokio::select! {
                 _ = news.changed() => {}

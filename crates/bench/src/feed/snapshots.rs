@@ -1,0 +1,131 @@
+//! A thousand snapshots of a hundred thousand facts at once.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use serde_json::json;
+
+use super::super::authority::Authority;
+use super::super::report::{Aim, Report};
+use super::super::wire::{Wire, request};
+use super::super::{Plan, spread, stopwatch};
+use super::{plain_channels, status, verifier};
+
+const FACTS: usize = 100_000;
+const REQUESTS: usize = 1_000;
+/// Memory that a connection may take, in MiB.
+const OF_A_CONNECTION: f64 = 16.0 / 1024.0;
+
+pub(in super::super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
+    let authority = Authority::start(&plan.tegata, folder)?;
+    measure(plan, folder, authority, report)
+}
+
+fn measure(
+    plan: &Plan,
+    folder: &Path,
+    authority: Authority,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let token = verifier(&authority, 60_000)?;
+    let channels = plain_channels(&authority, FACTS)?;
+    spread(
+        32,
+        &channels,
+        || Wire::open(authority.address),
+        |wire, channel| {
+            let path = format!("/channels/{channel}/revocations");
+            authority.admin(wire, "POST", &path, &json!({ "all": true }))
+        },
+    )?;
+    // Started again, so that the memory of the preparation is not counted.
+    let address = authority.address;
+    drop(authority);
+    for (name, accepts) in [("plain", ""), ("gzip", "gzip")] {
+        let authority = Authority::start_at(&plan.tegata, folder, address, &[])?;
+        let asked = ask(&authority, &token, accepts);
+        let asked = asked.map_err(|why| authority.explain(&why))?;
+        let allowed = 2.0 * asked.snapshot + REQUESTS as f64 * OF_A_CONNECTION;
+        let beside = [
+            ("MiB of the snapshot", asked.snapshot),
+            ("MiB on the wire each", asked.sent),
+            ("MiB before", asked.before),
+            ("at the peak", asked.peak),
+            ("after", asked.after),
+            ("s", asked.seconds),
+        ];
+        let name = format!("1,000 snapshots, {name}: peak / what is allowed");
+        let ratio = [(asked.peak - asked.before) / allowed];
+        report.ratio(&name, &ratio, Aim::AtMost(1.0), &beside);
+    }
+    Ok(())
+}
+
+struct Figures {
+    snapshot: f64,
+    sent: f64,
+    before: f64,
+    peak: f64,
+    after: f64,
+    seconds: f64,
+}
+
+fn ask(authority: &Authority, token: &str, accepts: &str) -> anyhow::Result<Figures> {
+    let to = authority.address;
+    let bearer = format!("Bearer {token}");
+    let path =
+        "/feed/snapshot?instance=AAAAAAAAAAAAAAAAAAAAAA&staleness=60000&on_stale=deny&speaks=1";
+    let headers = [("Authorization", &*bearer), ("Accept-Encoding", accepts)];
+    let question = request(to, "GET", path, &headers, "");
+    std::thread::sleep(Duration::from_secs(2));
+    let before = status(authority.id(), "VmRSS")?;
+    // The peak from here on.
+    std::fs::write(format!("/proc/{}/clear_refs", authority.id()), "5")?;
+    let connections =
+        (0..REQUESTS).map(|_| Ok(TcpStream::connect(to)?)).collect::<anyhow::Result<Vec<_>>>()?;
+    let began = stopwatch();
+    for mut connection in &connections {
+        connection.write_all(&question)?;
+    }
+    // All are being answered before the first is read.
+    std::thread::sleep(Duration::from_millis(500));
+    let lengths = spread(8, &connections, || Ok(()), |(), stream| read(stream))?;
+    let seconds = began.elapsed().as_secs_f64();
+    ensure!(lengths.iter().all(|it| it.abs_diff(lengths[0]) < 64), "not one length");
+    let peak = status(authority.id(), "VmHWM")?;
+    drop(connections);
+    std::thread::sleep(Duration::from_secs(5));
+    let after = status(authority.id(), "VmRSS")?;
+    let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
+    let snapshot = plain_length(to, &bearer, path)?;
+    Ok(Figures { snapshot: mib(snapshot), sent: mib(lengths[0]), before, peak, after, seconds })
+}
+
+fn plain_length(to: SocketAddr, bearer: &str, path: &str) -> anyhow::Result<usize> {
+    let question = request(to, "GET", path, &[("Authorization", bearer)], "");
+    let response = Wire::open(to)?.send(&question)?;
+    ensure!(response.status == 200, "{}", response.status);
+    Ok(response.body.len())
+}
+
+/// Reads a response and returns the length of its body, without keeping it.
+fn read(mut stream: &TcpStream) -> anyhow::Result<usize> {
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let mut buffer = vec![0; 256 * 1024];
+    let first = stream.read(&mut buffer)?;
+    let end = buffer[..first].windows(4).position(|it| it == b"\r\n\r\n").context("no head")?;
+    let head = std::str::from_utf8(&buffer[..end])?.to_lowercase();
+    ensure!(head.starts_with("http/1.1 200"), "{head}");
+    let length = head.lines().find_map(|it| it.strip_prefix("content-length: "));
+    let length: usize = length.context("no length")?.parse()?;
+    let mut has = first - end - 4;
+    while has < length {
+        let more = stream.read(&mut buffer)?;
+        ensure!(more > 0, "{has} of {length} bytes");
+        has += more;
+    }
+    Ok(length)
+}
