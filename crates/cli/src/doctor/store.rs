@@ -3,6 +3,7 @@
 use super::{Findings, files};
 use rustix::fs::statvfs;
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use tegata_policy::text::counted;
 use tegata_server::{
     authority::{
         audit::{OfflineError, begins_anew, verify_offline},
@@ -89,7 +90,7 @@ fn verifiers(found: &mut Findings, all: &[(VerifierRow, Vec<Instance>)], now: Un
         }
     }
     if following > 0 {
-        found.ok(CHECK, format!("{following} instances follow the feed"));
+        found.ok(CHECK, counted(following, "instance follows", "instances follow") + " the feed");
     }
 }
 
