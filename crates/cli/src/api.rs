@@ -215,7 +215,7 @@ impl Api {
             ),
             Some("not-found") => {
                 let what = problem.detail.as_deref().and_then(|it| it.strip_prefix(NO_SUCH));
-                let objects = ["channel", "provider", "verifier", "signing key"];
+                let objects = ["channel", "provider", "verifier", "signing key", "receipt"];
                 let what = what.filter(|it| objects.contains(it));
                 let next = what.and_then(|it| finder(it, ""));
                 let next = next.map_or(String::new(), |it| format!("; {it}"));

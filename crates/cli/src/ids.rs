@@ -9,6 +9,11 @@ pub fn finder(about: &str, given: &str) -> Option<String> {
         _ if about.contains("verifier") => {
             "`tegata verifier list` shows the ids and names".to_owned()
         }
+        _ if about.contains("receipt") => {
+            "the position is in the output of the act, and only acts that take something away have \
+             a receipt"
+                .to_owned()
+        }
         _ if about.contains("token id") => {
             "`tegata token list --channel CHANNEL` shows the ids, and `tegata token explain -` \
              finds that of a token"

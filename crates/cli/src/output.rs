@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 use std::io::{Write, stdout};
-use tegata_policy::text::{escaped, is_plain};
+use tegata_policy::text::{counted, escaped, is_plain};
 use unicode_width::UnicodeWidthStr;
 
 /// Output format.
@@ -177,7 +177,10 @@ pub fn receipt(receipt: &Value) -> String {
     let mut line = format!("{state}, effective at {}", text(&receipt["effective_at"]));
     if !verifiers.is_empty() {
         let done = verifiers.iter().filter(|it| it["state"] == "acknowledged").count();
-        line.push_str(&format!(", acknowledged by {done} of {} instances", verifiers.len()));
+        line.push_str(&format!(
+            ", acknowledged by {done} of {}",
+            counted(verifiers.len(), "instance", "instances")
+        ));
     }
     for it in verifiers.iter().filter(|it| it["state"] != "acknowledged") {
         let (name, instance) = (text(&it["name"]), text(&it["instance"]));

@@ -272,9 +272,12 @@ fn keys(
     }
     let without = match good.len() - private.len() {
         0 => String::new(),
-        count => format!("; {count} retired ones have no private half and verify only"),
+        count => {
+            let those = counted(count, "retired one has", "retired ones have");
+            format!("; {those} no private half and can only verify")
+        }
     };
-    let what = format!("the master key decrypts all {} signing keys{without}", private.len());
+    let what = format!("the master key decrypts every signing key ({}){without}", private.len());
     found.ok(CHECK, what);
     let delay = i64::try_from(settings.key_promotion_delay.as_secs()).unwrap_or(i64::MAX);
     for row in good {
