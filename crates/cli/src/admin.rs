@@ -1,6 +1,6 @@
 //! `tegata admin`: the root administrator's token.
 
-use crate::{output::Output, place::Where};
+use crate::{output::Output, place::Where, taking::Confirmation};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::PathBuf;
@@ -20,18 +20,22 @@ pub struct Reset {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
+    confirm: Confirmation,
+    #[command(flatten)]
     place: Where,
 }
 
 pub async fn reset(
     out: &Output,
-    Reset { reason, place }: Reset,
+    Reset { reason, confirm, place }: Reset,
     flag: Option<PathBuf>,
 ) -> anyhow::Result<()> {
     let (place, named) = place.find_token()?;
     // The rule of `serve`, without the variable, which may hold a client's token.
     let file = flag.or(named).unwrap_or_else(|| place.admin_token());
     let file = std::path::absolute(file)?;
+    let what_goes = format!("replaces the administrator's token in {}\n", file.display());
+    confirm.ask(&what_goes, false)?;
     let taken = admin_token::reset(&place.store, &file, reason.as_deref()).await?;
     let process = match taken {
         Taken::Running(process) => Some(process),

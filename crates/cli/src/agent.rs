@@ -15,6 +15,7 @@ use tegata_client::agent::{
     config::Config,
     run,
 };
+use tegata_policy::text::counted;
 use tegata_server::serve::{reload_signals, stop_signal};
 use tegata_token::time::UnixTime;
 
@@ -86,7 +87,7 @@ pub async fn check(out: &Output, args: Check) -> anyhow::Result<()> {
         all if bad.filter(|it| it.is_unreachable).count() == all => {
             Err(Unreachable("the authority cannot be reached; see above".to_owned()).into())
         }
-        all => bail!("{all} of {} checks failed", findings.len()),
+        all => bail!("{all} of {} failed", counted(findings.len(), "check", "checks")),
     }
 }
 

@@ -5,6 +5,7 @@
 use crate::{
     failure::{BadUsage, Unreachable},
     files::admin_token,
+    ids::finder,
 };
 use anyhow::anyhow;
 use jiff::Timestamp;
@@ -212,6 +213,14 @@ impl Api {
                  (--admin-token-file, TEGATA_ADMIN_TOKEN or TEGATA_ADMIN_TOKEN_FILE)"
                     .to_owned(),
             ),
+            Some("not-found") => {
+                let what = problem.detail.as_deref().and_then(|it| it.strip_prefix(NO_SUCH));
+                let objects = ["channel", "provider", "verifier", "signing key", "receipt"];
+                let what = what.filter(|it| objects.contains(it));
+                let next = what.and_then(|it| finder(it, ""));
+                let next = next.map_or(String::new(), |it| format!("; {it}"));
+                problem.summary().map(|it| it + &next)
+            }
             _ => problem.summary(),
         };
         let said = said.unwrap_or_else(|| match status.is_redirection() {
@@ -239,6 +248,9 @@ impl Api {
         Unreachable(format!("no response from {} ({error}); {advice}", self.url)).into()
     }
 }
+
+/// How the detail of a problem begins if the object of the request does not exist.
+const NO_SUCH: &str = "there is no such ";
 
 /// The next step after a failed connection, by the words of the TLS library and the
 /// system.

@@ -3,6 +3,7 @@
 use crate::{
     api::{Api, Page},
     failure::BadUsage,
+    namesakes::note_namesakes,
     output::Output,
     taking::{Confirmation, TakingOptions, TakingRequest},
 };
@@ -194,6 +195,7 @@ pub async fn create(api: &Api, out: &Output, args: Create) -> anyhow::Result<()>
     let path = ["providers", &args.provider.to_string(), "channels"];
     let body = json!({ "name": args.name, "type": args.channel_type });
     let made = api.post(&path, &body).await?;
+    note_namesakes(api, &path, ("channels", "channel_id"), &made).await;
     if out.is_json() {
         return out.thing(&made, &FIRST);
     }
@@ -256,11 +258,12 @@ async fn patch(api: &Api, out: &Output, id: ChannelId, body: &Value) -> anyhow::
 pub async fn rotate_secret(api: &Api, out: &Output, args: RotateSecret) -> anyhow::Result<()> {
     let id = args.channel.to_string();
     let path = ["channels", &id, "secret"];
-    let wide = args.revoke_tokens != "none";
+    // Otherwise nothing becomes invalid at once.
+    let asks = args.revoke_tokens != "none" || args.keep_previous == 0;
     let body =
         json!({ "keep_previous_seconds": args.keep_previous, "revoke_tokens": args.revoke_tokens });
     let request = TakingRequest::post(&path, body);
-    let confirm = wide.then_some(args.confirm);
+    let confirm = asks.then_some(args.confirm);
     match args.options.run(api, out, confirm, request).await? {
         Some(response) => out.taken(&response, &["channel_secret", "previous_valid_until"]),
         None => Ok(()),

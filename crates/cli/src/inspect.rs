@@ -21,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tegata_client::{admin::PATIENCE, exchange::fetch};
-use tegata_policy::text::escaped;
+use tegata_policy::text::{self, escaped};
 use tegata_store::sqlite::Look;
 use tegata_system::{file::read_argument, variable};
 use tegata_token::{
@@ -155,7 +155,7 @@ impl Counts {
 }
 
 pub fn counted(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+    text::counted(count, what, &format!("{what}s"))
 }
 
 /// Reports a file, or a part of one, that was not read.

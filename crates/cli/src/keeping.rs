@@ -1,7 +1,7 @@
 //! `tegata backup`, `restore`, `recover`, `migrate`: maintains a store, and brings it
 //! back without reviving revoked tokens.
 
-use crate::{failure::BadUsage, output::Output, place::Where};
+use crate::{failure::BadUsage, output::Output, place::Where, taking::Confirmation};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::{io::IsTerminal, path::PathBuf};
@@ -48,6 +48,8 @@ pub struct Recover {
     /// Change nothing; print what would happen.
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    confirm: Confirmation,
     #[command(flatten)]
     place: Where,
 }
@@ -113,6 +115,10 @@ pub fn restore(out: &Output, Restore { file, dry_run, place }: Restore) -> anyho
 pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
     let (place, log) = args.place.find_existing()?;
     let log = args.revocation_journal.or(log);
+    if args.revoke_everything && !args.dry_run {
+        let store = place.store.display();
+        args.confirm.ask(&format!("revokes all tokens of {store}\n"), false)?;
+    }
     let how = match &args.replay {
         Some(file) => Recovery::Replay(file),
         None => Recovery::RevokeEverything {

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 use std::io::{Write, stdout};
-use tegata_policy::text::{escaped, is_plain};
+use tegata_policy::text::{counted, escaped, is_plain};
 use unicode_width::UnicodeWidthStr;
 
 /// Output format.
@@ -25,6 +25,9 @@ enum Form {
     Table,
     Json,
 }
+
+/// What a dry run is about: members of its table, before the counts.
+const OBJECTS: [&str; 2] = ["provider", "channel"];
 
 impl Output {
     /// Prints one object: its members, one per line, `first` before all others.
@@ -55,6 +58,15 @@ impl Output {
         };
         let mut counts = serde_json::json!({ counted: response["revoked"] });
         let mut text = String::new();
+        for name in OBJECTS {
+            if let Some(named) = response.get(name) {
+                counts[name] = named.clone();
+            }
+        }
+        if let Some(groups) = response["groups"].as_array().filter(|it| !it.is_empty()) {
+            counts["would_delete_groups"] = groups.len().into();
+            text.push_str(&(table(groups, &["group", "contact", "assertion_keys"]) + "\n"));
+        }
         if let Some(keys) = response["keys"].as_array() {
             let columns = ["kid", "channel_id", "group", "created_at", "last_used_at"];
             let present = |key: &&Value| !key["created_at"].is_null();
@@ -76,8 +88,14 @@ impl Output {
                 counts[shown] = value.clone();
             }
         }
-        text.push_str(&members(&counts, &[counted]));
+        let first = [&OBJECTS[..], &[counted]].concat();
+        text.push_str(&members(&counts, &first));
         text
+    }
+
+    /// The members of a thing, one per line, `first` before all others.
+    pub fn members_first(thing: &Value, first: &[&str]) -> String {
+        members(thing, first)
     }
 
     /// Whether the format is JSON.
@@ -93,6 +111,9 @@ impl Output {
         }
         let rows = response[name].as_array().map_or(&[][..], Vec::as_slice);
         self.text(&table(rows, columns))?;
+        if rows.is_empty() {
+            note(&format!("no {} found", name.replace('_', " ")));
+        }
         // On stderr, so that programs that read the table's columns do not take it for a row.
         if let Some(next) = response["next"].as_str() {
             note(&format!("there are more: --after {}", escaped(next)));
@@ -156,7 +177,10 @@ pub fn receipt(receipt: &Value) -> String {
     let mut line = format!("{state}, effective at {}", text(&receipt["effective_at"]));
     if !verifiers.is_empty() {
         let done = verifiers.iter().filter(|it| it["state"] == "acknowledged").count();
-        line.push_str(&format!(", acknowledged by {done} of {} instances", verifiers.len()));
+        line.push_str(&format!(
+            ", acknowledged by {done} of {}",
+            counted(verifiers.len(), "instance", "instances")
+        ));
     }
     for it in verifiers.iter().filter(|it| it["state"] != "acknowledged") {
         let (name, instance) = (text(&it["name"]), text(&it["instance"]));

@@ -2,6 +2,7 @@
 
 use crate::{
     api::{Api, Page},
+    namesakes::note_namesakes,
     output::Output,
     taking::{Confirmation, TakingOptions, TakingRequest},
 };
@@ -68,6 +69,7 @@ pub struct Create {
 
 pub async fn create(api: &Api, out: &Output, Create { name }: Create) -> anyhow::Result<()> {
     let made = api.post(&["providers"], &json!({ "name": name })).await?;
+    note_namesakes(api, &["providers"], ("providers", "provider_id"), &made).await;
     out.thing(&made, &["provider_id", "name"])
 }
 

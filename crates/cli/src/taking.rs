@@ -1,6 +1,8 @@
 //! What every command that takes something away has in common: the reason, the dry run,
 //! the confirmation on a terminal and the receipt.
 
+mod subject;
+
 use crate::{api::Api, output::Output, terminal::printable};
 use anyhow::bail;
 use clap::Args;
@@ -79,9 +81,11 @@ impl<'a> TakingRequest<'a> {
         api.take(self.path, self.taking(&members, 0)).await
     }
 
-    /// The table of a dry run: the tokens, with the contacts of their groups, and how many.
+    /// The table of a dry run: what the request is about, the groups and keys that go, the
+    /// tokens with the contacts of their groups, and how many.
     async fn summary(&self, api: &Api, found: &Value) -> anyhow::Result<String> {
         let mut found = found.clone();
+        subject::add(api, (&self.method, self.path, &self.members), &mut found).await?;
         let own = match self.path {
             ["channels", channel, ..] => Some(*channel),
             _ => None,

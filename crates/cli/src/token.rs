@@ -125,8 +125,8 @@ pub struct Revoke {
     /// The token, or `-` for stdin.
     #[arg(group = "what")]
     token: Option<String>,
-    /// The channel whose tokens to revoke; required except with TOKEN, --provider and
-    /// --everything.
+    /// The channel whose tokens to revoke; required except with TOKEN, --created-by,
+    /// --provider and --everything.
     #[arg(long, value_name = "ID")]
     channel: Option<ChannelId>,
     /// The stored token of this id.
@@ -172,6 +172,8 @@ pub struct Reissue {
     idempotency_key: Option<String>,
     #[command(flatten)]
     options: TakingOptions,
+    #[command(flatten)]
+    confirm: Confirmation,
 }
 
 const ISSUE_EXAMPLES: &str = "\
@@ -314,7 +316,8 @@ pub async fn reissue(api: &Api, out: &Output, args: Reissue) -> anyhow::Result<(
     let path = ["channels", &channel, "long-lived-token"];
     let request = TakingRequest::post(&path, json!({ "delay_seconds": args.delay }));
     let key = args.idempotency_key.as_deref();
-    let Some(issued) = args.options.run_once(api, out, None, request, key).await? else {
+    let Some(issued) = args.options.run_once(api, out, Some(args.confirm), request, key).await?
+    else {
         return Ok(());
     };
     let first = ["access_token", "token_type", "token_id", "previous_valid_until", "revoked"];

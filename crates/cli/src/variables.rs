@@ -1,12 +1,14 @@
 //! Environment variables as sources of arguments, by one rule for every command: the
 //! variable of an argument declared with `env` is `TEGATA_` and the argument's name, an
 //! empty variable counts as unset, and an error about a variable's value names the
-//! variable.
+//! variable. An error about an id names the command that finds it.
 
+use crate::ids::finder;
 use clap::{
     Arg, Command, Error,
     error::{ContextKind, ContextValue},
 };
+use std::error::Error as _;
 
 const PREFIX: &str = "TEGATA_";
 
@@ -27,7 +29,8 @@ fn prefixed(arg: Arg) -> Arg {
     if is_empty { arg.env(None::<&str>) } else { arg }
 }
 
-/// Adds the variable that a wrong value is from to an error.
+/// Adds the next step to an error about a wrong value: the variable that the value is from, and
+/// the command that finds an id.
 pub fn explain(mut error: Error, command: &mut Command) -> Error {
     let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else {
         return error;
@@ -35,9 +38,21 @@ pub fn explain(mut error: Error, command: &mut Command) -> Error {
     // An argument can be printed only once its command is built.
     command.build();
     let variable = arguments(command).find(|arg| arg.to_string() == *wrong && is_unflagged(arg));
+    let mut tips = Vec::new();
     if let Some(variable) = variable.and_then(Arg::get_env) {
-        let origin = format!("the value is from the variable {}", variable.display());
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![origin.into()]));
+        tips.push(format!("the value is from the variable {}", variable.display()));
+    }
+    let given = match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(given)) => given.as_str(),
+        _ => "",
+    };
+    // The types of ids name what they identify.
+    let about = error.source().map(ToString::to_string).unwrap_or_default();
+    let is_id = about.contains(" id is ") || about.contains("'s id is ");
+    tips.extend(is_id.then(|| finder(&about, given)).flatten());
+    if !tips.is_empty() {
+        let tips = tips.into_iter().map(Into::into).collect();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
     }
     error
 }

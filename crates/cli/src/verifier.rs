@@ -3,11 +3,13 @@
 use crate::{
     api::{Api, Page},
     failure::BadUsage,
+    namesakes::note_namesakes,
     output::Output,
-    taking::Confirmation,
+    taking::{Confirmation, ask},
 };
 use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Map, Value, json};
+use tegata_policy::text::counted;
 use tegata_token::{
     feed::InstanceId,
     id::{ProviderId, VerifierId},
@@ -98,6 +100,11 @@ pub struct RemoveInstance {
     /// All instances of the verifier.
     #[arg(long, group = "which")]
     all: bool,
+    /// Change nothing; show the instances that would be removed.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    confirm: Confirmation,
 }
 
 /// A duration in milliseconds: a number with a unit; a bare number is seconds.
@@ -110,6 +117,32 @@ pub fn milliseconds(text: &str) -> Result<u32, String> {
     let range = tegata_token::feed::STALENESS;
     let fits = |ms: &u32| range.contains(&std::time::Duration::from_millis((*ms).into()));
     read.filter(fits).ok_or_else(|| "give 500ms to 24h, such as `30s`".to_owned())
+}
+
+/// A duration with its unit.
+fn duration(ms: u64) -> String {
+    match ms % 1_000 {
+        0 => format!("{}s", ms / 1_000),
+        _ => format!("{ms}ms"),
+    }
+}
+
+/// Gives the durations of a verifier, or of an instance, their units.
+pub fn with_units(thing: &mut Value) {
+    for name in ["max_staleness", "staleness", "age", "lease"] {
+        if let Some(ms) = thing[name].as_u64() {
+            thing[name] = duration(ms).into();
+        }
+    }
+}
+
+/// A verifier for people, or as it is for programs.
+fn shown(out: &Output, mut verifier: Value) -> Value {
+    if !out.is_json() {
+        with_units(&mut verifier);
+        verifier["instances"].as_array_mut().into_iter().flatten().for_each(with_units);
+    }
+    verifier
 }
 
 /// Runs one of the verbs.
@@ -134,7 +167,8 @@ async fn create(api: &Api, out: &Output, args: Create) -> anyhow::Result<()> {
         body["provider_id"] = provider.to_string().into();
     }
     let made = api.post(&["verifiers"], &body).await?;
-    out.thing(&made, &["verifier_id", "verifier_token", "name"])
+    note_namesakes(api, &["verifiers"], ("verifiers", "verifier_id"), &made).await;
+    out.thing(&shown(out, made), &["verifier_id", "verifier_token", "name"])
 }
 
 async fn list(api: &Api, out: &Output, page: Page) -> anyhow::Result<()> {
@@ -143,6 +177,7 @@ async fn list(api: &Api, out: &Output, page: Page) -> anyhow::Result<()> {
         for verifier in response["verifiers"].as_array_mut().into_iter().flatten() {
             let count = verifier["instances"].as_array().map_or(0, Vec::len);
             verifier["instances"] = count.into();
+            with_units(verifier);
         }
     }
     let columns = ["verifier_id", "name", "provider_id", "max_staleness", "allow", "instances"];
@@ -151,7 +186,7 @@ async fn list(api: &Api, out: &Output, page: Page) -> anyhow::Result<()> {
 
 async fn show(api: &Api, out: &Output, Named { id }: Named) -> anyhow::Result<()> {
     let found = api.get(&["verifiers", &id.to_string()], &()).await?;
-    out.thing(&found, &["verifier_id", "name"])
+    out.thing(&shown(out, found), &["verifier_id", "name"])
 }
 
 async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {
@@ -167,7 +202,7 @@ async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {
         return Err(BadUsage(words.to_owned()).into());
     }
     let changed = api.patch(&["verifiers", &args.id.to_string()], &changes.into()).await?;
-    out.thing(&changed, &["verifier_id", "name"])
+    out.thing(&shown(out, changed), &["verifier_id", "name"])
 }
 
 async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
@@ -183,8 +218,8 @@ async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
             return out.thing(&gone, &["verifier_id", "name", "instances"]);
         }
         let name = found["name"].as_str().unwrap_or_default();
-        args.confirm
-            .ask(&format!("verifier {id} ({name}), used by {instances} programs\n"), false)?;
+        let programs = counted(instances, "program", "programs");
+        args.confirm.ask(&format!("verifier {id} ({name}), used by {programs}\n"), false)?;
     }
     api.delete(&path).await?;
     out.done(&format!("verifier {id} is deleted"), &json!({ "deleted": id }))
@@ -192,9 +227,38 @@ async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
 
 async fn remove_instance(api: &Api, out: &Output, args: RemoveInstance) -> anyhow::Result<()> {
     let id = args.id.to_string();
+    let instance = args.instance.as_ref().map(InstanceId::as_str);
     let mut path = vec!["verifiers", &id, "instances"];
-    path.extend(args.instance.as_ref().map(InstanceId::as_str));
+    path.extend(instance);
+    if args.dry_run || args.confirm.asks() {
+        let mut found = instances(api, &id, instance).await?;
+        if args.dry_run && out.is_json() {
+            return out.thing(&json!({ "dry_run": true, "would_remove": found }), &[]);
+        }
+        for instance in found["instances"].as_array_mut().into_iter().flatten() {
+            with_units(instance);
+        }
+        let shown = Output::members_first(&found, &["verifier_id", "name"]);
+        if args.dry_run {
+            return out.text(&shown);
+        }
+        ask(&format!("{shown}no receipt waits for these programs any more\n"))?;
+    }
     out.thing(&api.delete(&path).await?, &["removed"])
+}
+
+/// The verifier's id, name and the instances to remove. Of a deleted verifier only the id is
+/// known.
+async fn instances(api: &Api, id: &str, only: Option<&str>) -> anyhow::Result<Value> {
+    let rows = api.rows(&["verifiers"], "verifiers").await?;
+    let found = rows.iter().find(|it| it["verifier_id"] == id);
+    let Some(found) = found else {
+        return Ok(json!({ "verifier_id": id, "name": null, "instance": only }));
+    };
+    let all = found["instances"].as_array().into_iter().flatten();
+    let those: Vec<_> =
+        all.filter(|it| only.is_none_or(|only| it["instance"] == only)).cloned().collect();
+    Ok(json!({ "verifier_id": id, "name": found["name"], "instances": those }))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use crate::{
     api::{Api, Page},
     output::Output,
+    verifier::with_units,
 };
 use anyhow::bail;
 use clap::{Args, Subcommand};
@@ -34,11 +35,15 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
     let response = api.get(&["warnings"], &args).await?;
     let columns =
         ["type", "channel_id", "group", "kind", "token_id", "kid", "expires_at", "contact"];
-    out.list(&response, "warnings", &columns)?;
-    let silent = response["verifiers"].as_array().is_some_and(|it| !it.is_empty());
-    if silent && !out.is_json() {
+    let mut silent = response["verifiers"].as_array().cloned().unwrap_or_default();
+    let only_verifiers = response["warnings"].as_array().is_some_and(Vec::is_empty);
+    if out.is_json() || silent.is_empty() || !only_verifiers {
+        out.list(&response, "warnings", &columns)?;
+    }
+    if !silent.is_empty() && !out.is_json() {
+        silent.iter_mut().for_each(with_units);
         let columns = ["type", "verifier_id", "instance", "age", "cannot"];
-        out.list(&json!({ "verifiers": response["verifiers"] }), "verifiers", &columns)?;
+        out.list(&json!({ "verifiers": silent }), "verifiers", &columns)?;
     }
     Ok(())
 }

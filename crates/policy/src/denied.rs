@@ -3,8 +3,11 @@
 //! The messages state what is wrong and how to proceed. They know no protocol: each API
 //! of the server maps the list to its own errors in one match.
 
-use crate::{assertion::BadAssertion, rules::MAX_SCOPE_REVOCATIONS};
-use tegata_token::kind::Kind;
+use crate::{assertion::BadAssertion, rules::MAX_SCOPE_REVOCATIONS, text::counted};
+use tegata_token::{
+    id::{ChannelId, ProviderId},
+    kind::Kind,
+};
 
 /// Why a request is denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -68,14 +71,22 @@ pub enum Denied {
     TooManyStatelessRevocations,
     /// The channel has reached its maximum of revoked groups and assertion keys.
     #[error(
-        "the tokens of {MAX_SCOPE_REVOCATIONS} groups and assertion keys of this channel were revoked and may not have expired yet; revoke all tokens of the channel (`tegata token revoke --channel ID --all`), which replaces these revocations by one"
+        "the tokens of {MAX_SCOPE_REVOCATIONS} groups and assertion keys of this channel were revoked and may not have expired yet; revoke all tokens of the channel (`tegata token revoke --channel {0} --all`), which replaces these revocations by one"
     )]
-    TooManyScopeRevocations,
+    TooManyScopeRevocations(ChannelId),
     /// The provider still has channels.
     #[error(
-        "the provider has {0} channels that are not deleted; delete each of them first (`tegata channel list --provider ID` lists them)"
+        "the provider has {}; delete {} first (`tegata channel list --provider {provider}` lists {})",
+        counted(*channels, "channel that is not deleted", "channels that are not deleted"),
+        if *channels == 1 { "it" } else { "them" },
+        if *channels == 1 { "it" } else { "them" }
     )]
-    ProviderHasChannels(usize),
+    ProviderHasChannels {
+        /// The provider.
+        provider: ProviderId,
+        /// The number of its channels.
+        channels: usize,
+    },
     /// A rate limit or a cooldown of the channel applies.
     #[error("too many requests of this channel; try again in {seconds} s")]
     LimitExceeded {

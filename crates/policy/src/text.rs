@@ -1,5 +1,7 @@
 //! Texts for people: names, reasons, contacts.
 
+use std::fmt;
+
 /// Whether a character has no effect beyond its own place. Control characters steer
 /// terminals; direction overrides and line separators make a line look like another one.
 #[must_use]
@@ -24,6 +26,13 @@ pub fn is_visible(text: &str) -> bool {
     text.chars().any(|letter| is_plain(letter) && !is_blank(letter))
 }
 
+/// A number with what it counts, in the singular or the plural.
+#[must_use]
+pub fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, one: &str, many: &str) -> String {
+    let what = if count == N::from(1) { one } else { many };
+    format!("{count} {what}")
+}
+
 /// A text from elsewhere for a terminal: characters that are not plain are escaped.
 #[must_use]
 pub fn escaped(text: &str) -> String {
@@ -40,6 +49,12 @@ pub fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_singular_and_all_other_numbers_are_plural() {
+        let shown = [0, 1, 2].map(|it: usize| counted(it, "token is", "tokens are"));
+        assert_eq!(shown, ["0 tokens are", "1 token is", "2 tokens are"]);
+    }
 
     #[test]
     fn names_of_every_script_are_plain_and_visible() {

@@ -51,6 +51,11 @@ enum Why {
     #[error("it holds more than one line")]
     ManyLines,
     #[error(
+        "it holds more than one line, and one token is expected; `tegata token explain -` reads \
+         any text, finds the tokens in it, and revokes them with --revoke"
+    )]
+    ManyTokens,
+    #[error(
         "character {nth} of it is U+{:04X}, but a secret consists of printable ASCII characters \
          alone; copy it again, as plain text",
         u32::from(*found)
@@ -167,6 +172,7 @@ fn cleaned(
     };
     if let Some((place, found)) = inner.char_indices().find(|(_, it)| is_bad(*it)) {
         return wrong(match found {
+            '\n' | '\r' if form == Form::Pasted => Why::ManyTokens,
             '\n' | '\r' => Why::ManyLines,
             found => Why::Character { found, nth: inner[..place].chars().count() + 1 },
         });

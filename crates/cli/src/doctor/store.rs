@@ -3,6 +3,7 @@
 use super::{Findings, files};
 use rustix::fs::statvfs;
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use tegata_policy::text::counted;
 use tegata_server::{
     authority::{
         audit::{OfflineError, begins_anew, verify_offline},
@@ -89,7 +90,7 @@ fn verifiers(found: &mut Findings, all: &[(VerifierRow, Vec<Instance>)], now: Un
         }
     }
     if following > 0 {
-        found.ok(CHECK, format!("{following} instances follow the feed"));
+        found.ok(CHECK, counted(following, "instance follows", "instances follow") + " the feed");
     }
 }
 
@@ -271,9 +272,12 @@ fn keys(
     }
     let without = match good.len() - private.len() {
         0 => String::new(),
-        count => format!("; {count} retired ones have no private half and verify only"),
+        count => {
+            let those = counted(count, "retired one has", "retired ones have");
+            format!("; {those} no private half and can only verify")
+        }
     };
-    let what = format!("the master key decrypts all {} signing keys{without}", private.len());
+    let what = format!("the master key decrypts every signing key ({}){without}", private.len());
     found.ok(CHECK, what);
     let delay = i64::try_from(settings.key_promotion_delay.as_secs()).unwrap_or(i64::MAX);
     for row in good {

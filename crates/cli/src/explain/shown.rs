@@ -2,7 +2,7 @@
 
 use crate::{inspect::named, terminal::note};
 use serde_json::Value;
-use tegata_policy::text::escaped;
+use tegata_policy::text::{counted, escaped};
 
 /// The longest text of an answer that is printed, in characters.
 const LONGEST: usize = 1_000;
@@ -89,7 +89,9 @@ pub fn token(it: &Value) -> String {
             Value::Null => "other addresses".to_owned(),
             source => text(source),
         };
-        row(name, format!("{}  {source}  {} times", text(&used["minute"]), text(&used["count"])));
+        let count = used["count"].as_u64().unwrap_or_default();
+        let count = counted(count, "time", "times");
+        row(name, format!("{}  {source}  {count}", text(&used["minute"])));
         name = "";
     }
     let mut name = "its group has";
@@ -107,7 +109,7 @@ pub fn token(it: &Value) -> String {
         name = "";
     }
     if let Some(more @ 1..) = it["group_tokens_more"].as_u64() {
-        row(name, format!("{more} more active tokens"));
+        row(name, counted(more, "more active token", "more active tokens"));
     }
     lines
 }

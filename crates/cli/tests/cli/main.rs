@@ -10,6 +10,7 @@ mod certificate;
 mod commands;
 mod doctor;
 mod explaining;
+mod first_use;
 mod forging;
 mod hostile_server;
 mod inspecting;

@@ -141,3 +141,33 @@ fn every_act_prints_its_receipt_on_one_line_and_records_its_reason() {
         assert_eq!(event["reason"], json!("left the company"), "{event}");
     }
 }
+
+#[test]
+fn what_takes_away_without_revoking_tokens_asks_on_a_terminal_too() {
+    let desk = Desk::new();
+    let (channel, _) = desk.channel();
+    let verifier = desk.json(&["verifier", "create", "gateway"])["verifier_id"].clone();
+    let verifier = verifier.as_str().unwrap();
+    let first = desk.json(&["token", "reissue", "--channel", &channel]);
+    let token = first["access_token"].as_str().unwrap();
+    for (words, shown) in [
+        (&["verifier", "remove-instance", verifier, "--all"][..], "gateway"),
+        (&["token", "reissue", "--channel", &channel], "long-lived"),
+        (&["channel", "rotate-secret", &channel], "shop"),
+    ] {
+        let refused = typed(&desk.command(words), "no");
+        for part in [shown, "Type yes to go on: ", "nothing was changed"] {
+            assert!(refused.out.contains(part), "{words:?} lacks {part}: {}", refused.out);
+        }
+        let agreed = [words, &["--yes"]].concat();
+        assert!(is_active(&desk, token));
+        if words[1] != "reissue" {
+            let done = typed(&desk.command(&agreed), "no");
+            assert!(!done.out.contains("Type yes"), "{agreed:?}: {}", done.out);
+        }
+    }
+    let keeps = ["channel", "rotate-secret", &channel, "--keep-previous", "60"];
+    assert!(!typed(&desk.command(&keeps), "no").out.contains("Type yes"), "nothing goes at once");
+    let dry = desk.run(&["verifier", "remove-instance", verifier, "--all", "--dry-run"]).expect(0);
+    assert!(dry.contains("gateway"), "{dry}");
+}

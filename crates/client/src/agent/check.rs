@@ -16,6 +16,7 @@ use crate::{
 };
 use rustix::fs::{Access, access};
 use std::path::Path;
+use tegata_policy::text::counted;
 use tegata_token::{kind::Kind, time::UnixTime};
 
 /// A check and its outcome.
@@ -116,7 +117,8 @@ async fn credentials(
         };
         let outcome = outcome.map_err(|failure| channel.blame(false, failure));
         let good = |ids: Vec<_>| {
-            format!("the assertion key is valid; {} v2.1 tokens are active", ids.len())
+            let active = counted(ids.len(), "v2.1 token is active", "v2.1 tokens are active");
+            format!("the assertion key is valid; {active}")
         };
         all.push(asked(&about, outcome.map(good))?);
     }

@@ -3,6 +3,7 @@
 use super::health::{AgentHealth, Colour};
 use sd_notify::NotifyState;
 use std::{io, time::Duration};
+use tegata_policy::text::counted;
 use tegata_system::manager::ServiceManager;
 
 /// The longest time between two notifications, after which the loop also notices that the
@@ -117,5 +118,5 @@ fn summary(report: &AgentHealth) -> String {
     let mut all = tokens.chain(report.sinks.iter().map(|it| (&it.name, &it.problem)));
     let problem = all.find_map(|(name, problem)| Some(format!("{name}: {}", problem.as_ref()?)));
     let problem = problem.or_else(|| report.warnings.first().cloned());
-    problem.unwrap_or_else(|| format!("{} tokens are active", report.tokens.len()))
+    problem.unwrap_or_else(|| counted(report.tokens.len(), "token is active", "tokens are active"))
 }

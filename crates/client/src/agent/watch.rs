@@ -3,6 +3,7 @@
 
 use super::{config, target::again};
 use crate::{call::Verified, failure::Failure};
+use tegata_policy::text::counted;
 use tegata_token::time::{DAY, UnixTime};
 
 /// A watched token and its state.
@@ -154,9 +155,9 @@ impl Watch {
             State::Good { until, .. } if until.since(now) <= warn => {
                 let hours = until.since(now) / 3600;
                 Freshness::Warning(format!(
-                    "it expires in {} days and {} hours",
-                    hours / 24,
-                    hours % 24
+                    "it expires in {} and {}",
+                    counted(hours / 24, "day", "days"),
+                    counted(hours % 24, "hour", "hours")
                 ))
             }
             State::Good { doubt: Some(doubt), .. } | State::Unknown(doubt) => {
@@ -199,7 +200,7 @@ mod tests {
         assert_eq!(watch.verdict(now), Freshness::Good);
         let later = now.plus(DAY + 3600);
         let said = watch.verdict(later);
-        assert_eq!(said, Freshness::Warning("it expires in 1 days and 23 hours".to_owned()));
+        assert_eq!(said, Freshness::Warning("it expires in 1 day and 23 hours".to_owned()));
         watch.done(later, Err(Failure::LimitExceeded { retry_after: None }));
         assert_eq!(watch.until(), Some(now.plus(3 * DAY)), "no response is not a revocation");
         assert_eq!(watch.verdict(now.plus(3 * DAY)), Freshness::Bad("it has expired".to_owned()));

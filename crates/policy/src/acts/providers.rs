@@ -91,7 +91,8 @@ impl Act for DeleteProvider {
     fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<usize> {
         let provider = locked.provider.as_ref().ok_or(ActError::NotFound("provider"))?;
         if provider.channels > 0 {
-            return Err(Denied::ProviderHasChannels(provider.channels).into());
+            let channels = provider.channels;
+            return Err(Denied::ProviderHasChannels { provider: self.id, channels }.into());
         }
         let mut effects = Effects::default();
         effects.write(Write::ProviderDeleted(self.id));

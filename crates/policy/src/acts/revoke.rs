@@ -174,11 +174,15 @@ pub fn covered<'a>(
 /// Denies a further group or assertion key if the channel has the maximum of cutoffs of
 /// such scopes: each further one writes them all. Groups and keys are created and deleted
 /// without end, and each can be revoked.
-fn check_room_for(revocations: &ChannelRevocations, scope: &Scope) -> Result<(), ActError> {
+fn check_room_for(
+    channel: ChannelId,
+    revocations: &ChannelRevocations,
+    scope: &Scope,
+) -> Result<(), ActError> {
     let named = |it: &Scope| matches!(it, Scope::Group { .. } | Scope::AssertionKey { .. });
     let others = revocations.cutoffs.iter().filter(|it| named(&it.scope) && it.scope != *scope);
     match named(scope) && others.count() >= MAX_SCOPE_REVOCATIONS {
-        true => Err(Denied::TooManyScopeRevocations.into()),
+        true => Err(Denied::TooManyScopeRevocations(channel).into()),
         false => Ok(()),
     }
 }
@@ -192,7 +196,7 @@ pub(super) fn revoke_scope(
     now: UnixTime,
     effects: &mut Effects,
 ) -> Result<usize, ActError> {
-    check_room_for(&locked.revocations, &scope)?;
+    check_room_for(channel.id, &locked.revocations, &scope)?;
     let mut revoked = 0;
     for token in covered(locked, &scope, now) {
         effects.write(Write::TokenRevoked {

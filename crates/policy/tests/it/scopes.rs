@@ -43,7 +43,7 @@ fn delete(n: usize, locked: &mut Locked) -> Result<(), ActError> {
 fn the_revocations_of_groups_over_time_are_bounded_and_one_of_the_channel_makes_room() {
     let mut locked = locked(channel(), Vec::new());
     let denied = (0..4_000).find_map(|n| delete(n, &mut locked).err());
-    let full = Some(ActError::Denied(Denied::TooManyScopeRevocations));
+    let full = Some(ActError::Denied(Denied::TooManyScopeRevocations(id())));
     assert_eq!(denied.map(|it| it.to_string()), full.map(|it| it.to_string()));
     assert_eq!(locked.revocations.cutoffs.len(), MAX_SCOPE_REVOCATIONS);
     delete(0, &mut locked).expect("a group that is revoked again needs no room");

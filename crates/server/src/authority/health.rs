@@ -16,6 +16,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tegata_policy::text::counted;
 use tegata_token::time::UnixTime;
 use tokio::{sync::Mutex as AsyncMutex, task::JoinHandle, time::timeout};
 
@@ -252,7 +253,7 @@ async fn checkpoints(authority: &Authority) -> Check {
     }
     let (holds, found) = match timeout(PATIENCE, authority.store().audit_head()).await {
         Ok(Ok(head)) => {
-            let found = format!("{} events wait for a checkpoint", head.pending);
+            let found = counted(head.pending, "event waits", "events wait") + " for a checkpoint";
             (!audit::lags(&head, authority.now()), found)
         }
         _ => (false, "the audit's newest checkpoint cannot be read".to_owned()),

@@ -256,8 +256,8 @@ impl From<Denied> for Problem {
             Denied::DelayUnderLegacyRules
             | Denied::OtherGroupsKey
             | Denied::AssertionUsed
-            | Denied::ProviderHasChannels(_)
-            | Denied::TooManyScopeRevocations => Code::Conflict,
+            | Denied::ProviderHasChannels { .. }
+            | Denied::TooManyScopeRevocations(_) => Code::Conflict,
             Denied::DelayOutOfRange | Denied::Assertion(_) | Denied::WrongSecret => {
                 Code::InvalidMember
             }

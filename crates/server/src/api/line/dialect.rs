@@ -188,8 +188,8 @@ fn refused(denied: Denied, presented: Presented) -> Reply {
             | Denied::TooManyGroups
             | Denied::DelayOutOfRange
             | Denied::DelayUnderLegacyRules
-            | Denied::ProviderHasChannels(_)
-            | Denied::TooManyScopeRevocations
+            | Denied::ProviderHasChannels { .. }
+            | Denied::TooManyScopeRevocations(_)
             | Denied::NotFound,
             _,
         ) => oauth("invalid_request", &denied.to_string()),

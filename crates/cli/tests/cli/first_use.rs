@@ -1,0 +1,151 @@
+//! What a user who has not seen the program before reads: dry runs, empty lists, wrong ids,
+//! hints.
+
+use crate::program::{Desk, finish, finish_with};
+
+/// A channel with a group, its key and a token, and its provider.
+fn shop(desk: &Desk) -> (String, String, String) {
+    let provider = desk.json(&["provider", "create", "Company"])["provider_id"].clone();
+    let provider = provider.as_str().unwrap().to_owned();
+    let made = desk.json(&["channel", "create", "--provider", &provider, "Night shop"]);
+    let channel = made["channel_id"].as_str().unwrap().to_owned();
+    desk.run(&["group", "set", "--channel", &channel, "blue", "--contact", "Ann"]).expect(0);
+    let made = desk.json(&["key", "generate", "--channel", &channel, "--group", "blue"]);
+    (provider, channel, made["kid"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_dry_run_names_the_object_and_lists_the_keys_and_groups_that_go() {
+    let desk = Desk::new();
+    let (provider, channel, kid) = shop(&desk);
+    let dry = |words: &[&str]| desk.run(&[words, &["--dry-run"]].concat()).expect(0);
+    let deleted = dry(&["channel", "delete", &channel]);
+    for part in ["Night shop", "Company", "blue", "Ann", &kid, "would_delete_keys    1"] {
+        assert!(deleted.contains(part), "{part}: {deleted}");
+    }
+    for (words, with_key) in [
+        (&["channel", "suspend", &channel][..], false),
+        (&["channel", "rotate-secret", &channel], false),
+        (&["group", "delete", "--channel", &channel, "blue"], true),
+        (&["key", "delete", "--channel", &channel, &kid], true),
+        (&["token", "revoke", "--channel", &channel, "--all"], false),
+        (&["token", "reissue", "--channel", &channel], false),
+    ] {
+        let shown = dry(words);
+        assert!(shown.contains("Night shop") && shown.contains("Company"), "{words:?}: {shown}");
+        assert_eq!(shown.contains("would_delete_keys"), with_key, "{words:?}: {shown}");
+        assert_eq!(shown.contains(&kid), with_key, "{words:?}: {shown}");
+    }
+    assert!(dry(&["token", "revoke", "--provider", &provider]).contains("Company"));
+    desk.run(&["channel", "delete", &channel]).expect(0);
+    assert!(dry(&["provider", "delete", &provider]).contains("Company"));
+}
+
+#[test]
+fn the_limits_of_a_verifier_have_units() {
+    let desk = Desk::new();
+    let made = ["verifier", "create", "gateway", "--max-staleness", "1500ms"];
+    let made = desk.run(&made).expect(0);
+    assert!(made.contains("max_staleness   1500ms"), "{made}");
+    let id = desk.json(&["verifier", "list"])["verifiers"][0]["verifier_id"].clone();
+    let id = id.as_str().unwrap();
+    desk.run(&["verifier", "set", id, "--max-staleness", "5m"]).expect(0);
+    for words in [&["verifier", "list"][..], &["verifier", "show", id]] {
+        let shown = desk.run(words).expect(0);
+        assert!(shown.contains("300s") && !shown.contains("300000"), "{words:?}: {shown}");
+    }
+    assert_eq!(desk.json(&["verifier", "show", id])["max_staleness"], 300_000);
+}
+
+#[test]
+fn a_name_in_place_of_an_id_is_refused_with_the_command_that_finds_the_id() {
+    let desk = Desk::new();
+    for (words, next) in [
+        (&["verifier", "show", "my gateway"][..], "tegata verifier list"),
+        (&["channel", "show", "shop"], "tegata channel list --search shop"),
+        (&["channel", "show", "my shop"], "tegata channel list --search 'my shop'"),
+        (&["token", "list", "--channel", "shop"], "tegata channel list --search shop"),
+        (&["provider", "show", "Company"], "tegata provider list --search Company"),
+        (&["key", "delete", "--channel", "1234567890", "blue"], "tegata key list --search blue"),
+        (&["token", "show", "--channel", "1234567890", "x"], "tegata token list --channel"),
+        (&["signing-key", "revoke", "x"], "tegata signing-key list"),
+    ] {
+        desk.run(words).expect_error(2, next);
+    }
+    for (words, next) in [
+        (&["verifier", "show", "1234567890"][..], "tegata verifier list"),
+        (&["channel", "show", "1234567890"], "tegata channel list"),
+        (&["provider", "show", "1234567890"], "tegata provider list"),
+    ] {
+        desk.run(words).expect_error(1, next);
+    }
+}
+
+#[test]
+fn a_second_object_of_the_same_name_is_noted() {
+    let desk = Desk::new();
+    let (provider, ..) = shop(&desk);
+    desk.run(&["verifier", "create", "gateway"]).expect(0);
+    for words in [
+        &["verifier", "create", "gateway"][..],
+        &["provider", "create", "Company"],
+        &["channel", "create", "--provider", &provider, "Night shop"],
+    ] {
+        let done = desk.run(words);
+        assert!(done.err.contains("note: another"), "{words:?}: {done:?}");
+        done.expect(0);
+    }
+    assert_eq!(desk.run(&["verifier", "create", "other"]).err, "");
+}
+
+#[test]
+fn a_list_without_rows_says_so_on_stderr() {
+    let desk = Desk::new();
+    let (_, channel, _) = shop(&desk);
+    for (words, what) in [
+        (&["key", "list", "--search", "nope"][..], "no assertion keys found"),
+        (&["provider", "list", "--search", "nope"], "no providers found"),
+        (&["channel", "list", "--search", "nope"], "no channels found"),
+        (&["verifier", "list"], "no verifiers found"),
+        (&["warning", "list"], "no warnings found"),
+        (&["token", "list", "--channel", &channel], "no tokens found"),
+        (&["audit", "list", "--actor", "nope"], "no events found"),
+    ] {
+        let done = desk.run(words);
+        assert!(done.err.contains(what), "{words:?}: {done:?}");
+        assert!(desk.run(&[words, &["-o", "json"]].concat()).err.is_empty());
+    }
+    assert_eq!(desk.run(&["channel", "list"]).err, "");
+}
+
+#[test]
+fn a_hint_can_be_pasted() {
+    let desk = Desk::new();
+    let (provider, ..) = shop(&desk);
+    let hint = format!(
+        "has 1 channel that is not deleted; delete it first (`tegata channel list --provider {provider}`"
+    );
+    desk.run(&["provider", "delete", &provider]).expect_error(1, &hint);
+}
+
+#[test]
+fn several_tokens_where_one_is_expected_name_the_command_that_takes_them() {
+    let desk = Desk::new();
+    for words in [&["token", "verify", "-"][..], &["token", "revoke", "-"]] {
+        let done = finish_with(&mut desk.command(words), "one\ntwo\n");
+        done.expect_error(2, "tegata token explain");
+    }
+    let done = finish(&mut desk.command(&["token", "verify", "one\ntwo"]));
+    done.expect_error(2, "tegata token explain");
+}
+
+#[test]
+fn the_help_of_revoke_names_every_scope_that_needs_no_channel() {
+    let desk = Desk::new();
+    let help = desk.run(&["token", "revoke", "--help"]).expect(0);
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        help.contains("except with TOKEN, --created-by, --provider and --everything"),
+        "{help}"
+    );
+}
