@@ -42,7 +42,7 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
     }
     if !silent.is_empty() && !out.is_json() {
         silent.iter_mut().for_each(with_units);
-        let columns = ["type", "verifier_id", "instance", "age", "cannot"];
+        let columns = ["type", "verifier_id", "instance", "age", "cannot", "accepted_token_id"];
         out.list(&json!({ "verifiers": silent }), "verifiers", &columns)?;
     }
     Ok(())

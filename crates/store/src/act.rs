@@ -175,3 +175,16 @@ pub struct NewVerifier {
     /// The hash of its token.
     pub token: HashedSecret,
 }
+
+/// A stored token whose use was reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsedToken {
+    /// Its channel.
+    pub channel: ChannelId,
+    /// Its id.
+    pub id: TokenId,
+    /// Its serial.
+    pub serial: Serial,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<UnixTime>,
+}

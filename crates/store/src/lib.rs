@@ -207,13 +207,13 @@ pub trait Store: Send + Sync + 'static {
     async fn holding(&self, id: ChannelId, now: UnixTime) -> Result<Option<Holding>>;
     /// Warnings that are due at `now`, the longest due first.
     async fn due_warnings(&self, most: usize, now: UnixTime) -> Result<Vec<DueWarning>>;
-    /// The serials of those of these stored tokens that are neither revoked nor known to be
-    /// expired, of one provider only, if given.
-    async fn live_serials(
+    /// Those of these tokens that are stored and not known to be expired, of one provider
+    /// only, if given. Of those that are not active it looks for a few.
+    async fn used_tokens(
         &self,
         tokens: Vec<(ChannelId, TokenId)>,
         provider: Option<ProviderId>,
-    ) -> Result<Vec<(ChannelId, TokenId, Serial)>>;
+    ) -> Result<Vec<UsedToken>>;
     /// The newest changes of the log, in order, at most `most`.
     async fn last_changes(&self, most: usize) -> Result<Vec<(Position, Change)>>;
     /// Verifiers that are not deleted, newest first.

@@ -292,7 +292,9 @@ fn keys(
                 let what =
                     format!("{} is still pending, although its promotion delay has passed", row.id);
                 let next_step = match served {
-                    true => "the job that promotes it fails: see the server's log",
+                    true => {
+                        "see `tegata verifier list` for one that has not acknowledged it, and the server's log"
+                    }
                     false => "it becomes active soon after the next start",
                 };
                 found.warning(CHECK, what, next_step);

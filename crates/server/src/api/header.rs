@@ -1,6 +1,6 @@
 //! Request headers that several protocols read by the same rules.
 
-use http::HeaderMap;
+use http::{HeaderMap, header};
 pub use tegata_gateway::bearer::bearer;
 use tegata_policy::secret::sha256;
 
@@ -18,6 +18,14 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<[u8; 32]>, BadIdemp
         return Err(BadIdempotencyKey);
     }
     Ok(Some(sha256(&[key.as_bytes()])))
+}
+
+/// Whether `Accept` names this media type. Ranges (`*/*`) do not: the caller has another
+/// representation, which is the usual one.
+pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|it| it.to_str().ok());
+    let mut types = accepted.flat_map(|it| it.split(',')).map(|it| it.split(';').next());
+    types.any(|it| it.is_some_and(|it| it.trim().eq_ignore_ascii_case(media_type)))
 }
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
-//! Token introspection (RFC 7662) for verifiers whose view is too old.
+//! Token introspection (RFC 7662) for verifiers whose view is too old, on request as a signed
+//! JWT (RFC 9701).
 
 use super::{
     app::App,
     form::Form,
-    header::bearer,
+    header::{accepts, bearer},
     reply::{self, Reply},
 };
 use axum::{Router, extract::State, routing::post};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
+use serde_json::json;
 use std::sync::Arc;
 use tegata_token::{
     id::{ChannelId, Group, Position, TokenId},
@@ -28,6 +30,9 @@ pub fn router() -> Router<Arc<App>> {
     };
     Router::new().route("/oauth2/introspect", post(introspect))
 }
+
+/// The media type of a signed answer, and its `typ` (RFC 9701, section 5).
+const SIGNED: (&str, &str) = ("application/token-introspection+jwt", "token-introspection+jwt");
 
 /// The answer about a token.
 #[derive(Serialize)]
@@ -87,11 +92,18 @@ fn introspect(app: &App, headers: &HeaderMap, body: &[u8]) -> Reply {
         }
     });
     let answer = Introspection { active: token.is_some(), position, token };
-    // Strings, numbers and booleans can always be written.
-    reply::json(StatusCode::OK, serde_json::to_string(&answer).unwrap_or_default())
+    if !accepts(headers, SIGNED.0) {
+        // Strings, numbers and booleans can always be written.
+        return reply::json(StatusCode::OK, serde_json::to_string(&answer).unwrap_or_default());
+    }
+    let claims = json!({ "aud": verifier.id, "token_introspection": answer });
+    match app.authority.statement(SIGNED.1, claims) {
+        Ok(signed) => reply::typed(StatusCode::OK, SIGNED.0, signed),
+        Err(_) => reply::unavailable(),
+    }
 }
 
 fn oauth_error(status: StatusCode, error: &str, words: &str) -> Reply {
-    let body = serde_json::json!({ "error": error, "error_description": words });
+    let body = json!({ "error": error, "error_description": words });
     reply::json(status, body.to_string())
 }

@@ -213,15 +213,13 @@ async fn flush(jobs: &Jobs) {
 }
 
 async fn promote(jobs: &Jobs) -> admin::Result<()> {
-    let view = jobs.authority.view();
-    if !view.keys().iter().any(|it| it.state == KeyState::Pending) {
-        return Ok(());
-    }
+    // Asked from the first run on, since the leases of silent verifiers count from there.
+    let Some(known) = jobs.authority.known_pending_key() else { return Ok(()) };
     let now = jobs.authority.now();
     let published = i64::try_from(jobs.key_promotion_delay.as_secs()).unwrap_or(i64::MAX);
     let rows = jobs.authority.signing_keys().await?;
     let due = |row: &&tegata_store::SigningKeyRow| {
-        row.state == KeyState::Pending && now.since(row.changed_at) >= published
+        row.id == known && row.state == KeyState::Pending && now.since(row.changed_at) >= published
     };
     if let Some(row) = rows.iter().find(due) {
         jobs.authority.admin(Actor::System, None).promote_signing_key(row.id).await?;

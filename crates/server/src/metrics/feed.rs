@@ -12,6 +12,9 @@ pub struct FeedRequests {
     by_status: Family<Label, Counter>,
     /// Requests with a position beyond the end of the log.
     pub beyond_head: Counter,
+    /// Reports of tokens that a verifier accepted although it had learned that they are
+    /// revoked.
+    pub accepted_revoked: Counter,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -28,6 +31,9 @@ impl FeedRequests {
         registry.register("feed_requests", words, new.by_status.clone());
         let words = "Requests of verifiers with a position beyond the end of the log: the store went backwards";
         registry.register("feed_positions_beyond_head", words, new.beyond_head.clone());
+        let words =
+            "Tokens that verifiers reported as used although they knew that they are revoked";
+        registry.register("feed_accepted_revoked", words, new.accepted_revoked.clone());
         new
     }
 

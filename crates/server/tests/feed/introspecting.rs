@@ -1,8 +1,9 @@
 //! Introspection for verifiers.
 
 use crate::world::{Channel, Response, World};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 async fn introspect(world: &World, bearer: &str, body: &str) -> Response {
     let bearer = format!("Bearer {bearer}");
@@ -59,4 +60,35 @@ async fn introspection_needs_a_verifiers_token_and_a_token() {
         let refused = introspect(&world, &verifier, malformed).await.is(400);
         assert_eq!(refused.json()["error"], "invalid_request");
     }
+}
+
+#[tokio::test]
+async fn a_signed_answer_names_its_verifier_and_cannot_pass_for_a_token() {
+    const SIGNED: &str = "application/token-introspection+jwt";
+    let world = World::new().await;
+    let channel = world.channel().await;
+    let token = world.token(&channel).await;
+    let verifier = world.verifier(json!({ "name": "all" })).await;
+    let bearer = format!("Bearer {}", verifier.token);
+    let headers = [
+        ("authorization", &*bearer),
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("accept", SIGNED),
+    ];
+    let body = format!("token={token}");
+    let answer = world.send(Method::POST, "/oauth2/introspect", &headers, Some(body)).await.is(200);
+    assert_eq!(answer.headers["content-type"], SIGNED);
+    let jwt = String::from_utf8(answer.bytes).unwrap();
+    let part = |at: usize| -> Value {
+        let bytes = URL_SAFE_NO_PAD.decode(jwt.split('.').nth(at).unwrap()).unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    };
+    let (header, claims) = (part(0), part(1));
+    assert_eq!(header["typ"], "token-introspection+jwt");
+    assert_eq!(claims["aud"], json!(verifier.id));
+    assert_eq!(claims["iss"], claims["token_introspection"]["iss"]);
+    assert!(claims["iat"].is_i64());
+    let plain = introspect(&world, &verifier.token, &format!("token={token}")).await.is(200);
+    assert_eq!(claims["token_introspection"], plain.json());
+    assert!(!is_active(&world, &verifier.token, &jwt).await, "it is no token itself");
 }

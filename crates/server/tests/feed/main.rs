@@ -10,4 +10,5 @@
 mod following;
 mod introspecting;
 mod receipts;
+mod signing_keys;
 mod world;

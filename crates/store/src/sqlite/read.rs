@@ -422,22 +422,3 @@ pub(super) fn last_changes(
     changes.reverse();
     Ok(changes)
 }
-
-pub(super) fn live_serials(
-    conn: &Connection,
-    tokens: &[(ChannelId, TokenId)],
-    provider: Option<ProviderId>,
-) -> rusqlite::Result<Vec<(ChannelId, TokenId, Serial)>> {
-    let sql = "SELECT serial FROM token INDEXED BY token_live
-               WHERE channel = ?1 AND id = ?2 AND past = 0
-                 AND (?3 IS NULL OR (SELECT provider FROM channel WHERE id = ?1) = ?3)";
-    let mut query = conn.prepare_cached(sql)?;
-    let provider = provider.map(ProviderId::number);
-    let mut found = Vec::new();
-    for (channel, token) in tokens {
-        let name = (channel.number(), token.0, provider);
-        let serial = query.query_row(name, |row| row.get(0)).optional()?;
-        found.extend(serial.map(|serial| (*channel, *token, Serial(serial))));
-    }
-    Ok(found)
-}

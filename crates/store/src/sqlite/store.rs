@@ -12,7 +12,7 @@ use super::{
 use crate::{
     AuditFilter, AuditHead, AuditRow, Batch, ChannelFilter, DueWarning, Error, GroupRow, Holding,
     KeyFilter, KeyRow, NewVerifier, Page, ProviderRevocation, Reissue, Result, Revoked, RowId,
-    State, Store, Taking, TokenFilter, TokenName, TokenRow, WouldTake,
+    State, Store, Taking, TokenFilter, TokenName, TokenRow, UsedToken, WouldTake,
     audit::{AuditReport, AuditVerifier, Checkpoint},
     figures::Figures,
 };
@@ -162,13 +162,12 @@ impl Store for SqliteStore {
         self.list(move |conn| warnings::due(conn, most, now).map_err(unavailable)).await
     }
 
-    async fn live_serials(
+    async fn used_tokens(
         &self,
         tokens: Vec<(ChannelId, TokenId)>,
         provider: Option<ProviderId>,
-    ) -> Result<Vec<(ChannelId, TokenId, Serial)>> {
-        self.list(move |conn| read::live_serials(conn, &tokens, provider).map_err(unavailable))
-            .await
+    ) -> Result<Vec<UsedToken>> {
+        self.list(move |conn| uses::tokens(conn, &tokens, provider).map_err(unavailable)).await
     }
 
     async fn last_changes(&self, most: usize) -> Result<Vec<(Position, Change)>> {

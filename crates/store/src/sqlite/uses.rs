@@ -1,12 +1,12 @@
 //! Recent uses of tokens, in one row for each token that was used.
 
 use super::writer::{Tx, write};
-use crate::Result;
-use rusqlite::{Connection, OptionalExtension};
+use crate::{Result, UsedToken};
+use rusqlite::{Connection, OptionalExtension, Row};
 use std::{collections::BTreeMap, net::IpAddr};
 use tegata_policy::acts::{NotedUse, RecentUse, UsesOfRow};
 use tegata_token::{
-    id::{ChannelId, Serial},
+    id::{ChannelId, ProviderId, Serial, TokenId},
     time::{DAY, UnixTime},
 };
 
@@ -83,4 +83,41 @@ pub(super) fn apply(tx: &Tx<'_>, row: i64, uses: &[RecentUse]) -> Result<()> {
 /// Deletes the uses of a token.
 pub(super) fn delete(tx: &Tx<'_>, row: i64) -> Result<()> {
     write(tx, "DELETE FROM token_use WHERE token = ?1", [row]).map(drop)
+}
+
+/// Maximum number of tokens of a report that are looked for among those that are not active.
+const PAST: usize = 16;
+
+/// The stored tokens among these; see [`Store::used_tokens`](crate::Store::used_tokens).
+pub(super) fn tokens(
+    conn: &Connection,
+    tokens: &[(ChannelId, TokenId)],
+    provider: Option<ProviderId>,
+) -> rusqlite::Result<Vec<UsedToken>> {
+    let of_provider = "(?3 IS NULL OR (SELECT provider FROM channel WHERE id = ?1) = ?3)";
+    let mut live = conn.prepare_cached(&format!(
+        "SELECT serial, NULL FROM token INDEXED BY token_live
+         WHERE channel = ?1 AND id = ?2 AND past = 0 AND {of_provider}"
+    ))?;
+    let mut past = conn.prepare_cached(&format!(
+        "SELECT serial, revoked_at FROM token INDEXED BY token_past
+         WHERE channel = ?1 AND id = ?2 AND past = 1 AND revoked_at IS NOT NULL AND {of_provider}"
+    ))?;
+    let provider = provider.map(ProviderId::number);
+    let (mut found, mut looked) = (Vec::new(), 0);
+    for (channel, id) in tokens {
+        let name = (channel.number(), id.0, provider);
+        let read = |row: &Row<'_>| {
+            let revoked_at = row.get::<_, Option<i64>>(1)?.map(UnixTime);
+            Ok(UsedToken { channel: *channel, id: *id, serial: Serial(row.get(0)?), revoked_at })
+        };
+        let mut token = live.query_row(name, read).optional()?;
+        if token.is_none() && looked < PAST {
+            // No index has the id: the channel's rows are read.
+            looked += 1;
+            token = past.query_row(name, read).optional()?;
+        }
+        found.extend(token);
+    }
+    Ok(found)
 }

@@ -135,7 +135,7 @@ impl Admin {
     pub fn silent_instances(&self) -> Result<Vec<ListedInstance>> {
         self.may(Permission::ReadWarnings)?;
         let all = self.authority.feed().instances.listed(None, self.authority.clock().steady());
-        Ok(all.into_iter().filter(|it| it.lease.is_zero() || it.cannot.is_some()).collect())
+        Ok(all.into_iter().filter(|it| it.needs_attention()).collect())
     }
 
     /// The receipt of the act at a position; waits up to `wait` until it is complete.

@@ -10,7 +10,7 @@ use tegata_policy::acts::Instance;
 use tegata_store::VerifierRow;
 use tegata_token::{
     feed::{FeedQuery, InstanceId, OnStale},
-    id::{Position, ProviderId, VerifierId},
+    id::{ChannelId, Position, ProviderId, TokenId, VerifierId},
     time::UnixTime,
 };
 
@@ -36,6 +36,19 @@ struct Known {
     renewed: Option<Instant>,
     /// The newest minute whose uses it has reported.
     reported: UnixTime,
+    /// A revoked token that it accepted, although it had learned of that.
+    accepted: Option<AcceptedRevoked>,
+}
+
+/// A token that an instance reported as used when it could no longer accept it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AcceptedRevoked {
+    /// Its channel.
+    pub channel: ChannelId,
+    /// Its id.
+    pub token: TokenId,
+    /// The minute of the use.
+    pub minute: UnixTime,
 }
 
 /// An instance, as lists show it.
@@ -51,6 +64,17 @@ pub struct ListedInstance {
     pub lease: Duration,
     /// Why it cannot apply what it received.
     pub cannot: Option<String>,
+    /// The last revoked token that it accepted, although it had learned of the revocation,
+    /// as far as this process knows.
+    pub accepted: Option<AcceptedRevoked>,
+}
+
+impl ListedInstance {
+    /// Whether it does not follow, or is faulty.
+    #[must_use]
+    pub fn needs_attention(&self) -> bool {
+        self.lease.is_zero() || self.cannot.is_some() || self.accepted.is_some()
+    }
 }
 
 /// A row is renewed at most this often. It is dropped only an hour after the last renewal,
@@ -167,6 +191,26 @@ impl Instances {
         Some(before)
     }
 
+    /// Notes a use of a token that was revoked at `revoked_at`; whether the instance could
+    /// know of that in the minute of the use. By then it has acknowledged the revocation, or
+    /// it may not use what it knows any more, unless it may use a stale view.
+    pub(super) fn used_revoked(
+        &self,
+        name: &Name,
+        revoked_at: UnixTime,
+        used: AcceptedRevoked,
+    ) -> bool {
+        let mut all = self.lock();
+        let Some(known) = all.get_mut(name) else { return false };
+        let lease = i64::try_from(known.line().lease().as_secs()).unwrap_or(i64::MAX);
+        let is_late = used.minute.since(revoked_at) > lease.saturating_add(1);
+        let is_faulty = is_late && known.row.on_stale != OnStale::Allow;
+        if is_faulty {
+            known.accepted = Some(used);
+        }
+        is_faulty
+    }
+
     /// Drops instances.
     pub fn remove(&self, names: &[Name]) {
         let mut all = self.lock();
@@ -240,7 +284,8 @@ impl Known {
         renewed: Option<Instant>,
     ) -> Self {
         let reported = UnixTime(i64::MIN);
-        Self { row, verifier, acknowledged: None, cannot: None, seen, renewed, reported }
+        let (acknowledged, cannot, accepted) = (None, None, None);
+        Self { row, verifier, acknowledged, cannot, seen, renewed, reported, accepted }
     }
 
     /// Whether its row can be dropped.
@@ -273,6 +318,7 @@ impl Known {
             silent,
             lease: self.line().lease().saturating_sub(silent),
             cannot: self.cannot.as_ref().map(|(_, reason)| reason.clone()),
+            accepted: self.accepted,
         }
     }
 }

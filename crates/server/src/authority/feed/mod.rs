@@ -9,6 +9,7 @@ mod follow;
 mod gzip;
 mod instances;
 mod judge;
+mod published;
 mod receipts;
 mod shared;
 mod snapshots;
@@ -18,9 +19,10 @@ mod usage;
 mod waiting;
 
 pub use follow::{Encoding, FeedResponse, Refused, logged};
-pub use instances::ListedInstance;
+pub use instances::{AcceptedRevoked, ListedInstance};
 
 use instances::Instances;
+use published::Published;
 use receipts::Receipts;
 use shared::Shared;
 use snapshots::Snapshots;
@@ -57,6 +59,7 @@ pub struct Feed {
     tail: Tail,
     pub(super) instances: Instances,
     pub(super) receipts: Receipts,
+    published: Published,
     snapshots: Snapshots,
     shared: Shared,
     new_instances: NewInstances,
@@ -75,6 +78,7 @@ impl Feed {
             tail: Tail::new(),
             instances: Instances::default(),
             receipts: Receipts::new(now),
+            published: Published::default(),
             snapshots: Snapshots::default(),
             shared: Shared::default(),
             new_instances: NewInstances::default(),

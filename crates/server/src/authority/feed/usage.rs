@@ -1,12 +1,13 @@
 //! What verifiers ask and report about tokens.
 
-use super::Refused;
+use super::{AcceptedRevoked, Refused, instances::Name};
 use crate::authority::Authority;
 use std::{collections::HashMap, sync::Arc};
-use tegata_store::{RecentUse, VerifierRow};
+use tegata_store::{RecentUse, UsedToken, VerifierRow};
 use tegata_token::{
     feed::{UsageMinute, UsageReport},
     id::Position,
+    time::UnixTime,
     verify::{Active, verify},
 };
 
@@ -60,11 +61,36 @@ impl Authority {
             }
         }
         let names: Vec<_> = reported.keys().copied().take(MOST).collect();
-        for (channel, token, serial) in self.store.live_serials(names, verifier.provider).await? {
-            for used in reported.remove(&(channel, token)).unwrap_or_default() {
-                self.last_used.note_uses(channel, serial, used, used.minute);
+        for token in self.store.used_tokens(names, verifier.provider).await? {
+            let uses = reported.remove(&(token.channel, token.id)).unwrap_or_default();
+            match token.revoked_at {
+                Some(revoked_at) => self.note_revoked(&name, &token, revoked_at, &uses),
+                None => {
+                    for used in uses {
+                        self.last_used.note_uses(token.channel, token.serial, used, used.minute);
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// Looks for uses of a revoked token that an instance accepted, although it could know.
+    fn note_revoked(
+        &self,
+        name: &Name,
+        token: &UsedToken,
+        revoked_at: UnixTime,
+        uses: &[RecentUse],
+    ) {
+        let Some(last) = uses.iter().map(|it| it.minute).max() else { return };
+        let used = AcceptedRevoked { channel: token.channel, token: token.id, minute: last };
+        if self.feed().instances.used_revoked(name, revoked_at, used) {
+            self.metrics().feed.accepted_revoked.inc();
+            tracing::error!(
+                verifier = %name.0, instance = %name.1, channel = %token.channel, token = %token.id,
+                "a verifier accepted a token that was revoked before: its program is faulty",
+            );
+        }
     }
 }

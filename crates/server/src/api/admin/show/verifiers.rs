@@ -8,7 +8,7 @@ use crate::{
 use serde::Serialize;
 use tegata_token::{
     feed::OnStale,
-    id::{Position, ProviderId, VerifierId},
+    id::{Position, ProviderId, TokenId, VerifierId},
 };
 use utoipa::ToSchema;
 
@@ -114,11 +114,12 @@ impl From<&ListedInstance> for Instance {
     }
 }
 
-/// An instance of a verifier that does not follow any more.
+/// An instance of a verifier that does not follow any more, or is faulty.
 #[derive(Serialize, ToSchema)]
 pub struct VerifierWarning {
-    /// The type: `verifier.behind`, or `verifier.may-still-accept` if it may accept tokens by
-    /// a stale view.
+    /// The type: `verifier.accepted-revoked` if it accepted a token although it had learned
+    /// that the token is revoked, `verifier.behind` if it does not follow, or
+    /// `verifier.may-still-accept` if it may accept tokens by a stale view then.
     #[schema(example = "verifier.behind")]
     r#type: &'static str,
     #[schema(value_type = schema::VerifierId)]
@@ -129,6 +130,9 @@ pub struct VerifierWarning {
     /// Why it cannot apply what it received.
     #[schema(required)]
     cannot: Option<String>,
+    /// The revoked token that it accepted last.
+    #[schema(required, value_type = Option<schema::TokenId>)]
+    accepted_token_id: Option<TokenId>,
     /// What to do.
     advice: &'static str,
 }
@@ -136,6 +140,10 @@ pub struct VerifierWarning {
 impl From<&ListedInstance> for VerifierWarning {
     fn from(it: &ListedInstance) -> Self {
         let (r#type, advice) = match it.row.on_stale {
+            _ if it.accepted.is_some() => (
+                "verifier.accepted-revoked",
+                "stop its program: it is faulty, or shares its instance id with another",
+            ),
             OnStale::Allow => (
                 "verifier.may-still-accept",
                 "restore its connection; or stop its program, and then remove the instance",
@@ -147,6 +155,8 @@ impl From<&ListedInstance> for VerifierWarning {
         };
         let shown = Instance::from(it);
         let (verifier_id, instance) = (it.row.verifier, shown.instance);
-        Self { r#type, verifier_id, instance, age: shown.age, cannot: shown.cannot, advice }
+        let accepted_token_id = it.accepted.map(|it| it.token);
+        let (age, cannot) = (shown.age, shown.cannot);
+        Self { r#type, verifier_id, instance, age, cannot, accepted_token_id, advice }
     }
 }
