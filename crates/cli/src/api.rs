@@ -28,7 +28,7 @@ pub const EVERYWHERE: &str = "Everywhere";
 /// Which authority to talk to.
 #[derive(clap::Args)]
 pub struct Remote {
-    /// Where the authority listens.
+    /// Address of the authority.
     #[arg(
         long,
         global = true,
@@ -59,11 +59,11 @@ pub fn time(text: &str) -> Result<Timestamp, &'static str> {
 /// Which page of a list.
 #[derive(clap::Args, Serialize)]
 pub struct Page {
-    /// Go on behind this cursor, which the page before gave.
+    /// Continue after this cursor, which the previous page printed.
     #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// At most so many rows.
+    /// Maximum number of rows.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u16>,

@@ -32,7 +32,7 @@ pub enum Verb {
     Set(Box<Set>),
     /// Give a channel a new secret; prints it, once.
     RotateSecret(RotateSecret),
-    /// Delete the previous secret of a channel, which is still accepted, alone.
+    /// Delete the previous secret of a channel before its time; the present one stays valid.
     DeletePreviousSecret(Delete),
     /// Delete a channel and revoke all its tokens; this cannot be undone.
     Delete(Delete),

@@ -9,9 +9,9 @@ use std::net::IpAddr;
 /// Which actor, and when.
 #[derive(Args)]
 pub struct CreatedBy {
-    /// The assertion keys that an actor registered since --since, with the tokens issued for
-    /// them, and the tokens that the actor had issued; the keys are deleted. All are listed
-    /// first. The actor is named as in `tegata audit list`: `administrator`, or `channel ID`
+    /// Delete the assertion keys that an actor registered since --since, and revoke the tokens
+    /// issued for them and the tokens that the actor had issued; lists all of them first. The
+    /// actor is named as in `tegata audit list`: `administrator`, or `channel ID`
     /// for a channel's own requests.
     #[arg(
         long,

@@ -5,6 +5,7 @@ use crate::{failure::BadUsage, output::Output, place::Where, taking::Confirmatio
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::{io::IsTerminal, path::PathBuf};
+use tegata_policy::text::counted;
 use tegata_server::authority::{keeping, master_key::PreviousKey};
 use tegata_store::sqlite::{self, Recovery};
 use tegata_token::time::UnixTime;
@@ -182,8 +183,9 @@ fn next_steps(done: &sqlite::Recovered, unopened: usize, dry_run: bool) -> Strin
         words.push_str(&format!("- created since, and lost: channels {}\n", unknown.join(", ")));
     }
     if unopened > 0 {
+        let keys = counted(unopened, "old signing key was", "old signing keys were");
         words.push_str(&format!(
-            "- {unopened} old signing keys were encrypted with another master key and are lost: \
+            "- {keys} encrypted with another master key, and cannot be used any more: \
              requests retried with an Idempotency-Key from before are refused (409)\n"
         ));
     }

@@ -14,7 +14,7 @@ pub enum Verb {
 pub struct Show {
     /// The position that the act returned.
     position: Position,
-    /// Wait up to so many seconds until the receipt is complete.
+    /// Maximum time to wait until the receipt is complete.
     #[arg(long, value_name = "SECONDS", default_value_t = 0,
           value_parser = clap::value_parser!(u16).range(0..=60))]
     wait: u16,

@@ -24,7 +24,7 @@ pub struct TakingOptions {
     #[arg(long, value_name = "SECONDS", default_value_t = 0,
           value_parser = clap::value_parser!(u16).range(0..=60))]
     wait: u16,
-    /// Change nothing; list the tokens that would become invalid.
+    /// Change nothing; list what would be deleted, and the tokens that would become invalid.
     #[arg(long)]
     dry_run: bool,
 }

@@ -39,12 +39,12 @@ pub struct Create {
     /// The only provider whose tokens it may verify; without it: all.
     #[arg(long, value_name = "ID")]
     provider: Option<ProviderId>,
-    /// Longest time for which a program may use what it knows without an answer of the
+    /// Maximum time for which a program may verify tokens without a response from the
     /// authority, such as `500ms`, `30s` or `5m`.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = milliseconds)]
     max_staleness: u32,
-    /// Allow programs to accept tokens even when what they know is older. A receipt then
-    /// waits for a program that is cut off until an operator removes it.
+    /// Let programs accept tokens after that time, too. The receipt of a revocation then waits
+    /// for a program without a connection until an operator removes its instance.
     #[arg(long)]
     allow: bool,
 }
@@ -80,11 +80,11 @@ pub struct Set {
     /// A new name.
     #[arg(long)]
     name: Option<String>,
-    /// Longest time for which a program may use what it knows without an answer of the
+    /// Maximum time for which a program may verify tokens without a response from the
     /// authority, such as `500ms`, `30s` or `5m`.
     #[arg(long, value_name = "DURATION", value_parser = milliseconds)]
     max_staleness: Option<u32>,
-    /// Whether programs may accept tokens even when what they know is older.
+    /// Whether programs may accept tokens after that time, too.
     #[arg(long, value_name = "true|false")]
     allow: Option<bool>,
 }

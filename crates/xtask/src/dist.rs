@@ -3,7 +3,7 @@
 
 use crate::cargo::{cargo, target_folder};
 use anyhow::{Context, ensure};
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 /// Builds the program with what is shipped: see decisions 12 and 15.
 pub fn build() -> anyhow::Result<()> {
@@ -17,6 +17,19 @@ pub fn build() -> anyhow::Result<()> {
 pub fn run() -> anyhow::Result<()> {
     build()?;
     let folder = target_folder()?.join("dist");
+    split(&folder)?;
+    examine(&folder.join("shipped"))?;
+    for file in ["tegata", "tegata.debug"] {
+        let path = folder.join("shipped").join(file);
+        let size = std::fs::metadata(&path)?.len() / 1_048_576;
+        println!("{} ({size} MiB)", path.display());
+    }
+    Ok(())
+}
+
+/// Moves the debug information of `tegata` in this folder to a file next to the shipped
+/// program.
+fn split(folder: &Path) -> anyhow::Result<()> {
     // Not Rust's `split-debuginfo`: it leaves the line table in the program, and
     // stripping that would remove what backtraces need.
     std::fs::create_dir_all(folder.join("shipped"))?;
@@ -25,15 +38,60 @@ pub fn run() -> anyhow::Result<()> {
         &["--strip-debug", "--strip-unneeded", "tegata", "shipped/tegata"],
         &["--add-gnu-debuglink=tegata.debug", "shipped/tegata"],
     ] {
-        let status = Command::new("objcopy").args(words).current_dir(&folder).status();
+        let status = Command::new("objcopy").args(words).current_dir(folder).status();
         let status = status.context("objcopy is missing: it comes with the C compiler")?;
         ensure!(status.success(), "objcopy {} failed", words.join(" "));
     }
     std::fs::rename(folder.join("tegata.debug"), folder.join("shipped/tegata.debug"))?;
-    for file in ["tegata", "tegata.debug"] {
-        let path = folder.join("shipped").join(file);
-        let size = std::fs::metadata(&path)?.len() / 1_048_576;
-        println!("{} ({size} MiB)", path.display());
-    }
     Ok(())
+}
+
+/// The longest program that is shipped, in MiB.
+const LONGEST: u64 = 60;
+
+/// Fails if a shipped file is not what it should be: the program without debug information
+/// and with the name of the file that holds it.
+fn examine(shipped: &Path) -> anyhow::Result<()> {
+    let program = sections(&shipped.join("tegata"))?;
+    ensure!(!program.contains(".debug_info"), "the shipped program holds debug information");
+    ensure!(!program.contains(".symtab"), "the shipped program holds its symbol table");
+    ensure!(program.contains(".gnu_debuglink"), "the shipped program names no debug file");
+    let debug = sections(&shipped.join("tegata.debug"))?;
+    ensure!(debug.contains(".debug_info"), "tegata.debug holds no debug information");
+    let size = std::fs::metadata(shipped.join("tegata"))?.len() / 1_048_576;
+    ensure!(size <= LONGEST, "the shipped program has {size} MiB, more than {LONGEST}");
+    Ok(())
+}
+
+/// The names of a file's sections.
+fn sections(file: &Path) -> anyhow::Result<String> {
+    let output = Command::new("readelf").args(["--sections", "--wide"]).arg(file).output();
+    let output = output.context("readelf is missing: it comes with the C compiler")?;
+    ensure!(output.status.success(), "{} is not a program", file.display());
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_shipped_program_has_its_debug_information_in_a_file_of_its_own() {
+        let folder = std::env::temp_dir().join(format!("tegata-dist-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("shipped")).unwrap();
+        std::fs::write(folder.join("it.c"), "int main(void) { return 0; }").unwrap();
+        let words = ["-g", "-o", "tegata", "it.c"];
+        let compiled = Command::new("cc").args(words).current_dir(&folder).status().unwrap();
+        assert!(compiled.success());
+        let unsplit = folder.join("shipped/tegata");
+        std::fs::copy(folder.join("tegata"), &unsplit).unwrap();
+        let error = examine(&folder.join("shipped")).unwrap_err().to_string();
+        assert_eq!(error, "the shipped program holds debug information");
+        split(&folder).unwrap();
+        examine(&folder.join("shipped")).unwrap();
+        assert!(Command::new(unsplit).status().unwrap().success());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

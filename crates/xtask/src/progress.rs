@@ -17,3 +17,17 @@ pub fn minutes(time: Duration) -> String {
         format!("{} min {} s", seconds / 60, seconds % 60)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+    #[test]
+    fn little_is_compiled_before_the_first_line_of_output() {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let manifest = std::fs::read_to_string(manifest).unwrap();
+        let manifest: toml::Table = manifest.parse().unwrap();
+        let names: Vec<_> = manifest["dependencies"].as_table().unwrap().keys().collect();
+        assert_eq!(names, ["anyhow", "serde_json", "toml"]);
+    }
+}

@@ -10,7 +10,8 @@ use std::{
     process::Command,
 };
 
-fn root() -> PathBuf {
+/// The folder of the project.
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
@@ -165,10 +166,9 @@ fn a_store_is_brought_back_as_it_is_written() {
     };
     let blocks = fenced("docs/book/src/runbooks/restore.md", "#", "sh");
     let blocks: Vec<_> = blocks.iter().map(here).collect();
-    let [before, restore, look, recover, master_key] = &blocks[..] else {
+    let [serve, backup, restore, look, replay, everything, master_key] = &blocks[..] else {
         panic!("{blocks:?}");
     };
-    let (serve, backup) = before.split_once('\n').unwrap();
     let serve: Vec<_> = serve.split_whitespace().skip(2).collect();
     let start = || {
         let mut command =
@@ -204,20 +204,19 @@ fn a_store_is_brought_back_as_it_is_written() {
     run_as(&tegata, &[], restore);
     let would = run_as(&tegata, &[], look);
     assert!(!would.is_empty(), "it says what would happen");
-    let mut ways = recover.lines().filter(|line| line.starts_with("tegata "));
-    run_as(&tegata, &[], ways.next().unwrap());
+    run_as(&tegata, &[], replay);
     let (server, tegata) = start();
     assert!(is_good(&tegata, &kept) && !is_good(&tegata, &leaked));
     server.stop();
 
     fs::remove_file(own.join("master.key")).unwrap();
     run_as(&tegata, &[], master_key);
-    run_as(&tegata, &[], recover.lines().find(|line| line.contains("--replay")).unwrap());
+    run_as(&tegata, &[], replay);
     let (server, tegata) = start();
     assert!(is_good(&tegata, &kept) && !is_good(&tegata, &leaked));
     server.stop();
 
-    run_as(&tegata, &[], ways.next().unwrap());
+    run_as(&tegata, &[], everything);
     let (server, tegata) = start();
     assert!(!is_good(&tegata, &kept) && !is_good(&tegata, &leaked));
     server.stop();

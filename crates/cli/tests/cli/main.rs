@@ -19,6 +19,7 @@ mod listing;
 mod machine;
 mod outbound;
 mod owners;
+mod pasting;
 mod program;
 mod proxies;
 mod refusals;

@@ -174,7 +174,16 @@ fn nginx_hands_refusals_on_and_logs_the_tokens_id() {
     assert_eq!(through(&proxy, &["-H", &bearer]).status, 200);
     let refused = through(&proxy, &[]);
     let request = refused.header("x-line-request-id").unwrap();
-    let log = std::fs::read_to_string(world.desk.home.path("nginx/api.log")).unwrap();
+    // nginx writes a line after the response.
+    let file = world.desk.home.path("nginx/api.log");
+    let read = || std::fs::read_to_string(&file).unwrap();
+    for _ in 0..200 {
+        if read().lines().count() >= 2 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let log = read();
     let lines: Vec<_> = log.lines().collect();
     assert!(lines[0].contains("GET /api/x 200"), "{log}");
     assert!(lines[0].to_lowercase().contains(&format!("token={id}")), "{log}");

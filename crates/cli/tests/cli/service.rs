@@ -8,6 +8,7 @@ use crate::{
 };
 use serde_json::Value;
 use std::{
+    cell::RefCell,
     fs,
     net::TcpListener,
     os::unix::fs::MetadataExt,
@@ -31,10 +32,11 @@ fn the_books_unit_is_the_packaged_one() {
     assert_eq!(block, fs::read_to_string(packaged(&format!("systemd/{NAME}"))).unwrap());
 }
 
-/// The unit in a machine, and the address of its server.
+/// The unit in a machine, the address of its server, and the commands that were run beside it.
 struct Service {
     machine: Machine,
     url: String,
+    ran: RefCell<Vec<String>>,
 }
 
 impl Service {
@@ -53,7 +55,8 @@ impl Service {
         );
         let home = &home.path("");
         let machine = Machine::boot(&Boot { home, name: "tegata", config: "", service: &service });
-        let service = Self { machine, url: format!("http://{address}") };
+        let url = format!("http://{address}");
+        let service = Self { machine, url, ran: RefCell::default() };
         service.becomes("ActiveState", "active", home);
         service
     }
@@ -87,6 +90,7 @@ impl Service {
     fn run(&self, arguments: &str) -> String {
         let done = self.tegata(arguments);
         assert!(done.status.success(), "{arguments}: {}", words(&done));
+        self.ran.borrow_mut().push(arguments.to_owned());
         for folder in ["/var/lib/tegata", "/mnt/other"] {
             for entry in fs::read_dir(self.machine.path(folder)).unwrap() {
                 let entry = entry.unwrap();
@@ -103,6 +107,19 @@ impl Service {
         let ask = ["-sS", "-o", "/dev/null", "-w", "%{http_code}"];
         finish(Command::new("curl").args(ask).arg(url)).expect(0)
     }
+}
+
+/// The commands that take a store, by the reference: those that the machine's root runs.
+fn keeping_commands() -> Vec<String> {
+    let reference =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/book/src/reference/command-line.md");
+    let text = fs::read_to_string(reference).unwrap();
+    let sections = text.split("\n## tegata ").skip(1);
+    let takes_a_store = sections.filter(|it| it.contains("--store <"));
+    let names = takes_a_store.filter_map(|it| it.lines().next()).filter(|it| *it != "serve");
+    let names: Vec<_> = names.map(str::to_owned).collect();
+    assert!(names.len() >= 10, "the reference has another form: {names:?}");
+    names
 }
 
 #[test]
@@ -131,6 +148,9 @@ fn under_systemd_the_server_is_its_own_user_and_root_keeps_its_store_beside_it()
     service.run("master-key rotate");
     service.run("backup /mnt/other/copy.db");
     service.run("audit verify");
+    service.run("audit verify --store sqlite:tegata.db");
+    service.run("token inspect --store sqlite:tegata.db /etc/passwd");
+    service.run("doctor");
     service.run("provider list");
     assert_eq!(service.status("/readyz"), "200");
 
@@ -138,10 +158,21 @@ fn under_systemd_the_server_is_its_own_user_and_root_keeps_its_store_beside_it()
     let unit = service.machine.unit();
     assert_eq!((unit["ActiveState"].as_str(), unit["Result"].as_str()), ("inactive", "success"));
     service.run("migrate");
+    service.run("restore --dry-run /mnt/other/copy.db");
     service.run("restore /mnt/other/copy.db");
+    service.run("recover --dry-run --replay /mnt/other/journal.log");
     service.run("recover --replay /mnt/other/journal.log");
+    service.run("recover --revoke-everything --revocation-journal /mnt/other/journal.log");
     service.run("master-key rotate");
     service.run("admin reset");
+    fs::remove_file(service.machine.path("/var/lib/tegata/tegata.db.guard.audit")).unwrap();
+    service.run("audit accept --reason moved");
+    service.run("audit verify --store sqlite:tegata.db");
+    service.run("doctor");
+    for command in keeping_commands() {
+        let ran = service.ran.borrow();
+        assert!(ran.iter().any(|it| it.starts_with(&command)), "{command} is not run as root");
+    }
     service.systemctl("start");
     service.run("provider list");
     assert_eq!(service.status("/readyz"), "200");

@@ -105,13 +105,15 @@ fn a_dry_run_lists_the_tokens_with_the_contact_of_their_groups() {
     assert!(everything.contains("kitchen  chef@example"), "{everything}");
     for words in [&["channel", "delete", &channel][..], &["channel", "suspend", &channel]] {
         let table = desk.run(&[words, &["--dry-run"]].concat()).expect(0);
-        let lines: Vec<&str> = table.lines().collect();
+        let head = |line: &&str| line.starts_with("TOKEN ID ");
+        let lines: Vec<&str> = table.lines().skip_while(|line| !head(line)).collect();
         let head = lines[0].split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(head.ends_with("TOKEN ID KIND GROUP CONTACT LAST USED AT"), "{table}");
+        assert_eq!(head, "TOKEN ID KIND GROUP CONTACT LAST USED AT", "{table}");
         assert!(lines[1].ends_with("short-lived  -        -             -"), "{table}");
         assert!(lines[2].contains("kitchen  chef@example"), "{table}");
         assert!(lines[3].is_empty(), "{table}");
-        assert!(lines[4].starts_with("would_") && lines[4].ends_with(" 2"), "{table}");
+        let counted = lines[4..].iter().find(|line| line.starts_with("would_")).unwrap();
+        assert!(counted.ends_with(" 2"), "{table}");
     }
 }
 

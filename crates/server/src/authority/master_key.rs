@@ -31,14 +31,16 @@ pub enum Error {
     /// The store holds signing keys, so this is not a first start.
     #[error(
         "there is no master key at {}, but this store holds signing keys that were encrypted with \
-         one; bring the file back. If it is lost for good, `tegata recover` describes how to continue",
+         one; bring the file back. If it is lost for good, see \"Replace a lost master key\" in \
+         docs/book/src/runbooks/restore.md",
         .0.display()
     )]
     Lost(PathBuf),
     /// The store's signing keys were encrypted with another master key.
     #[error(
         "{} is not the master key that encrypts this store's signing keys; bring that one back. If \
-         it is lost for good, continue with this one by `tegata recover`",
+         it is lost for good, run `tegata recover` with this one: see \"Replace a lost master key\" in \
+         docs/book/src/runbooks/restore.md",
         .0.display()
     )]
     Wrong(PathBuf),
