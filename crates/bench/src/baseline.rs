@@ -31,6 +31,7 @@ use super::{SERVER_CORE, stopwatch};
 pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     match args {
         ["responses", file] => serve(&serde_json::from_slice(&std::fs::read(file)?)?),
+        ["layered", authority, token] => super::feed::layer::serve(authority, token),
         ["fan"] => super::feed::serve_sockets(),
         ["crypto", seconds] => print(&crypto(seconds.parse()?)?),
         ["commits", folder, seconds] => print(&commits(Path::new(folder), seconds.parse()?)?),

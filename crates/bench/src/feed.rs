@@ -8,6 +8,8 @@
 mod fan;
 pub(super) mod herd;
 pub(super) mod idle;
+pub(super) mod layer;
+pub(super) mod load;
 pub(super) mod snapshots;
 
 pub(super) use fan::serve as serve_sockets;

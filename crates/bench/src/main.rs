@@ -82,7 +82,7 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
                 tegata = std::fs::canonicalize(file).context("--tegata needs a file")?;
             }
             "http" | "issue" | "journal" | "verify" | "agent" | "soak" | "fairness" | "feed"
-            | "herd" | "snapshots" | "idle" => sections.push(arg),
+            | "herd" | "snapshots" | "idle" | "load" | "layer" => sections.push(arg),
             other => bail!("unknown argument {other}; see: cargo xtask bench --help"),
         }
     }
@@ -112,6 +112,8 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
             "feed" => feed::run(&plan, &folder, &mut report),
             "herd" => feed::herd::run(&plan, &folder, &mut report),
             "snapshots" => feed::snapshots::run(&plan, &folder, &mut report),
+            "layer" => feed::layer::run(&plan, &folder, &mut report),
+            "load" => feed::load::run(&plan, &folder, &mut report),
             "idle" => feed::idle::run(&plan, &folder, &mut report),
             _ => http::fairness(&plan, &folder, &mut report),
         };

@@ -14,6 +14,8 @@ usage: cargo xtask bench [--long] [--tegata FILE] [SECTION…]
   feed      from a revocation to the last acknowledgement, against NATS and bare sockets
   herd      2,000 verifiers when the authority is killed and started again
   snapshots memory for 1,000 snapshots of 100,000 facts at once
+  load      issues and verifications with 2,000 followers and a revocation a second
+  layer     a service with the verifier's tower layer against one without
   idle      what 2,000 idle followers cost
   fairness  the bare axum server against itself: the error of `http`
 

@@ -27,6 +27,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// `tegata serve` with these arguments, in this folder, without settings from the
 /// environment.
 pub(crate) fn serve(home: &Path, arguments: &[&str]) -> Command {
+    serve_at(([127, 0, 0, 1], 0).into(), home, arguments)
+}
+
+/// As `serve`, at this address.
+pub(crate) fn serve_at(address: SocketAddr, home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tegata"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -36,7 +41,7 @@ pub(crate) fn serve(home: &Path, arguments: &[&str]) -> Command {
     }
     command
         .arg("serve")
-        .args(["--listen", "127.0.0.1:0"])
+        .args(["--listen", &address.to_string()])
         .args(arguments)
         .env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN)
         // Not each request: the log is printed when a test fails.

@@ -7,6 +7,7 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod herd;
 #[path = "../process/mod.rs"]
 #[expect(dead_code, reason = "shared with tests that need all of it")]
 mod process;

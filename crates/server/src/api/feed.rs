@@ -32,7 +32,7 @@ pub fn router() -> Router<Arc<App>> {
         };
     let changes =
         async |State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap| {
-            let answer = changes(&app, &headers, query.as_deref().unwrap_or("")).await;
+            let answer = changes(&app, headers, query.unwrap_or_default()).await;
             respond(&app, "changes", answer)
         };
     let usage = async |State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes| {
@@ -74,11 +74,13 @@ async fn snapshot(app: &App, headers: &HeaderMap, query: &str) -> Answer {
     Ok(Some(app.authority.feed_snapshot(verifier, query, encoding(headers)).await?))
 }
 
-async fn changes(app: &App, headers: &HeaderMap, query: &str) -> Answer {
-    let verifier = app.authority.verifier_of(bearer(headers))?;
-    let pairs = pairs(query)?;
-    let query = ChangesQuery::parse(borrowed(&pairs))?;
-    Ok(Some(app.authority.feed_changes(verifier, query, encoding(headers)).await?))
+async fn changes(app: &App, headers: HeaderMap, query: String) -> Answer {
+    let verifier = app.authority.verifier_of(bearer(&headers))?;
+    let asked = ChangesQuery::parse(borrowed(&pairs(&query)?))?;
+    let encoding = encoding(&headers);
+    // The headers keep the buffer of the connection alive, for as long as the hold.
+    drop((headers, query));
+    Ok(Some(app.authority.feed_changes(verifier, asked, encoding).await?))
 }
 
 async fn usage(app: &App, headers: &HeaderMap, body: &[u8]) -> Answer {

@@ -9,7 +9,7 @@ use crate::{
     authority::source::Source,
 };
 use http::{StatusCode, Uri, request::Parts};
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{borrow::Cow, collections::BTreeSet, sync::LazyLock};
 use tegata_gateway::ext_authz;
 use tegata_token::id::ChannelId;
 use tracing::{Level, field::display};
@@ -18,10 +18,14 @@ use tracing::{Level, field::display};
 /// string, which holds a credential on token operations.
 pub(super) struct Log {
     method: &'static str,
-    uri: Uri,
+    path: Cow<'static, str>,
     began: std::time::Instant,
     routine: bool,
 }
+
+/// Each verifier asks for changes all the time: thousands of lines a second would hide the
+/// others. Only what is not answered with 200 is worth one.
+const CHANGES: &str = "/feed/changes";
 
 impl Log {
     /// `None` if the line is not logged: routine requests are logged at DEBUG only.
@@ -32,10 +36,15 @@ impl Log {
             }
             path => matches!(path, "/livez" | "/readyz" | "/metrics"),
         };
+        // The request's own text would keep its buffer alive while a verifier waits.
+        let path = match parts.uri.path() {
+            CHANGES => CHANGES.into(),
+            path => path.to_owned().into(),
+        };
         let logged = tracing::enabled!(Level::DEBUG) || !routine && tracing::enabled!(Level::INFO);
         logged.then(|| Self {
             method: known_method(&parts.method).unwrap_or("*"),
-            uri: parts.uri.clone(),
+            path,
             began: app.authority.clock().steady(),
             routine,
         })
@@ -48,7 +57,7 @@ impl Log {
         let Finished { id, source, status, .. } = *it;
         let (method, status, route) = (self.method, status.as_u16(), it.route.template());
         // The unknown path helps the client's operator to find the mistake.
-        let path = route.is_none().then(|| loggable(self.uri.path()));
+        let path = route.is_none().then(|| loggable(&self.path));
         let channel = it.channel.map(display);
         let trace_id = it.trace.id().map(display);
         let verified = it.verified.as_ref();
@@ -60,7 +69,7 @@ impl Log {
             claims.and_then(|it| it.group.as_ref()).map(|it| it.as_str()),
         );
         let channel = channel.or_else(|| claims.map(|it| display(it.channel)));
-        if self.routine {
+        if self.routine || self.path == CHANGES && it.status == StatusCode::OK {
             tracing::debug!(method, route, path, channel, status, micros, %source,
                 request_id = %id, trace_id, "request");
         } else {

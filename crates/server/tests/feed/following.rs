@@ -3,7 +3,7 @@
 use crate::world::World;
 use reqwest::Method;
 use serde_json::json;
-use std::io::Read;
+use std::{io::Read, task::Poll};
 use tegata_token::feed::{ChangesResponse, SnapshotResponse};
 
 fn settings() -> serde_json::Value {
@@ -304,4 +304,40 @@ async fn a_verifier_that_accepts_a_token_after_its_lease_is_a_warning() {
     let metrics = world.send(Method::GET, "/metrics", &[], None).await.is(200);
     let metrics = String::from_utf8(metrics.bytes).unwrap();
     assert!(metrics.contains("tegata_feed_accepted_revoked_total 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_herd_that_asks_for_a_snapshot_gets_one_that_was_written_once() {
+    let world = World::new().await;
+    let verifier = world.verifier(settings()).await;
+    let channel = world.channel().await;
+    world.revoke(&channel, 0).await;
+    let names: Vec<_> = (0..40).map(|it| format!("herd{it}")).collect();
+    let herd: Vec<_> = names.iter().map(|it| world.follower(&verifier, it)).collect();
+    let written = || world.running().authority.written_snapshots();
+    let before = written();
+    let all: Vec<_> = herd.iter().map(|it| it.ask("snapshot", "", &[])).collect();
+    let all = futures_of(all).await;
+    let snapshots: Vec<_> = all.iter().map(|it| it.json()["snapshot"].clone()).collect();
+    assert!(snapshots.iter().all(|it| *it == snapshots[0] && it["position"].is_string()));
+    assert_eq!(written() - before, 1);
+    world.revoke(&channel, 0).await;
+    world.follower(&verifier, "herd0").snapshot().await;
+    assert_eq!(written() - before, 2, "a later position is another snapshot");
+}
+
+/// What all of them complete with.
+async fn futures_of<T>(all: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut all: Vec<_> = all.into_iter().map(Box::pin).collect();
+    let mut done: Vec<_> = all.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (it, done) in all.iter_mut().zip(&mut done).filter(|(_, done)| done.is_none()) {
+            if let Poll::Ready(value) = it.as_mut().poll(context) {
+                *done = Some(value);
+            }
+        }
+        if done.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    done.into_iter().flatten().collect()
 }

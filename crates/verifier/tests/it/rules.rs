@@ -377,6 +377,11 @@ fn a_retry_waits_for_a_random_part_of_the_longest_pause_also_the_first_one() {
         }
         assert_eq!(it.requests(at(10 + wait)).len(), 1);
     }
+    // With a long staleness as well all followers are back within 1.5 s.
+    let mut it = Tested::with_view(ask(60 * SECOND, OnStale::Deny));
+    let poll = it.only(at(0));
+    it.follower.receive(poll.id, &Received::Failed, at(10), 0.999_999);
+    assert_eq!(it.requests(at(10 + 1_500)).len(), 1);
     let mut it = Tested::with_view(strict());
     let poll = it.only(at(0));
     let retry_after = Some(4 * SECOND);

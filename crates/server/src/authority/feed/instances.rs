@@ -32,8 +32,9 @@ struct Known {
     /// When it last asked, or when its last answer was read; at first, when this process
     /// learned of it.
     seen: Instant,
-    /// When its row was last written; `None`: by an earlier process.
-    renewed: Option<Instant>,
+    /// When its row was last written; at first, when this process read it. A herd that comes
+    /// back after a start must not wait for a commit each.
+    renewed: Instant,
     /// The newest minute whose uses it has reported.
     reported: UnixTime,
     /// A revoked token that it accepted, although it had learned of that.
@@ -110,7 +111,7 @@ impl Instances {
             let verifier = Arc::new(verifier);
             for row in instances {
                 let (name, verifier) = ((row.verifier, row.instance.clone()), verifier.clone());
-                known.insert(name, Known::new(row, verifier, now, None));
+                known.insert(name, Known::new(row, verifier, now));
             }
         }
     }
@@ -131,7 +132,7 @@ impl Instances {
         }
         it.seen = now;
         let least = RENEWED.max(it.staleness());
-        let recent = it.renewed.is_some_and(|at| now.saturating_duration_since(at) <= least);
+        let recent = now.saturating_duration_since(it.renewed) <= least;
         match recent && it.staleness() >= query.staleness && it.row.on_stale >= query.on_stale {
             true => Standing::Registered,
             false => Standing::Due,
@@ -149,9 +150,9 @@ impl Instances {
                 let on_stale = row.on_stale.max(known.row.on_stale);
                 let stopped = row.stopped || known.row.stopped;
                 known.row = Instance { staleness, on_stale, stopped, ..row };
-                (known.seen, known.renewed, known.verifier) = (now, Some(now), verifier);
+                (known.seen, known.renewed, known.verifier) = (now, now, verifier);
             }
-            None => drop(all.insert(name, Known::new(row, verifier, now, Some(now)))),
+            None => drop(all.insert(name, Known::new(row, verifier, now))),
         }
     }
 
@@ -277,13 +278,8 @@ impl Instances {
 }
 
 impl Known {
-    fn new(
-        row: Instance,
-        verifier: Arc<VerifierRow>,
-        seen: Instant,
-        renewed: Option<Instant>,
-    ) -> Self {
-        let reported = UnixTime(i64::MIN);
+    fn new(row: Instance, verifier: Arc<VerifierRow>, now: Instant) -> Self {
+        let (reported, seen, renewed) = (UnixTime(i64::MIN), now, now);
         let (acknowledged, cannot, accepted) = (None, None, None);
         Self { row, verifier, acknowledged, cannot, seen, renewed, reported, accepted }
     }
