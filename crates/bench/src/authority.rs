@@ -111,6 +111,13 @@ impl Authority {
         )
     }
 
+    /// The token of a new verifier.
+    pub(super) fn verifier(&self) -> anyhow::Result<String> {
+        let mut wire = Wire::open(self.address)?;
+        let made = self.admin(&mut wire, "POST", "/verifiers", &json!({"name": "Benchmark"}))?;
+        text(&made, "verifier_token")
+    }
+
     /// Number of active v2.1 tokens of each channel, by the admin API.
     pub(super) fn stored(&self, channels: &[Channel]) -> anyhow::Result<Vec<usize>> {
         spread(

@@ -30,7 +30,10 @@ use super::{SERVER_CORE, stopwatch};
 /// Runs one baseline in this process.
 pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     match args {
-        ["responses", file] => serve(&serde_json::from_slice(&std::fs::read(file)?)?),
+        ["responses", file] => serve(&serde_json::from_slice(&std::fs::read(file)?)?, None),
+        ["responses", file, socket] => {
+            serve(&serde_json::from_slice(&std::fs::read(file)?)?, Some(Path::new(socket)))
+        }
         ["layered", authority, token] => super::feed::layer::serve(authority, token),
         ["fan"] => super::feed::serve_sockets(),
         ["crypto", seconds] => print(&crypto(seconds.parse()?)?),
@@ -63,26 +66,7 @@ pub(super) struct Bare {
 
 impl Bare {
     pub(super) fn start(routes: &[Route], folder: &Path) -> anyhow::Result<Self> {
-        let routes: Vec<Value> = routes
-            .iter()
-            .map(|route| {
-                json!({
-                    "method": route.method, "path": route.path, "status": route.response.status,
-                    "headers": route.response.headers, "body": route.response.body,
-                })
-            })
-            .collect();
-        let file = folder.join("responses.json");
-        std::fs::write(&file, Value::from(routes).to_string())?;
-        let mut process = Running::start(
-            on_core(SERVER_CORE, std::env::current_exe()?)
-                .args(["baseline", "responses"])
-                .arg(file)
-                .stdout(Stdio::piped()),
-        )?;
-        let mut line = String::new();
-        let out = process.child().stdout.take().context("no output to read")?;
-        BufReader::new(out).read_line(&mut line)?;
+        let (process, line) = start(routes, folder, None)?;
         let address = line.trim().parse().context("the bare server gave no address")?;
         Ok(Self { address, process })
     }
@@ -92,8 +76,47 @@ impl Bare {
     }
 }
 
+/// Starts a bare axum server at a Unix socket, on the server's core.
+pub(super) fn start_at_socket(
+    route: &Route,
+    folder: &Path,
+    socket: &Path,
+) -> anyhow::Result<Running> {
+    Ok(start(std::slice::from_ref(route), folder, Some(socket))?.0)
+}
+
+/// The process of a bare axum server, and the address that it prints.
+fn start(
+    routes: &[Route],
+    folder: &Path,
+    socket: Option<&Path>,
+) -> anyhow::Result<(Running, String)> {
+    let routes: Vec<Value> = routes
+        .iter()
+        .map(|route| {
+            json!({
+                "method": route.method, "path": route.path, "status": route.response.status,
+                "headers": route.response.headers, "body": route.response.body,
+            })
+        })
+        .collect();
+    let file = folder.join("responses.json");
+    std::fs::write(&file, Value::from(routes).to_string())?;
+    let mut process = Running::start(
+        on_core(SERVER_CORE, std::env::current_exe()?)
+            .args(["baseline", "responses"])
+            .arg(file)
+            .args(socket)
+            .stdout(Stdio::piped()),
+    )?;
+    let mut line = String::new();
+    let out = process.child().stdout.take().context("no output to read")?;
+    BufReader::new(out).read_line(&mut line)?;
+    Ok((process, line))
+}
+
 /// Prints the address, then serves the routes until the process is killed.
-fn serve(routes: &Value) -> anyhow::Result<()> {
+fn serve(routes: &Value, socket: Option<&Path>) -> anyhow::Result<()> {
     let mut router = Router::new();
     for route in routes.as_array().context("not a list of routes")? {
         let response = canned(route)?;
@@ -110,6 +133,11 @@ fn serve(routes: &Value) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        if let Some(socket) = socket {
+            let listener = tokio::net::UnixListener::bind(socket)?;
+            println!("{}", socket.display());
+            return Ok(axum::serve(listener, router).await?);
+        }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);
         Ok(axum::serve(listener, router).await?)

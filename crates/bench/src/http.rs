@@ -305,7 +305,7 @@ fn first_response(endpoint: &Endpoint, to: SocketAddr) -> anyhow::Result<HttpRes
 
 /// Fails unless the responses are equal on the wire except for the date and the
 /// request id, which have a fixed length.
-fn require_equal(wanted: &HttpResponse, got: &HttpResponse) -> anyhow::Result<()> {
+pub(super) fn require_equal(wanted: &HttpResponse, got: &HttpResponse) -> anyhow::Result<()> {
     let comparable = |response: &HttpResponse| {
         let headers = response.headers.iter().map(|(name, value)| {
             let changes = name == "date" || name == "x-line-request-id";

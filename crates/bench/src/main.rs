@@ -23,6 +23,7 @@ mod http;
 mod issue;
 mod journal;
 mod process;
+mod proxy;
 mod report;
 mod soak;
 mod verify;
@@ -65,6 +66,7 @@ fn main() -> anyhow::Result<()> {
             println!("{}", verify::measure(rounds.parse()?)?);
             Ok(())
         }
+        ["unix-load", socket, tokens, seconds] => proxy::generate(socket, tokens, seconds),
         ref options => measure(options),
     }
 }
@@ -81,13 +83,13 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
                 let file = args.next().context("--tegata needs a file")?;
                 tegata = std::fs::canonicalize(file).context("--tegata needs a file")?;
             }
-            "http" | "issue" | "journal" | "verify" | "agent" | "soak" | "fairness" | "feed"
-            | "herd" | "snapshots" | "idle" | "load" | "layer" => sections.push(arg),
+            "http" | "proxy" | "issue" | "journal" | "verify" | "agent" | "soak" | "fairness"
+            | "feed" | "herd" | "snapshots" | "idle" | "load" | "layer" => sections.push(arg),
             other => bail!("unknown argument {other}; see: cargo xtask bench --help"),
         }
     }
     if sections.is_empty() {
-        sections = vec!["http", "issue", "verify", "agent"];
+        sections = vec!["http", "proxy", "issue", "verify", "agent"];
     }
 
     let out = program_folder()?.join("../bench");
@@ -104,6 +106,7 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
         std::fs::create_dir(&folder)?;
         let done = match section {
             "http" => http::run(&plan, &folder, &mut report),
+            "proxy" => proxy::run(&plan, &folder, &mut report),
             "issue" => issue::run(&plan, &folder, &mut report),
             "journal" => journal::run(&plan, &folder, &mut report),
             "verify" => verify::run(&plan, &mut report),

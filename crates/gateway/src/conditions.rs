@@ -13,9 +13,12 @@ use tegata_token::{
 /// The conditions that a token must meet; an empty list means no condition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conditions {
-    kinds: Vec<Kind>,
-    channels: Vec<ChannelId>,
-    groups: Vec<Group>,
+    /// The kinds of which one is required.
+    pub kinds: Vec<Kind>,
+    /// The channels of which one is required.
+    pub channels: Vec<ChannelId>,
+    /// The groups of which one is required.
+    pub groups: Vec<Group>,
 }
 
 /// Conditions that are not understood.

@@ -1,7 +1,7 @@
 //! The decision about a request, whatever the proxy's protocol is.
 
 use crate::conditions::{BadConditions, Conditions};
-use http::StatusCode;
+use http::{HeaderValue, Response, StatusCode, header};
 use std::{future::Future, net::IpAddr, sync::Arc};
 use tegata_token::{verify::VerifiedClaims, wire::LONGEST};
 
@@ -96,6 +96,24 @@ impl Refusal {
             Self::Denied => "Access Denied",
             Self::Unknown => "The service is temporarily unavailable. Try again later.",
         }
+    }
+
+    /// The response to the client.
+    #[must_use]
+    pub fn response<B: From<String>>(self) -> Response<B> {
+        let mut response = Response::new(B::from(self.body()));
+        *response.status_mut() = self.status();
+        let mut add = |name, value| {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        };
+        add(header::CONTENT_TYPE, "application/json");
+        if self.has_challenge() {
+            add(header::WWW_AUTHENTICATE, CHALLENGE);
+        }
+        if self.may_be_repeated() {
+            add(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response
     }
 
     /// LINE's body.

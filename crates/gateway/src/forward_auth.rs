@@ -4,10 +4,10 @@
 use crate::{
     bearer::bearer,
     conditions::Conditions,
-    decision::{ActiveToken, CHALLENGE, RETRY_AFTER, Refusal, Verify, decide},
+    decision::{ActiveToken, Refusal, Verify, decide},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body_util::Full;
 use std::net::IpAddr;
 
@@ -43,18 +43,7 @@ fn let_through(active: &ActiveToken) -> Response<Full<Bytes>> {
 /// its subrequest.
 fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
     const MESSAGE: HeaderName = HeaderName::from_static("x-tegata-message");
-    let mut response = Response::new(Full::from(refusal.body()));
-    *response.status_mut() = refusal.status();
-    let mut add = |name, value| {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    };
-    add(header::CONTENT_TYPE, "application/json");
-    add(MESSAGE, refusal.message());
-    if refusal.has_challenge() {
-        add(header::WWW_AUTHENTICATE, CHALLENGE);
-    }
-    if refusal.may_be_repeated() {
-        add(header::RETRY_AFTER, RETRY_AFTER);
-    }
+    let mut response = refusal.response::<Full<Bytes>>();
+    response.headers_mut().insert(MESSAGE, HeaderValue::from_static(refusal.message()));
     response
 }

@@ -5,11 +5,12 @@
 //!   memory, or a follower of its feed on another machine.
 //! - [`forward_auth`] is the decision as a response to a proxy's subrequest, for nginx,
 //!   Caddy, HAProxy and Traefik.
-//! - [`ext_authz`] is the decision over Envoy's gRPC protocol.
+//! - `ext_authz`, with the feature `ext-authz`, is the decision over Envoy's gRPC protocol.
 
 pub mod bearer;
 pub mod conditions;
 pub mod decision;
+#[cfg(feature = "ext-authz")]
 pub mod ext_authz;
 pub mod forward_auth;
 pub mod query;

@@ -8,10 +8,7 @@ use crate::{
     driver::{NotAccepted, TokenVerifier, VerifiedToken},
     standing::Use,
 };
-use http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
-};
+use http::{Extensions, Request, Response};
 use std::{
     future::Future,
     net::IpAddr,
@@ -19,6 +16,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
+use tegata_gateway::{bearer::bearer, conditions::Conditions, decision::Refusal};
 use tegata_token::{
     id::{ChannelId, Group},
     kind::Kind,
@@ -33,14 +31,6 @@ pub struct VerifyLayer {
     wanted: Use,
     conditions: Arc<Conditions>,
     source: fn(&Extensions) -> Option<IpAddr>,
-}
-
-/// The conditions that a token must meet; an empty list means no condition.
-#[derive(Clone, Default)]
-struct Conditions {
-    kinds: Vec<Kind>,
-    channels: Vec<ChannelId>,
-    groups: Vec<Group>,
 }
 
 impl VerifyLayer {
@@ -88,91 +78,25 @@ impl VerifyLayer {
     }
 
     /// Verifies the token of a request.
-    async fn verify(
-        &self,
-        token: &[u8],
-        source: Option<IpAddr>,
-    ) -> Result<VerifiedToken, Rejection> {
+    async fn verify(&self, token: &[u8], source: Option<IpAddr>) -> Result<VerifiedToken, Refusal> {
         if token.len() > LONGEST {
-            return Err(Rejection::TooLong);
+            return Err(Refusal::TooLong);
         }
-        let verified = self.verifier.verify_for(token, self.wanted).await?;
-        if !self.conditions.are_met_by(&verified) {
-            return Err(Rejection::Conditions);
+        let verified = self.verifier.verify_for(token, self.wanted).await.map_err(refusal)?;
+        if !self.conditions.are_met_by(&verified.claims) {
+            return Err(Refusal::Denied);
         }
         self.verifier.record_use(&verified.claims, source);
         Ok(verified)
     }
 }
 
-impl Conditions {
-    fn are_met_by(&self, VerifiedToken { claims, .. }: &VerifiedToken) -> bool {
-        (self.kinds.is_empty() || self.kinds.contains(&claims.kind))
-            && (self.channels.is_empty() || self.channels.contains(&claims.channel))
-            && (self.groups.is_empty()
-                || claims.group.as_ref().is_some_and(|group| self.groups.contains(group)))
+/// The refusal of a request whose token is not accepted.
+fn refusal(denied: NotAccepted) -> Refusal {
+    match denied {
+        NotAccepted::Invalid(_) | NotAccepted::Inactive => Refusal::Invalid,
+        NotAccepted::Unknown(_) => Refusal::Unknown,
     }
-}
-
-/// Why a request does not reach the inner service.
-enum Rejection {
-    NoToken,
-    TooLong,
-    Invalid,
-    Conditions,
-    Unknown,
-}
-
-impl From<NotAccepted> for Rejection {
-    fn from(denied: NotAccepted) -> Self {
-        match denied {
-            NotAccepted::Invalid(_) | NotAccepted::Inactive => Self::Invalid,
-            NotAccepted::Unknown(_) => Self::Unknown,
-        }
-    }
-}
-
-impl Rejection {
-    fn response<B: From<String>>(&self) -> Response<B> {
-        const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer error="invalid_token""#);
-        const SOON: HeaderValue = HeaderValue::from_static("1");
-        type Header = Option<(HeaderName, HeaderValue)>;
-        let (status, words, header): (_, _, Header) = match self {
-            Self::NoToken => (
-                StatusCode::UNAUTHORIZED,
-                "Authorization header required. Must follow the scheme, 'Authorization: Bearer <ACCESS TOKEN>'",
-                Some((WWW_AUTHENTICATE, CHALLENGE)),
-            ),
-            Self::Invalid => (
-                StatusCode::UNAUTHORIZED,
-                "Authentication failed. Confirm that the access token in the authorization header is valid.",
-                Some((WWW_AUTHENTICATE, CHALLENGE)),
-            ),
-            Self::TooLong => {
-                (StatusCode::BAD_REQUEST, "The access token is longer than 8192 bytes", None)
-            }
-            Self::Conditions => (StatusCode::FORBIDDEN, "Access Denied", None),
-            Self::Unknown => {
-                (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable", Some((RETRY_AFTER, SOON)))
-            }
-        };
-        // None of the words has a character that JSON escapes.
-        let mut response = Response::new(B::from(format!(r#"{{"message":"{words}"}}"#)));
-        *response.status_mut() = status;
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(CONTENT_TYPE, json);
-        response.headers_mut().extend(header);
-        response
-    }
-}
-
-/// The token of the one `Authorization` header.
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let mut all = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (all.next(), all.next()) else { return None };
-    let (scheme, token) = value.as_bytes().split_at_checked(7)?;
-    let token = token.trim_ascii();
-    (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
 }
 
 impl<S> Layer<S> for VerifyLayer {
@@ -213,14 +137,14 @@ where
             let source = (layer.source)(request.extensions());
             let verified = match bearer(request.headers()) {
                 Some(token) => layer.verify(token, source).await,
-                None => Err(Rejection::NoToken),
+                None => Err(Refusal::NoToken),
             };
             match verified {
                 Ok(verified) => {
                     request.extensions_mut().insert(verified);
                     inner.call(request).await
                 }
-                Err(rejection) => Ok(rejection.response()),
+                Err(refusal) => Ok(refusal.response()),
             }
         })
     }

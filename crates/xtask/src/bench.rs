@@ -6,6 +6,7 @@ const HELP: &str = "\
 usage: cargo xtask bench [--long] [--tegata FILE] [SECTION…]
 
   http      verification over HTTP against a bare axum server
+  proxy     verify-proxy at a Unix socket against an echo server on the same stack
   issue     durable v2.1 issuing against the processor and against SQLite
   journal   issues that evict a token, with and without a revocation journal
   verify    verification in process against one Ed25519 signature check
@@ -19,7 +20,7 @@ usage: cargo xtask bench [--long] [--tegata FILE] [SECTION…]
   idle      what 2,000 idle followers cost
   fairness  the bare axum server against itself: the error of `http`
 
-Without a section: http, issue, verify and agent.
+Without a section: http, proxy, issue, verify and agent.
 
   --long         longer and more rounds
   --tegata FILE  measure this binary instead of a fresh build of the profile `dist`";
