@@ -11,8 +11,8 @@ use std::net::IpAddr;
 pub struct CreatedBy {
     /// The assertion keys that an actor registered since --since, with the tokens issued for
     /// them, and the tokens that the actor had issued; the keys are deleted. All are listed
-    /// first. The actor is named as in `tegata audit list`: `administrator`, or `channel ID`
-    /// for a channel's own requests.
+    /// first. The actor is named as in `tegata audit list`: `administrator`, `person ID`, or
+    /// `channel ID` for a channel's own requests.
     #[arg(
         long,
         group = "what",

@@ -18,6 +18,7 @@ mod listing;
 mod machine;
 mod outbound;
 mod owners;
+mod people;
 mod program;
 mod proxies;
 mod refusals;

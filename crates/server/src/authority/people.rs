@@ -27,7 +27,7 @@ struct KnownPeople {
 }
 
 /// What the tokens of people begin with; 64 digits follow.
-const SESSION: &str = "tgs_";
+const SESSION: &str = "tgc_";
 const ADMIN_TOKEN: &str = "tgp_";
 const INVITATION: &str = "tgi_";
 

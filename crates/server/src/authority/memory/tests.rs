@@ -216,7 +216,7 @@ impl World {
             bytes[..8].copy_from_slice(&number.to_be_bytes());
             TokenHash(bytes)
         };
-        let (id, expires_at, invitation) = (of(number), NOW.plus(DAY), hash(1));
+        let (id, expires_at, invitation) = (of(number), NOW.plus(30 * DAY), hash(1));
         let (login, name) = (format!("person-{number}"), "Name".to_owned());
         let role = Some(RoleChange::Channel { channel, role: Some(ChannelRole::Admin) });
         let role = role.filter(|_| number.is_multiple_of(3));

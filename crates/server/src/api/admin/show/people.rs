@@ -29,9 +29,9 @@ pub struct Person {
     #[schema(required, value_type = Option<schema::OperatorRole>)]
     operator: Option<permission::OperatorRole>,
     /// The roles in providers.
-    providers: Vec<ProviderRole>,
+    providers: Vec<RoleInProvider>,
     /// The roles in channels.
-    channels: Vec<ChannelRole>,
+    channels: Vec<RoleInChannel>,
     /// Until when an invitation can be accepted; null: there is none.
     #[schema(required, value_type = Option<schema::Time>)]
     invited_until: Option<String>,
@@ -41,7 +41,7 @@ pub struct Person {
 
 /// A person's role in a provider.
 #[derive(Serialize, ToSchema)]
-pub struct ProviderRole {
+pub struct RoleInProvider {
     #[schema(value_type = schema::ProviderId)]
     provider_id: ProviderId,
     #[schema(value_type = schema::ProviderRole)]
@@ -50,7 +50,7 @@ pub struct ProviderRole {
 
 /// A person's role in a channel.
 #[derive(Serialize, ToSchema)]
-pub struct ChannelRole {
+pub struct RoleInChannel {
     #[schema(value_type = schema::ChannelId)]
     channel_id: ChannelId,
     #[schema(value_type = schema::ChannelRole)]
@@ -65,8 +65,8 @@ page! {
 impl From<&PersonRow> for Person {
     fn from(it: &PersonRow) -> Self {
         let provider =
-            |(&provider_id, &role): (&ProviderId, &_)| ProviderRole { provider_id, role };
-        let channel = |(&channel_id, &role): (&ChannelId, &_)| ChannelRole { channel_id, role };
+            |(&provider_id, &role): (&ProviderId, &_)| RoleInProvider { provider_id, role };
+        let channel = |(&channel_id, &role): (&ChannelId, &_)| RoleInChannel { channel_id, role };
         Self {
             person_id: it.id,
             login: it.login.clone(),
@@ -203,7 +203,7 @@ impl From<Accepted> for AcceptedInvitation {
 pub struct Session {
     /// Its token, as bearer token of further requests. This is the only time that it is
     /// shown.
-    #[schema(pattern = "^tgs_[0-9a-f]{64}$")]
+    #[schema(pattern = "^tgc_[0-9a-f]{64}$")]
     session_token: String,
     #[schema(value_type = schema::PersonId)]
     person_id: PersonId,
