@@ -1,17 +1,67 @@
-//! `tegata admin`: the root administrator's token.
+//! `tegata admin`: the first administrator, and the root administrator's token.
 
-use crate::{output::Output, place::Where, taking::Confirmation};
+use crate::{
+    api::Api, master_key::check_is_of, output::Output, person::invited, place::Where,
+    taking::Confirmation,
+};
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use serde_json::json;
 use std::path::PathBuf;
-use tegata_server::authority::admin_token::{self, Taken};
+use tegata_server::authority::{
+    admin_token::{self, Taken},
+    keeping,
+};
+use tegata_store::sqlite::OpenError;
 
 #[derive(Subcommand)]
 pub enum Verb {
+    /// Invite an administrator; prints the invitation, once. Works on the machine of the
+    /// store without a server, and otherwise through the server that uses the store.
+    Invite(Invite),
     /// Create a new root administrator's token, on the machine of the store. Waits until
     /// the running server uses it; fails if the server does not, or has its token from
     /// elsewhere.
     Reset(Reset),
+}
+
+#[derive(Args)]
+pub struct Invite {
+    /// The name to sign in with: 1 to 64 of `a-z 0-9 . _ @ + -`.
+    login: String,
+    /// The display name; without it: the sign-in name.
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    place: Where,
+}
+
+/// Invites an administrator.
+pub async fn invite(
+    api: impl FnOnce() -> anyhow::Result<Api>,
+    out: &Output,
+    Invite { login, name, place }: Invite,
+) -> anyhow::Result<()> {
+    let (place, _) = place.find_existing()?;
+    let name = name.unwrap_or_else(|| login.clone());
+    let made = match keeping::invite_administrator(&place, &login, &name).await {
+        Ok((person, invitation, expires_at)) => json!({
+            "person_id": person,
+            "login": login,
+            "name": name,
+            "operator": "administrator",
+            "invitation": invitation.reveal(),
+            "expires_at": Timestamp::from_second(expires_at.0)?,
+        }),
+        Err(keeping::Error::Open(OpenError::Locked(store))) => {
+            let api = api()?;
+            check_is_of(&api, &store).await?;
+            let body = json!({ "login": login, "name": name, "operator": "administrator" });
+            api.post(&["people", "invitations"], &body).await?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    invited(out, &made)
 }
 
 #[derive(Args)]

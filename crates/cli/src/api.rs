@@ -126,6 +126,18 @@ impl Api {
         self.read(self.admin()?.post(path, body).await)
     }
 
+    /// `POST` to an admin path that needs no administrator's token.
+    pub async fn post_openly(&self, path: &[&str], body: &Value) -> anyhow::Result<Value> {
+        self.read(AdminClient::anonymous(self.url.as_str())?.post(path, body).await)
+    }
+
+    /// The same authority, asked with this token.
+    pub fn with_token(&self, token: PlainSecret) -> anyhow::Result<Self> {
+        let line = Client::with_patience(self.url.as_str(), PATIENCE)?;
+        let admin = OnceLock::from(AdminClient::new(self.url.as_str(), token)?);
+        Ok(Self { line, admin, url: self.url.clone(), token_file: None })
+    }
+
     /// `DELETE` of an admin path that takes no options.
     pub async fn delete(&self, path: &[&str]) -> anyhow::Result<Value> {
         self.read(self.admin()?.delete(path).await)

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 pub struct CreatedBy {
     /// Delete the assertion keys that an actor registered since --since, and revoke the tokens
     /// issued for them and the tokens that the actor had issued; lists all of them first. The
-    /// actor is named as in `tegata audit list`: `administrator`, or `channel ID`
+    /// actor is named as in `tegata audit list`: `administrator`, `person ID`, or `channel ID`
     /// for a channel's own requests.
     #[arg(
         long,

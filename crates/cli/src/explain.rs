@@ -207,6 +207,7 @@ impl Findings {
                     }
                     Secret::AdminToken => "admin-token",
                     Secret::VerifierToken => "verifier-token",
+                    Secret::PersonToken => "person-token",
                     Secret::PrivateJwk(_) => "private-jwk",
                     Secret::PrivatePem(_) => "private-pem",
                     Secret::Packed(_) => "packed",

@@ -54,8 +54,8 @@ const EXAMPLES: &str = "\
 Exit codes: 0 nothing found and everything read, 1 something found or not read, 2 bad
 usage. Columns count bytes.
 
-Finds tokens, administrators' tokens (tga_…), verifiers' tokens (tgv_…) and private keys
-(JWK, PEM) in text that is UTF-8, UTF-16, quoted-printable, wrapped over lines, escaped as in JSON and URLs, or
+Finds tokens, administrators' tokens (tga_…), verifiers' tokens (tgv_…), people's
+tokens, sessions and invitations (tgp_…, tgc_…, tgi_…) and private keys (JWK, PEM) in text that is UTF-8, UTF-16, quoted-printable, wrapped over lines, escaped as in JSON and URLs, or
 base64; and within gzip, zlib, zstd, tar and zip, up to 5 levels deep and up to 200 times
 the file's size. Other containers, and encrypted ones, are reported as not read.
 
@@ -115,6 +115,7 @@ struct Counts {
     tokens: u64,
     admin_tokens: u64,
     verifier_tokens: u64,
+    person_tokens: u64,
     keys: u64,
     unread: u64,
 }
@@ -127,6 +128,7 @@ impl Counts {
                 Secret::Token(..) => &mut self.tokens,
                 Secret::AdminToken => &mut self.admin_tokens,
                 Secret::VerifierToken => &mut self.verifier_tokens,
+                Secret::PersonToken => &mut self.person_tokens,
                 Secret::PrivateJwk(_) | Secret::PrivatePem(_) => &mut self.keys,
                 Secret::Packed(_) => &mut self.unread,
             },
@@ -139,6 +141,7 @@ impl Counts {
             (self.tokens, "token"),
             (self.admin_tokens, "administrator's token"),
             (self.verifier_tokens, "verifier's token"),
+            (self.person_tokens, "person's token"),
             (self.keys, "private key"),
         ];
         let found = found.into_iter().filter(|(count, _)| *count > 0);
@@ -309,6 +312,11 @@ impl<'a> Found<'a> {
             Secret::VerifierToken => other(
                 "verifier-token",
                 "verifier's token by its form; create another verifier, then `tegata verifier delete`"
+                    .to_owned(),
+            ),
+            Secret::PersonToken => other(
+                "person-token",
+                "person's token by its form; `tegata admin-token delete`, or `tegata person reset`"
                     .to_owned(),
             ),
             Secret::PrivateJwk(kty) => {

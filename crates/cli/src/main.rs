@@ -5,6 +5,7 @@
 //! authority; those that work on the store itself take `--store`.
 
 mod admin;
+mod admin_tokens;
 mod agent;
 mod api;
 mod audit;
@@ -25,6 +26,7 @@ mod man;
 mod master_key;
 mod namesakes;
 mod output;
+mod person;
 mod place;
 mod provider;
 mod receipt;
@@ -32,6 +34,7 @@ mod receipt;
 mod reference;
 mod scan;
 mod serve;
+mod sign_in;
 mod signing_key;
 mod taking;
 mod terminal;
@@ -88,9 +91,16 @@ enum Command {
     /// Replace the key that encrypts the signing keys.
     #[command(subcommand)]
     MasterKey(master_key::Verb),
-    /// Replace the root administrator's token.
+    /// Invite an administrator on the machine of the store; replace the root administrator's
+    /// token.
     #[command(subcommand)]
     Admin(admin::Verb),
+    /// Manage people and their roles.
+    #[command(subcommand)]
+    Person(person::Verb),
+    /// Manage personal administrator's tokens.
+    #[command(subcommand)]
+    AdminToken(admin_tokens::Verb),
     /// Copy the store to a file; a running server goes on serving.
     Backup(keeping::Backup),
     /// Replace the store by a backup; run `recover` next.
@@ -236,6 +246,9 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Admin(admin::Verb::Reset(args)) => {
             admin::reset(&out, args, remote.admin_token_file).await
         }
+        Command::Admin(admin::Verb::Invite(args)) => admin::invite(api, &out, args).await,
+        Command::Person(verb) => person::run(&api()?, &out, verb).await,
+        Command::AdminToken(verb) => admin_tokens::run(&api()?, &out, verb).await,
         Command::Backup(args) => keeping::backup(&out, args),
         Command::Restore(args) => keeping::restore(&out, args),
         Command::Recover(args) => keeping::recover(&out, args).await,

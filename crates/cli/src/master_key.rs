@@ -70,8 +70,8 @@ pub async fn rotate(
 }
 
 /// Fails if the authority at the address is not the one that uses the store: its master
-/// key must not be replaced.
-async fn check_is_of(api: &Api, store: &Path) -> anyhow::Result<()> {
+/// key must not be replaced, and its people must not be changed.
+pub async fn check_is_of(api: &Api, store: &Path) -> anyhow::Result<()> {
     let own = Look::at(store)?.standing()?.signing_keys;
     let active = own.iter().find(|key| key.state == KeyState::Active).map(|key| key.id.to_string());
     let theirs = api.rows(&["signing-keys"], "signing_keys").await;

@@ -31,7 +31,8 @@ const LONGEST_LIST: usize = 256 << 20;
 #[derive(Debug)]
 pub struct AdminClient {
     exchange: Exchange,
-    token: PlainSecret,
+    /// `None`: for the calls that need none.
+    token: Option<PlainSecret>,
 }
 
 /// An act that takes something away.
@@ -54,7 +55,15 @@ impl AdminClient {
     /// # Errors
     /// [`BadAddress`].
     pub fn new(base: &str, token: PlainSecret) -> Result<Self, BadAddress> {
-        Ok(Self { exchange: Exchange::new(base, PATIENCE)?, token })
+        Ok(Self { exchange: Exchange::new(base, PATIENCE)?, token: Some(token) })
+    }
+
+    /// A client without a token, for the calls that need none: signing in.
+    ///
+    /// # Errors
+    /// [`BadAddress`].
+    pub fn anonymous(base: &str) -> Result<Self, BadAddress> {
+        Ok(Self { exchange: Exchange::new(base, PATIENCE)?, token: None })
     }
 
     /// `GET`, with a query.
@@ -160,7 +169,11 @@ impl AdminClient {
         with: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<(Value, usize), RequestError> {
         let path = ["admin", "v1"].iter().chain(path).copied();
-        let request = self.exchange.request(method, path).bearer_auth(self.token.reveal());
+        let request = self.exchange.request(method, path);
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.reveal()),
+            None => request,
+        };
         let response = self.exchange.send(with(request), LONGEST_RESPONSE).await?;
         if !response.status.is_success() {
             return Err(response.problem());

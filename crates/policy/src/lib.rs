@@ -16,9 +16,11 @@ pub mod authorize;
 pub mod channel;
 pub mod denied;
 pub mod jwk;
+pub mod permission;
 pub mod rules;
 pub mod secret;
 pub mod text;
+pub mod totp;
 // Only for fuzzing.
 #[doc(hidden)]
 pub mod strict_json;

@@ -26,6 +26,8 @@ pub struct State {
     pub verify_rates: Vec<(ChannelId, NonZeroU32)>,
     /// The verifiers that are not deleted.
     pub verifiers: Vec<VerifierRow>,
+    /// People, their sessions and personal tokens.
+    pub people: crate::PeopleState,
     /// The highest time that the store has written.
     pub written_at: UnixTime,
     /// How far the development clock was moved, in seconds.

@@ -40,6 +40,25 @@ pub struct TokenFilter {
     pub state: Option<TokenState>,
 }
 
+/// The providers and channels that an actor may see.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// Providers with all that is theirs.
+    pub providers: Vec<ProviderId>,
+    /// Single channels.
+    pub channels: Vec<ChannelId>,
+}
+
+/// Which providers to list.
+#[derive(Debug, Clone, Default)]
+pub struct ProviderFilter {
+    /// Only those whose name or id contains this text; the case of ASCII letters does not
+    /// matter.
+    pub search: Option<String>,
+    /// Only these.
+    pub seen: Option<Vec<ProviderId>>,
+}
+
 /// Which channels to list.
 #[derive(Debug, Clone, Default)]
 pub struct ChannelFilter {
@@ -48,6 +67,8 @@ pub struct ChannelFilter {
     /// Only those whose name or id contains this text; the case of ASCII letters does not
     /// matter.
     pub search: Option<String>,
+    /// Only those of these providers, and these.
+    pub seen: Option<Seen>,
 }
 
 /// Which assertion keys to list.
@@ -58,13 +79,15 @@ pub struct KeyFilter {
     /// Only those whose id, group, or channel's id or name contains this text; the case of
     /// ASCII letters does not matter.
     pub search: Option<String>,
+    /// Only those of these channels.
+    pub seen: Option<Vec<ChannelId>>,
 }
 
 impl ChannelFilter {
     /// The channels of one provider.
     #[must_use]
     pub fn of(provider: ProviderId) -> Self {
-        Self { provider: Some(provider), search: None }
+        Self { provider: Some(provider), ..Self::default() }
     }
 }
 
@@ -89,6 +112,8 @@ pub struct AuditFilter {
     pub since: Option<UnixTime>,
     /// Only before this time.
     pub until: Option<UnixTime>,
+    /// Only those of these channels, and those of these providers that concern no channel.
+    pub seen: Option<Seen>,
 }
 
 impl AuditFilter {

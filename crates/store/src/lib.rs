@@ -14,18 +14,20 @@ pub mod figures;
 pub mod file;
 mod filter;
 pub mod journal;
+mod people;
 pub mod sqlite;
 mod taking;
 
 pub use act::*;
 pub use audit::{AuditHead, Batch};
 pub use filter::*;
+pub use people::{PeopleState, PeopleStore};
 pub use taking::*;
 pub use tegata_policy::acts::{
     By, Change, ChannelPatch, Event, GroupPatch, Instance, Issued, LimitsPatch, NewChannel,
     NewWarning, NotedUse, Old, Provider, ReceiptFor, ReceiptRow, RecentUse, RegisterInstance,
-    Registration, RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, Stamp,
-    TokenState, USES_KEPT, VerifierPatch, VerifierRow, WrappedKey, audit_event, merged,
+    Registration, RevocationCause, RevocationTarget, RewrapKeys, SigningKeyChange, SigningKeyRow,
+    Stamp, TokenState, USES_KEPT, VerifierPatch, VerifierRow, WrappedKey, audit_event, merged,
 };
 
 /// The tracing target of spans that are exported to the operator's collector. No other
@@ -102,7 +104,7 @@ pub type OnCommit = Box<dyn Fn(&Committed) + Send + Sync>;
 
 /// A store of the authority's state.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: PeopleStore + Send + Sync + 'static {
     // ---- Questions. They read only what is committed.
 
     /// Everything that a server holds in memory, read at one position.
@@ -112,9 +114,8 @@ pub trait Store: Send + Sync + 'static {
     /// The snapshot of a channel that requests are authorized against; `None` if it is
     /// deleted.
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>>;
-    /// Providers whose name or id contains `search`, newest first; the case of ASCII letters
-    /// does not matter.
-    async fn providers(&self, search: Option<String>, page: Page)
+    /// Providers, newest first.
+    async fn providers(&self, filter: ProviderFilter, page: Page)
     -> Result<Vec<(RowId, Provider)>>;
     /// One provider.
     async fn provider(&self, id: ProviderId) -> Result<Option<Provider>>;
@@ -335,9 +336,9 @@ pub trait Store: Send + Sync + 'static {
     /// the position that it returns covers them all.
     async fn record_for_all(&self, event: Event, by: By) -> Result<Position>;
 
-    /// Replaces the wrapped private halves of all keys that have one, because the master
-    /// key is being replaced.
-    async fn rewrap(&self, keys: Vec<(SigningKeyId, WrappedKey)>, by: By) -> Result<()>;
+    /// Replaces the wrapped private halves of all keys that have one, and the secrets of
+    /// people's second factors, because the master key is being replaced.
+    async fn rewrap(&self, act: RewrapKeys) -> Result<()>;
     /// Stores the key that signs checkpoints. [`Error::Taken`] if there is one.
     async fn set_audit_key(&self, public: [u8; 32], wrapped: WrappedKey) -> Result<()>;
     /// Stores a checkpoint. [`Error::Taken`] if its number exists already.

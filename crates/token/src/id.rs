@@ -98,6 +98,14 @@ ten_digit_id! {
     /// The id of a verifier, a credential of programs that verify tokens.
     VerifierId, "a verifier id is exactly ten digits"
 }
+ten_digit_id! {
+    /// The id of a person who signs in to administer the authority. Never reused.
+    PersonId, "a person id is exactly ten digits"
+}
+ten_digit_id! {
+    /// The id of a personal administrator's token. Not a secret.
+    AdminTokenId, "an administrator's token id is exactly ten digits"
+}
 
 /// A group: a team or a set of users within a channel that holds its own tokens. 1 to 64
 /// of `a-z A-Z 0-9 . _ -`, but not `.` or `..`: HTTP clients resolve these in a path, and

@@ -20,6 +20,8 @@ pub enum Secret<'a> {
     AdminToken,
     /// A verifier's token.
     VerifierToken,
+    /// A person's: a personal token, a session, or an invitation.
+    PersonToken,
     /// A JWK with a private part, and its `kty`.
     PrivateJwk(&'a str),
     /// A private key as PEM, and its label.
@@ -57,6 +59,7 @@ enum Anchor {
 enum Owner {
     Administrator,
     Verifier,
+    Person,
 }
 
 /// Finds the places where a secret may begin.
@@ -68,7 +71,13 @@ pub struct Finder {
 }
 
 /// The prefixes of tokens that consist of digits.
-const PREFIXES: [(&str, Owner); 2] = [("tga_", Owner::Administrator), ("tgv_", Owner::Verifier)];
+const PREFIXES: [(&str, Owner); 5] = [
+    ("tga_", Owner::Administrator),
+    ("tgv_", Owner::Verifier),
+    ("tgp_", Owner::Person),
+    ("tgc_", Owner::Person),
+    ("tgi_", Owner::Person),
+];
 
 /// The number of digits after such a prefix.
 const DIGITS: usize = 64;
@@ -157,6 +166,7 @@ impl Finder {
                 let secret = match owner {
                     Owner::Administrator => Secret::AdminToken,
                     Owner::Verifier => Secret::VerifierToken,
+                    Owner::Person => Secret::PersonToken,
                 };
                 report(begin, &secret)?;
                 Ok(Verdict::Done(place.at.end + DIGITS))

@@ -20,6 +20,7 @@ mod machine;
 mod outbound;
 mod owners;
 mod pasting;
+mod people;
 mod program;
 mod proxies;
 mod refusals;

@@ -3,27 +3,33 @@
 //! An event is stored as the act's name and its detail as a JSON object; both come
 //! from one list here, for the store that writes events and for all who read them.
 
+mod channels;
 mod created_by;
 mod limits;
+mod people;
 mod recovery;
 mod verifiers;
 
+pub use channels::{
+    ChannelChanged, GroupChanged, GroupDeleted, KeyDeleted, KeyRegistered, NewChannelNamed,
+    SecretReplaced,
+};
 pub use created_by::CreatedByRevoked;
 pub use limits::{CooldownBegan, SecretThrottled};
+pub use people::{
+    AdminTokenCreated, AdminTokenNamed, LoginThrottled, PersonChanged, PersonInvited, PersonNamed,
+    RoleGiven,
+};
 pub use recovery::{StoreRecovered, StoreRedone};
 pub use verifiers::{InstancesRemoved, VerifierChanged, VerifierCreated, VerifierNamed};
 
-use crate::{
-    channel::{ChannelLimits, GroupSettings, RevokeTokens},
-    rules::{ChannelType, TokenRules, WhenFull},
-};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, Group, Serial, SigningKeyId, TokenId},
     kind::Kind,
-    view::{ChannelState, Scope},
+    view::Scope,
 };
 
 /// Defines the acts, their names, and the event of each with its detail.
@@ -151,6 +157,30 @@ events! {
     AdminReset(NoDetail) = "admin.reset",
     /// One source tried many wrong administrator's tokens.
     AdminTokenThrottle(NoDetail) = "admin-token.throttle",
+    /// A person was invited.
+    PersonInvite(PersonInvited) = "person.invite",
+    /// A person accepted an invitation.
+    PersonAccept(PersonNamed) = "person.accept",
+    /// A person was renamed, disabled or enabled.
+    PersonSet(PersonChanged) = "person.set",
+    /// A person got or lost a role.
+    PersonSetRole(RoleGiven) = "person.set-role",
+    /// A person must set a new password and second factor.
+    PersonReset(PersonNamed) = "person.reset",
+    /// A person was deleted.
+    PersonDelete(PersonNamed) = "person.delete",
+    /// A person signed in.
+    PersonSignIn(PersonNamed) = "person.sign-in",
+    /// A person signed out.
+    PersonSignOut(PersonNamed) = "person.sign-out",
+    /// A person changed the password.
+    PersonChangePassword(PersonNamed) = "person.change-password",
+    /// A personal administrator's token was created.
+    AdminTokenCreate(AdminTokenCreated) = "admin-token.create",
+    /// A personal administrator's token was deleted.
+    AdminTokenDelete(AdminTokenNamed) = "admin-token.delete",
+    /// One source tried many wrong passwords.
+    PersonThrottle(LoginThrottled) = "person.throttle",
     /// A cooldown of issuing began.
     IssuingCooldown(CooldownBegan) = "issuing.cooldown",
     /// Wrong secrets from one source are rejected for a while.
@@ -233,96 +263,6 @@ pub struct Named {
 pub struct JobNumber {
     /// The number of the job.
     pub job: i64,
-}
-
-/// A channel that was created.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewChannelNamed {
-    /// Its name.
-    pub name: String,
-    /// Its type.
-    pub r#type: ChannelType,
-}
-
-/// The changed settings of a channel; unchanged ones are absent.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ChannelChanged {
-    /// Its name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Its token rules.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rules: Option<TokenRules>,
-    /// Its state.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub state: Option<ChannelState>,
-    /// How many active tokens of a kind a group may have.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub group_cap: Option<usize>,
-    /// What happens to a further issue of a full group.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub group_when_full: Option<WhenFull>,
-    /// Whether assertions must name this server as `aud`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub own_audience_only: Option<bool>,
-    /// Its limits.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limits: Option<ChannelLimits>,
-    /// Whether each assertion is accepted once.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub single_use_assertions: Option<bool>,
-}
-
-/// How a secret was replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretReplaced {
-    /// For how long the previous one is still accepted.
-    pub keep_previous_seconds: i64,
-    /// Which of the channel's tokens were revoked.
-    pub revoke_tokens: RevokeTokens,
-    /// How many active stored tokens were revoked.
-    pub revoked: usize,
-}
-
-/// An assertion key that was registered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyRegistered {
-    /// Its `kid`.
-    pub kid: AssertionKeyId,
-    /// The group that it is bound to.
-    pub group: Option<Group>,
-}
-
-/// An assertion key that was deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyDeleted {
-    /// Its `kid`.
-    pub kid: AssertionKeyId,
-    /// Whether the tokens that were issued for it were revoked.
-    pub revoke_tokens: bool,
-    /// How many active stored tokens were revoked.
-    pub revoked: usize,
-}
-
-/// A group's settings after a change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupChanged {
-    /// Its name.
-    pub group: Group,
-    /// Its settings now.
-    pub settings: GroupSettings,
-}
-
-/// A group that was deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupDeleted {
-    /// Its name.
-    pub group: Group,
-    /// How many assertion keys were deleted with it.
-    pub keys: usize,
-    /// How many active stored tokens were revoked.
-    pub revoked: usize,
 }
 
 /// A token that was issued for an administrator.

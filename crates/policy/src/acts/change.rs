@@ -1,14 +1,15 @@
 //! The changes of the change log.
 
 use super::{
-    followers::VerifierRow,
+    followers::{TokenHash, VerifierRow},
     journal::JournalEntry,
+    person::{AdminTokenRow, PersonRow, SessionRow},
     things::{RevocationCause, SigningKeyRow},
 };
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 use tegata_token::{
-    id::{ChannelId, ProviderId, VerifierId},
+    id::{AdminTokenId, ChannelId, PersonId, ProviderId, VerifierId},
     key::{BadKey, KeyState, VerifyingKey},
     view::{ChannelChange, FeedChange, ViewKey},
 };
@@ -62,6 +63,36 @@ pub enum Change {
         /// Its id.
         verifier: VerifierId,
     },
+    /// A person is new or was changed.
+    Person {
+        /// The person, without what authenticates it.
+        person: PersonRow,
+    },
+    /// A person was deleted.
+    PersonDeleted {
+        /// The person.
+        person: PersonId,
+    },
+    /// A session began.
+    Session {
+        /// The session.
+        session: SessionRow,
+    },
+    /// A session ended.
+    SessionEnded {
+        /// The hash of its token.
+        token: TokenHash,
+    },
+    /// A personal administrator's token is new.
+    AdminToken {
+        /// The token's row.
+        admin_token: AdminTokenRow,
+    },
+    /// A personal administrator's token was deleted.
+    AdminTokenDeleted {
+        /// Its id.
+        id: AdminTokenId,
+    },
 }
 
 impl Change {
@@ -76,7 +107,13 @@ impl Change {
             Self::SigningKey(_)
             | Self::Clock { .. }
             | Self::Verifier { .. }
-            | Self::VerifierDeleted { .. } => (None, None),
+            | Self::VerifierDeleted { .. }
+            | Self::Person { .. }
+            | Self::PersonDeleted { .. }
+            | Self::Session { .. }
+            | Self::SessionEnded { .. }
+            | Self::AdminToken { .. }
+            | Self::AdminTokenDeleted { .. } => (None, None),
         }
     }
 
@@ -100,7 +137,14 @@ impl Change {
             Self::Empty { .. }
             | Self::Channel { .. }
             | Self::Clock { .. }
-            | Self::Verifier { .. } => None,
+            | Self::Verifier { .. }
+            // The acts write entries of their own.
+            | Self::Person { .. }
+            | Self::PersonDeleted { .. }
+            | Self::Session { .. }
+            | Self::SessionEnded { .. }
+            | Self::AdminToken { .. }
+            | Self::AdminTokenDeleted { .. } => None,
         }
     }
 
@@ -123,7 +167,13 @@ impl Change {
             | Self::Channel { .. }
             | Self::Clock { .. }
             | Self::Verifier { .. }
-            | Self::VerifierDeleted { .. } => None,
+            | Self::VerifierDeleted { .. }
+            | Self::Person { .. }
+            | Self::PersonDeleted { .. }
+            | Self::Session { .. }
+            | Self::SessionEnded { .. }
+            | Self::AdminToken { .. }
+            | Self::AdminTokenDeleted { .. } => None,
         })
     }
 }

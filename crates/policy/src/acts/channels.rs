@@ -3,20 +3,24 @@
 use super::{
     Act, ActError, ActName, Decided,
     audit_event::{AuditEvent, ChannelChanged, NewChannelNamed, NoDetail, SecretReplaced},
+    change::Change,
     effects::{Effects, Write},
     journal::JournalEntry,
     known::delete_key,
     locked::{Locked, Needs, Tokens},
+    person::{StoredPerson, WhichPerson},
     revoke::revoke_scope,
     things::{By, ChannelPatch, LimitsPatch, NewChannel, RevocationCause},
+    upkeep::Upkeep,
 };
 use crate::{
     channel::{Channel, GroupRule, RevokeTokens, Secret},
+    permission::{ChannelRole, RoleChange},
     rules::TokenRules,
     secret::HashedSecret,
 };
 use tegata_token::{
-    id::{ChannelId, Serial},
+    id::{ChannelId, PersonId, Serial},
     time::UnixTime,
     view::{ChannelChange, ChannelState},
 };
@@ -26,6 +30,8 @@ use tegata_token::{
 pub struct CreateChannel {
     /// The channel.
     pub new: NewChannel,
+    /// The person who creates it, and becomes its Admin.
+    pub admin: Option<PersonId>,
     /// Who requests it.
     pub by: By,
 }
@@ -35,7 +41,9 @@ impl Act for CreateChannel {
     const NAME: ActName = ActName::CreateChannel;
 
     fn needs(&self) -> Needs {
-        Needs { provider: Some(self.new.provider), ..Needs::default() }
+        let person = |id| Upkeep::Person(WhichPerson::Id(id));
+        let upkeep = self.admin.map(person).unwrap_or_default();
+        Needs { provider: Some(self.new.provider), upkeep, ..Needs::default() }
     }
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Channel> {
@@ -65,6 +73,13 @@ impl Act for CreateChannel {
         let mut effects = Effects::default();
         effects.write(Write::NewChannel(Box::new(channel.clone())));
         effects.touch(&channel);
+        if let Some(admin) = locked.upkeep.people.people.first() {
+            let (channel, role) = (new.id, Some(ChannelRole::Admin));
+            let person = admin.person.with(RoleChange::Channel { channel, role });
+            let stored = StoredPerson { person: person.clone(), ..admin.clone() };
+            effects.write(Write::Person(Box::new(stored)));
+            effects.change(Change::Person { person });
+        }
         let named = NewChannelNamed { name: new.name.clone(), r#type: new.channel_type };
         effects.audit(&self.by, &channel, AuditEvent::ChannelCreate(named));
         Ok((channel, effects))

@@ -4,8 +4,9 @@
 use super::{
     audit_event::AuditEvent,
     change::Change,
-    followers::{Instance, ReceiptRow, VerifierRow},
+    followers::{Instance, ReceiptRow, TokenHash, VerifierRow},
     journal::JournalEntry,
+    person::{AdminTokenRow, SessionRow, StoredPerson},
     things::{Author, By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
     upkeep::{Checkpoint, NewWarning, ProviderJob, RecentUse, StampPlace},
 };
@@ -16,7 +17,10 @@ use crate::{
 use tegata_token::{
     claims::Claims,
     feed::InstanceId,
-    id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId, VerifierId},
+    id::{
+        AdminTokenId, AssertionKeyId, ChannelId, Group, PersonId, ProviderId, Serial, SigningKeyId,
+        VerifierId,
+    },
     time::UnixTime,
     view::{ChannelChange, ChannelRevocations},
 };
@@ -231,6 +235,20 @@ pub enum Write {
     },
     /// A receipt, new or with its list.
     Receipt(Box<ReceiptRow>),
+    /// A new person.
+    NewPerson(Box<StoredPerson>),
+    /// A person as it is now.
+    Person(Box<StoredPerson>),
+    /// A person is deleted at that time.
+    PersonDeleted(PersonId, UnixTime),
+    /// A new session.
+    Session(SessionRow),
+    /// The session with this token is ended.
+    SessionEnded(TokenHash),
+    /// A new personal administrator's token.
+    AdminToken(Box<AdminTokenRow>),
+    /// A personal administrator's token is deleted.
+    AdminTokenDeleted(AdminTokenId),
     /// Previous secrets that would be accepted after that time are dropped.
     PreviousSecretsDropped {
         /// The time.

@@ -1,13 +1,16 @@
 //! Entries of the revocation journal: everything that a restored backup would undo.
 
-use super::things::{ChannelPatch, RevocationCause};
+use super::{
+    person::PersonLoss,
+    things::{ChannelPatch, RevocationCause},
+};
 use crate::{
     channel::{ChannelLimits, GroupSettings},
     secret::HashedSecret,
 };
 use serde::{Deserialize, Serialize};
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId, VerifierId},
+    id::{AssertionKeyId, ChannelId, Group, PersonId, ProviderId, SigningKeyId, VerifierId},
     key::KeyState,
     time::UnixTime,
     view::ChannelChange,
@@ -116,6 +119,14 @@ pub enum JournalEntry {
         /// Whether it may accept tokens by a stale view.
         allow: bool,
     },
+    /// A person lost a role, a credential, or all access.
+    Person {
+        /// The person.
+        person: PersonId,
+        /// What was lost.
+        #[serde(flatten)]
+        loss: PersonLoss,
+    },
 }
 
 impl JournalEntry {
@@ -134,7 +145,8 @@ impl JournalEntry {
             | Self::ProviderRevocation { .. }
             | Self::ProviderEndDone { .. }
             | Self::VerifierDeleted { .. }
-            | Self::Verifier { .. } => None,
+            | Self::Verifier { .. }
+            | Self::Person { .. } => None,
         }
     }
 

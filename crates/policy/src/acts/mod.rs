@@ -20,6 +20,8 @@ mod journal;
 mod keys;
 mod known;
 mod locked;
+mod people;
+mod person;
 mod provider_job;
 mod providers;
 mod receipts;
@@ -46,6 +48,15 @@ pub use issue::{Issue, Issued, Issuer, TakeAssertion};
 pub use journal::{Commit, JournalEntry};
 pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
 pub use locked::{Before, Count, Locked, LockedProvider, Needs, Remembered, StoredKey, Tokens};
+pub use people::{
+    AcceptInvitation, ChangePassword, ChangePerson, CreateAdminToken, DeleteAdminToken,
+    DeletePerson, EndSession, InvitePerson, MOST_ADMIN_TOKENS, MOST_SESSIONS, ResetPerson,
+    SecondFactor, SetRole, SignIn,
+};
+pub use person::{
+    AdminTokenRow, PasswordHash, PersonLoss, PersonRow, PersonRows, PersonState, SessionRow,
+    SignInSecrets, StoredPerson, WhichPerson,
+};
 pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
 pub use providers::{CreateProvider, DeleteProvider, RenameProvider};
 pub use receipts::{SettleReceipts, receipt_of};
@@ -197,11 +208,33 @@ pub enum ActName {
     DropInstances,
     /// [`SettleReceipts`]
     SettleReceipts,
+    /// [`InvitePerson`]
+    InvitePerson,
+    /// [`AcceptInvitation`]
+    AcceptInvitation,
+    /// [`ChangePerson`]
+    ChangePerson,
+    /// [`SetRole`]
+    SetRole,
+    /// [`ResetPerson`]
+    ResetPerson,
+    /// [`DeletePerson`]
+    DeletePerson,
+    /// [`SignIn`]
+    SignIn,
+    /// [`EndSession`]
+    EndSession,
+    /// [`ChangePassword`]
+    ChangePassword,
+    /// [`CreateAdminToken`]
+    CreateAdminToken,
+    /// [`DeleteAdminToken`]
+    DeleteAdminToken,
 }
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 51] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -242,6 +275,17 @@ impl ActName {
         Self::StopInstance,
         Self::DropInstances,
         Self::SettleReceipts,
+        Self::InvitePerson,
+        Self::AcceptInvitation,
+        Self::ChangePerson,
+        Self::SetRole,
+        Self::ResetPerson,
+        Self::DeletePerson,
+        Self::SignIn,
+        Self::EndSession,
+        Self::ChangePassword,
+        Self::CreateAdminToken,
+        Self::DeleteAdminToken,
     ];
 
     /// Whether the act can invalidate a token or a credential that was valid before, so
@@ -263,7 +307,17 @@ impl ActName {
             | Self::Replay
             | Self::Recover
             | Self::ChangeVerifier
-            | Self::DeleteVerifier => true,
+            | Self::DeleteVerifier
+            // An invitation is accepted once, and each recovery code is used once.
+            | Self::AcceptInvitation
+            | Self::ChangePerson
+            | Self::SetRole
+            | Self::ResetPerson
+            | Self::DeletePerson
+            | Self::SignIn
+            | Self::EndSession
+            | Self::ChangePassword
+            | Self::DeleteAdminToken => true,
             // A used assertion stays valid for at most half an hour, and a store that is
             // recovered has been down for longer.
             Self::TakeAssertion
@@ -291,7 +345,9 @@ impl ActName {
             | Self::RegisterInstance
             | Self::StopInstance
             | Self::DropInstances
-            | Self::SettleReceipts => false,
+            | Self::SettleReceipts
+            | Self::InvitePerson
+            | Self::CreateAdminToken => false,
         }
     }
 }

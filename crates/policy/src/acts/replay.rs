@@ -8,6 +8,7 @@ use super::{
     journal::JournalEntry,
     known::delete_key,
     locked::{Locked, Needs, Tokens},
+    people,
     provider_job::BeginProviderRevocation,
     revoke::covered,
     signing::set_state,
@@ -61,7 +62,7 @@ impl Replay {
 
     /// What a line about a verifier does to it.
     fn of_verifier(&self, locked: &Locked, now: UnixTime) -> Result<Effects, ActError> {
-        let by = By { actor: String::new(), source: None, reason: None, at: self.at };
+        let by = self.by();
         let done = match &self.line {
             JournalEntry::VerifierDeleted { verifier } => {
                 DeleteVerifier { id: *verifier, by }.decide(locked, now).map(|(_, it)| it)
@@ -79,6 +80,10 @@ impl Replay {
             Err(ActError::NotFound(_)) => Ok(Effects::default()),
             Err(error) => Err(error),
         }
+    }
+
+    fn by(&self) -> By {
+        By { actor: String::new(), source: None, reason: None, at: self.at }
     }
 
     fn done(&self) -> Option<ProviderId> {
@@ -104,6 +109,9 @@ impl Act for Replay {
         | JournalEntry::Verifier { verifier, .. } = &self.line
         {
             return Needs { upkeep: Upkeep::Verifier(*verifier), ..Needs::default() };
+        }
+        if let JournalEntry::Person { person, loss } = &self.line {
+            return people::replay::needs(*person, loss, self.by());
         }
         match self.line.channel() {
             Some(id) => Needs { tokens: Tokens::WithKeys, revocations: true, ..Needs::channel(id) },
@@ -134,6 +142,8 @@ impl Act for Replay {
                     replayed = of_channel(&self.line, channel, locked, now, &mut effects)?;
                 }
             }
+        } else if let JournalEntry::Person { person, loss } = &self.line {
+            effects = people::replay::lost(*person, loss, self.by(), (locked, now))?;
         } else {
             effects = self.of_verifier(locked, now)?;
         }
@@ -184,7 +194,8 @@ fn of_channel(
         | JournalEntry::ProviderRevocation { .. }
         | JournalEntry::ProviderEndDone { .. }
         | JournalEntry::VerifierDeleted { .. }
-        | JournalEntry::Verifier { .. } => {}
+        | JournalEntry::Verifier { .. }
+        | JournalEntry::Person { .. } => {}
     }
     Ok(replayed)
 }

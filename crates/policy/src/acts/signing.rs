@@ -6,10 +6,12 @@ use super::{
     change::Change,
     effects::{Effects, Write},
     locked::{Locked, Needs},
+    person::{SignInSecrets, StoredPerson},
     things::{By, Event, SigningKeyChange, SigningKeyRow, WrappedKey},
+    upkeep::Upkeep,
 };
 use tegata_token::{
-    id::SigningKeyId,
+    id::{PersonId, SigningKeyId},
     key::{KeyState, VerifyingKey},
     time::UnixTime,
 };
@@ -126,6 +128,9 @@ impl SigningKeyRow {
 pub struct RewrapKeys {
     /// Each key's private half, wrapped with the new master key, including the audit's.
     pub keys: Vec<(SigningKeyId, WrappedKey)>,
+    /// The secret of each person's second factor, the same way; empty if the old master key
+    /// does not decrypt it.
+    pub people: Vec<(PersonId, WrappedKey)>,
     /// Who requests it.
     pub by: By,
 }
@@ -135,7 +140,7 @@ impl Act for RewrapKeys {
     const NAME: ActName = ActName::RewrapKeys;
 
     fn needs(&self) -> Needs {
-        Needs { audit_key: true, ..Needs::default() }
+        Needs { audit_key: true, upkeep: Upkeep::People, ..Needs::default() }
     }
 
     fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<()> {
@@ -158,6 +163,14 @@ impl Act for RewrapKeys {
                 let wrapped = wrapped.clone();
                 effects.change(Change::SigningKey(SigningKeyRow { wrapped, ..key.clone() }));
             }
+        }
+        for old in &locked.upkeep.people.people {
+            let Some(secrets) = &old.secrets else { continue };
+            let (_, totp) = self.people.iter().find(|(id, _)| *id == old.person.id).ok_or(
+                ActError::Conflict("a person's second factor changed meanwhile; try again"),
+            )?;
+            let secrets = Some(SignInSecrets { totp: totp.clone(), ..secrets.clone() });
+            effects.write(Write::Person(Box::new(StoredPerson { secrets, ..old.clone() })));
         }
         let replaced = MasterKeyReplaced { signing_keys: rows.len() };
         effects.audit_of(&self.by, Event::of(AuditEvent::MasterKeyRotate(replaced)));

@@ -2,6 +2,7 @@
 
 use super::{
     followers::{Instance, VerifierRow},
+    person::{PersonRows, WhichPerson},
     stored::Times,
 };
 use crate::secret::HashedSecret;
@@ -45,6 +46,10 @@ pub enum Upkeep {
     Instance(VerifierId, InstanceId),
     /// A verifier, and one or all of its instances.
     Instances(VerifierId, Option<InstanceId>),
+    /// A person with sessions and personal tokens.
+    Person(WhichPerson),
+    /// All people who can sign in.
+    People,
 }
 
 /// Rows that may be old enough to be deleted.
@@ -115,6 +120,8 @@ pub struct UpkeepRows {
     pub instances: Vec<Instance>,
     /// How many instances it has that are not stopped.
     pub instance_count: usize,
+    /// What was read about people.
+    pub people: PersonRows,
 }
 
 /// An assertion that was used, of a channel that accepts each one once.

@@ -295,7 +295,11 @@ fn examples(name: ActName) -> Vec<Example> {
                 channel_type: ChannelType::MiniApp,
                 secret: crate::channel::secret("new").hash(),
             };
-            vec![Example("new", effects(&CreateChannel { new, by: by() }, &locked), NOTHING)]
+            vec![Example(
+                "new",
+                effects(&CreateChannel { new, admin: None, by: by() }, &locked),
+                NOTHING,
+            )]
         }
         ActName::RegisterKey => {
             let key = registered(&OTHER, None);
@@ -304,7 +308,11 @@ fn examples(name: ActName) -> Vec<Example> {
         }
         ActName::RewrapKeys => {
             let keys = vec![(locked.keys[0].key.id, WrappedKey(vec![7]))];
-            vec![Example("one", effects(&RewrapKeys { keys, by: by() }, &locked), NOTHING)]
+            vec![Example(
+                "one",
+                effects(&RewrapKeys { keys, people: vec![], by: by() }, &locked),
+                NOTHING,
+            )]
         }
         ActName::Record => {
             let event = Event::of(AuditEvent::AdminTokenThrottle(NoDetail {}));
@@ -342,6 +350,20 @@ fn examples(name: ActName) -> Vec<Example> {
         ActName::ChangeVerifier | ActName::DeleteVerifier => {
             vec![Example("some", crate::verifiers::effects_of(name), NARROWS)]
         }
+        ActName::InvitePerson
+        | ActName::AcceptInvitation
+        | ActName::ChangePerson
+        | ActName::SetRole
+        | ActName::ResetPerson
+        | ActName::DeletePerson
+        | ActName::SignIn
+        | ActName::EndSession
+        | ActName::ChangePassword
+        | ActName::CreateAdminToken
+        | ActName::DeleteAdminToken => crate::people::examples(name)
+            .into_iter()
+            .map(|(what, effects, narrows)| Example(what, effects, narrows))
+            .collect(),
         ActName::AdvanceClock => {
             vec![Example("forward", effects(&AdvanceClock { seconds: 5 }, &locked), NOTHING)]
         }

@@ -11,6 +11,8 @@ mod compaction;
 mod jwk;
 mod known;
 mod model;
+mod people;
+mod permission;
 mod replay;
 #[path = "../../../token/tests/it/revocations.rs"]
 mod revocations;

@@ -1,7 +1,8 @@
 //! The actors that audit events name.
 
 use std::fmt;
-use tegata_token::id::ChannelId;
+use tegata_policy::permission::Role;
+use tegata_token::id::{ChannelId, PersonId};
 
 /// The actor of an act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,34 +11,24 @@ pub enum Actor {
     Root,
     /// A channel, by its own credentials or with a token of its own.
     Channel(ChannelId),
+    /// A person, signed in or by a personal token.
+    Person(PersonId),
     /// The server itself: its first start and its jobs.
     System,
     /// The operator, on the machine of the store, without a request to the server.
     Operator,
 }
 
-/// The kinds of actors that permissions distinguish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Of [`Actor::Root`].
-    Root,
-    /// Of [`Actor::Channel`].
-    Channel,
-    /// Of [`Actor::System`].
-    System,
-    /// Of [`Actor::Operator`].
-    Operator,
-}
-
 impl Actor {
-    /// The actor's role.
+    /// The role of an actor that is not a person; the roles of people are in their rows.
     #[must_use]
     pub const fn role(self) -> Role {
         match self {
             Self::Root => Role::Root,
-            Self::Channel(_) => Role::Channel,
+            Self::Channel(_) => Role::OwnChannel,
+            Self::Person(_) => Role::Person,
             Self::System => Role::System,
-            Self::Operator => Role::Operator,
+            Self::Operator => Role::Machine,
         }
     }
 }
@@ -48,6 +39,7 @@ impl fmt::Display for Actor {
         match self {
             Self::Root => f.write_str("administrator"),
             Self::Channel(id) => write!(f, "channel {id}"),
+            Self::Person(id) => write!(f, "person {id}"),
             Self::System => f.write_str("tegata"),
             Self::Operator => f.write_str("operator"),
         }

@@ -134,7 +134,7 @@ impl Audit {
         let Some(file) = self.file.as_deref().filter(|file| !file.exists()) else { return Ok(()) };
         let head = store.audit_head().await?;
         let any = Page { before: None, most: 1 };
-        if head.last.is_some() || !store.providers(None, any).await?.is_empty() {
+        if head.last.is_some() || !store.providers(Default::default(), any).await?.is_empty() {
             return Ok(());
         }
         write_seen(file, &Seen::at(None, head.epoch, 0), file)

@@ -1,5 +1,5 @@
 //! Operations on an authority's files without a server: recovering a store after a
-//! rollback, and replacing the master key.
+//! rollback, replacing the master key, and inviting an administrator.
 
 use crate::authority::{
     actor::Actor,
@@ -7,16 +7,25 @@ use crate::authority::{
     clock::Clock,
     keyring::Keyring,
     master_key::{self, MasterKey},
+    people,
     place::Files,
     random,
 };
 use std::path::PathBuf;
+use tegata_policy::{
+    acts::InvitePerson,
+    permission::{OperatorRole, RoleChange},
+    secret::PlainSecret,
+};
 use tegata_store::{
-    By, Event, Store,
+    By, Event, PeopleStore, Store,
     audit_event::{AuditEvent, NoDetail},
     sqlite::{OpenError, Recovered, Recovering, Recovery, RollbackGuardFile, SqliteStore},
 };
-use tegata_token::time::UnixTime;
+use tegata_token::{
+    id::PersonId,
+    time::{DAY, UnixTime},
+};
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +118,42 @@ pub async fn rotate_master_key(place: &Files) -> Result<usize, Error> {
     let keyring = Keyring::load(&path, &state.signing_keys)?;
     let by = operator(now(state.written_at, state.clock_offset));
     Ok(keyring.rotate_master_key(&path, &store, by).await?)
+}
+
+/// Invites an administrator to the authority of a store without a server. Returns the
+/// person's id, the invitation, and when it expires.
+///
+/// # Errors
+/// [`Error`]; [`Conflict`](tegata_store::Error::Conflict) if the sign-in name is taken.
+pub async fn invite_administrator(
+    place: &Files,
+    login: &str,
+    name: &str,
+) -> Result<(PersonId, PlainSecret, UnixTime), Error> {
+    let is_login =
+        |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"._@+-".contains(&it);
+    if !(1..=64).contains(&login.len()) || !login.bytes().all(is_login) {
+        let why = "a sign-in name is 1 to 64 of a-z 0-9 . _ @ + -";
+        return Err(tegata_store::Error::Conflict(why).into());
+    }
+    let store = SqliteStore::open_for_upkeep(&place.store, guard(place)?)?;
+    let state = store.state().await?;
+    let now = now(state.written_at, state.clock_offset);
+    let invitation = people::invitation(random::bytes()?);
+    let expires_at = now.plus(DAY);
+    let id = 1_000_000_000 + random::below(9_000_000_000)?;
+    let id = PersonId::from_number(id).ok_or(tegata_store::Error::Taken)?;
+    let act = InvitePerson {
+        id,
+        login: login.to_owned(),
+        name: name.to_owned(),
+        role: Some(RoleChange::Operator { role: Some(OperatorRole::Administrator) }),
+        invitation: people::hash(&invitation),
+        expires_at,
+        by: operator(now),
+    };
+    store.invite_person(act).await?;
+    Ok((id, invitation, expires_at))
 }
 
 /// The machine's time, regardless of what a store has written.

@@ -14,8 +14,12 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
-use tegata_store::{By, Error, SigningKeyRow, Store};
-use tegata_token::{id::SigningKeyId, key::SigningKey, time::UnixTime};
+use tegata_store::{By, Error, RewrapKeys, SigningKeyRow, Store, WrappedKey};
+use tegata_token::{
+    id::{PersonId, SigningKeyId},
+    key::SigningKey,
+    time::UnixTime,
+};
 use zeroize::Zeroizing;
 
 /// All signing keys that may be needed for signing: for a new token, or again for a
@@ -96,9 +100,10 @@ impl Keyring {
             let seed = seed.ok_or_else(|| not_replaced(&"the audit key cannot be decrypted"))?;
             wrapped.push((id, new.wrap(id, &seed)?));
         }
+        let people = second_factors(&old, &new, store).await?;
         // The caller may be cancelled, and the store may commit without a confirmation.
         self.unresolved.store(true, Relaxed);
-        store.rewrap(wrapped, by).await?;
+        store.rewrap(RewrapKeys { keys: wrapped, people, by }).await?;
         // From here on the old master key decrypts nothing.
         self.master.store(Arc::new(new));
         private_file::put_in_place(path).map_err(|error| not_replaced(&error))?;
@@ -167,6 +172,25 @@ impl Keyring {
             Arc::new(keys)
         });
     }
+}
+
+/// The secrets of people's second factors, encrypted with the new master key. One that the
+/// old master key does not decrypt is lost: its person needs a reset.
+async fn second_factors(
+    old: &MasterKey,
+    new: &MasterKey,
+    store: &dyn Store,
+) -> Result<Vec<(PersonId, WrappedKey)>, Error> {
+    let mut wrapped = Vec::new();
+    for stored in store.people().await? {
+        let (id, Some(secrets)) = (stored.person.id, stored.secrets) else { continue };
+        let again = match old.open_totp(id, &secrets.totp) {
+            Some(secret) => new.wrap_totp(id, &secret)?,
+            None => WrappedKey(Vec::new()),
+        };
+        wrapped.push((id, again));
+    }
+    Ok(wrapped)
 }
 
 fn not_replaced(error: &dyn std::fmt::Display) -> Error {

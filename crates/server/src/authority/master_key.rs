@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tegata_store::{SigningKeyRow, WrappedKey};
-use tegata_token::id::SigningKeyId;
+use tegata_token::id::{PersonId, SigningKeyId};
 use zeroize::Zeroizing;
 
 /// The master key.
@@ -161,30 +161,56 @@ impl MasterKey {
         id: SigningKeyId,
         seed: &[u8; 32],
     ) -> Result<WrappedKey, tegata_store::Error> {
-        let nonce: [u8; NONCE_LEN] = random::bytes()?;
-        let mut text = Vec::with_capacity(32 + AES_256_GCM.tag_len());
-        text.extend_from_slice(seed);
-        self.0
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(id.0),
-                &mut text,
-            )
-            .map_err(|_| {
-                tegata_store::Error::Unavailable("a signing key cannot be encrypted".into())
-            })?;
-        Ok(WrappedKey([&nonce[..], &text].concat()))
+        self.encrypt(&id.0, seed)
     }
 
     /// The decrypted seed; `None` if it was not encrypted with this key for `id`.
     #[must_use]
     pub fn open(&self, id: SigningKeyId, wrapped: &WrappedKey) -> Option<Zeroizing<[u8; 32]>> {
+        self.decrypt(&id.0, wrapped)
+    }
+
+    /// Encrypts the secret of a person's second factor.
+    ///
+    /// # Errors
+    /// As [`Self::wrap`].
+    pub fn wrap_totp(
+        &self,
+        id: PersonId,
+        secret: &[u8; 32],
+    ) -> Result<WrappedKey, tegata_store::Error> {
+        self.encrypt(second_factor_of(id).as_bytes(), secret)
+    }
+
+    /// The decrypted secret; `None` if it was not encrypted with this key for `id`.
+    #[must_use]
+    pub fn open_totp(&self, id: PersonId, wrapped: &WrappedKey) -> Option<Zeroizing<[u8; 32]>> {
+        self.decrypt(second_factor_of(id).as_bytes(), wrapped)
+    }
+
+    /// Encrypts 32 bytes; what they are for is authenticated with them.
+    fn encrypt(&self, of: &[u8], seed: &[u8; 32]) -> Result<WrappedKey, tegata_store::Error> {
+        let nonce: [u8; NONCE_LEN] = random::bytes()?;
+        let mut text = Vec::with_capacity(32 + AES_256_GCM.tag_len());
+        text.extend_from_slice(seed);
+        self.0
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(of), &mut text)
+            .map_err(|_| tegata_store::Error::Unavailable("a key cannot be encrypted".into()))?;
+        Ok(WrappedKey([&nonce[..], &text].concat()))
+    }
+
+    fn decrypt(&self, of: &[u8], wrapped: &WrappedKey) -> Option<Zeroizing<[u8; 32]>> {
         let (nonce, text) = wrapped.0.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut text = Zeroizing::new(text.to_vec());
-        let seed = self.0.open_in_place(nonce, Aad::from(id.0), &mut text).ok()?;
+        let seed = self.0.open_in_place(nonce, Aad::from(of), &mut text).ok()?;
         <&[u8; 32]>::try_from(&*seed).ok().copied().map(Zeroizing::new)
     }
+}
+
+/// Longer than the id of a signing key, so that neither passes for the other.
+fn second_factor_of(id: PersonId) -> String {
+    format!("second factor of {id}")
 }
 
 impl fmt::Debug for MasterKey {

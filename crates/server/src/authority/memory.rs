@@ -5,6 +5,7 @@ use crate::authority::{
     channels::Channels,
     clock::Clock,
     feed::{Feed, logged},
+    people::People,
     verifiers::Verifiers,
 };
 use arc_swap::ArcSwap;
@@ -35,6 +36,8 @@ pub struct Memory {
     pub(super) retired: ArcSwap<HashMap<SigningKeyId, UnixTime>>,
     /// The verifiers, by their tokens.
     pub(super) verifiers: Verifiers,
+    /// The people, by their ids and tokens.
+    pub(super) people: People,
     pub(super) feed: Feed,
     pub(super) clock: Clock,
     /// Commits come one at a time; if they ever do not, this prevents a lost update.
@@ -56,6 +59,7 @@ impl Memory {
             verify_rates: ArcSwap::default(),
             retired: ArcSwap::default(),
             verifiers: Verifiers::default(),
+            people: People::default(),
             clock,
             applying: Mutex::new(()),
         })
@@ -83,6 +87,7 @@ impl Memory {
         self.feed.fill(state);
         self.view.store(Arc::new(state.view.clone()));
         self.verifiers.fill(&state.verifiers);
+        self.people.fill(&state.people);
         self.channels.add_known(&state.channels);
         self.verify_rates.store(Arc::new(state.verify_rates.iter().copied().collect()));
         let retired = state
@@ -119,9 +124,16 @@ impl Memory {
                 Change::Clock { offset } => self.clock.set_offset(*offset),
                 Change::Verifier { verifier } => self.verifiers.insert(verifier),
                 Change::VerifierDeleted { verifier } => self.verifiers.remove(*verifier),
-                Change::Tokens { .. } => {}
+                Change::Person { .. }
+                | Change::PersonDeleted { .. }
+                | Change::Session { .. }
+                | Change::SessionEnded { .. }
+                | Change::AdminToken { .. }
+                | Change::AdminTokenDeleted { .. }
+                | Change::Tokens { .. } => {}
             }
         }
+        self.people.apply(changes);
         self.discard(touched);
         let of_verifiers =
             |it: &Change| matches!(it, Change::Verifier { .. } | Change::VerifierDeleted { .. });

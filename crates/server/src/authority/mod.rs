@@ -19,6 +19,8 @@ mod last_used;
 pub mod limits;
 pub mod master_key;
 mod memory;
+mod passwords;
+pub mod people;
 pub mod place;
 pub mod private_file;
 pub mod random;
@@ -71,6 +73,7 @@ pub struct Authority {
     audit: Audit,
     signatures: Signatures,
     last_used: LastUsed,
+    passwords: passwords::Passwords,
     limits: Limits,
     metrics: Arc<Metrics>,
     /// When to warn.
@@ -130,6 +133,7 @@ impl Authority {
             master_key: master_key.to_owned(),
             signatures: Signatures::new(SIGNATURES),
             last_used: LastUsed::new(),
+            passwords: passwords::Passwords::default(),
             audience: Arc::new(Audience::of(issuer)),
             issuer: issuer.into(),
             rotating: tokio::sync::Mutex::new(()),

@@ -10,7 +10,7 @@ use crate::authority::{
 use tegata_policy::{authorize::Grant, channel::Channel, denied::Denied};
 use tegata_store::{
     Error, Event, Result,
-    audit_event::{AuditEvent, CooldownBegan, NoDetail, SecretThrottled},
+    audit_event::{AuditEvent, CooldownBegan, LoginThrottled, NoDetail, SecretThrottled},
 };
 use tegata_token::{id::ChannelId, time::UnixTime};
 
@@ -83,6 +83,13 @@ impl Authority {
             tracing::warn!(%source, "many wrong administrator's tokens from one source");
             self.record(Event::of(AuditEvent::AdminTokenThrottle(NoDetail {})), Some(source));
         }
+    }
+
+    /// Records that attempts to sign in from a source are rejected for a while.
+    pub(super) fn record_sign_ins(&self, source: Source, seconds: u64) {
+        tracing::warn!(%source, seconds, "attempts to sign in from this source are throttled");
+        let event = AuditEvent::PersonThrottle(LoginThrottled { seconds });
+        self.record(Event::of(event), Some(source));
     }
 
     fn record_cooldown(&self, channel: &Channel, cooldown: &ActiveCooldown) {

@@ -6,8 +6,10 @@
 mod audit;
 mod channels;
 mod facade;
+mod isolation;
 mod keys;
 mod openapi;
+mod people;
 mod providers;
 mod reading;
 mod revocations;

@@ -208,6 +208,18 @@ fn follows(pattern: &str, text: &str) -> bool {
         r"^[^\x00-\x1F\x7F-\x9F\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF\uFFF9-\uFFFB]{1,100}$" => {
             (1..=100).contains(&text.chars().count()) && all(tegata_policy::text::is_plain)
         }
+        "^tgv_[0-9a-f]{64}$" | "^tgi_[0-9a-f]{64}$" | "^tgc_[0-9a-f]{64}$"
+        | "^tgp_[0-9a-f]{64}$" => {
+            let hex = |it: char| matches!(it, '0'..='9' | 'a'..='f');
+            let digits = text.strip_prefix(&pattern[1..5]);
+            digits.is_some_and(|it| it.len() == 64 && it.chars().all(hex))
+        }
+        "^[A-Z2-7]{52}$" => text.len() == 52 && all(|it| matches!(it, 'A'..='Z' | '2'..='7')),
+        "^[a-z0-9._@+-]{1,64}$" => {
+            let fits =
+                |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || "._@+-".contains(it);
+            (1..=64).contains(&text.len()) && text.chars().all(fits)
+        }
         "^.+$" => !text.is_empty(),
         other => panic!("the pattern {other} is not supported here"),
     }

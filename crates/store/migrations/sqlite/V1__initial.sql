@@ -298,3 +298,48 @@ CREATE TABLE receipt (
 ) WITHOUT ROWID;
 CREATE INDEX receipt_open ON receipt (epoch, position) WHERE complete = 0;
 CREATE INDEX receipt_by_time ON receipt (at);
+
+-- People who administer the authority. A deleted person's row stays, since the audit
+-- names its id.
+CREATE TABLE person (
+    number            INTEGER PRIMARY KEY,        -- grows; the order of lists
+    id                INTEGER NOT NULL UNIQUE,    -- ten digits; immutable
+    login             TEXT NOT NULL,              -- the name to sign in with; immutable
+    name              TEXT NOT NULL,
+    operator          TEXT,                       -- administrator, on-call, auditor
+    providers         TEXT NOT NULL,              -- JSON: the role in each provider
+    channels          TEXT NOT NULL,              -- JSON: the role in each channel
+    disabled          INTEGER NOT NULL,
+    created_at        INTEGER NOT NULL,
+    password          TEXT,                       -- argon2id; NULL: the invitation is not accepted
+    totp              BLOB,                       -- second factor, encrypted with the master key
+    totp_step         INTEGER NOT NULL DEFAULT 0, -- of the newest code that was used
+    recovery          TEXT NOT NULL DEFAULT '[]', -- JSON: SHA-256 of each unused code
+    invitation        BLOB UNIQUE,                -- SHA-256; accepted once
+    invitation_until  INTEGER,
+    deleted_at        INTEGER
+);
+CREATE UNIQUE INDEX person_by_login ON person (login) WHERE deleted_at IS NULL;
+
+-- At most a few of each person.
+CREATE TABLE person_session (
+    number      INTEGER PRIMARY KEY,
+    token       BLOB NOT NULL UNIQUE,             -- SHA-256; immutable, as the rest
+    person      INTEGER NOT NULL,                 -- an id of person
+    created_at  INTEGER NOT NULL,
+    expires_at  INTEGER NOT NULL
+);
+CREATE INDEX person_session_by_person ON person_session (person);
+
+-- Personal administrator's tokens.
+CREATE TABLE admin_token (
+    number      INTEGER PRIMARY KEY,              -- grows; the order of lists
+    id          INTEGER NOT NULL UNIQUE,          -- ten digits; immutable, as the rest
+    person      INTEGER NOT NULL,                 -- an id of person
+    name        TEXT NOT NULL,
+    rights      TEXT NOT NULL,                    -- read, revoke, full
+    token       BLOB NOT NULL UNIQUE,             -- SHA-256
+    created_at  INTEGER NOT NULL,
+    expires_at  INTEGER NOT NULL
+);
+CREATE INDEX admin_token_by_person ON admin_token (person);

@@ -5,7 +5,7 @@ use super::{
     admin,
     audit::{self, NEXT_ACT},
     issue::{mark_past, mark_revoked, set_serial},
-    known, load, provider_revocation,
+    known, load, people, provider_revocation,
     recent::ChannelRows,
     rows::{self, unavailable},
     stamps, sweep, uses, verifiers, warnings,
@@ -204,6 +204,13 @@ fn write_one(
         | Write::Instance(_)
         | Write::InstanceDropped { .. }
         | Write::Receipt(_) => verifiers::apply(tx, it),
+        Write::NewPerson(_)
+        | Write::Person(_)
+        | Write::PersonDeleted(..)
+        | Write::Session(_)
+        | Write::SessionEnded(_)
+        | Write::AdminToken(_)
+        | Write::AdminTokenDeleted(_) => people::apply(tx, it),
         Write::Used(place, at) => stamps::apply(tx, *place, *at),
         Write::Uses { row, uses: kept } => uses::apply(tx, *row, kept),
         Write::UsesDropped { row } => uses::delete(tx, *row),

@@ -23,6 +23,15 @@ pub(super) fn list(
         conditions.push(format!("{plus}{column} = ?"));
         values.push(value);
     }
+    if let Some(seen) = &filter.seen {
+        conditions.push(
+            "(+channel IN (SELECT value FROM json_each(?)) OR channel IS NULL
+              AND +provider IN (SELECT value FROM json_each(?)))"
+                .to_owned(),
+        );
+        let (channels, providers) = seen.numbers();
+        values.extend([channels.into(), providers.into()]);
+    }
     values.push(i64::try_from(page.most).unwrap_or(i64::MAX).into());
     let conditions = conditions.join(" AND ");
     let sql = format!("SELECT * FROM audit WHERE {conditions} ORDER BY id DESC LIMIT ?");

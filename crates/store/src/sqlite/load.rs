@@ -2,7 +2,8 @@
 //! is read, but `tegata_policy::acts` decides whether a token is active.
 
 use super::{
-    audit, provider_revocation, recent::ChannelRows, rows, stamps, sweep, uses, verifiers, warnings,
+    audit, people, provider_revocation, recent::ChannelRows, rows, stamps, sweep, uses, verifiers,
+    warnings,
 };
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
@@ -88,6 +89,8 @@ fn upkeep(conn: &Connection, needs: &Upkeep, rows: &mut UpkeepRows) -> rusqlite:
             verifiers::load(conn, *id, Some(instance.as_ref().map(InstanceId::as_str)), rows)?;
         }
         Upkeep::Stamps(stamps) => rows.stamped = stamps::stamped(conn, stamps)?,
+        Upkeep::Person(which) => people::load(conn, which, &mut rows.people)?,
+        Upkeep::People => rows.people.people = people::who_sign_in(conn)?,
         Upkeep::Uses(noted) => rows.uses = uses::of_used(conn, noted)?,
     }
     Ok(())

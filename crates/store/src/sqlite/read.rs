@@ -1,50 +1,19 @@
 //! Questions. Each runs on a read-only connection of its own, in parallel to the writer,
 //! and never waits for it.
 
-use super::{
-    rows::{self, unavailable},
-    verifiers,
-};
+use super::rows;
 use crate::{
-    Change, ChannelFilter, Error, GroupRow, KeyFilter, KeyRow, Page, Provider, Result, RowId,
-    State, TokenFilter, TokenName, TokenRow, TokenState, WouldTake,
+    Change, ChannelFilter, GroupRow, KeyFilter, KeyRow, Page, Provider, ProviderFilter, RowId,
+    Seen, TokenFilter, TokenName, TokenRow, TokenState, WouldTake,
 };
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
-use std::{collections::BTreeMap, num::NonZeroU32};
-use tegata_policy::channel::{Channel, ChannelLimits};
+use std::collections::BTreeMap;
+use tegata_policy::channel::Channel;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
-    key::{KeyState, VerifyingKey},
+    key::KeyState,
     time::UnixTime,
-    view::{ChannelRevocations, Providers, View, ViewKey},
 };
-
-/// Everything at one position: the reads are in one transaction.
-pub(super) fn state(conn: &mut Connection) -> Result<State> {
-    let tx = conn.transaction().map_err(unavailable)?;
-    let (position, written_at, clock_offset) = tx
-        .query_row("SELECT epoch, position, written_at, clock_offset FROM authority", [], |row| {
-            let position = Position { epoch: row.get(0)?, number: row.get(1)? };
-            Ok((position, UnixTime(row.get(2)?), row.get(3)?))
-        })
-        .map_err(unavailable)?;
-    let keys = rows::signing_keys(&tx).map_err(unavailable)?;
-    let signing_keys: Vec<_> = keys.into_iter().map(|it| it.key).collect();
-    let view_keys = signing_keys
-        .iter()
-        .map(|row| {
-            let key = VerifyingKey::from_bytes(row.public)
-                .map_err(|error| Error::Unavailable(error.to_string().into()))?;
-            Ok(ViewKey { key, state: row.state })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let revocations = all_facts(&tx).map_err(unavailable)?;
-    let view = View::from_state(Providers::All, position, view_keys, revocations);
-    let channels = all_ids(&tx).map_err(unavailable)?;
-    let verify_rates = verify_rates(&tx).map_err(unavailable)?;
-    let verifiers = verifiers::all(&tx).map_err(unavailable)?;
-    Ok(State { view, signing_keys, channels, verify_rates, verifiers, written_at, clock_offset })
-}
 
 /// The highest time written.
 pub(super) fn written_at(conn: &Connection) -> rusqlite::Result<UnixTime> {
@@ -52,39 +21,17 @@ pub(super) fn written_at(conn: &Connection) -> rusqlite::Result<UnixTime> {
     conn.prepare_cached(sql)?.query_row([], |row| row.get(0).map(UnixTime))
 }
 
-fn verify_rates(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, NonZeroU32)>> {
-    let mut query = conn.prepare("SELECT id, limits FROM channel WHERE limits <> '{}'")?;
-    let all = query.query_map([], |row| {
-        let limits: ChannelLimits = rows::from_json(&row.get::<_, String>(1)?)?;
-        Ok(limits.verify_rate.map(|rate| Ok((rows::channel_id(row.get(0)?)?, rate))))
-    })?;
-    all.filter_map(|row| row.and_then(Option::transpose).transpose()).collect()
+/// Ids as a JSON array of numbers.
+pub(super) fn numbers(ids: impl Iterator<Item = u64>) -> String {
+    rows::json(&ids.collect::<Vec<_>>())
 }
 
-fn all_ids(conn: &Connection) -> rusqlite::Result<Vec<ChannelId>> {
-    let mut query = conn.prepare("SELECT id FROM channel")?;
-    query.query_map([], |row| rows::channel_id(row.get(0)?))?.collect()
-}
-
-fn all_facts(
-    conn: &Connection,
-) -> rusqlite::Result<Vec<(ProviderId, ChannelId, ChannelRevocations)>> {
-    let sql = "SELECT c.id, c.provider, c.state, f.revocations FROM channel c
-               LEFT JOIN channel_revocations f ON f.channel = c.id
-               WHERE f.channel IS NOT NULL OR c.state <> 'active'";
-    let mut query = conn.prepare(sql)?;
-    let found = query.query_map([], |row| {
-        let id = rows::channel_id(row.get("id")?)?;
-        let revocations: Option<String> = row.get("revocations")?;
-        let revocations = revocations.map_or_else(
-            || Ok(ChannelRevocations::default()),
-            |it| rows::read_revocations(id, &it),
-        )?;
-        let state = rows::from_word(row.get("state")?)?;
-        let provider = rows::provider_id(row.get("provider")?)?;
-        Ok((provider, id, ChannelRevocations { state, ..revocations }))
-    })?;
-    found.collect()
+impl Seen {
+    /// Channels and providers, each as a JSON array of numbers.
+    pub(super) fn numbers(&self) -> (String, String) {
+        let channels = numbers(self.channels.iter().map(|it| it.number()));
+        (channels, numbers(self.providers.iter().map(|it| it.number())))
+    }
 }
 
 /// The values of a cursor and a limit; without `before` the page starts at the first row.
@@ -94,23 +41,26 @@ fn bounds(page: Page) -> (RowId, usize) {
 
 pub(super) fn providers(
     conn: &Connection,
-    search: Option<&str>,
+    ProviderFilter { search, seen }: &ProviderFilter,
     page: Page,
 ) -> rusqlite::Result<Vec<(RowId, Provider)>> {
     let sql = "SELECT number, id, name, created_at FROM provider
                WHERE number < ?1 AND deleted = 0
                  AND (?3 IS NULL OR instr(lower(name), lower(?3)) OR instr(id, ?3))
+                 AND (?4 IS NULL OR id IN (SELECT value FROM json_each(?4)))
                ORDER BY number DESC LIMIT ?2";
     let (before, most) = bounds(page);
     let mut query = conn.prepare_cached(sql)?;
-    let found = query
-        .query_map((before, most, search), |row| Ok((row.get("number")?, rows::provider(row)?)))?;
+    let seen = seen.as_ref().map(|it| numbers(it.iter().map(|id| id.number())));
+    let found = query.query_map((before, most, search, seen), |row| {
+        Ok((row.get("number")?, rows::provider(row)?))
+    })?;
     found.collect()
 }
 
 pub(super) fn assertion_keys(
     conn: &Connection,
-    KeyFilter { id, search }: &KeyFilter,
+    KeyFilter { id, search, seen }: &KeyFilter,
     page: Page,
 ) -> rusqlite::Result<Vec<(RowId, KeyRow)>> {
     let of_id = if id.is_some() { "k.id = ?1" } else { "?1 IS NULL" };
@@ -122,11 +72,13 @@ pub(super) fn assertion_keys(
            AND (?4 IS NULL OR instr(lower(c.name), lower(?4)) OR instr(lower(k.grp), lower(?4))
                 OR instr(k.channel, ?4)
                 OR instr(lower(hex(k.id)), replace(lower(?4), '-', '')))
+           AND (?5 IS NULL OR k.channel IN (SELECT value FROM json_each(?5)))
          ORDER BY k.number DESC LIMIT ?3"
     );
     let (before, most) = bounds(page);
+    let seen = seen.as_ref().map(|it| numbers(it.iter().map(|id| id.number())));
     let mut query = conn.prepare_cached(&sql)?;
-    let found = query.query_map((id.map(|id| id.0), before, most, search), |row| {
+    let found = query.query_map((id.map(|id| id.0), before, most, search, seen), |row| {
         let key = KeyRow {
             id: AssertionKeyId(rows::bytes(row.get("id")?)?),
             channel: rows::channel_id(row.get("channel")?)?,
@@ -147,7 +99,7 @@ pub(super) fn provider(conn: &Connection, id: ProviderId) -> rusqlite::Result<Op
 
 pub(super) fn channels(
     conn: &Connection,
-    ChannelFilter { provider, search }: &ChannelFilter,
+    ChannelFilter { provider, search, seen }: &ChannelFilter,
     page: Page,
 ) -> rusqlite::Result<Vec<(RowId, Channel)>> {
     let (before, most) = bounds(page);
@@ -155,14 +107,17 @@ pub(super) fn channels(
     let sql = format!(
         "{} WHERE {of_provider} AND c.number < ?2 AND c.state <> 'deleted'
          AND (?4 IS NULL OR instr(lower(c.name), lower(?4)) OR instr(c.id, ?4))
+         AND (?5 IS NULL OR c.id IN (SELECT value FROM json_each(?5))
+              OR c.provider IN (SELECT value FROM json_each(?6)))
          ORDER BY c.number DESC LIMIT ?3",
         rows::CHANNEL
     );
     let mut query = conn.prepare_cached(&sql)?;
-    let found = query
-        .query_map((provider.map(ProviderId::number), before, most, search), |row| {
-            Ok((row.get("number")?, rows::channel(conn, row)?))
-        })?;
+    let (channels, providers) = seen.as_ref().map(Seen::numbers).unzip();
+    let provider = provider.map(ProviderId::number);
+    let found = query.query_map((provider, before, most, search, channels, providers), |row| {
+        Ok((row.get("number")?, rows::channel(conn, row)?))
+    })?;
     found.collect()
 }
 

@@ -166,6 +166,13 @@ impl Recent {
             | Write::Instance(_)
             | Write::InstanceDropped { .. }
             | Write::Receipt(_)
+            | Write::NewPerson(_)
+            | Write::Person(_)
+            | Write::PersonDeleted(..)
+            | Write::Session(_)
+            | Write::SessionEnded(_)
+            | Write::AdminToken(_)
+            | Write::AdminTokenDeleted(_)
             | Write::PreviousSecretsDropped { .. } => {}
         }
     }

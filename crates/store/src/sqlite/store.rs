@@ -6,13 +6,13 @@ use super::{
     readers::For,
     revocations,
     rows::{self, unavailable},
-    sweep, uses, verifiers, warnings,
+    state, sweep, uses, verifiers, warnings,
     writer::Tx,
 };
 use crate::{
     AuditFilter, AuditHead, AuditRow, Batch, ChannelFilter, DueWarning, Error, GroupRow, Holding,
-    KeyFilter, KeyRow, NewVerifier, Page, ProviderRevocation, Reissue, Result, Revoked, RowId,
-    State, Store, Taking, TokenFilter, TokenName, TokenRow, UsedToken, WouldTake,
+    KeyFilter, KeyRow, NewVerifier, Page, ProviderFilter, ProviderRevocation, Reissue, Result,
+    Revoked, RowId, State, Store, Taking, TokenFilter, TokenName, TokenRow, UsedToken, WouldTake,
     audit::{AuditReport, AuditVerifier, Checkpoint},
     figures::Figures,
 };
@@ -33,7 +33,7 @@ use tegata_token::{
 #[async_trait]
 impl Store for SqliteStore {
     async fn state(&self) -> Result<State> {
-        self.read(read::state).await
+        self.read(state::state).await
     }
 
     async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>> {
@@ -54,11 +54,10 @@ impl Store for SqliteStore {
 
     async fn providers(
         &self,
-        search: Option<String>,
+        filter: ProviderFilter,
         page: Page,
     ) -> Result<Vec<(RowId, Provider)>> {
-        self.list(move |conn| read::providers(conn, search.as_deref(), page).map_err(unavailable))
-            .await
+        self.list(move |conn| read::providers(conn, &filter, page).map_err(unavailable)).await
     }
 
     async fn assertion_keys(&self, filter: KeyFilter, page: Page) -> Result<Vec<(RowId, KeyRow)>> {
@@ -257,7 +256,7 @@ impl Store for SqliteStore {
     }
 
     async fn create_channel(&self, new: NewChannel, by: By) -> Result<Channel> {
-        self.run(by.at, CreateChannel { new, by }).await.map(|(channel, _)| channel)
+        self.run(by.at, CreateChannel { new, admin: None, by }).await.map(|(channel, _)| channel)
     }
 
     async fn register_key(&self, channel: ChannelId, key: RegisteredKey, by: By) -> Result<()> {
@@ -349,8 +348,8 @@ impl Store for SqliteStore {
         self.run(by.at, RecordForAll { event, by }).await.map(|((), position)| position)
     }
 
-    async fn rewrap(&self, keys: Vec<(SigningKeyId, WrappedKey)>, by: By) -> Result<()> {
-        self.run(by.at, RewrapKeys { keys, by }).await.map(drop)
+    async fn rewrap(&self, act: RewrapKeys) -> Result<()> {
+        self.run(act.by.at, act).await.map(drop)
     }
 
     async fn audit_row(&self, id: RowId) -> Result<Option<AuditRow>> {

@@ -468,7 +468,7 @@ async fn an_act_that_rolls_the_transaction_back_fails_only_its_batch() {
         agree::views(&before.view, &world.follower.followed().view, [shop.id, guarded.id]);
         assert_eq!(before.written_at, after.written_at);
         assert_eq!(disk::tokens(&conn).unwrap(), tokens);
-        assert_eq!(world.providers(None, ALL).await.unwrap().len(), 1);
+        assert_eq!(world.providers(Default::default(), ALL).await.unwrap().len(), 1);
 
         // The store and its memory continue: key, time and log.
         conn.execute_batch("DROP TRIGGER boom").unwrap();

@@ -14,6 +14,7 @@ mod conformance;
 mod crash_points;
 mod disk;
 mod narrowing;
+mod people;
 mod place;
 mod power_loss;
 mod rollbacks;

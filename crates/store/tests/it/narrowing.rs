@@ -59,12 +59,15 @@ pub enum Act {
     FinishProviderRevocation,
     TightenVerifier,
     DeleteVerifier,
+    /// On people.
+    Person(PersonAct),
 }
 
+use crate::people::{self, PersonAct};
 use Act::*;
 
 /// All of them.
-pub const ALL: [Act; 29] = [
+pub const ALL: [Act; 38] = [
     RevokeOne,
     RevokeOneOfMany,
     RevokeStateless,
@@ -94,10 +97,22 @@ pub const ALL: [Act; 29] = [
     FinishProviderRevocation,
     TightenVerifier,
     DeleteVerifier,
+    Person(PersonAct::AcceptAgain),
+    Person(PersonAct::DisablePerson),
+    Person(PersonAct::TakeRole),
+    Person(PersonAct::ResetPerson),
+    Person(PersonAct::UseRecoveryCode),
+    Person(PersonAct::EndSession),
+    Person(PersonAct::ChangePassword),
+    Person(PersonAct::DeletePerson),
+    Person(PersonAct::DeleteAdminToken),
 ];
 
 /// Acts of a store that narrow nothing, or nothing that a rollback can restore.
-pub const OTHERS: [&str; 25] = [
+pub const OTHERS: [&str; 28] = [
+    "invite_person",
+    "create_admin_token",
+    "create_channel_as",
     "create_verifier",
     // Instances are lost with the store, and receipts say so.
     "register_instance",
@@ -149,6 +164,7 @@ impl Act {
             FinishProviderRevocation => "continue_provider_revocation",
             TightenVerifier => "change_verifier",
             DeleteVerifier => "delete_verifier",
+            Person(act) => act.of_store(),
         }
     }
 }
@@ -205,6 +221,7 @@ impl Scene {
             token: PlainSecret::from_caller("a verifier's".to_owned()).hash(),
         };
         world.create_verifier(new, by(NOW)).await.unwrap();
+        people::set(world).await;
         // A recovery considers the last seconds before a backup lost.
         let provider = ProviderId::from_number(9).unwrap();
         world.create_provider(provider, "Later".into(), by(NOW.plus(60))).await.unwrap();
@@ -297,6 +314,7 @@ impl Scene {
                 world.change_verifier(verifier(), patch, by(at)).await.unwrap();
             }
             DeleteVerifier => world.delete_verifier(verifier(), by(at)).await.unwrap(),
+            Person(act) => people::perform(world, act).await,
         }
     }
 
@@ -320,6 +338,7 @@ impl Scene {
             revocations.push(format!("{counts:?} {hashes:?}"));
         }
         revocations.push(format!("{:?}", world.verifiers().await.unwrap()));
+        revocations.push(people::access(world).await);
         let under_way = world.provider_revocations().await.unwrap();
         let providers = under_way.iter().map(|it| it.provider);
         revocations.push(format!("{:?}", Vec::from_iter(providers)));

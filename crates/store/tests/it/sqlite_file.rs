@@ -123,7 +123,7 @@ async fn a_closed_store_leaves_one_complete_file() {
     drop(store);
     // Without a write-ahead log beside it.
     std::fs::copy(place.path(), copy.path()).unwrap();
-    let providers = open(&copy).unwrap().providers(None, ALL).await.unwrap();
+    let providers = open(&copy).unwrap().providers(Default::default(), ALL).await.unwrap();
     assert_eq!(providers[0].1.id, provider);
 }
 

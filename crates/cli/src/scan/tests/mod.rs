@@ -54,6 +54,7 @@ fn met(event: Event<'_>) -> String {
                 Secret::Token(..) => "token".to_owned(),
                 Secret::AdminToken => "admin".to_owned(),
                 Secret::VerifierToken => "verifier".to_owned(),
+                Secret::PersonToken => "person".to_owned(),
                 Secret::PrivateJwk(kty) => format!("jwk {kty}"),
                 Secret::PrivatePem(label) => format!("pem {label}"),
                 Secret::Packed(_) => unreachable!("reported as unread"),
@@ -234,6 +235,9 @@ fn secrets_are_found_in_every_encoding_and_however_the_text_is_cut() {
     let admin = format!("tga_{}", "0123456789abcdef".repeat(4));
     let mut secrets: Vec<_> = KINDS.iter().map(|&kind| (token(kind, Some("a")), "token")).collect();
     secrets.push((admin.replace("tga_", "tgv_"), "verifier"));
+    for prefix in ["tgp_", "tgc_", "tgi_"] {
+        secrets.push((admin.replace("tga_", prefix), "person"));
+    }
     secrets.push((admin, "admin"));
     secrets.push((jwk.to_owned(), "jwk RSA"));
     for (secret, what) in &secrets {

@@ -1,4 +1,5 @@
-//! Authentication for the administrators' API: the root administrator's token.
+//! Authentication for the administrators' API: the root administrator's token, or a
+//! person's session or personal token.
 
 use crate::{
     api::{
@@ -6,7 +7,11 @@ use crate::{
         header::bearer,
     },
     authority::{
-        Authority, actor::Actor, admin::Admin, admin_token::TokenSource, jobs::record_reset,
+        Authority,
+        actor::Actor,
+        admin::{self, Admin},
+        admin_token::TokenSource,
+        jobs::record_reset,
         source::Source,
     },
 };
@@ -14,6 +19,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use std::sync::Arc;
 use tegata_policy::secret::PlainSecret;
+use tegata_store::Error;
 
 /// What a request of an administrator is authenticated with.
 pub struct Gate {
@@ -21,10 +27,38 @@ pub struct Gate {
     pub admin_token: Arc<TokenSource>,
 }
 
-/// A request that was authenticated with the root administrator's token.
+/// A request that was authenticated.
 pub struct Administrator {
     /// Administration on its behalf.
     pub admin: Admin,
+}
+
+/// A request that needs no authentication.
+pub struct Anyone {
+    /// The authority.
+    pub authority: Arc<Authority>,
+    /// From where it comes.
+    pub source: Option<Source>,
+}
+
+impl FromRequestParts<Arc<Gate>> for Anyone {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, gate: &Arc<Gate>) -> Result<Self, Problem> {
+        let source = parts.extensions.get::<Source>().copied();
+        Ok(Self { authority: gate.authority.clone(), source })
+    }
+}
+
+impl Anyone {
+    /// The result of a request with an invitation; an unknown one counts as a guess.
+    pub fn counted<T>(&self, result: admin::Result<T>) -> Result<T, Problem> {
+        if let (Err(admin::Error::Store(Error::NotFound(_))), Some(source)) = (&result, self.source)
+        {
+            self.authority.wrong_administrator(source);
+        }
+        Ok(result?)
+    }
 }
 
 impl FromRequestParts<Arc<Gate>> for Administrator {
@@ -35,6 +69,10 @@ impl FromRequestParts<Arc<Gate>> for Administrator {
         let shown = bearer(&parts.headers).and_then(|token| std::str::from_utf8(token).ok());
         let shown = shown.map(|token| PlainSecret::from_caller(token.to_owned()));
         let tries = shown.is_some();
+        let person = shown.as_ref().and_then(|it| gate.authority.admin_by(it, source));
+        if let Some(admin) = person {
+            return Ok(Self { admin });
+        }
         // First, so that the audit has a replaced token before the acts with the new one.
         record_reset(&gate.authority, &gate.admin_token).await;
         // Compared by its hash, in constant time.
@@ -47,7 +85,7 @@ impl FromRequestParts<Arc<Gate>> for Administrator {
             if let Some(source) = source.filter(|_| tries) {
                 gate.authority.wrong_administrator(source);
             }
-            let way = "send the administrator's token: Authorization: Bearer …";
+            let way = "send an administrator's token: Authorization: Bearer …";
             return Err(Problem::new(Code::Unauthorized, way));
         }
         Ok(Self { admin: gate.authority.admin(Actor::Root, source) })

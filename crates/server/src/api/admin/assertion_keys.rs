@@ -60,7 +60,7 @@ pub async fn list_all(
 ) -> Result<Json<show::KeysOfChannels>, Problem> {
     let WantedKeys { kid, search, after, limit } = wanted;
     let (filter, part) =
-        (KeyFilter { id: kid, search: search.map(|it| it.0) }, Part::new(after, limit));
+        (KeyFilter { id: kid, search: search.map(|it| it.0), seen: None }, Part::new(after, limit));
     let (rows, next) = part.split(who.admin.all_assertion_keys(filter, part.page()?).await?);
     Ok(show::KeysOfChannels::of(&rows, next))
 }

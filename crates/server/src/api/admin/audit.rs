@@ -66,6 +66,7 @@ impl Wanted {
             source: source.map(|it| it.to_canonical()),
             since: moment("since", self.since)?,
             until: moment("until", self.until)?,
+            seen: None,
         };
         Ok((filter, Part::new(self.after, self.limit)))
     }

@@ -92,7 +92,7 @@ impl Found {
         provider: Option<ProviderId>,
     ) -> Result<Json<show::Channels>, Problem> {
         let (search, part) = self.split();
-        let filter = ChannelFilter { provider, search };
+        let filter = ChannelFilter { provider, search, seen: None };
         let (rows, next) = part.split(who.admin.channels(filter, part.page()?).await?);
         Ok(show::Channels::of(&rows, next))
     }

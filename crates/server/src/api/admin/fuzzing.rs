@@ -2,7 +2,7 @@
 //! are private to their modules.
 
 use super::{
-    assertion_keys, audit, channels, groups, providers,
+    account, assertion_keys, audit, channels, groups, people, providers,
     read::{self, Part},
     revocations, tokens,
 };
@@ -29,6 +29,15 @@ pub fn bodies(body: &[u8]) -> Vec<(&'static str, Read)> {
         ("reissue", of::<tokens::Reissue>(body)),
         ("explain", of::<tokens::TokenToExplain>(body)),
         ("revoke", of::<revocations::Revocation>(body)),
+        ("invite person", of::<people::New>(body)),
+        ("change person", of::<people::Changes>(body)),
+        ("set provider role", of::<people::ProviderRoleChange>(body)),
+        ("set channel role", of::<people::ChannelRoleChange>(body)),
+        ("open invitation", of::<account::InvitationToOpen>(body)),
+        ("accept invitation", of::<account::InvitationToAccept>(body)),
+        ("sign in", of::<account::SigningIn>(body)),
+        ("change password", of::<account::PasswordChange>(body)),
+        ("create admin token", of::<account::NewToken>(body)),
     ]
 }
 

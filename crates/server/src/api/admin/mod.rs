@@ -12,6 +12,7 @@
 mod read;
 mod receipts;
 
+mod account;
 mod administrator;
 mod assertion_keys;
 mod audit;
@@ -21,6 +22,7 @@ pub mod fuzzing;
 mod groups;
 mod limits;
 mod openapi;
+mod people;
 pub(super) mod problem;
 mod providers;
 mod revocations;
@@ -83,6 +85,22 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(verifiers::show, verifiers::change, verifiers::delete))
         .routes(routes!(verifiers::remove_all))
         .routes(routes!(verifiers::remove_one))
+        .routes(routes!(people::invite))
+        .routes(routes!(people::list))
+        .routes(routes!(people::show, people::change, people::delete))
+        .routes(routes!(people::reset))
+        .routes(routes!(people::provider_roles))
+        .routes(routes!(people::set_provider_role))
+        .routes(routes!(people::channel_roles))
+        .routes(routes!(people::set_channel_role))
+        .routes(routes!(account::open_invitation))
+        .routes(routes!(account::accept_invitation))
+        .routes(routes!(account::sign_in))
+        .routes(routes!(account::sign_out))
+        .routes(routes!(account::show))
+        .routes(routes!(account::change_password))
+        .routes(routes!(account::list_tokens, account::create_token))
+        .routes(routes!(account::delete_token))
         .routes(routes!(receipts::show))
         .routes(routes!(audit::list))
         .routes(routes!(warnings::list))

@@ -32,6 +32,8 @@ pub struct Problem {
 pub enum Code {
     /// No administrator's token, or a wrong one.
     Unauthorized,
+    /// The sign-in name, the password or the code is wrong.
+    WrongSignIn,
     /// The caller lacks the permission.
     Forbidden,
     /// The path, or the object that it names, does not exist.
@@ -89,7 +91,7 @@ impl Code {
             | Self::MissingMember
             | Self::InvalidMember
             | Self::InvalidJwk => StatusCode::BAD_REQUEST,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized | Self::WrongSignIn => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound | Self::NotOurToken => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -171,7 +173,7 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match code {
-            Code::Unauthorized => {
+            Code::Unauthorized | Code::WrongSignIn => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Code::Unavailable => {
@@ -213,6 +215,9 @@ impl From<admin::Error> for Problem {
     fn from(error: admin::Error) -> Self {
         match error {
             admin::Error::Forbidden { .. } => Self::new(Code::Forbidden, error.to_string()),
+            admin::Error::WrongSignIn => Self::new(Code::WrongSignIn, error.to_string()),
+            admin::Error::LoginTaken(..) => Self::new(Code::Conflict, error.to_string()),
+            admin::Error::Unacceptable(_) => Self::new(Code::InvalidMember, error.to_string()),
             admin::Error::NotOurToken => Self::new(Code::NotOurToken, error.to_string()),
             admin::Error::OtherChannelsToken
             | admin::Error::NothingCreated(_)

@@ -93,6 +93,18 @@ text! {
     InstanceId, "AAECAwQFBgcICQoLDA0ODw", "^[A-Za-z0-9_-]{22,64}$"
 }
 text! {
+    /// The id of a person: exactly ten digits.
+    PersonId, "4567890123", "^[0-9]{10}$"
+}
+text! {
+    /// The id of a personal administrator's token: exactly ten digits. Not a secret.
+    AdminTokenId, "5678901234", "^[0-9]{10}$"
+}
+text! {
+    /// The name that a person signs in with.
+    Login, "mika@example.com", "^[a-z0-9._@+-]{1,64}$"
+}
+text! {
     /// A position in the change log.
     Position, "0-42", "^[0-9]+-[0-9]+$"
 }
@@ -145,6 +157,34 @@ word! {
 word! {
     /// The cause of a revocation.
     RevocationCause, ["requested", "evicted", "reissued"]
+}
+word! {
+    /// A role in the whole authority. `administrator`: everything; `on-call`: reads
+    /// everything and takes away what may be in wrong hands; `auditor`: reads everything.
+    OperatorRole, ["administrator", "on-call", "auditor"]
+}
+word! {
+    /// A role in a provider. It gives no access to the provider's channels.
+    ProviderRole, ["admin", "member"]
+}
+word! {
+    /// A role in a channel. Mini-app channels have no `member`.
+    ChannelRole, ["admin", "member", "tester"]
+}
+word! {
+    /// The state of a person: without a password yet (`invited`), or able to sign in unless
+    /// `disabled`.
+    PersonState, ["invited", "active", "disabled"]
+}
+word! {
+    /// Whether a person may sign in.
+    Access, ["active", "disabled"]
+}
+word! {
+    /// How far a personal token reaches within the roles of its person: it reads (`read`),
+    /// takes away as well (`revoke`), or does everything but manage the person's own account
+    /// (`full`).
+    Rights, ["read", "revoke", "full"]
 }
 word! {
     /// What an instance does with a view that is older than its staleness.

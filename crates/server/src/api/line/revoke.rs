@@ -82,6 +82,9 @@ async fn revoke(
             admin::Error::Forbidden { .. }
             | admin::Error::NotOurToken
             | admin::Error::OtherChannelsToken
+            | admin::Error::LoginTaken(..)
+            | admin::Error::WrongSignIn
+            | admin::Error::Unacceptable(_)
             | admin::Error::NothingCreated(_)
             | admin::Error::NoSuch { .. },
         ) => Ok(Reply::default()),

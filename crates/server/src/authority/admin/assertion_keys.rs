@@ -3,10 +3,10 @@
 use super::{
     facade::{Admin, Result},
     options::ActOptions,
-    permission::Permission,
     taking::Outcome,
 };
 use crate::authority::random;
+use tegata_policy::permission::Permission;
 use tegata_policy::{channel::RegisteredKey, jwk::AssertionKey};
 use tegata_store::{KeyFilter, KeyRow, Page, RowId, Taking};
 use tegata_token::{
@@ -29,7 +29,7 @@ impl Admin {
         key: AssertionKey,
         group: Option<Group>,
     ) -> Result<AssertionKeyId> {
-        self.may(Permission::RegisterAssertionKey)?;
+        self.channel_for(Permission::RegisterAssertionKey, channel).await?;
         let (id, by) = (AssertionKeyId::from_random(random::bytes()?), self.by());
         let key = RegisteredKey { id, group, key, created_at: by.at };
         self.authority.store().register_key(channel, key, by).await?;
@@ -41,7 +41,7 @@ impl Admin {
     /// # Errors
     /// As the store.
     pub async fn assertion_keys(&self, channel: ChannelId) -> Result<Vec<UsedKey>> {
-        self.may(Permission::ReadAssertionKeys)?;
+        self.channel_for(Permission::ReadAssertionKeys, channel).await?;
         let held = self.holding(channel).await?;
         let used = |key: &RegisteredKey| held.keys_used.get(&key.id).copied();
         let keys = held.channel.assertion_keys.iter();
@@ -56,10 +56,10 @@ impl Admin {
     /// As the store.
     pub async fn all_assertion_keys(
         &self,
-        filter: KeyFilter,
+        mut filter: KeyFilter,
         page: Page,
     ) -> Result<Vec<(RowId, KeyRow)>> {
-        self.may(Permission::ReadAssertionKeys)?;
+        filter.seen = self.seen(Permission::ReadAssertionKeys)?.map(|it| it.channels);
         Ok(self.authority.store().assertion_keys(filter, page).await?)
     }
 
@@ -75,8 +75,7 @@ impl Admin {
         revoke_tokens: bool,
         options: &ActOptions,
     ) -> Result<Outcome<()>> {
-        self.may(Permission::DeleteAssertionKey)?;
-        let of = self.existing(channel).await?;
+        let of = self.channel_for(Permission::DeleteAssertionKey, channel).await?;
         let act = Taking::assertion_key(channel, kid, revoke_tokens, self.by_of(options));
         Ok(self.take(&of, act, revoke_tokens, options).await?.map(drop))
     }

@@ -1,9 +1,7 @@
 //! The audit: its events, its verification and its export.
 
-use super::{
-    facade::{Admin, Result},
-    permission::Permission,
-};
+use super::facade::{Admin, Result};
+use tegata_policy::permission::Permission;
 use tegata_store::{AuditFilter, AuditRow, Batch, Page, RowId, audit::AuditReport};
 use tegata_token::key::VerifyingKey;
 
@@ -15,8 +13,8 @@ impl Admin {
     ///
     /// # Errors
     /// [`Unavailable`](tegata_store::Error::Unavailable).
-    pub async fn audit(&self, filter: AuditFilter, page: Page) -> Result<Vec<AuditRow>> {
-        self.may(Permission::ReadAudit)?;
+    pub async fn audit(&self, mut filter: AuditFilter, page: Page) -> Result<Vec<AuditRow>> {
+        filter.seen = self.seen_by(Permission::ReadProviderAudit, Permission::ReadChannelAudit)?;
         Ok(self.authority.store().audit(filter, page).await?)
     }
 

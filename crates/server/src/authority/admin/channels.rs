@@ -4,7 +4,6 @@ use super::{
     facade::{Admin, Result},
     ids::{no_id, ten_digits},
     options::ActOptions,
-    permission::Permission,
     taking::{DryRun, Outcome},
 };
 use crate::authority::{
@@ -12,7 +11,9 @@ use crate::authority::{
     random,
     receipt::{CommittedAct, Concerns},
 };
+use tegata_policy::permission::Permission;
 use tegata_policy::{
+    acts::CreateChannel,
     channel::{Channel, RevokeTokens},
     rules::ChannelType,
     secret::PlainSecret,
@@ -57,13 +58,14 @@ impl Admin {
         name: &str,
         channel_type: ChannelType,
     ) -> Result<(Channel, PlainSecret)> {
-        self.may(Permission::CreateChannel)?;
+        self.may_in(Permission::CreateChannel, provider)?;
         let secret = PlainSecret::from_random(random::bytes()?);
         loop {
             let id = ChannelId::from_number(ten_digits()?).ok_or_else(no_id)?;
             let name = name.to_owned();
             let new = NewChannel { id, provider, name, channel_type, secret: secret.hash() };
-            match self.authority.store().create_channel(new, self.by()).await {
+            let act = CreateChannel { new, admin: self.person_id(), by: self.by() };
+            match self.authority.store().create_channel_as(act).await {
                 Err(Error::Taken) => {}
                 done => return Ok((done?, secret)),
             }
@@ -76,10 +78,13 @@ impl Admin {
     /// [`Error::NotFound`] without such a provider, or [`Error::Unavailable`].
     pub async fn channels(
         &self,
-        filter: ChannelFilter,
+        mut filter: ChannelFilter,
         page: Page,
     ) -> Result<Vec<(RowId, Channel)>> {
-        self.may(Permission::ReadChannels)?;
+        if let Some(provider) = filter.provider {
+            self.may_in(Permission::ReadProvider, provider)?;
+        }
+        filter.seen = self.seen_by(Permission::ListChannels, Permission::ReadChannel)?;
         Ok(self.authority.store().channels(filter, page).await?)
     }
 
@@ -88,7 +93,7 @@ impl Admin {
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unavailable`].
     pub async fn channel(&self, id: ChannelId) -> Result<ChannelWithUse> {
-        self.may(Permission::ReadChannels)?;
+        self.channel_for(Permission::ReadChannel, id).await?;
         let (holding, now) = (self.holding(id).await?, self.authority.now());
         Ok(ChannelWithUse { holding, cooldowns: self.authority.cooldowns(id), now })
     }
@@ -103,8 +108,11 @@ impl Admin {
         patch: ChannelPatch,
         options: &ActOptions,
     ) -> Result<Outcome<ChannelWithUse>> {
-        self.may(Permission::ChangeChannel)?;
-        let of = self.existing(id).await?;
+        let only = ChannelPatch { state: Some(ChannelState::Suspended), ..ChannelPatch::default() };
+        let of = match patch == only {
+            true => self.channel_for(Permission::SuspendChannel, id).await?,
+            false => self.channel_for(Permission::ChangeChannel, id).await?,
+        };
         let suspends =
             of.state == ChannelState::Active && patch.state == Some(ChannelState::Suspended);
         let outcome = if patch == ChannelPatch::default() && !options.dry_run {
@@ -129,8 +137,7 @@ impl Admin {
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unavailable`].
     pub async fn delete_channel(&self, id: ChannelId, options: &ActOptions) -> Result<Outcome<()>> {
-        self.may(Permission::DeleteChannel)?;
-        let of = self.existing(id).await?;
+        let of = self.channel_for(Permission::DeleteChannel, id).await?;
         let deleted =
             ChannelPatch { state: Some(ChannelState::Deleted), ..ChannelPatch::default() };
         let act = Taking::channel(id, deleted, self.by_of(options));
@@ -149,8 +156,7 @@ impl Admin {
         revoke_tokens: RevokeTokens,
         options: &ActOptions,
     ) -> Result<Outcome<NewSecret>> {
-        self.may(Permission::ReplaceSecret)?;
-        let of = self.existing(channel).await?;
+        let of = self.channel_for(Permission::ReplaceSecret, channel).await?;
         let secret = PlainSecret::from_random(random::bytes()?);
         let (hash, by) = (secret.hash(), self.by_of(options));
         let act = Taking::secret(channel, hash, keep_previous, revoke_tokens, by);
@@ -172,8 +178,7 @@ impl Admin {
         channel: ChannelId,
         options: &ActOptions,
     ) -> Result<Outcome<()>> {
-        self.may(Permission::ReplaceSecret)?;
-        let of = self.existing(channel).await?;
+        let of = self.channel_for(Permission::DeletePreviousSecret, channel).await?;
         let act = Taking::previous_secret(channel, self.by_of(options));
         let outcome = self.take(&of, act, false, options).await?.map(drop);
         self.with_use_of_previous(channel, outcome).await

@@ -8,13 +8,13 @@ use super::{
     created::{CreatedBy, CreatedKey},
     facade::{Admin, Error, Result},
     options::ActOptions,
-    permission::Permission,
     taking::{DryRun, Outcome, ROWS},
 };
 use crate::authority::{
     actor::Actor,
     receipt::{CommittedAct, Concerns},
 };
+use tegata_policy::permission::Permission;
 use tegata_store::{
     AuditFilter, Error as StoreError, Event, KeyFilter, Page, RevocationTarget, Taking,
     TokenFilter, TokenName, TokenState,
@@ -56,9 +56,7 @@ impl Admin {
         what: &CreatedBy,
         options: &ActOptions,
     ) -> Result<Outcome<Vec<CreatedKey>>> {
-        self.may(Permission::RevokeTokens)?;
-        self.may(Permission::DeleteAssertionKey)?;
-        self.may(Permission::ReadAudit)?;
+        self.may(Permission::RevokeCreatedBy)?;
         let found = self.created_by(what).await?;
         if options.dry_run {
             let mut sum = DryRun { stateless_too: !found.keys.is_empty(), ..DryRun::default() };
@@ -176,7 +174,7 @@ impl Admin {
         let store = self.authority.store();
         match event {
             AuditEvent::KeyRegister(it) => {
-                let filter = KeyFilter { id: Some(it.kid), search: None };
+                let filter = KeyFilter { id: Some(it.kid), ..KeyFilter::default() };
                 let rows = store.assertion_keys(filter, Page { before: None, most: 1 }).await?;
                 let row = rows.into_iter().next().map(|(_, row)| row);
                 found.keys.push(CreatedKey { channel, id: it.kid, row });

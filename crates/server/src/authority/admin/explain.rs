@@ -2,9 +2,9 @@
 
 use super::{
     facade::{Admin, Error, Result},
-    permission::Permission,
     token_context::TokenContext,
 };
+use tegata_policy::permission::Permission;
 use tegata_store::{
     AuditFilter, AuditRow, Page, RecentUse, RevocationCause, TokenName, TokenRow, TokenState,
     audit_event::AuditEvent,
@@ -190,8 +190,7 @@ impl Admin {
     /// # Errors
     /// [`Error::NotOurToken`], or as the store.
     pub async fn explain(&self, token: &str) -> Result<Explanation> {
-        self.may(Permission::ReadTokens)?;
-        let claims = self.claims(token)?;
+        let claims = self.claims_for(Permission::ReadTokens, token).await?;
         let now = self.authority.now();
         let view = self.authority.view();
         let verdict = verify::verify_claims(&claims, now, &view);

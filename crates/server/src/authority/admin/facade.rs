@@ -1,21 +1,24 @@
 //! [`Admin`] itself: the actor, and what its methods share.
 
-use super::{
-    options::ActOptions,
-    permission::{Permission, permits},
-};
-use crate::authority::{Authority, actor::Actor, source::Source};
+use super::options::ActOptions;
+use crate::authority::{Authority, actor::Actor, people::Credential, source::Source};
 use std::sync::Arc;
-use tegata_policy::channel::{Channel, RegisteredKey};
+use tegata_policy::{
+    channel::{Channel, RegisteredKey},
+    permission::Permission,
+    secret::PlainSecret,
+};
 use tegata_store::{By, Holding};
-use tegata_token::id::ChannelId;
+use tegata_token::id::{ChannelId, PersonId};
 
 /// Administration on behalf of one actor.
 #[derive(Clone)]
 pub struct Admin {
     pub(super) authority: Arc<Authority>,
     pub(super) actor: Actor,
-    source: Option<Source>,
+    /// What authenticated a person.
+    pub(super) credential: Option<Credential>,
+    pub(super) source: Option<Source>,
     reason: Option<String>,
 }
 
@@ -30,6 +33,15 @@ pub enum Error {
         /// The permission that it lacks.
         act: Permission,
     },
+    /// A person with this name to sign in with exists.
+    #[error("{0} is the sign-in name of person {1}; give that person the role")]
+    LoginTaken(String, PersonId),
+    /// The name to sign in with, the password or the code is wrong.
+    #[error("the sign-in name, the password or the code is wrong")]
+    WrongSignIn,
+    /// A password or a code that a person wants to set cannot be accepted.
+    #[error("{0}")]
+    Unacceptable(&'static str),
     /// The text is not a token that this authority signed.
     #[error("the string is not a token of this authority")]
     NotOurToken,
@@ -62,7 +74,20 @@ impl Authority {
     /// Administration on behalf of `actor`, from the address `source`.
     #[must_use]
     pub fn admin(self: &Arc<Self>, actor: Actor, source: Option<Source>) -> Admin {
-        Admin { authority: self.clone(), actor, source, reason: None }
+        Admin { authority: self.clone(), actor, credential: None, source, reason: None }
+    }
+
+    /// Administration by the person whom this token authenticates now; `None` if it
+    /// authenticates none.
+    #[must_use]
+    pub fn admin_by(
+        self: &Arc<Self>,
+        token: &PlainSecret,
+        source: Option<Source>,
+    ) -> Option<Admin> {
+        let (person, credential) = self.memory.people.of_token(token, self.now())?;
+        let admin = self.admin(Actor::Person(person), source);
+        Some(Admin { credential: Some(credential), ..admin })
     }
 }
 
@@ -79,14 +104,6 @@ impl Admin {
         &self.authority
     }
 
-    /// Returns an error unless the actor has this permission.
-    pub(super) fn may(&self, act: Permission) -> Result<()> {
-        match permits(self.actor.role(), act) {
-            true => Ok(()),
-            false => Err(Error::Forbidden { actor: self.actor, act }),
-        }
-    }
-
     /// The actor and time of an act now, for the audit.
     pub(super) fn by(&self) -> By {
         self.by_reason(self.reason.clone())
@@ -100,12 +117,6 @@ impl Admin {
     fn by_reason(&self, reason: Option<String>) -> By {
         let source = self.source.map(|it| it.to_string());
         self.authority.by(self.actor, source, reason)
-    }
-
-    /// The channel, or the error that it does not exist.
-    pub(super) async fn existing(&self, id: ChannelId) -> Result<Arc<Channel>> {
-        let channel = self.authority.channel(id).await?;
-        channel.ok_or_else(|| tegata_store::Error::NotFound("channel").into())
     }
 
     /// The channel with what belongs to it, or the error that it does not exist.

@@ -4,9 +4,9 @@
 use super::{
     facade::{Admin, Result},
     options::ActOptions,
-    permission::Permission,
     taking::Outcome,
 };
+use tegata_policy::permission::Permission;
 use tegata_store::{GroupPatch, GroupRow, Taking};
 use tegata_token::id::{ChannelId, Group};
 
@@ -17,8 +17,7 @@ impl Admin {
     /// [`NotFound`](tegata_store::Error::NotFound) or
     /// [`Unavailable`](tegata_store::Error::Unavailable).
     pub async fn groups(&self, channel: ChannelId) -> Result<Vec<GroupRow>> {
-        self.may(Permission::ReadGroups)?;
-        self.existing(channel).await?;
+        self.channel_for(Permission::ReadGroups, channel).await?;
         Ok(self.authority.store().groups(channel, self.authority.now()).await?)
     }
 
@@ -32,7 +31,7 @@ impl Admin {
         group: Group,
         patch: GroupPatch,
     ) -> Result<GroupRow> {
-        self.may(Permission::ChangeGroup)?;
+        self.channel_for(Permission::ChangeGroup, channel).await?;
         let store = self.authority.store();
         let settings = store.set_group(channel, group.clone(), patch, self.by()).await?;
         let groups = store.groups(channel, self.authority.now()).await?;
@@ -51,8 +50,7 @@ impl Admin {
         group: Group,
         options: &ActOptions,
     ) -> Result<Outcome<()>> {
-        self.may(Permission::DeleteGroup)?;
-        let of = self.existing(channel).await?;
+        let of = self.channel_for(Permission::DeleteGroup, channel).await?;
         let act = Taking::group(channel, group, self.by_of(options));
         Ok(self.take(&of, act, true, options).await?.map(drop))
     }

@@ -3,6 +3,7 @@
 //! A method first checks the actor's permission. Protocols parse a request, call a method
 //! here and render its result; they contain no rules and do not use the store.
 
+mod account;
 mod assertion_keys;
 mod audit;
 mod channels;
@@ -13,7 +14,8 @@ mod facade;
 mod groups;
 mod ids;
 mod options;
-pub mod permission;
+mod people;
+mod permits;
 mod providers;
 mod revocations;
 mod signing_keys;
@@ -23,12 +25,14 @@ mod tokens;
 mod verifiers;
 mod warnings;
 
+pub use account::{Accepted, NewSession, OpenedInvitation};
 pub use assertion_keys::UsedKey;
 pub use channels::{ChannelWithUse, NewSecret};
 pub use created::{CreatedBy, CreatedKey};
 pub use explain::{Explanation, Why};
 pub use facade::{Admin, Error, Result};
 pub use options::ActOptions;
+pub use people::{Invited, ListedPerson, NewPerson};
 pub use providers::ListedProvider;
 pub use revocations::{Anywhere, InChannel};
 pub use taking::{DryRun, Outcome, TakenAway};

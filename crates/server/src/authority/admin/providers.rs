@@ -4,11 +4,13 @@ use super::{
     facade::{Admin, Result},
     ids::{no_id, ten_digits},
     options::ActOptions,
-    permission::Permission,
     taking::{DryRun, Outcome, ROWS},
 };
 use crate::authority::receipt::{CommittedAct, Concerns};
-use tegata_store::{Error, Page, Provider, ProviderRevocation, Revoked, RowId, Taking};
+use tegata_policy::permission::Permission;
+use tegata_store::{
+    Error, Page, Provider, ProviderFilter, ProviderRevocation, Revoked, RowId, Taking,
+};
 use tegata_token::id::ProviderId;
 
 /// A provider as lists show it.
@@ -41,7 +43,7 @@ impl Admin {
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unavailable`].
     pub async fn provider(&self, id: ProviderId) -> Result<ListedProvider> {
-        self.may(Permission::ReadProviders)?;
+        self.may_in(Permission::ReadProvider, id)?;
         let provider = self.existing_provider(id).await?;
         let revocations = self.authority.store().provider_revocations().await?;
         let revocation = revocations.into_iter().find(|it| it.provider == id);
@@ -62,7 +64,7 @@ impl Admin {
         id: ProviderId,
         name: Option<String>,
     ) -> Result<ListedProvider> {
-        self.may(Permission::ChangeProvider)?;
+        self.may_in(Permission::ChangeProvider, id)?;
         if let Some(name) = name {
             self.authority.store().rename_provider(id, name, self.by()).await?;
         }
@@ -79,7 +81,7 @@ impl Admin {
         id: ProviderId,
         options: &ActOptions,
     ) -> Result<Outcome<()>> {
-        self.may(Permission::DeleteProvider)?;
+        self.may_in(Permission::DeleteProvider, id)?;
         let (store, act) = (self.authority.store(), Taking::provider(id, self.by_of(options)));
         if options.dry_run {
             return Ok(Outcome::DryRun(DryRun::of(store.would_take(act, ROWS).await?, false)));
@@ -99,8 +101,9 @@ impl Admin {
         search: Option<String>,
         page: Page,
     ) -> Result<Vec<(RowId, ListedProvider)>> {
-        self.may(Permission::ReadProviders)?;
-        let providers = self.authority.store().providers(search, page).await?;
+        let seen = self.seen(Permission::ReadProvider)?.map(|it| it.providers);
+        let filter = ProviderFilter { search, seen };
+        let providers = self.authority.store().providers(filter, page).await?;
         let revocations = self.authority.store().provider_revocations().await?;
         let listed = |(row, provider): (RowId, Provider)| {
             let revocation = revocations.iter().find(|it| it.provider == provider.id).copied();

@@ -5,7 +5,6 @@ use super::{
     explain::without_row,
     facade::{Admin, Error, Result},
     options::ActOptions,
-    permission::Permission,
     taking::{DryRun, Outcome, ROWS, covers_stateless},
 };
 use crate::authority::{
@@ -15,6 +14,7 @@ use crate::authority::{
     tokens::revocation_of,
 };
 use prometheus_client::metrics::counter::Counter;
+use tegata_policy::permission::Permission;
 use tegata_policy::{channel::Channel, denied::Denied};
 use tegata_store::{ChannelFilter, Error as StoreError, Page, RevocationTarget, Revoked, Taking};
 use tegata_token::{
@@ -71,12 +71,11 @@ impl Admin {
         what: InChannel,
         options: &ActOptions,
     ) -> Result<Outcome<()>> {
-        self.may(Permission::RevokeTokens)?;
-        let of = self.existing(channel).await?;
+        let of = self.channel_for(Permission::RevokeTokens, channel).await?;
         let scopes = &self.authority.metrics().revocations;
         let (count, target) = match what {
             InChannel::Token(token) => {
-                let claims = self.claims(&token)?;
+                let claims = self.claims_for(Permission::RevokeTokens, &token).await?;
                 if claims.channel != channel {
                     return Err(Error::OtherChannelsToken);
                 }
@@ -122,18 +121,21 @@ impl Admin {
     /// # Errors
     /// [`Error::NotOurToken`], or as the store.
     pub async fn revoke(&self, what: Anywhere, options: &ActOptions) -> Result<Outcome<()>> {
-        self.may(match what {
-            Anywhere::Token(_) => Permission::RevokeTokens,
-            Anywhere::Provider(_) => Permission::RevokeProvider,
-            Anywhere::CreatedBy(_) => Permission::RevokeTokens,
-            Anywhere::SigningKey(_) | Anywhere::All => Permission::RevokeSigningKeys,
-        })?;
+        match &what {
+            // With the channel of the token.
+            Anywhere::Token(_) => {}
+            Anywhere::Provider(id) => self.may_in(Permission::RevokeProvider, *id)?,
+            Anywhere::CreatedBy(_) => self.may(Permission::RevokeCreatedBy)?,
+            Anywhere::SigningKey(_) | Anywhere::All => {
+                self.may(Permission::RevokeSigningKeys)?;
+            }
+        }
         let (authority, by) = (&self.authority, self.by_of(options));
         let scopes = &authority.metrics().revocations;
         let (count, outcome) = match what {
             Anywhere::Token(token) => {
-                let claims = self.claims(&token)?;
-                let of = self.existing(claims.channel).await?;
+                let claims = self.claims_for(Permission::RevokeTokens, &token).await?;
+                let of = self.channel_for(Permission::RevokeTokens, claims.channel).await?;
                 let mut outcome = self.revoke_one(&of, claims, options).await?;
                 if let Outcome::DryRun(found) = &mut outcome {
                     found.rows.iter_mut().for_each(|(channel, _)| *channel = Some(of.id));

@@ -1,9 +1,7 @@
 //! The authority's own keys.
 
-use super::{
-    facade::{Admin, Result},
-    permission::Permission,
-};
+use super::facade::{Admin, Result};
+use tegata_policy::permission::Permission;
 use tegata_store::{Error, Revoked, SigningKeyRow};
 use tegata_token::id::SigningKeyId;
 

@@ -3,7 +3,6 @@
 use super::{
     facade::{Admin, Result},
     options::ActOptions,
-    permission::Permission,
     taking::{DryRun, Outcome, ROWS},
 };
 use crate::{
@@ -13,6 +12,7 @@ use crate::{
     },
     metrics::NotIssued,
 };
+use tegata_policy::permission::Permission;
 use tegata_policy::{
     authorize::{Credential, IssueRequest},
     denied::Denied,
@@ -34,8 +34,7 @@ impl Admin {
         mut filter: TokenFilter,
         page: Page,
     ) -> Result<Vec<(RowId, TokenRow)>> {
-        self.may(Permission::ReadTokens)?;
-        let of = self.existing(channel).await?.state;
+        let of = self.channel_for(Permission::ReadTokens, channel).await?.state;
         if let Some(wanted) = filter.state {
             filter.state = wanted.regardless_of(of);
             if filter.state.is_none() {
@@ -59,11 +58,9 @@ impl Admin {
         channel: ChannelId,
         token: TokenId,
     ) -> Result<(TokenRow, Vec<RecentUse>)> {
-        self.may(Permission::ReadTokens)?;
+        let of = self.channel_for(Permission::ReadTokens, channel).await?;
         let mut row = self.stored(channel, token).await?;
-        if let Some(of) = self.authority.channel(channel).await? {
-            row.state = row.state.in_channel(of.state);
-        }
+        row.state = row.state.in_channel(of.state);
         let uses = self.uses_of(channel, &mut row).await?;
         Ok((row, uses))
     }
@@ -100,11 +97,10 @@ impl Admin {
         idempotency: Option<[u8; 32]>,
         options: &ActOptions,
     ) -> Result<Outcome<Token>> {
-        self.may(Permission::ReissueToken)?;
         let credential = Credential::Administrator { delay };
         let request = IssueRequest { kind: Kind::LongLived, credential, group: None, idempotency };
         let (authority, by) = (&self.authority, self.by_of(options));
-        let of = self.existing(channel).await?;
+        let of = self.channel_for(Permission::ReissueToken, channel).await?;
         if options.dry_run {
             let grant = authority.grant(request, channel).await?;
             // No token gets this id.

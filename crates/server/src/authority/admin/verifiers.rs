@@ -3,10 +3,10 @@
 use super::{
     facade::{Admin, Result},
     ids::{no_id, ten_digits},
-    permission::Permission,
 };
 use crate::authority::{feed::ListedInstance, random, receipt::Receipt, verifiers};
 use std::time::Duration;
+use tegata_policy::permission::Permission;
 use tegata_policy::secret::PlainSecret;
 use tegata_store::{Error, NewVerifier, VerifierPatch, VerifierRow};
 use tegata_token::{
@@ -74,6 +74,7 @@ impl Admin {
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unavailable`].
     pub async fn verifier(&self, id: VerifierId) -> Result<ListedVerifier> {
+        self.may_with(Permission::ReadVerifiers)?;
         let found = self.verifiers().await?.into_iter().find(|it| it.verifier.id == id);
         Ok(found.ok_or(Error::NotFound("verifier"))?)
     }
@@ -93,7 +94,7 @@ impl Admin {
         id: VerifierId,
         patch: VerifierPatch,
     ) -> Result<ListedVerifier> {
-        self.may(Permission::ChangeVerifier)?;
+        self.may_with(Permission::ChangeVerifier)?;
         let changed = self.authority.store().change_verifier(id, patch, self.by()).await?;
         Ok(self.with_instances(changed))
     }
@@ -104,7 +105,7 @@ impl Admin {
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unavailable`].
     pub async fn delete_verifier(&self, id: VerifierId) -> Result<()> {
-        self.may(Permission::DeleteVerifier)?;
+        self.may_with(Permission::DeleteVerifier)?;
         Ok(self.authority.store().delete_verifier(id, self.by()).await?)
     }
 
@@ -118,7 +119,7 @@ impl Admin {
         id: VerifierId,
         instance: Option<InstanceId>,
     ) -> Result<usize> {
-        self.may(Permission::RemoveInstances)?;
+        self.may_with(Permission::RemoveInstances)?;
         let by = self.by();
         let actor = by.actor.clone();
         let removed = self.authority.store().remove_instances(id, instance, by).await?;
@@ -133,7 +134,9 @@ impl Admin {
     /// # Errors
     /// [`Forbidden`](super::Error::Forbidden).
     pub fn silent_instances(&self) -> Result<Vec<ListedInstance>> {
-        self.may(Permission::ReadWarnings)?;
+        if self.may(Permission::ReadVerifierWarnings).is_err() {
+            return Ok(Vec::new());
+        }
         let all = self.authority.feed().instances.listed(None, self.authority.clock().steady());
         Ok(all.into_iter().filter(|it| it.needs_attention()).collect())
     }
@@ -143,8 +146,28 @@ impl Admin {
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unavailable`].
     pub async fn receipt(&self, at: Position, wait: Duration) -> Result<Receipt> {
-        self.may(Permission::ReadReceipts)?;
+        let none = Error::NotFound("receipt");
+        if self.seen(Permission::ReadReceipts)?.is_some() {
+            let about = self.authority.store().receipt(at).await?.ok_or(none.clone())?.about;
+            if !self.has_channel_of(about.provider).await? {
+                return Err(none.into());
+            }
+        }
         let found = self.authority.receipt_at(at, wait).await?;
-        Ok(found.ok_or(Error::NotFound("receipt"))?)
+        Ok(found.ok_or(none)?)
+    }
+
+    /// Whether the actor may read receipts of acts on a channel of this provider: they list
+    /// the provider's verifiers.
+    async fn has_channel_of(&self, provider: Option<ProviderId>) -> Result<bool> {
+        let Some(provider) = provider else { return Ok(false) };
+        let seen = self.seen(Permission::ReadReceipts)?.unwrap_or_default();
+        for channel in seen.channels {
+            let found = self.authority.channel(channel).await?;
+            if found.is_some_and(|it| it.provider == provider) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }

@@ -1,10 +1,8 @@
 //! What is about to expire, is unused, or is used though it was replaced.
 
-use super::{
-    facade::{Admin, Result},
-    permission::Permission,
-};
+use super::facade::{Admin, Result};
 use crate::authority::warnings::{Warning, find, webhook::TestDelivery};
+use tegata_policy::permission::Permission;
 use tegata_store::Holding;
 use tegata_token::id::ChannelId;
 
@@ -30,7 +28,7 @@ impl Admin {
     /// [`NotFound`](tegata_store::Error::NotFound) or
     /// [`Unavailable`](tegata_store::Error::Unavailable).
     pub async fn warnings_of(&self, channel: ChannelId) -> Result<FoundWarnings> {
-        self.may(Permission::ReadWarnings)?;
+        self.channel_for(Permission::ReadWarnings, channel).await?;
         let of_channels = vec![self.found(self.holding(channel).await?)];
         Ok(FoundWarnings { of_channels, next: None })
     }
@@ -45,14 +43,15 @@ impl Admin {
         mut after: Option<ChannelId>,
         most: usize,
     ) -> Result<FoundWarnings> {
-        self.may(Permission::ReadWarnings)?;
+        let seen = self.seen(Permission::ReadWarnings)?;
+        let is_seen = |id: ChannelId| seen.as_ref().is_none_or(|it| it.channels.contains(&id));
         let (mut of_channels, mut found, mut looked) = (Vec::new(), 0, 0);
         let next = loop {
             let now = self.authority.now();
             let slice = self.authority.store().holdings(after, most.min(SLICE), now).await?;
             let Some(last) = slice.last() else { break None };
             (after, looked) = (Some(last.channel.id), looked + slice.len());
-            for holding in slice {
+            for holding in slice.into_iter().filter(|it| is_seen(it.channel.id)) {
                 let (holding, warnings) = self.found(holding);
                 found += warnings.len();
                 if !warnings.is_empty() {

@@ -119,6 +119,8 @@ pub struct Limits {
     /// Wrong administrator's tokens. They are never throttled, only recorded in the
     /// audit.
     administrators: Table<IpAddr, Guesses>,
+    /// Attempts to sign in, right ones included: each costs a hash of a password.
+    sign_ins: Table<IpAddr, Guesses>,
     surges: Table<(ChannelId, Kind), Surge>,
     /// Limits how many events per minute are written to the audit.
     events: Mutex<Bucket>,
@@ -207,6 +209,7 @@ impl Limits {
             guesses: Table::new(GUESSERS),
             made_up: Table::new(GUESSERS),
             administrators: Table::new(GUESSERS),
+            sign_ins: Table::new(GUESSERS),
             surges: Table::new(SURGES),
             events: Mutex::default(),
             throttled,
@@ -356,6 +359,16 @@ impl Limits {
         added.is_err_and(|it| it.begins)
     }
 
+    /// Counts an attempt to sign in.
+    ///
+    /// # Errors
+    /// [`TooMany`] from one source within a minute.
+    pub fn sign_in(&self, source: Source, now: Instant) -> Result<(), TooMany> {
+        let now = self.nanoseconds(now);
+        let name = network_of(source.0);
+        self.sign_ins.with(name, now, || Guesses::new(now), |it| it.add(now))
+    }
+
     /// Whether one more event may be written to the audit: sixty at once, and sixty a
     /// minute. Unauthenticated requests cause them, and each is a commit.
     #[must_use]
@@ -372,6 +385,7 @@ impl Limits {
         self.buckets.tidy(now);
         self.guesses.tidy(now);
         self.made_up.tidy(now);
+        self.sign_ins.tidy(now);
         self.administrators.tidy(now);
         self.surges.tidy(now);
     }

@@ -5,22 +5,24 @@ use super::*;
 use std::collections::BTreeMap;
 use tegata_policy::{
     acts::{
-        By, ChannelPatch, GroupPatch, LimitsPatch, NewChannel, RevocationTarget, SigningKeyChange,
-        WrappedKey,
+        AcceptInvitation, AdminTokenRow, By, ChangePerson, ChannelPatch, CreateChannel, GroupPatch,
+        InvitePerson, LimitsPatch, NewChannel, PasswordHash, ResetPerson, RevocationTarget,
+        SecondFactor, SessionRow, SignIn, SignInSecrets, SigningKeyChange, TokenHash, WrappedKey,
     },
     assertion::Audience,
     authorize::{Credential, IssueRequest, authorize},
     channel::{Channel, RegisteredKey, RevokeTokens},
     jwk::AssertionKey,
+    permission::{ChannelRole, Rights, RoleChange},
     rules::{ChannelType, TokenRules},
     secret::PlainSecret,
 };
 use tegata_store::{
-    NewVerifier, Store, Taking, VerifierPatch,
+    NewVerifier, PeopleStore, RewrapKeys, Store, Taking, VerifierPatch,
     sqlite::{Options, SqliteStore},
 };
 use tegata_token::{
-    id::{AssertionKeyId, Group, ProviderId, Serial, TokenId, VerifierId},
+    id::{AdminTokenId, AssertionKeyId, Group, PersonId, ProviderId, Serial, TokenId, VerifierId},
     key::SigningKey,
     kind::Kind,
     time::DAY,
@@ -38,6 +40,7 @@ enum Omitted {
     SigningKey,
     Clock,
     Verifier,
+    Person,
 }
 
 impl Omitted {
@@ -48,6 +51,12 @@ impl Omitted {
             Change::SigningKey(_) => self == Self::SigningKey,
             Change::Clock { .. } => self == Self::Clock,
             Change::Verifier { .. } | Change::VerifierDeleted { .. } => self == Self::Verifier,
+            Change::Person { .. }
+            | Change::PersonDeleted { .. }
+            | Change::Session { .. }
+            | Change::SessionEnded { .. }
+            | Change::AdminToken { .. }
+            | Change::AdminTokenDeleted { .. } => self == Self::Person,
             Change::Empty { .. } => false,
         }
     }
@@ -93,6 +102,10 @@ fn assertion_key(seed: u64) -> AssertionKey {
     let mut modulus = [0xA5; 256];
     modulus[8..16].copy_from_slice(&seed.to_be_bytes());
     AssertionKey::from_modulus(&modulus).unwrap()
+}
+
+fn password_secret() -> PlainSecret {
+    PlainSecret::from_caller("a secret".to_owned())
 }
 
 fn secret_of(id: ChannelId) -> PlainSecret {
@@ -193,6 +206,84 @@ impl World {
         }
     }
 
+    /// Invites a person with a session and a personal token, and takes something from one of
+    /// the people.
+    async fn change_people(&mut self, channel: ChannelId) {
+        let (number, of) =
+            (self.fresh(), |n: u64| PersonId::from_number(3_000_000_000 + n).unwrap());
+        let hash = |kind: u8| {
+            let mut bytes = [kind; 32];
+            bytes[..8].copy_from_slice(&number.to_be_bytes());
+            TokenHash(bytes)
+        };
+        let (id, expires_at, invitation) = (of(number), NOW.plus(30 * DAY), hash(1));
+        let (login, name) = (format!("person-{number}"), "Name".to_owned());
+        let role = Some(RoleChange::Channel { channel, role: Some(ChannelRole::Admin) });
+        let role = role.filter(|_| number.is_multiple_of(3));
+        let act = InvitePerson { id, login, name, role, invitation, expires_at, by: by() };
+        // The channel may be deleted.
+        let Ok(_) = self.store.invite_person(act).await else { return };
+        let password = PasswordHash("hash".into());
+        let secrets = SignInSecrets {
+            password: password.clone(),
+            totp: WrappedKey(vec![1]),
+            totp_step: 0,
+            recovery: vec![],
+        };
+        let act = AcceptInvitation { invitation, secrets, by: by() };
+        self.store.accept_invitation(act).await.unwrap();
+        let session = SessionRow { token: hash(2), person: id, created_at: NOW, expires_at };
+        let second = SecondFactor::Totp(1);
+        let act = SignIn { session, password: password.clone(), second, by: by() };
+        self.store.sign_in(act).await.unwrap();
+        let admin_token = AdminTokenRow {
+            id: AdminTokenId::from_number(number).unwrap(),
+            person: id,
+            name: "deploy".into(),
+            rights: Rights::Full,
+            token: hash(3),
+            created_at: NOW,
+            expires_at,
+        };
+        self.store.create_admin_token(admin_token, by()).await.unwrap();
+        let people = self.store.people().await.unwrap();
+        let other = people[usize::try_from(self.below(people.len() as u64)).unwrap()].person.id;
+        match self.below(6) {
+            0 => self.store.delete_person(other, by()).await.unwrap(),
+            1 => {
+                let act = ChangePerson { id: other, name: None, disabled: Some(true), by: by() };
+                drop(self.store.change_person(act).await.unwrap());
+            }
+            2 => {
+                let invitation = hash(4);
+                let act = ResetPerson { id: other, invitation, expires_at, by: by() };
+                drop(self.store.reset_person(act).await.unwrap());
+            }
+            3 => self.store.end_session(id, hash(2), by()).await.unwrap(),
+            4 => {
+                let id = AdminTokenId::from_number(number).unwrap();
+                self.store.delete_admin_token(id, by()).await.unwrap();
+            }
+            _ => {
+                let new = NewChannel {
+                    id: ChannelId::from_number(1_000_000_000 + self.fresh()).unwrap(),
+                    provider: ProviderId::from_number(77).unwrap(),
+                    name: "Shop".into(),
+                    channel_type: ChannelType::MessagingApi,
+                    secret: password_secret().hash(),
+                };
+                let act = CreateChannel { new, admin: Some(id), by: by() };
+                self.channels.push(self.store.create_channel_as(act).await.unwrap().id);
+            }
+        }
+    }
+
+    async fn second_factors(&self) -> Vec<(PersonId, WrappedKey)> {
+        let people = self.store.people().await.unwrap();
+        let with = people.into_iter().filter_map(|it| Some((it.person.id, it.secrets?.totp)));
+        with.collect()
+    }
+
     async fn act(&mut self) {
         let id = self.a_channel();
         let group: Group = "a".parse().unwrap();
@@ -201,8 +292,9 @@ impl World {
         match self.random >> 40 & 31 {
             0 if self.random >> 50 & 1 == 0 => self.change_verifiers().await,
             0 => self.new_channel().await,
-            1..=6 => self.issue(id, Kind::ShortLived).await,
-            7 | 8 => self.issue(id, Kind::LongLived).await,
+            1 | 7 => self.change_people(id).await,
+            2..=6 => self.issue(id, Kind::ShortLived).await,
+            8 => self.issue(id, Kind::LongLived).await,
             9..=11 => {
                 let serial = Serial(self.below(20));
                 let _ = self.store.revoke(id, RevocationTarget::Stored { serial }, by()).await;
@@ -284,7 +376,10 @@ impl World {
                 let wrapped =
                     |it: &SigningKeyRow| (it.id, WrappedKey([&it.wrapped.0[..], &[1]].concat()));
                 let open = keys.iter().filter(|it| !it.wrapped.0.is_empty());
-                return self.store.rewrap(open.map(wrapped).collect(), by()).await.unwrap();
+                let keys = open.map(wrapped).collect();
+                let people = self.second_factors().await;
+                let act = RewrapKeys { keys, people, by: by() };
+                return self.store.rewrap(act).await.unwrap();
             }
             _ => SigningKeyChange::Add(new),
         };
@@ -349,6 +444,7 @@ impl World {
             all
         };
         compare("the verifiers", verifiers(one) == verifiers(other));
+        compare("the people", one.people.is_like(&other.people));
         compare("the clock", one.clock.offset() == other.clock.offset());
         let stored_verifiers = self.store.verifiers().await.unwrap();
         compare("the stored verifiers", verifiers(one).len() == stored_verifiers.len());
@@ -389,8 +485,14 @@ async fn a_follower_of_the_log_holds_the_same_memory_at_every_position() {
 
 #[tokio::test]
 async fn a_log_that_lacks_a_kind_of_change_is_found() {
-    let sorts =
-        [Omitted::Tokens, Omitted::Channel, Omitted::SigningKey, Omitted::Clock, Omitted::Verifier];
+    let sorts = [
+        Omitted::Tokens,
+        Omitted::Channel,
+        Omitted::SigningKey,
+        Omitted::Clock,
+        Omitted::Verifier,
+        Omitted::Person,
+    ];
     for omitted in sorts {
         let found = history(1, 250, omitted).await;
         let (act, differences) = found.unwrap_or_else(|| panic!("{omitted:?} was not found"));

@@ -42,7 +42,11 @@ pub async fn providers_and_channels_are_listed_newest_first_and_page_by_page(wor
     }
     for most in [1, 2, 100] {
         let found =
-            pages(most, |page| async move { store.providers(None, page).await.unwrap() }).await;
+            pages(
+                most,
+                |page| async move { store.providers(Default::default(), page).await.unwrap() },
+            )
+            .await;
         let found: Vec<_> = found.iter().map(|it| (it.id.number(), it.name.as_str())).collect();
         assert_eq!(found, [(4, "P4"), (3, "P3"), (5, "P5"), (77, "Shops")]);
     }
@@ -77,7 +81,7 @@ pub async fn an_id_is_never_used_again_even_after_deletion(world: World) {
     assert!(taken(world.create_channel(new, by(NOW)).await));
     let again = world.create_provider(world.provider, "Again".into(), by(NOW)).await;
     assert!(matches!(again, Err(Error::Taken)));
-    let [(_, provider)] = &world.providers(None, ALL).await.unwrap()[..] else {
+    let [(_, provider)] = &world.providers(Default::default(), ALL).await.unwrap()[..] else {
         panic!("one provider was made")
     };
     assert_eq!(provider.name, "Shops");

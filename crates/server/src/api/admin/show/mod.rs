@@ -31,6 +31,7 @@ macro_rules! page {
 
 mod audit;
 mod channels;
+mod people;
 mod receipts;
 mod revocations;
 mod taken;
@@ -41,6 +42,7 @@ mod warnings;
 
 pub use audit::*;
 pub use channels::*;
+pub use people::*;
 pub use receipts::Receipt;
 pub use revocations::*;
 pub use taken::*;

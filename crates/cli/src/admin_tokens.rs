@@ -1,0 +1,102 @@
+//! `tegata admin-token`: personal administrator's tokens.
+
+use crate::{
+    api::{Api, Page},
+    output::Output,
+    sign_in::ask,
+};
+use clap::{Args, Subcommand, ValueEnum};
+use jiff::{Timestamp, ToSpan};
+use serde_json::json;
+use tegata_policy::secret::PlainSecret;
+use tegata_token::id::AdminTokenId;
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Sign in and create a personal token; prints it, once.
+    Create(Create),
+    /// List personal tokens, newest first: the own ones, or all for operators.
+    List(Page),
+    /// Delete a personal token: it is refused from then on.
+    Delete(Delete),
+}
+
+#[derive(Args)]
+pub struct Create {
+    /// The token's name.
+    name: String,
+    /// The sign-in name of the person; asks for the password and a code.
+    #[arg(long, value_name = "LOGIN")]
+    sign_in: String,
+    /// How far it reaches within the person's roles.
+    #[arg(long, value_enum, default_value = "read")]
+    rights: Rights,
+    /// Days until it expires.
+    #[arg(long, value_name = "N", default_value_t = 30,
+          value_parser = clap::value_parser!(u16).range(1..=366))]
+    days: u16,
+}
+
+/// As the API names them.
+#[derive(Clone, Copy, ValueEnum)]
+enum Rights {
+    /// It reads.
+    Read,
+    /// It reads, and takes away.
+    Revoke,
+    /// Everything that the person may do, but for the person's own account.
+    Full,
+}
+
+impl Rights {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Revoke => "revoke",
+            Self::Full => "full",
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct Delete {
+    /// The token's id.
+    id: AdminTokenId,
+}
+
+/// Runs one of the verbs.
+pub async fn run(api: &Api, out: &Output, verb: Verb) -> anyhow::Result<()> {
+    match verb {
+        Verb::Create(args) => create(api, out, args).await,
+        Verb::List(page) => {
+            let columns = ["admin_token_id", "person_id", "name", "rights", "expires_at"];
+            out.list(&api.get(&["admin-tokens"], &page).await?, "admin_tokens", &columns)
+        }
+        Verb::Delete(Delete { id }) => {
+            let id = id.to_string();
+            api.delete(&["admin-tokens", &id]).await?;
+            out.done(&format!("token {id} is deleted"), &json!({ "deleted": id }))
+        }
+    }
+}
+
+async fn create(api: &Api, out: &Output, args: Create) -> anyhow::Result<()> {
+    let (password, code) = (ask("password")?, ask("code, or a recovery code")?);
+    let body = json!({
+        "login": args.sign_in, "password": password.reveal(), "code": code.reveal(),
+    });
+    let session = api.post_openly(&["sessions"], &body).await?;
+    let token = session["session_token"].as_str().unwrap_or_default();
+    let session = api.with_token(PlainSecret::from_caller(token.to_owned()))?;
+    let until = Timestamp::from_second(session.now().await.0)?;
+    let until = until.checked_add((i64::from(args.days) * 24).hours())?;
+    let body = json!({
+        "name": args.name, "rights": args.rights.name(), "expires_at": until.to_string(),
+    });
+    let made = session.post(&["admin-tokens"], &body).await;
+    // The session is not needed any more, whether a token was made or not.
+    let ended = session.delete(&["sessions", "current"]).await;
+    out.thing(&made?, &["admin_token_id", "admin_token", "name", "rights", "expires_at"])?;
+    eprintln!("use it in TEGATA_ADMIN_TOKEN, or in a file that --admin-token-file names");
+    ended.map(drop)
+}

@@ -1,0 +1,290 @@
+//! `tegata person`: the people who administer the authority, and their roles.
+
+use crate::{
+    api::{Api, Page},
+    failure::BadUsage,
+    output::Output,
+    sign_in::{ask, ask_new_password},
+    taking::Confirmation,
+};
+use clap::{ArgGroup, Args, Subcommand};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tegata_token::id::{ChannelId, PersonId, ProviderId};
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Invite a person; prints the invitation, once.
+    Invite(Invite),
+    /// Accept an invitation: set the own password and second factor. Needs no
+    /// administrator's token.
+    Accept,
+    /// List people, newest first; or those who have a role in a provider or a channel.
+    List(List),
+    /// Show a person and the person's roles.
+    Show(Named),
+    /// Rename a person.
+    Set(Set),
+    /// Disable a person: sessions end, and personal tokens are rejected.
+    Disable(Confirmed),
+    /// Enable a disabled person.
+    Enable(Named),
+    /// Give a person a role, or take it away.
+    SetRole(SetRole),
+    /// End a person's password, second factor and sessions; prints an invitation to set new
+    /// ones, once.
+    Reset(Confirmed),
+    /// Delete a person, with sessions and personal tokens; this cannot be undone.
+    Delete(Confirmed),
+}
+
+/// In what a role is.
+#[derive(Args)]
+struct Place {
+    /// In the whole authority.
+    #[arg(long, group = "place")]
+    operator: bool,
+    /// In this provider.
+    #[arg(long, group = "place", value_name = "ID")]
+    provider: Option<ProviderId>,
+    /// In this channel.
+    #[arg(long, group = "place", value_name = "ID")]
+    channel: Option<ChannelId>,
+}
+
+#[derive(Args)]
+#[command(after_help = ROLES)]
+pub struct Invite {
+    /// The name to sign in with: 1 to 64 of `a-z 0-9 . _ @ + -`.
+    login: String,
+    /// The display name; without it: the sign-in name.
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    place: Place,
+    /// The first role there.
+    #[arg(long, requires = "place")]
+    role: Option<String>,
+}
+
+const ROLES: &str = "\
+Roles with --operator: administrator (everything), on-call (reads everything, and takes away
+what may be in wrong hands), auditor (reads everything).
+Roles with --provider: admin, member. With --channel: admin, member, tester.
+A provider's admin has no access to its channels by that.
+
+  tegata person invite mika@example.com --operator --role administrator
+  tegata person invite aoi@example.com --provider 2345678901 --role admin";
+
+#[derive(Args)]
+#[command(after_help = ROLES, group = ArgGroup::new("what").required(true))]
+pub struct SetRole {
+    /// The person's id.
+    person: PersonId,
+    #[command(flatten)]
+    place: Place,
+    /// The role.
+    #[arg(group = "what")]
+    role: Option<String>,
+    /// Take the role away.
+    #[arg(long, group = "what")]
+    remove: bool,
+}
+
+#[derive(Args, Serialize)]
+pub struct List {
+    /// Only those whose name, sign-in name or id contains this text.
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["provider", "channel"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search: Option<String>,
+    /// Only those who have a role in this provider.
+    #[arg(long, value_name = "ID", conflicts_with = "channel")]
+    #[serde(skip)]
+    provider: Option<ProviderId>,
+    /// Only those who have a role in this channel.
+    #[arg(long, value_name = "ID")]
+    #[serde(skip)]
+    channel: Option<ChannelId>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    page: Page,
+}
+
+#[derive(Args)]
+pub struct Named {
+    /// The person's id.
+    person: PersonId,
+}
+
+#[derive(Args)]
+pub struct Confirmed {
+    /// The person's id.
+    person: PersonId,
+    #[command(flatten)]
+    confirm: Confirmation,
+}
+
+#[derive(Args)]
+pub struct Set {
+    /// The person's id.
+    person: PersonId,
+    /// A new display name.
+    #[arg(long)]
+    name: String,
+}
+
+/// Runs one of the verbs.
+pub async fn run(api: &Api, out: &Output, verb: Verb) -> anyhow::Result<()> {
+    match verb {
+        Verb::Invite(args) => invite(api, out, args).await,
+        Verb::Accept => accept(api, out).await,
+        Verb::List(args) => list(api, out, args).await,
+        Verb::Show(Named { person }) => {
+            let found = api.get(&["people", &person.to_string()], &()).await?;
+            out.thing(&found, FIRST)
+        }
+        Verb::Set(Set { person, name }) => change(api, out, person, &json!({ "name": name })).await,
+        Verb::Disable(args) => {
+            ask_about(api, &args, "sessions end, and personal tokens are rejected").await?;
+            change(api, out, args.person, &json!({ "state": "disabled" })).await
+        }
+        Verb::Enable(Named { person }) => {
+            change(api, out, person, &json!({ "state": "active" })).await
+        }
+        Verb::SetRole(args) => set_role(api, out, args).await,
+        Verb::Reset(args) => {
+            ask_about(api, &args, "the password, the second factor and all sessions end").await?;
+            let path = ["people", &args.person.to_string(), "reset"];
+            invited(out, &api.post(&path, &json!({})).await?)
+        }
+        Verb::Delete(args) => {
+            ask_about(api, &args, "sessions and personal tokens go, too").await?;
+            let id = args.person.to_string();
+            api.delete(&["people", &id]).await?;
+            out.done(&format!("person {id} is deleted"), &json!({ "deleted": id }))
+        }
+    }
+}
+
+const FIRST: &[&str] = &["person_id", "login", "name", "state", "operator"];
+
+/// The roles with a name of its own member, for an invitation.
+fn first_role(place: &Place, role: Option<String>) -> anyhow::Result<Value> {
+    let Some(role) = role else {
+        if place.operator || place.provider.is_some() || place.channel.is_some() {
+            return Err(BadUsage("give the role with --role".to_owned()).into());
+        }
+        return Ok(json!({}));
+    };
+    Ok(match (place.provider, place.channel) {
+        (Some(provider), _) => {
+            json!({ "provider_id": provider.to_string(), "provider_role": role })
+        }
+        (_, Some(channel)) => json!({ "channel_id": channel.to_string(), "channel_role": role }),
+        (None, None) => json!({ "operator": role }),
+    })
+}
+
+async fn invite(api: &Api, out: &Output, args: Invite) -> anyhow::Result<()> {
+    let mut body = first_role(&args.place, args.role)?;
+    body["login"] = args.login.into();
+    if let Some(name) = args.name {
+        body["name"] = name.into();
+    }
+    invited(out, &api.post(&["people", "invitations"], &body).await?)
+}
+
+/// Prints an invitation, and how it is accepted.
+pub fn invited(out: &Output, made: &Value) -> anyhow::Result<()> {
+    out.thing(made, &["person_id", "login", "invitation", "expires_at"])?;
+    eprintln!(
+        "hand the invitation over in confidence: its holder sets the password, once, with `tegata \
+         person accept`"
+    );
+    Ok(())
+}
+
+async fn accept(api: &Api, out: &Output) -> anyhow::Result<()> {
+    let invitation = ask("invitation")?;
+    let body = json!({ "invitation": invitation.reveal() });
+    let opened = api.post_openly(&["invitations", "open"], &body).await?;
+    eprintln!("for {} ({})", text(&opened, "login"), text(&opened, "name"));
+    let password = ask_new_password()?;
+    eprintln!(
+        "add this to an authenticator program, and type the code that it shows:\n  {}\n  {}",
+        text(&opened, "totp_secret"),
+        text(&opened, "totp_uri")
+    );
+    let code = ask("code")?;
+    let body = json!({
+        "invitation": invitation.reveal(),
+        "password": password.reveal(),
+        "totp_secret": opened["totp_secret"],
+        "code": code.reveal(),
+    });
+    let accepted = api.post_openly(&["invitations", "accept"], &body).await?;
+    out.thing(&accepted, &["person_id", "login", "recovery_codes"])?;
+    eprintln!(
+        "keep the recovery codes: each signs in once without the authenticator. Next: `tegata \
+         admin-token create NAME --sign-in {}`",
+        text(&accepted, "login")
+    );
+    Ok(())
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_default()
+}
+
+async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
+    let columns = ["person_id", "login", "name", "state", "role"];
+    match (args.provider, args.channel) {
+        (Some(provider), _) => {
+            let path = ["providers", &provider.to_string(), "roles"];
+            out.list(&api.get(&path, &args.page).await?, "roles", &columns)
+        }
+        (_, Some(channel)) => {
+            let path = ["channels", &channel.to_string(), "roles"];
+            out.list(&api.get(&path, &args.page).await?, "roles", &columns)
+        }
+        (None, None) => {
+            let columns = ["person_id", "login", "name", "state", "operator", "invited_until"];
+            out.list(&api.get(&["people"], &args).await?, "people", &columns)
+        }
+    }
+}
+
+async fn change(api: &Api, out: &Output, person: PersonId, body: &Value) -> anyhow::Result<()> {
+    out.thing(&api.patch(&["people", &person.to_string()], body).await?, FIRST)
+}
+
+async fn ask_about(api: &Api, args: &Confirmed, what: &str) -> anyhow::Result<()> {
+    if args.confirm.asks() {
+        let id = args.person.to_string();
+        let found = api.get(&["people", &id], &()).await?;
+        let (login, name) = (text(&found, "login"), text(&found, "name"));
+        args.confirm.ask(&format!("person {id}, {login} ({name}): {what}\n"), false)?;
+    }
+    Ok(())
+}
+
+async fn set_role(api: &Api, out: &Output, args: SetRole) -> anyhow::Result<()> {
+    let person = args.person.to_string();
+    let role: Value = args.role.map_or(Value::Null, Value::from);
+    let first = ["person_id", "login", "name", "state", "role"];
+    match (args.place.provider, args.place.channel, args.place.operator) {
+        (Some(provider), _, _) => {
+            let path = ["providers", &provider.to_string(), "roles", &person];
+            out.thing(&api.patch(&path, &json!({ "role": role })).await?, &first)
+        }
+        (_, Some(channel), _) => {
+            let path = ["channels", &channel.to_string(), "roles", &person];
+            out.thing(&api.patch(&path, &json!({ "role": role })).await?, &first)
+        }
+        (None, None, true) => change(api, out, args.person, &json!({ "operator": role })).await,
+        (None, None, false) => {
+            let words = "give --operator, --provider ID or --channel ID";
+            Err(BadUsage(words.to_owned()).into())
+        }
+    }
+}

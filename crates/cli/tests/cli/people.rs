@@ -1,0 +1,132 @@
+//! People on the command line: from the first invitation to a personal token, without the
+//! root administrator's token.
+
+use crate::program::{Desk, Home, Server, finish, finish_with};
+use data_encoding::BASE32_NOPAD;
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    process::Stdio,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tegata_policy::totp;
+use tegata_token::time::UnixTime;
+
+const PASSWORD: &str = "correct horse battery staple";
+
+fn now() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    UnixTime(i64::try_from(since.as_secs()).unwrap())
+}
+
+/// A code of the authenticator with this secret, so many steps from now.
+fn code(secret: &str, steps: i64) -> String {
+    let secret = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
+    format!("{:06}", totp::code(&secret, totp::step_at(now()) + steps))
+}
+
+/// Accepts an invitation as a program does; gives the secret of the second factor and what
+/// was printed.
+fn accept(home: &Home, url: &str, invitation: &str) -> (String, Value) {
+    let mut command = home.tegata(&["person", "accept", "-o", "json"]);
+    let pipes = command.env("TEGATA_URL", url).env_remove("TEGATA_ADMIN_TOKEN");
+    let pipes = pipes.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = pipes.spawn().unwrap();
+    let mut input = running.stdin.take().unwrap();
+    writeln!(input, "{invitation}\n{PASSWORD}").unwrap();
+    let said = BufReader::new(running.stderr.take().unwrap());
+    let mut lines = said.lines().map(|line| line.unwrap().trim().to_owned());
+    let is_secret = |it: &String| it.len() == 52 && BASE32_NOPAD.decode(it.as_bytes()).is_ok();
+    let secret = lines.find(is_secret).expect("it shows the secret");
+    writeln!(input, "{}", code(&secret, -1)).unwrap();
+    drop(input);
+    let mut printed = String::new();
+    running.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    let rest: Vec<String> = lines.collect();
+    assert!(running.wait().unwrap().success(), "{rest:?}");
+    (secret, serde_json::from_str(&printed).unwrap())
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}"))
+}
+
+#[test]
+fn an_administrator_is_invited_without_a_server_and_works_by_a_personal_token() {
+    let home = Home::new();
+    let first = Server::start(&mut home.tegata(&["serve", "--listen", "127.0.0.1:0"]));
+    assert!(first.stop().success());
+    let invited = home.run(&["admin", "invite", "mika@example.com", "-o", "json"]).expect(0);
+    let invited: Value = serde_json::from_str(&invited).unwrap();
+    let again = home.run(&["admin", "invite", "mika@example.com"]);
+    again.expect_error(1, "a person with this sign-in name exists");
+
+    let server = Server::start(&mut home.tegata(&["serve", "--listen", "127.0.0.1:0"]));
+    let (secret, accepted) = accept(&home, &server.url, text(&invited, "invitation"));
+    assert_eq!(accepted["recovery_codes"].as_array().unwrap().len(), 10);
+    let words = [
+        "admin-token",
+        "create",
+        "laptop",
+        "--sign-in",
+        "mika@example.com",
+        "--rights",
+        "full",
+        "-o",
+        "json",
+    ];
+    let mut create = home.tegata(&words);
+    let create = create.env("TEGATA_URL", &server.url).env_remove("TEGATA_ADMIN_TOKEN");
+    let typed = format!("{PASSWORD}\n{}\n", code(&secret, 0));
+    let made = finish_with(create, &typed).expect(0);
+    let made: Value = serde_json::from_str(&made).unwrap();
+
+    // Beside the running server.
+    let mut beside = home.tegata(&["admin", "invite", "ren", "--name", "Ren"]);
+    beside.env("TEGATA_URL", &server.url);
+    beside.env("TEGATA_ADMIN_TOKEN_FILE", home.path("admin.token"));
+    assert!(finish(&mut beside).expect(0).contains("tgi_"));
+
+    let by = |words: &[&str]| {
+        let mut command = home.tegata(words);
+        command
+            .env("TEGATA_URL", &server.url)
+            .env("TEGATA_ADMIN_TOKEN", text(&made, "admin_token"));
+        finish(&mut command)
+    };
+    by(&["provider", "create", "Shops"]).expect(0);
+    let actor = format!("person {}", text(&invited, "person_id"));
+    let acts = by(&["audit", "list", "--actor", &actor]).expect(0);
+    assert!(acts.contains("provider.create") && acts.contains("admin-token.create"), "{acts}");
+    let listed = by(&["admin-token", "list"]).expect(0);
+    assert!(listed.contains("laptop") && !listed.contains("tgp_"), "{listed}");
+    by(&["admin-token", "delete", text(&made, "admin_token_id")]).expect(0);
+    by(&["provider", "list"]).expect_error(1, "refused");
+}
+
+#[test]
+fn people_are_invited_given_roles_disabled_reset_and_deleted() {
+    let desk = Desk::new();
+    let (channel, _) = desk.channel();
+    let invited =
+        desk.json(&["person", "invite", "aoi", "--channel", &channel, "--role", "tester"]);
+    let id = text(&invited, "person_id");
+    let listed = desk.run(&["person", "list", "--channel", &channel]).expect(0);
+    assert!(listed.contains("aoi") && listed.contains("tester"), "{listed}");
+    let member = desk.json(&["person", "set-role", id, "--channel", &channel, "member"]);
+    assert_eq!(member["role"], "member");
+    let none = desk.json(&["person", "set-role", id, "--channel", &channel, "--remove"]);
+    assert_eq!(none["role"], Value::Null);
+    let auditor = desk.json(&["person", "set-role", id, "--operator", "auditor"]);
+    assert_eq!(auditor["operator"], "auditor");
+    desk.run(&["person", "set-role", id, "auditor"]).expect_error(2, "--operator");
+    desk.run(&["person", "set-role", id, "--operator", "king"]).expect_error(1, "`operator`");
+    assert_eq!(desk.json(&["person", "disable", id])["state"], "disabled");
+    assert_eq!(desk.json(&["person", "enable", id])["state"], "invited");
+    assert_eq!(desk.json(&["person", "set", id, "--name", "Aoi"])["name"], "Aoi");
+    assert!(text(&desk.json(&["person", "reset", id]), "invitation").starts_with("tgi_"));
+    let all = desk.run(&["person", "list", "--search", "aoi"]).expect(0);
+    assert!(all.contains("Aoi") && !all.contains("mika"), "{all}");
+    desk.run(&["person", "delete", id]).expect(0);
+    desk.run(&["person", "show", id]).expect_error(1, "no such person");
+}

@@ -1,0 +1,13 @@
+//! People: invited, given roles, signed in, disabled; and their personal tokens.
+
+mod change;
+mod common;
+mod invite;
+pub(super) mod replay;
+mod sign_in;
+mod tokens;
+
+pub use change::{ChangePerson, DeletePerson, SetRole};
+pub use invite::{AcceptInvitation, InvitePerson, ResetPerson};
+pub use sign_in::{ChangePassword, EndSession, MOST_SESSIONS, SecondFactor, SignIn};
+pub use tokens::{CreateAdminToken, DeleteAdminToken, MOST_ADMIN_TOKENS};

@@ -1,0 +1,164 @@
+//! Signing in and out, and changing the own password.
+
+use super::common::{end_sessions, event, existing, lose, named, needs};
+use crate::acts::person::{PasswordHash, PersonLoss, SessionRow, SignInSecrets, StoredPerson};
+use crate::acts::{
+    Act, ActError, ActName, Decided,
+    audit_event::AuditEvent,
+    change::Change,
+    effects::{Effects, Write},
+    followers::TokenHash,
+    locked::{Locked, Needs},
+    things::By,
+};
+use tegata_token::{id::PersonId, time::UnixTime};
+
+/// Number of sessions that a person can have; the next one ends the oldest.
+pub const MOST_SESSIONS: usize = 20;
+
+/// The second factor that was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecondFactor {
+    /// A code of this time step.
+    Totp(i64),
+    /// The recovery code with this hash.
+    Recovery(TokenHash),
+}
+
+/// Begins a session, for a password and a second factor that were verified against the
+/// stored secrets.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    /// The new session.
+    pub session: SessionRow,
+    /// The hash that the password was verified with.
+    pub password: PasswordHash,
+    /// The second factor.
+    pub second: SecondFactor,
+    /// From where; the actor is the person.
+    pub by: By,
+}
+
+/// The error for a password or a second factor that is not valid any more.
+pub const NOT_SIGNED_IN: ActError = ActError::NotFound("sign-in name with this password and code");
+
+impl Act for SignIn {
+    type Output = SessionRow;
+    const NAME: ActName = ActName::SignIn;
+
+    fn needs(&self) -> Needs {
+        needs(self.session.person)
+    }
+
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<SessionRow> {
+        let old = existing(locked)?;
+        let secrets = usable(old, &self.password)?;
+        let mut effects = Effects::default();
+        let new = match self.second {
+            // Each code signs in once, and none that is older.
+            SecondFactor::Totp(step) if step > secrets.totp_step => {
+                SignInSecrets { totp_step: step, ..secrets.clone() }
+            }
+            SecondFactor::Recovery(code) if secrets.recovery.contains(&code) => {
+                lose(&mut effects, old.person.id, PersonLoss::RecoveryCode { code });
+                let recovery = secrets.recovery.iter().filter(|it| **it != code);
+                SignInSecrets { recovery: recovery.copied().collect(), ..secrets.clone() }
+            }
+            _ => return Err(NOT_SIGNED_IN),
+        };
+        effects.write(Write::Person(Box::new(StoredPerson { secrets: Some(new), ..old.clone() })));
+        let sessions = &locked.upkeep.people.sessions;
+        let surplus = (sessions.len() + 1).saturating_sub(MOST_SESSIONS);
+        let over = |(nth, it): &(usize, &SessionRow)| *nth < surplus || it.expires_at <= now;
+        for (_, gone) in sessions.iter().enumerate().filter(over) {
+            effects.write(Write::SessionEnded(gone.token));
+            effects.change(Change::SessionEnded { token: gone.token });
+        }
+        effects.write(Write::Session(self.session.clone()));
+        effects.change(Change::Session { session: self.session.clone() });
+        let signed_in = AuditEvent::PersonSignIn(named(&old.person));
+        effects.audit_of(&self.by, event(locked, None, signed_in));
+        Ok((self.session.clone(), effects))
+    }
+}
+
+/// The secrets of a person who can sign in with a password that has this hash.
+fn usable<'a>(
+    person: &'a StoredPerson,
+    password: &PasswordHash,
+) -> Result<&'a SignInSecrets, ActError> {
+    let secrets = person.secrets.as_ref().filter(|it| it.password == *password);
+    secrets.filter(|_| !person.person.disabled).ok_or(NOT_SIGNED_IN)
+}
+
+/// Ends a session.
+#[derive(Debug, Clone)]
+pub struct EndSession {
+    /// The person.
+    pub person: PersonId,
+    /// The hash of the session's token.
+    pub token: TokenHash,
+    /// Who requests it.
+    pub by: By,
+}
+
+impl Act for EndSession {
+    type Output = ();
+    const NAME: ActName = ActName::EndSession;
+
+    fn needs(&self) -> Needs {
+        needs(self.person)
+    }
+
+    fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<()> {
+        let old = existing(locked)?;
+        if !locked.upkeep.people.sessions.iter().any(|it| it.token == self.token) {
+            return Err(ActError::NotFound("session"));
+        }
+        let mut effects = Effects::default();
+        effects.write(Write::SessionEnded(self.token));
+        effects.change(Change::SessionEnded { token: self.token });
+        lose(&mut effects, old.person.id, PersonLoss::Session { token: self.token });
+        let signed_out = AuditEvent::PersonSignOut(named(&old.person));
+        effects.audit_of(&self.by, event(locked, None, signed_out));
+        Ok(((), effects))
+    }
+}
+
+/// Changes a password. All sessions end but the one that requests it.
+#[derive(Debug, Clone)]
+pub struct ChangePassword {
+    /// The person.
+    pub person: PersonId,
+    /// The hash that the present password was verified with.
+    pub old: PasswordHash,
+    /// The hash of the new password.
+    pub new: PasswordHash,
+    /// The session that requests it.
+    pub session: TokenHash,
+    /// Who requests it.
+    pub by: By,
+}
+
+impl Act for ChangePassword {
+    type Output = ();
+    const NAME: ActName = ActName::ChangePassword;
+
+    fn needs(&self) -> Needs {
+        needs(self.person)
+    }
+
+    fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<()> {
+        let old = existing(locked)?;
+        let secrets = usable(old, &self.old)?;
+        let mut effects = Effects::default();
+        let secrets = SignInSecrets { password: self.new.clone(), ..secrets.clone() };
+        let new = StoredPerson { secrets: Some(secrets), ..old.clone() };
+        effects.write(Write::Person(Box::new(new)));
+        end_sessions(locked, Some(self.session), &mut effects);
+        lose(&mut effects, old.person.id, PersonLoss::Secrets);
+        let changed = AuditEvent::PersonChangePassword(named(&old.person));
+        effects.audit_of(&self.by, event(locked, None, changed));
+        Ok(((), effects))
+    }
+}

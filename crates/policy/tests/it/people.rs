@@ -1,0 +1,390 @@
+//! People: invitations, roles, signing in, personal tokens.
+
+use crate::acts::{by, locked};
+use crate::channel::{NOW, channel, id as channel_id};
+use std::collections::BTreeMap;
+use tegata_policy::{
+    acts::{
+        AcceptInvitation, Act, ActError, ActName, AdminTokenRow, Change, ChangePassword,
+        ChangePerson, CreateAdminToken, CreateChannel, DeleteAdminToken, DeletePerson, Effects,
+        EndSession, InvitePerson, JournalEntry, Locked, MOST_ADMIN_TOKENS, MOST_SESSIONS,
+        NewChannel, PasswordHash, PersonLoss, PersonRow, PersonRows, PersonState, Replay,
+        ResetPerson, RewrapKeys, SecondFactor, SessionRow, SetRole, SignIn, SignInSecrets,
+        StoredPerson, TokenHash, UpkeepRows, WrappedKey, Write,
+    },
+    permission::{ChannelRole, OperatorRole, ProviderRole, Rights, RoleChange},
+    rules::ChannelType,
+};
+use tegata_token::{
+    id::{AdminTokenId, PersonId},
+    time::{DAY, UnixTime},
+};
+
+const INVITATION: TokenHash = TokenHash([1; 32]);
+const CODE: TokenHash = TokenHash([2; 32]);
+const SESSION: TokenHash = TokenHash([3; 32]);
+
+fn id() -> PersonId {
+    PersonId::from_number(3_000_000_001).unwrap()
+}
+
+fn token_id() -> AdminTokenId {
+    AdminTokenId::from_number(4_000_000_001).unwrap()
+}
+
+fn password(text: &str) -> PasswordHash {
+    PasswordHash(format!("$argon2id${text}"))
+}
+
+fn secrets() -> SignInSecrets {
+    SignInSecrets {
+        password: password("old"),
+        totp: WrappedKey(vec![5]),
+        totp_step: 100,
+        recovery: vec![CODE],
+    }
+}
+
+fn person() -> PersonRow {
+    PersonRow {
+        id: id(),
+        login: "mika".into(),
+        name: "Mika".into(),
+        operator: Some(OperatorRole::OnCall),
+        providers: BTreeMap::from([(channel().provider, ProviderRole::Member)]),
+        channels: BTreeMap::from([(channel_id(), ChannelRole::Tester)]),
+        disabled: false,
+        accepted: true,
+        created_at: NOW,
+    }
+}
+
+fn stored() -> StoredPerson {
+    StoredPerson { person: person(), secrets: Some(secrets()), invitation: None }
+}
+
+fn invited() -> StoredPerson {
+    let person = PersonRow { accepted: false, ..person() };
+    let invitation = Some((INVITATION, NOW.plus(DAY)));
+    StoredPerson { person, secrets: None, invitation }
+}
+
+fn session(token: TokenHash) -> SessionRow {
+    SessionRow { token, person: id(), created_at: NOW, expires_at: NOW.plus(DAY) }
+}
+
+fn admin_token() -> AdminTokenRow {
+    AdminTokenRow {
+        id: token_id(),
+        person: id(),
+        name: "deploy".into(),
+        rights: Rights::Revoke,
+        token: TokenHash([9; 32]),
+        created_at: NOW,
+        expires_at: NOW.plus(DAY),
+    }
+}
+
+fn with(person: Option<StoredPerson>) -> Locked {
+    let people = PersonRows {
+        people: person.into_iter().collect(),
+        sessions: vec![session(SESSION), session(TokenHash([4; 32]))],
+        admin_tokens: vec![admin_token()],
+    };
+    let upkeep = UpkeepRows { people, ..UpkeepRows::default() };
+    Locked { upkeep, ..locked(channel(), vec![]) }
+}
+
+fn invite(role: Option<RoleChange>) -> InvitePerson {
+    InvitePerson {
+        id: id(),
+        login: "mika".into(),
+        name: "Mika".into(),
+        role,
+        invitation: INVITATION,
+        expires_at: NOW.plus(DAY),
+        by: by(),
+    }
+}
+
+fn accept() -> AcceptInvitation {
+    AcceptInvitation { invitation: INVITATION, secrets: secrets(), by: by() }
+}
+
+fn change(name: Option<&str>, disabled: Option<bool>) -> ChangePerson {
+    ChangePerson { id: id(), name: name.map(str::to_owned), disabled, by: by() }
+}
+
+fn role(role: RoleChange) -> SetRole {
+    SetRole { id: id(), role, by: by() }
+}
+
+fn reset() -> ResetPerson {
+    ResetPerson { id: id(), invitation: INVITATION, expires_at: NOW.plus(DAY), by: by() }
+}
+
+fn sign_in(second: SecondFactor) -> SignIn {
+    let (session, password) = (session(TokenHash([7; 32])), password("old"));
+    SignIn { session, password, second, by: by() }
+}
+
+fn change_password(old: &str) -> ChangePassword {
+    let (old, new) = (password(old), password("new"));
+    ChangePassword { person: id(), old, new, session: SESSION, by: by() }
+}
+
+const NO_OPERATOR: RoleChange = RoleChange::Operator { role: None };
+
+/// The effects of examples of an act, and whether each narrows.
+pub fn examples(name: ActName) -> Vec<(&'static str, Effects, bool)> {
+    fn of<A: Act>(act: &A, person: StoredPerson) -> Effects {
+        act.decide(&with(Some(person)), NOW).unwrap_or_else(|why| panic!("{why}")).1
+    }
+    match name {
+        ActName::InvitePerson => {
+            let effects = invite(None).decide(&with(None), NOW).unwrap().1;
+            vec![("a new person", effects, false)]
+        }
+        ActName::AcceptInvitation => vec![("accepted", of(&accept(), invited()), true)],
+        ActName::ChangePerson => vec![
+            ("renamed", of(&change(Some("M"), None), stored()), false),
+            ("disabled", of(&change(None, Some(true)), stored()), true),
+        ],
+        ActName::SetRole => {
+            let channel = channel_id();
+            let given = RoleChange::Channel { channel, role: Some(ChannelRole::Admin) };
+            vec![
+                ("given", of(&role(given), stored()), false),
+                ("taken", of(&role(NO_OPERATOR), stored()), true),
+            ]
+        }
+        ActName::ResetPerson => vec![("reset", of(&reset(), stored()), true)],
+        ActName::DeletePerson => {
+            vec![("deleted", of(&DeletePerson { id: id(), by: by() }, stored()), true)]
+        }
+        ActName::SignIn => vec![
+            ("by code", of(&sign_in(SecondFactor::Totp(101)), stored()), false),
+            ("by recovery code", of(&sign_in(SecondFactor::Recovery(CODE)), stored()), true),
+        ],
+        ActName::EndSession => {
+            let act = EndSession { person: id(), token: SESSION, by: by() };
+            vec![("ended", of(&act, stored()), true)]
+        }
+        ActName::ChangePassword => vec![("changed", of(&change_password("old"), stored()), true)],
+        ActName::CreateAdminToken => {
+            let act = CreateAdminToken { new: admin_token(), by: by() };
+            vec![("created", of(&act, stored()), false)]
+        }
+        _ => {
+            let act = DeleteAdminToken { id: token_id(), by: by() };
+            vec![("deleted", of(&act, stored()), true)]
+        }
+    }
+}
+
+fn written(effects: &Effects) -> &StoredPerson {
+    let written = effects.writes.iter().find_map(|it| match it {
+        Write::Person(person) | Write::NewPerson(person) => Some(&**person),
+        _ => None,
+    });
+    written.expect("no person is written")
+}
+
+fn ended(effects: &Effects) -> Vec<TokenHash> {
+    let ended = effects.writes.iter().filter_map(|it| match it {
+        Write::SessionEnded(token) => Some(*token),
+        _ => None,
+    });
+    ended.collect()
+}
+
+#[test]
+fn a_person_is_invited_once_and_the_state_follows_the_invitation() {
+    let (person, effects) = invite(None).decide(&with(None), NOW).unwrap();
+    assert_eq!((person.state(), person.operator), (PersonState::Invited, None));
+    assert!(written(&effects).secrets.is_none());
+    let taken = invite(None).decide(&with(Some(stored())), NOW);
+    assert!(matches!(taken, Err(ActError::Conflict(_))));
+    let (person, effects) = accept().decide(&with(Some(invited())), NOW).unwrap();
+    assert_eq!(person.state(), PersonState::Active);
+    assert_eq!(written(&effects).invitation, None, "it is used");
+    assert_eq!(ended(&effects).len(), 2, "sessions from before end");
+}
+
+#[test]
+fn an_invitation_is_accepted_neither_twice_nor_late_nor_by_a_disabled_person() {
+    let fails = |person: Option<StoredPerson>, now: UnixTime| {
+        matches!(accept().decide(&with(person), now), Err(ActError::NotFound(_)))
+    };
+    assert!(fails(None, NOW) && fails(Some(stored()), NOW));
+    assert!(fails(Some(invited()), NOW.plus(DAY)));
+    let mut disabled = invited();
+    disabled.person.disabled = true;
+    assert!(fails(Some(disabled), NOW));
+    let mut other = invited();
+    other.invitation = Some((CODE, NOW.plus(DAY)));
+    assert!(fails(Some(other), NOW));
+    assert!(!fails(Some(invited()), NOW.plus(DAY - 1)));
+}
+
+#[test]
+fn a_disabled_person_loses_sessions_and_a_pending_invitation() {
+    let person = StoredPerson { invitation: invited().invitation, ..stored() };
+    let effects = change(None, Some(true)).decide(&with(Some(person)), NOW).unwrap().1;
+    assert_eq!(ended(&effects).len(), 2);
+    assert!(written(&effects).invitation.is_none() && written(&effects).secrets.is_some());
+    let renamed = change(Some("M"), None).decide(&with(Some(stored())), NOW).unwrap().1;
+    assert!(ended(&renamed).is_empty() && renamed.journal.is_empty());
+}
+
+#[test]
+fn a_reset_ends_password_second_factor_and_sessions_and_leaves_the_roles() {
+    let (person, effects) = reset().decide(&with(Some(stored())), NOW).unwrap();
+    assert_eq!(person.state(), PersonState::Invited);
+    let new = written(&effects);
+    assert!(new.secrets.is_none() && new.invitation.is_some());
+    assert_eq!((ended(&effects).len(), person.operator), (2, Some(OperatorRole::OnCall)));
+}
+
+#[test]
+fn a_code_signs_in_once_and_none_before_it() {
+    let of = |step| sign_in(SecondFactor::Totp(step)).decide(&with(Some(stored())), NOW);
+    assert!(matches!(of(99), Err(ActError::NotFound(_))));
+    assert!(matches!(of(100), Err(ActError::NotFound(_))), "replayed");
+    let effects = of(101).unwrap().1;
+    assert_eq!(written(&effects).secrets.as_ref().unwrap().totp_step, 101);
+}
+
+#[test]
+fn a_recovery_code_signs_in_once() {
+    let act = sign_in(SecondFactor::Recovery(CODE));
+    let effects = act.decide(&with(Some(stored())), NOW).unwrap().1;
+    let used = written(&effects).clone();
+    assert!(used.secrets.as_ref().unwrap().recovery.is_empty());
+    assert!(matches!(act.decide(&with(Some(used)), NOW), Err(ActError::NotFound(_))));
+}
+
+#[test]
+fn a_password_that_was_changed_meanwhile_or_a_disabled_person_does_not_sign_in() {
+    let act = sign_in(SecondFactor::Totp(101));
+    let mut changed = stored();
+    changed.secrets.as_mut().unwrap().password = password("new");
+    let mut disabled = stored();
+    disabled.person.disabled = true;
+    for person in [Some(changed), Some(disabled), Some(invited()), None] {
+        assert!(matches!(act.decide(&with(person), NOW), Err(ActError::NotFound(_))));
+    }
+}
+
+#[test]
+fn the_oldest_session_ends_when_there_are_too_many() {
+    let mut full = with(Some(stored()));
+    let token = |nth: usize| TokenHash([u8::try_from(nth).unwrap() + 50; 32]);
+    full.upkeep.people.sessions = (0..MOST_SESSIONS).map(|nth| session(token(nth))).collect();
+    let effects = sign_in(SecondFactor::Totp(101)).decide(&full, NOW).unwrap().1;
+    assert_eq!(ended(&effects), [token(0)]);
+    let late = sign_in(SecondFactor::Totp(101)).decide(&full, NOW.plus(2 * DAY)).unwrap().1;
+    assert_eq!(ended(&late).len(), MOST_SESSIONS, "expired ones end, too");
+}
+
+#[test]
+fn a_new_password_needs_the_old_one_and_ends_the_other_sessions() {
+    let effects = change_password("old").decide(&with(Some(stored())), NOW).unwrap().1;
+    assert_eq!(ended(&effects), [TokenHash([4; 32])]);
+    assert_eq!(written(&effects).secrets.as_ref().unwrap().password, password("new"));
+    let wrong = change_password("older").decide(&with(Some(stored())), NOW);
+    assert!(matches!(wrong, Err(ActError::NotFound(_))));
+}
+
+#[test]
+fn roles_are_given_in_what_exists_and_a_mini_app_has_no_members() {
+    let of = |change: RoleChange, locked: &Locked| role(change).decide(locked, NOW);
+    let (provider, channel_id) = (channel().provider, channel_id());
+    let in_provider = RoleChange::Provider { provider, role: Some(ProviderRole::Admin) };
+    let member = RoleChange::Channel { channel: channel_id, role: Some(ChannelRole::Member) };
+    let there = with(Some(stored()));
+    assert_eq!(of(in_provider, &there).unwrap().0.providers[&provider], ProviderRole::Admin);
+    assert_eq!(of(member, &there).unwrap().0.channels[&channel_id], ChannelRole::Member);
+    let none = Locked { provider: None, channel: None, ..with(Some(stored())) };
+    assert!(matches!(of(in_provider, &none), Err(ActError::NotFound("provider"))));
+    assert!(matches!(of(member, &none), Err(ActError::NotFound("channel"))));
+    let mut mini = channel();
+    mini.channel_type = ChannelType::MiniApp;
+    let mini = Locked { channel: Some(mini.into()), ..with(Some(stored())) };
+    assert!(matches!(of(member, &mini), Err(ActError::Conflict(_))));
+    let gone = RoleChange::Channel { channel: channel_id, role: None };
+    let (without, effects) = of(gone, &there).unwrap();
+    assert!(without.channels.is_empty());
+    assert_eq!(effects.audit.unwrap().event.channel, Some(channel_id));
+    let again = with(Some(StoredPerson { person: without, ..stored() }));
+    assert!(matches!(of(gone, &again), Err(ActError::NotFound(_))), "there is none to take");
+}
+
+#[test]
+fn the_person_who_creates_a_channel_is_its_admin() {
+    let other = tegata_token::id::ChannelId::from_number(1_999_999_999).unwrap();
+    let new = NewChannel {
+        id: other,
+        provider: channel().provider,
+        name: "New".into(),
+        channel_type: ChannelType::MessagingApi,
+        secret: crate::channel::secret("new").hash(),
+    };
+    let act = CreateChannel { new, admin: Some(id()), by: by() };
+    let effects = act.decide(&with(Some(stored())), NOW).unwrap().1;
+    assert_eq!(written(&effects).person.channels[&other], ChannelRole::Admin);
+    let person = |it: &Change| matches!(it, Change::Person { .. });
+    assert!(effects.changes.iter().any(person));
+}
+
+#[test]
+fn personal_tokens_are_limited_and_end_with_their_person() {
+    let act = CreateAdminToken { new: admin_token(), by: by() };
+    let mut full = with(Some(stored()));
+    full.upkeep.people.admin_tokens = vec![admin_token(); MOST_ADMIN_TOKENS];
+    assert!(matches!(act.decide(&full, NOW), Err(ActError::Conflict(_))));
+    let effects = DeletePerson { id: id(), by: by() }.decide(&with(Some(stored())), NOW).unwrap().1;
+    let deleted = |it: &Write| matches!(it, Write::AdminTokenDeleted(id) if *id == token_id());
+    assert!(effects.writes.iter().any(deleted));
+}
+
+#[test]
+fn what_a_person_lost_is_replayed_and_unknown_people_are_ignored() {
+    let channel_id = channel_id();
+    for loss in [
+        PersonLoss::Disabled,
+        PersonLoss::Deleted,
+        PersonLoss::Role { left: RoleChange::Channel { channel: channel_id, role: None } },
+        PersonLoss::Secrets,
+        PersonLoss::Session { token: SESSION },
+        PersonLoss::RecoveryCode { code: CODE },
+        PersonLoss::AdminToken { id: token_id() },
+    ] {
+        let line = JournalEntry::Person { person: id(), loss: loss.clone() };
+        let text = serde_json::to_string(&line).unwrap();
+        assert_eq!(serde_json::from_str::<JournalEntry>(&text).unwrap(), line, "{text}");
+        let act = Replay { line, author: None, at: NOW };
+        let effects = act.decide(&with(Some(stored())), NOW).unwrap().1;
+        assert!(!effects.writes.is_empty() && effects.audit.is_none(), "{loss:?}");
+        let mut nothing = with(None);
+        nothing.upkeep.people = PersonRows::default();
+        assert!(act.decide(&nothing, NOW).unwrap().1.is_empty(), "{loss:?}");
+    }
+}
+
+#[test]
+fn a_new_master_key_encrypts_every_second_factor() {
+    let locked = with(Some(stored()));
+    let keys = vec![(locked.keys[0].key.id, WrappedKey(vec![7]))];
+    let act = RewrapKeys { keys, people: vec![], by: by() };
+    assert!(matches!(act.decide(&locked, NOW), Err(ActError::Conflict(_))), "one is missing");
+    let act = RewrapKeys { people: vec![(id(), WrappedKey(vec![8]))], ..act };
+    let effects = act.decide(&locked, NOW).unwrap().1;
+    assert_eq!(written(&effects).secrets.as_ref().unwrap().totp, WrappedKey(vec![8]));
+}
+
+#[test]
+fn no_secret_of_a_person_can_be_printed() {
+    let shown = format!("{:?}", with(Some(stored())).upkeep.people);
+    assert!(shown.contains("PasswordHash") && !shown.contains("argon2id"), "{shown}");
+}

@@ -1,0 +1,363 @@
+//! Signing in: invitations, sessions, the own password and personal tokens.
+
+use super::facade::{Admin, Error, Result};
+use crate::authority::{
+    Authority,
+    actor::Actor,
+    limits::{LimitExceeded, TooMany},
+    people::{self, Credential},
+    random,
+    source::Source,
+};
+use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use std::sync::Arc;
+use tegata_policy::{
+    acts::{
+        AcceptInvitation, AdminTokenRow, ChangePassword, PersonRow, SecondFactor, SessionRow,
+        SignIn, SignInSecrets, StoredPerson, TokenHash, WhichPerson,
+    },
+    denied::Denied,
+    permission::{Permission, Rights},
+    secret::PlainSecret,
+    totp,
+};
+use tegata_store::{By, Error as StoreError};
+use tegata_token::{
+    id::{AdminTokenId, PersonId},
+    time::{DAY, UnixTime},
+};
+use zeroize::Zeroizing;
+
+/// An invitation that can be accepted.
+pub struct OpenedInvitation {
+    /// The person.
+    pub person: PersonRow,
+    /// When it expires.
+    pub expires_at: UnixTime,
+    /// A fresh secret for the second factor, in base32; nothing stores it yet.
+    pub totp_secret: PlainSecret,
+}
+
+/// An invitation that was accepted.
+pub struct Accepted {
+    /// The person.
+    pub person: PersonRow,
+    /// The recovery codes, to be shown once.
+    pub recovery_codes: Vec<PlainSecret>,
+}
+
+/// A session that began.
+pub struct NewSession {
+    /// Its token, to be shown once.
+    pub token: PlainSecret,
+    /// The session.
+    pub session: SessionRow,
+}
+
+/// For how many seconds a session lasts.
+const SESSION: i64 = 12 * 3_600;
+/// Longest time for which a personal token is valid.
+const LONGEST: i64 = 366 * DAY;
+/// Number of recovery codes.
+const RECOVERY_CODES: usize = 10;
+/// Number of characters of a password, at least and at most.
+const LENGTHS: std::ops::RangeInclusive<usize> = 12..=200;
+
+const NO_INVITATION: StoreError = StoreError::NotFound("invitation; it may be used or expired");
+
+impl Authority {
+    /// What an invitation is for. Changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] or [`StoreError::Unavailable`].
+    pub async fn open_invitation(&self, invitation: &PlainSecret) -> Result<OpenedInvitation> {
+        let (stored, expires_at) = self.invited(invitation).await?;
+        let secret = Zeroizing::new(random::bytes::<32>()?);
+        let totp_secret = PlainSecret::from_caller(BASE32_NOPAD.encode(&secret[..]));
+        Ok(OpenedInvitation { person: stored.person, expires_at, totp_secret })
+    }
+
+    async fn invited(&self, invitation: &PlainSecret) -> Result<(StoredPerson, UnixTime)> {
+        let which = WhichPerson::Invitation(people::hash(invitation));
+        let stored = self.store().person(which).await?.ok_or(NO_INVITATION)?;
+        let until = stored.invitation.map(|(_, until)| until).ok_or(NO_INVITATION)?;
+        match self.now() < until && !stored.person.disabled {
+            true => Ok((stored, until)),
+            false => Err(NO_INVITATION.into()),
+        }
+    }
+
+    /// Accepts an invitation with a password and a second factor: its secret, as
+    /// [`OpenedInvitation`] has it, and a present code of it, which proves that an
+    /// authenticator has the secret.
+    ///
+    /// # Errors
+    /// [`Error::Unacceptable`], [`StoreError::NotFound`] or [`StoreError::Unavailable`].
+    pub async fn accept_invitation(
+        &self,
+        invitation: &PlainSecret,
+        password: PlainSecret,
+        (totp_secret, code): (&PlainSecret, &PlainSecret),
+        source: Option<Source>,
+    ) -> Result<Accepted> {
+        let (StoredPerson { person, .. }, _) = self.invited(invitation).await?;
+        is_good(&password, &person)?;
+        let secret = decoded(totp_secret)
+            .ok_or(Error::Unacceptable("`totp_secret` must be the one that was shown"))?;
+        let step = totp::step_of(&secret[..], code.reveal(), self.now());
+        let step = step.ok_or(Error::Unacceptable(
+            "`code` must be a present code of six digits; compare the clock of the device",
+        ))?;
+        let mut recovery_codes = Vec::new();
+        for _ in 0..RECOVERY_CODES {
+            recovery_codes.push(recovery_code(random::bytes()?));
+        }
+        let secrets = SignInSecrets {
+            password: self.passwords.hash(password).await?,
+            totp: self.keyring.master().wrap_totp(person.id, &secret)?,
+            totp_step: step,
+            recovery: recovery_codes.iter().map(people::hash).collect(),
+        };
+        let by = self.by_person(person.id, source);
+        let invitation = people::hash(invitation);
+        let person =
+            self.store().accept_invitation(AcceptInvitation { invitation, secrets, by }).await?;
+        Ok(Accepted { person, recovery_codes })
+    }
+
+    /// Begins a session with a password and a code: of six digits, or a recovery code.
+    ///
+    /// # Errors
+    /// [`Error::WrongSignIn`], [`Denied::LimitExceeded`] for too many attempts from one
+    /// source, or [`StoreError::Unavailable`].
+    pub async fn sign_in(
+        &self,
+        login: String,
+        password: PlainSecret,
+        code: &PlainSecret,
+        source: Option<Source>,
+    ) -> Result<NewSession> {
+        if let Some(source) = source {
+            self.try_sign_in(source)?;
+        }
+        let stored = self.store().person(WhichPerson::Login(login)).await?;
+        let stored = stored.filter(|it| !it.person.disabled);
+        let known = stored.and_then(|it| Some((it.person.id, it.secrets?)));
+        let hash = known.as_ref().map(|(_, secrets)| secrets.password.clone());
+        // First and for unknown names, too: the time tells nothing about which names exist.
+        let is_right = self.passwords.verify(password, hash).await?;
+        let (person, secrets) = known.filter(|_| is_right).ok_or(Error::WrongSignIn)?;
+        let second = self.second_factor(person, &secrets, code).ok_or(Error::WrongSignIn)?;
+        let (token, now) = (people::session_token(random::bytes()?), self.now());
+        let session = SessionRow {
+            token: people::hash(&token),
+            person,
+            created_at: now,
+            expires_at: now.plus(SESSION),
+        };
+        let by = self.by_person(person, source);
+        let act = SignIn { session, password: secrets.password, second, by };
+        match self.store().sign_in(act).await {
+            Ok(session) => Ok(NewSession { token, session }),
+            // A code that was used, or a password that was changed meanwhile.
+            Err(StoreError::NotFound(_)) => Err(Error::WrongSignIn),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn second_factor(
+        &self,
+        person: PersonId,
+        secrets: &SignInSecrets,
+        code: &PlainSecret,
+    ) -> Option<SecondFactor> {
+        let shown = people::hash(code);
+        if secrets.recovery.contains(&shown) {
+            return Some(SecondFactor::Recovery(shown));
+        }
+        let secret = self.keyring.master().open_totp(person, &secrets.totp);
+        if secret.is_none() {
+            tracing::warn!(%person, "the second factor cannot be decrypted; reset the person");
+        }
+        totp::step_of(&secret?[..], code.reveal(), self.now()).map(SecondFactor::Totp)
+    }
+
+    /// Counts an attempt to sign in, before the password costs anything.
+    fn try_sign_in(&self, source: Source) -> Result<()> {
+        match self.limits().sign_in(source, self.clock().steady()) {
+            Ok(()) => Ok(()),
+            Err(TooMany { wait: LimitExceeded(seconds), begins }) => {
+                if begins {
+                    self.record_sign_ins(source, seconds);
+                }
+                Err(StoreError::from(Denied::LimitExceeded { seconds }).into())
+            }
+        }
+    }
+
+    fn by_person(&self, person: PersonId, source: Option<Source>) -> By {
+        self.by(Actor::Person(person), source.map(|it| it.to_string()), None)
+    }
+}
+
+/// A password of enough characters that is not the person's own name.
+fn is_good(password: &PlainSecret, person: &PersonRow) -> Result<()> {
+    let text = password.reveal();
+    if !LENGTHS.contains(&text.chars().count()) {
+        return Err(Error::Unacceptable("a password has 12 to 200 characters"));
+    }
+    let lower = Zeroizing::new(text.to_lowercase());
+    let names = [person.login.as_str(), &person.name.to_lowercase()];
+    let rest = |name: &str| lower.replace(name, "").chars().count();
+    if names.iter().any(|name| name.chars().count() > 3 && rest(name) < 8) {
+        return Err(Error::Unacceptable("the password is little more than the person's name"));
+    }
+    let mut different: Vec<char> = lower.chars().collect();
+    different.sort_unstable();
+    different.dedup();
+    if different.len() < 5 {
+        return Err(Error::Unacceptable("the password has fewer than five different characters"));
+    }
+    Ok(())
+}
+
+fn decoded(secret: &PlainSecret) -> Option<Zeroizing<[u8; 32]>> {
+    let bytes = Zeroizing::new(BASE32_NOPAD.decode(secret.reveal().as_bytes()).ok()?);
+    <&[u8; 32]>::try_from(&bytes[..]).ok().copied().map(Zeroizing::new)
+}
+
+/// A recovery code: four groups of five hexadecimal digits.
+fn recovery_code(bytes: [u8; 10]) -> PlainSecret {
+    let digits = Zeroizing::new(HEXLOWER.encode(&bytes));
+    let groups = [0, 5, 10, 15].map(|at| &digits[at..at + 5]);
+    PlainSecret::from_caller(groups.join("-"))
+}
+
+impl Admin {
+    /// The own account.
+    ///
+    /// # Errors
+    /// The actor is not a person.
+    pub fn account(&self) -> Result<Arc<PersonRow>> {
+        self.may(Permission::ReadAccount)?;
+        self.own()
+    }
+
+    fn own(&self) -> Result<Arc<PersonRow>> {
+        let id = self.person_id();
+        let person = id.and_then(|id| self.authority.memory.people.get(id));
+        person.ok_or_else(|| StoreError::NotFound("person").into())
+    }
+
+    /// The session that authenticated the request.
+    fn session(&self) -> Result<TokenHash> {
+        match &self.credential {
+            Some(Credential::Session(session)) => Ok(session.token),
+            _ => Err(StoreError::Conflict("the request was not made in a session").into()),
+        }
+    }
+
+    /// Ends the session that authenticated the request.
+    ///
+    /// # Errors
+    /// It was authenticated by another credential, or [`StoreError::Unavailable`].
+    pub async fn sign_out(&self) -> Result<()> {
+        self.may(Permission::NarrowAccount)?;
+        let (person, token) = (self.own()?.id, self.session()?);
+        Ok(self.authority.store().end_session(person, token, self.by()).await?)
+    }
+
+    /// Changes the own password; all other sessions end.
+    ///
+    /// # Errors
+    /// [`Error::WrongSignIn`] for a wrong present password, [`Error::Unacceptable`] for a new
+    /// one, or as the store.
+    pub async fn change_password(&self, old: PlainSecret, new: PlainSecret) -> Result<()> {
+        self.may(Permission::ChangeAccount)?;
+        let (authority, session, own) = (&self.authority, self.session()?, self.own()?);
+        if let Some(source) = self.source {
+            authority.try_sign_in(source)?;
+        }
+        is_good(&new, &own)?;
+        let stored = authority.store().person(WhichPerson::Id(own.id)).await?;
+        let hash = stored.and_then(|it| it.secrets).map(|it| it.password);
+        if !authority.passwords.verify(old, hash.clone()).await? {
+            return Err(Error::WrongSignIn);
+        }
+        let old = hash.ok_or(Error::WrongSignIn)?;
+        let new = authority.passwords.hash(new).await?;
+        let act = ChangePassword { person: own.id, old, new, session, by: self.by() };
+        match authority.store().change_password(act).await {
+            Err(StoreError::NotFound(_)) => Err(Error::WrongSignIn),
+            done => Ok(done?),
+        }
+    }
+
+    /// Creates a personal token, which is shown this once.
+    ///
+    /// # Errors
+    /// [`Error::Unacceptable`] for an end that is past or too far, or as the store.
+    pub async fn create_admin_token(
+        &self,
+        name: String,
+        rights: Rights,
+        expires_at: UnixTime,
+    ) -> Result<(AdminTokenRow, PlainSecret)> {
+        self.may(Permission::ChangeAccount)?;
+        let (person, now) = (self.own()?.id, self.authority.now());
+        if expires_at <= now || now.plus(LONGEST) < expires_at {
+            return Err(Error::Unacceptable("a personal token expires within 366 days"));
+        }
+        let token = people::personal_token(random::bytes()?);
+        loop {
+            let id = super::ids::ten_digits()?;
+            let id = AdminTokenId::from_number(id).ok_or_else(super::ids::no_id)?;
+            let new = AdminTokenRow {
+                id,
+                person,
+                name: name.clone(),
+                rights,
+                token: people::hash(&token),
+                created_at: now,
+                expires_at,
+            };
+            match self.authority.store().create_admin_token(new, self.by()).await {
+                Err(StoreError::Taken) => {}
+                done => return Ok((done?, token)),
+            }
+        }
+    }
+
+    /// Personal tokens, newest first: the own ones, or those of all people for an actor that
+    /// sees people.
+    ///
+    /// # Errors
+    /// The actor is neither.
+    pub fn admin_tokens(&self) -> Result<Vec<AdminTokenRow>> {
+        let people = &self.authority.memory.people;
+        if self.may(Permission::ReadPeople).is_ok() {
+            return Ok(people.admin_tokens(None));
+        }
+        self.may(Permission::ReadAccount)?;
+        Ok(people.admin_tokens(Some(self.own()?.id)))
+    }
+
+    /// Deletes a personal token.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] or [`StoreError::Unavailable`].
+    pub async fn delete_admin_token(&self, id: AdminTokenId) -> Result<()> {
+        let found = self.authority.memory.people.admin_token(id);
+        let is_own = found.is_some_and(|it| Some(it.person) == self.person_id());
+        match is_own {
+            true => self.may(Permission::NarrowAccount)?,
+            false => self.may_with(Permission::DeleteOthersToken).map_err(|error| match error {
+                Error::Store(StoreError::NotFound(_)) => {
+                    StoreError::NotFound("administrator's token").into()
+                }
+                other => other,
+            })?,
+        }
+        Ok(self.authority.store().delete_admin_token(id, self.by()).await?)
+    }
+}

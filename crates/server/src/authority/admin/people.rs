@@ -1,0 +1,250 @@
+//! People and their roles.
+
+use super::{
+    facade::{Admin, Error, Result},
+    ids::{no_id, ten_digits},
+};
+use crate::authority::{people, random};
+use std::sync::Arc;
+use tegata_policy::{
+    acts::{
+        ChangePerson, InvitePerson, PersonRow, ResetPerson, SetRole, StoredPerson, WhichPerson,
+    },
+    permission::{ChannelRole, OperatorRole, Permission, ProviderRole, RoleChange},
+    secret::PlainSecret,
+};
+use tegata_store::Error as StoreError;
+use tegata_token::{
+    id::{ChannelId, PersonId, ProviderId},
+    time::{DAY, UnixTime},
+};
+
+/// For how many seconds an invitation can be accepted.
+const INVITATION: i64 = 7 * DAY;
+/// The same for an invitation of an operator, or one that sets a new password.
+const SHORT_INVITATION: i64 = DAY;
+
+/// A person to be invited.
+#[derive(Debug, Clone)]
+pub struct NewPerson {
+    /// The name to sign in with.
+    pub login: String,
+    /// The display name.
+    pub name: String,
+    /// The first role.
+    pub role: Option<RoleChange>,
+}
+
+/// A person with an invitation, which is shown this once.
+pub struct Invited {
+    /// The person.
+    pub person: PersonRow,
+    /// The invitation.
+    pub invitation: PlainSecret,
+    /// When it expires.
+    pub expires_at: UnixTime,
+}
+
+/// A person as lists show it.
+#[derive(Debug, Clone)]
+pub struct ListedPerson {
+    /// The person.
+    pub person: PersonRow,
+    /// When the invitation that can be accepted expires.
+    pub invited_until: Option<UnixTime>,
+}
+
+impl From<StoredPerson> for ListedPerson {
+    fn from(StoredPerson { person, invitation, .. }: StoredPerson) -> Self {
+        Self { person, invited_until: invitation.map(|(_, until)| until) }
+    }
+}
+
+impl Admin {
+    /// Invites a person.
+    ///
+    /// # Errors
+    /// [`Error::LoginTaken`], or as the store.
+    pub async fn invite(&self, new: NewPerson) -> Result<Invited> {
+        self.may_change(new.role).await?;
+        let which = WhichPerson::Login(new.login.clone());
+        if let Some(there) = self.authority.store().person(which).await? {
+            return Err(Error::LoginTaken(new.login, there.person.id));
+        }
+        let invitation = people::invitation(random::bytes()?);
+        let lasts = match new.role {
+            Some(RoleChange::Provider { .. } | RoleChange::Channel { .. }) => INVITATION,
+            Some(RoleChange::Operator { .. }) | None => SHORT_INVITATION,
+        };
+        let expires_at = self.authority.now().plus(lasts);
+        loop {
+            let act = InvitePerson {
+                id: PersonId::from_number(ten_digits()?).ok_or_else(no_id)?,
+                login: new.login.clone(),
+                name: new.name.clone(),
+                role: new.role,
+                invitation: people::hash(&invitation),
+                expires_at,
+                by: self.by(),
+            };
+            match self.authority.store().invite_person(act).await {
+                Err(StoreError::Taken) => {}
+                done => return Ok(Invited { person: done?, invitation, expires_at }),
+            }
+        }
+    }
+
+    /// Checks that the actor may give this role, or take it away.
+    async fn may_change(&self, role: Option<RoleChange>) -> Result<()> {
+        match role {
+            None => self.may(Permission::InvitePerson),
+            Some(RoleChange::Operator { role: Some(_) }) => self.may(Permission::InvitePerson),
+            Some(RoleChange::Operator { role: None }) => self.may_with(Permission::DisablePerson),
+            Some(RoleChange::Provider { provider, role }) => {
+                let act = match role {
+                    Some(_) => Permission::GiveProviderRole,
+                    None => Permission::TakeProviderRole,
+                };
+                self.may_in(act, provider)
+            }
+            Some(RoleChange::Channel { channel, role }) => {
+                let act = match role {
+                    Some(_) => Permission::GiveChannelRole,
+                    None => Permission::TakeChannelRole,
+                };
+                self.channel_for(act, channel).await.map(drop)
+            }
+        }
+    }
+
+    /// All people, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn people(&self, search: Option<&str>) -> Result<Vec<ListedPerson>> {
+        self.may(Permission::ReadPeople)?;
+        let all = self.authority.store().people().await?;
+        let search = search.map(str::to_lowercase);
+        let fits = |it: &ListedPerson| {
+            let PersonRow { id, login, name, .. } = &it.person;
+            let text = format!("{id} {login} {}", name.to_lowercase());
+            search.as_ref().is_none_or(|wanted| text.contains(wanted.as_str()))
+        };
+        Ok(all.into_iter().map(ListedPerson::from).filter(fits).collect())
+    }
+
+    /// One person.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] or [`StoreError::Unavailable`].
+    pub async fn person(&self, id: PersonId) -> Result<ListedPerson> {
+        self.may_with(Permission::ReadPeople)?;
+        self.stored_person(id).await
+    }
+
+    async fn stored_person(&self, id: PersonId) -> Result<ListedPerson> {
+        let found = self.authority.store().person(WhichPerson::Id(id)).await?;
+        found.map(ListedPerson::from).ok_or_else(|| StoreError::NotFound("person").into())
+    }
+
+    /// Renames, disables or enables a person, and changes the role in the whole authority.
+    ///
+    /// # Errors
+    /// As [`Self::person`].
+    pub async fn change_person(
+        &self,
+        id: PersonId,
+        name: Option<String>,
+        disabled: Option<bool>,
+        operator: Option<Option<OperatorRole>>,
+    ) -> Result<ListedPerson> {
+        let gives = name.is_some() || disabled == Some(false) || matches!(operator, Some(Some(_)));
+        self.may_with(match gives {
+            true => Permission::ChangePerson,
+            false => Permission::DisablePerson,
+        })?;
+        let store = self.authority.store();
+        if name.is_some() || disabled.is_some() {
+            store.change_person(ChangePerson { id, name, disabled, by: self.by() }).await?;
+        }
+        if let Some(role) = operator {
+            let role = RoleChange::Operator { role };
+            store.set_role(SetRole { id, role, by: self.by() }).await?;
+        }
+        self.stored_person(id).await
+    }
+
+    /// Ends a person's password, second factor and sessions; an invitation sets new ones.
+    ///
+    /// # Errors
+    /// As [`Self::person`].
+    pub async fn reset_person(&self, id: PersonId) -> Result<Invited> {
+        self.may_with(Permission::ResetPerson)?;
+        let invitation = people::invitation(random::bytes()?);
+        let expires_at = self.authority.now().plus(SHORT_INVITATION);
+        let hash = people::hash(&invitation);
+        let act = ResetPerson { id, invitation: hash, expires_at, by: self.by() };
+        let person = self.authority.store().reset_person(act).await?;
+        Ok(Invited { person, invitation, expires_at })
+    }
+
+    /// Deletes a person, with sessions and personal tokens.
+    ///
+    /// # Errors
+    /// As [`Self::person`].
+    pub async fn delete_person(&self, id: PersonId) -> Result<()> {
+        self.may_with(Permission::DeletePerson)?;
+        Ok(self.authority.store().delete_person(id, self.by()).await?)
+    }
+
+    /// The people who have a role in a provider.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] or [`StoreError::Unavailable`].
+    pub async fn provider_roles(
+        &self,
+        provider: ProviderId,
+    ) -> Result<Vec<(Arc<PersonRow>, ProviderRole)>> {
+        self.may_in(Permission::ReadProviderRoles, provider)?;
+        self.provider_exists(provider).await?;
+        let all = self.authority.memory.people.all().into_iter();
+        let role = |it: Arc<PersonRow>| Some((it.clone(), it.providers.get(&provider).copied()?));
+        Ok(all.filter_map(role).collect())
+    }
+
+    async fn provider_exists(&self, provider: ProviderId) -> Result<()> {
+        let found = self.authority.store().provider(provider).await?;
+        found.map(drop).ok_or_else(|| StoreError::NotFound("provider").into())
+    }
+
+    /// The people who have a role in a channel.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] or [`StoreError::Unavailable`].
+    pub async fn channel_roles(
+        &self,
+        channel: ChannelId,
+    ) -> Result<Vec<(Arc<PersonRow>, ChannelRole)>> {
+        self.channel_for(Permission::ReadChannelRoles, channel).await?;
+        let all = self.authority.memory.people.all().into_iter();
+        let role = |it: Arc<PersonRow>| Some((it.clone(), it.channels.get(&channel).copied()?));
+        Ok(all.filter_map(role).collect())
+    }
+
+    /// Gives a person a role in a provider or a channel, or takes it away. A person may give
+    /// up the own role in a channel.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] or [`StoreError::Unavailable`].
+    pub async fn set_role(&self, id: PersonId, role: RoleChange) -> Result<PersonRow> {
+        match role {
+            RoleChange::Channel { channel, role: None } if Some(id) == self.person_id() => {
+                if self.channel_for(Permission::LeaveChannel, channel).await.is_err() {
+                    self.may_change(Some(role)).await?;
+                }
+            }
+            _ => self.may_change(Some(role)).await?,
+        }
+        Ok(self.authority.store().set_role(SetRole { id, role, by: self.by() }).await?)
+    }
+}

@@ -1,0 +1,121 @@
+//! Passwords: hashed with argon2id, a few at a time, so that guesses take neither the
+//! memory nor the processors that verifications need.
+
+use argon2::{
+    Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash as PhcHash,
+};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use tegata_policy::{acts::PasswordHash, secret::PlainSecret};
+use tegata_store::{Error, Result};
+use tokio::sync::Semaphore;
+
+/// Number of passwords that are hashed at once; each takes 19 MiB (OWASP's minimum for
+/// argon2id with two passes, which is the library's default).
+const AT_ONCE: usize = 2;
+
+/// Number of requests that may wait for that; further ones are rejected at once.
+const WAITING: usize = 32;
+
+/// Hashes and verifies passwords.
+pub struct Passwords {
+    running: Semaphore,
+    waiting: AtomicUsize,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self { running: Semaphore::new(AT_ONCE), waiting: AtomicUsize::new(0) }
+    }
+}
+
+/// A hash that no password has: verifying against it takes as long as against another.
+const NO_PASSWORD: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$\
+                       AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+impl Passwords {
+    /// Hashes a password.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: too many at once.
+    pub async fn hash(&self, password: PlainSecret) -> Result<PasswordHash> {
+        self.run(move || {
+            let hash = Argon2::default().hash_password(password.reveal().as_bytes());
+            hash.map(|it| PasswordHash(it.to_string())).map_err(|_| unavailable())
+        })
+        .await?
+    }
+
+    /// Whether a password has this hash. Without a hash the answer is no, and takes as long.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: too many at once.
+    pub async fn verify(&self, password: PlainSecret, hash: Option<PasswordHash>) -> Result<bool> {
+        self.run(move || {
+            let text = hash.as_ref().map_or(NO_PASSWORD, |it| &it.0);
+            let Ok(stored) = PhcHash::new(text) else { return false };
+            let is = Argon2::default().verify_password(password.reveal().as_bytes(), &stored);
+            is.is_ok() && hash.is_some()
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        if self.waiting.fetch_add(1, Relaxed) >= WAITING {
+            self.waiting.fetch_sub(1, Relaxed);
+            return Err(unavailable());
+        }
+        let permit = self.running.acquire().await;
+        self.waiting.fetch_sub(1, Relaxed);
+        let _permit = permit.map_err(|_| unavailable())?;
+        tokio::task::spawn_blocking(work).await.map_err(|_| unavailable())
+    }
+}
+
+fn unavailable() -> Error {
+    Error::Unavailable("too many passwords are being verified".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(text: &str) -> PlainSecret {
+        PlainSecret::from_caller(text.to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_password_verifies_against_its_own_hash_and_no_other() {
+        let passwords = Passwords::default();
+        let hash = passwords.hash(plain("correct horse battery")).await.unwrap();
+        let again = passwords.hash(plain("correct horse battery")).await.unwrap();
+        assert!(hash != again, "each has a salt of its own");
+        assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert!(
+            passwords.verify(plain("correct horse battery"), Some(hash.clone())).await.unwrap()
+        );
+        assert!(!passwords.verify(plain("correct horse batterz"), Some(hash)).await.unwrap());
+        assert!(PhcHash::new(NO_PASSWORD).is_ok());
+        assert!(!passwords.verify(plain("correct horse battery"), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn beyond_a_few_that_wait_requests_are_rejected_at_once() {
+        let passwords = Passwords::default();
+        let _all = passwords.running.acquire_many(2).await.unwrap();
+        let many = (0..WAITING).map(|_| passwords.verify(plain("x"), None));
+        let mut waiting: Vec<_> = many.map(Box::pin).collect();
+        for it in &mut waiting {
+            assert!(futures_poll(it.as_mut()).is_none());
+        }
+        assert!(matches!(passwords.verify(plain("x"), None).await, Err(Error::Unavailable(_))));
+    }
+
+    /// Polls once.
+    fn futures_poll<T>(it: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match it.poll(&mut context) {
+            std::task::Poll::Ready(value) => Some(value),
+            std::task::Poll::Pending => None,
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Rows of people, their sessions and personal tokens.
+
+use super::{
+    rows::{self, bytes, from_json, from_word, json, unavailable, word},
+    writer::{Tx, insert, write},
+};
+use crate::{PeopleState, Result};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use tegata_policy::acts::{
+    AdminTokenRow, PasswordHash, PersonRow, PersonRows, SessionRow, SignInSecrets, StoredPerson,
+    TokenHash, WhichPerson, WrappedKey, Write,
+};
+use tegata_token::{
+    id::{AdminTokenId, PersonId},
+    time::UnixTime,
+};
+
+const PERSON: &str = "SELECT * FROM person WHERE deleted_at IS NULL";
+const SESSION: &str = "SELECT * FROM person_session";
+const ADMIN_TOKEN: &str = "SELECT * FROM admin_token";
+
+/// All people who are not deleted, newest first.
+pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<StoredPerson>> {
+    let sql = format!("{PERSON} ORDER BY number DESC");
+    conn.prepare_cached(&sql)?.query_map([], person)?.collect()
+}
+
+/// What a server holds in memory.
+pub(super) fn state(conn: &Connection) -> rusqlite::Result<PeopleState> {
+    let sessions = format!("{SESSION} ORDER BY number");
+    let admin_tokens = format!("{ADMIN_TOKEN} ORDER BY number");
+    Ok(PeopleState {
+        people: all(conn)?.into_iter().map(|it| it.person).collect(),
+        sessions: rows_of(conn, &sessions, session)?,
+        admin_tokens: rows_of(conn, &admin_tokens, admin_token)?,
+    })
+}
+
+fn rows_of<T>(
+    conn: &Connection,
+    sql: &str,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    conn.prepare_cached(sql)?.query_map([], read)?.collect()
+}
+
+/// The person with this name to sign in with, or with this id or invitation.
+pub(super) fn one(
+    conn: &Connection,
+    which: &WhichPerson,
+) -> rusqlite::Result<Option<StoredPerson>> {
+    let found = |column: &str, value: &dyn ToSql| {
+        let sql = format!("{PERSON} AND {column} = ?1");
+        conn.prepare_cached(&sql)?.query_row([value], person).optional()
+    };
+    match which {
+        WhichPerson::Id(id) => found("id", &id.number()),
+        WhichPerson::Login(login) => found("login", login),
+        WhichPerson::Invitation(hash) => found("invitation", &hash.0),
+        WhichPerson::AdminToken(id) => {
+            let sql = "SELECT person FROM admin_token WHERE id = ?1";
+            let owner: Option<u64> =
+                conn.prepare_cached(sql)?.query_row([id.number()], |row| row.get(0)).optional()?;
+            owner.map_or(Ok(None), |owner| found("id", &owner))
+        }
+    }
+}
+
+/// Reads a person with sessions and personal tokens.
+pub(super) fn load(
+    conn: &Connection,
+    which: &WhichPerson,
+    rows: &mut PersonRows,
+) -> rusqlite::Result<()> {
+    let Some(found) = one(conn, which)? else { return Ok(()) };
+    let id = found.person.id.number();
+    let sql = format!("{SESSION} WHERE person = ?1 ORDER BY number");
+    rows.sessions =
+        conn.prepare_cached(&sql)?.query_map([id], session)?.collect::<rusqlite::Result<_>>()?;
+    let sql = format!("{ADMIN_TOKEN} WHERE person = ?1 ORDER BY number");
+    rows.admin_tokens = conn
+        .prepare_cached(&sql)?
+        .query_map([id], admin_token)?
+        .collect::<rusqlite::Result<_>>()?;
+    rows.people = vec![found];
+    Ok(())
+}
+
+/// All people who can sign in.
+pub(super) fn who_sign_in(conn: &Connection) -> rusqlite::Result<Vec<StoredPerson>> {
+    let sql = format!("{PERSON} AND password IS NOT NULL ORDER BY number");
+    conn.prepare_cached(&sql)?.query_map([], person)?.collect()
+}
+
+fn person_id(number: u64) -> rusqlite::Result<PersonId> {
+    PersonId::from_number(number).ok_or_else(|| rows::bad("a person id of more than ten digits"))
+}
+
+fn person(row: &Row<'_>) -> rusqlite::Result<StoredPerson> {
+    let operator: Option<String> = row.get("operator")?;
+    let password: Option<String> = row.get("password")?;
+    let person = PersonRow {
+        id: person_id(row.get("id")?)?,
+        login: row.get("login")?,
+        name: row.get("name")?,
+        operator: operator.map(from_word).transpose()?,
+        providers: from_json(&row.get::<_, String>("providers")?)?,
+        channels: from_json(&row.get::<_, String>("channels")?)?,
+        disabled: row.get("disabled")?,
+        accepted: password.is_some(),
+        created_at: UnixTime(row.get("created_at")?),
+    };
+    let secrets = match password {
+        None => None,
+        Some(password) => Some(SignInSecrets {
+            password: PasswordHash(password),
+            totp: WrappedKey(row.get::<_, Option<_>>("totp")?.unwrap_or_default()),
+            totp_step: row.get("totp_step")?,
+            recovery: from_json(&row.get::<_, String>("recovery")?)?,
+        }),
+    };
+    let hash: Option<Vec<u8>> = row.get("invitation")?;
+    let hash = hash.map(|it| bytes(it).map(TokenHash)).transpose()?;
+    let until: Option<i64> = row.get("invitation_until")?;
+    Ok(StoredPerson { person, secrets, invitation: hash.zip(until.map(UnixTime)) })
+}
+
+fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
+    Ok(SessionRow {
+        token: TokenHash(bytes(row.get("token")?)?),
+        person: person_id(row.get("person")?)?,
+        created_at: UnixTime(row.get("created_at")?),
+        expires_at: UnixTime(row.get("expires_at")?),
+    })
+}
+
+fn admin_token(row: &Row<'_>) -> rusqlite::Result<AdminTokenRow> {
+    let id = AdminTokenId::from_number(row.get("id")?);
+    Ok(AdminTokenRow {
+        id: id.ok_or_else(|| rows::bad("an administrator's token id of more than ten digits"))?,
+        person: person_id(row.get("person")?)?,
+        name: row.get("name")?,
+        rights: from_word(row.get("rights")?)?,
+        token: TokenHash(bytes(row.get("token")?)?),
+        created_at: UnixTime(row.get("created_at")?),
+        expires_at: UnixTime(row.get("expires_at")?),
+    })
+}
+
+/// Writes rows of people, sessions and personal tokens.
+pub(super) fn apply(tx: &Tx<'_>, it: &Write) -> Result<()> {
+    match it {
+        Write::NewPerson(new) => {
+            let sql = "INSERT INTO person (id, login, name, providers, channels, disabled,
+                           created_at) VALUES (?1, ?2, ?3, '{}', '{}', 0, ?4)";
+            let person = &new.person;
+            let (id, at) = (person.id.number(), person.created_at.0);
+            insert(tx, sql, (id, &person.login, &person.name, at))?;
+            write_person(tx, new)
+        }
+        Write::Person(person) => write_person(tx, person),
+        Write::PersonDeleted(id, at) => {
+            let sql = "UPDATE person SET deleted_at = ?2, password = NULL, totp = NULL,
+                           recovery = '[]', invitation = NULL, invitation_until = NULL
+                       WHERE id = ?1";
+            write(tx, sql, (id.number(), at.0)).map(drop)
+        }
+        Write::Session(new) => {
+            let sql = "INSERT INTO person_session (token, person, created_at, expires_at)
+                       VALUES (?1, ?2, ?3, ?4)";
+            let (person, created_at) = (new.person.number(), new.created_at.0);
+            insert(tx, sql, (new.token.0, person, created_at, new.expires_at.0))
+        }
+        Write::SessionEnded(token) => {
+            write(tx, "DELETE FROM person_session WHERE token = ?1", [token.0]).map(drop)
+        }
+        Write::AdminToken(new) => {
+            let sql = "INSERT INTO admin_token (id, person, name, rights, token, created_at,
+                           expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let values = params![
+                new.id.number(),
+                new.person.number(),
+                new.name,
+                word(new.rights),
+                new.token.0,
+                new.created_at.0,
+                new.expires_at.0,
+            ];
+            insert(tx, sql, values)
+        }
+        Write::AdminTokenDeleted(id) => {
+            write(tx, "DELETE FROM admin_token WHERE id = ?1", [id.number()]).map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a person as it is now. The id, the name to sign in with and the time are immutable.
+fn write_person(tx: &Tx<'_>, new: &StoredPerson) -> Result<()> {
+    let StoredPerson { person, secrets, invitation } = new;
+    let sql = "UPDATE person SET name = ?2, operator = ?3, providers = ?4, channels = ?5,
+                   disabled = ?6, password = ?7, totp = ?8, totp_step = ?9, recovery = ?10,
+                   invitation = ?11, invitation_until = ?12
+               WHERE id = ?1";
+    let secrets = secrets.as_ref();
+    let recovery = secrets.map_or_else(|| "[]".to_owned(), |it| json(&it.recovery));
+    let values = params![
+        person.id.number(),
+        person.name,
+        person.operator.map(word),
+        json(&person.providers),
+        json(&person.channels),
+        person.disabled,
+        secrets.map(|it| &it.password.0),
+        secrets.map(|it| &it.totp.0),
+        secrets.map_or(0, |it| it.totp_step),
+        recovery,
+        invitation.map(|(hash, _)| hash.0),
+        invitation.map(|(_, until)| until.0),
+    ];
+    write(tx, sql, values).map(drop)
+}
+
+/// A reading error, as an error of the store.
+pub(super) fn read<T>(found: rusqlite::Result<T>) -> Result<T> {
+    found.map_err(unavailable)
+}
