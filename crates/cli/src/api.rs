@@ -227,8 +227,7 @@ impl Api {
             ),
             Some("not-found") => {
                 let what = problem.detail.as_deref().and_then(|it| it.strip_prefix(NO_SUCH));
-                let objects = ["channel", "provider", "verifier", "signing key", "receipt"];
-                let what = what.filter(|it| objects.contains(it));
+                let what = what.filter(|it| FOUND_BY_ID.contains(it));
                 let next = what.and_then(|it| finder(it, ""));
                 let next = next.map_or(String::new(), |it| format!("; {it}"));
                 problem.summary().map(|it| it + &next)
@@ -260,6 +259,10 @@ impl Api {
         Unreachable(format!("no response from {} ({error}); {advice}", self.url)).into()
     }
 }
+
+/// The objects of requests that a command can find.
+const FOUND_BY_ID: [&str; 6] =
+    ["channel", "provider", "verifier", "signing key", "receipt", "token on this channel"];
 
 /// How the detail of a problem begins if the object of the request does not exist.
 const NO_SUCH: &str = "there is no such ";

@@ -9,12 +9,12 @@ pub fn finder(about: &str, given: &str) -> Option<String> {
         _ if about.contains("verifier") => {
             "`tegata verifier list` shows the ids and names".to_owned()
         }
-        _ if about.contains("receipt") => {
+        _ if about.contains("receipt") || about.contains("position") => {
             "the position is in the output of the act, and only acts that take something away have \
              a receipt"
                 .to_owned()
         }
-        _ if about.contains("token id") => {
+        _ if about.contains("token") => {
             "`tegata token list --channel CHANNEL` shows the ids, and `tegata token explain -` \
              finds that of a token"
                 .to_owned()

@@ -48,7 +48,7 @@ pub fn explain(mut error: Error, command: &mut Command) -> Error {
     };
     // The types of ids name what they identify.
     let about = error.source().map(ToString::to_string).unwrap_or_default();
-    let is_id = about.contains(" id is ") || about.contains("'s id is ");
+    let is_id = [" id is ", "'s id is ", "a position is "].iter().any(|it| about.contains(it));
     tips.extend(is_id.then(|| finder(&about, given)).flatten());
     if !tips.is_empty() {
         let tips = tips.into_iter().map(Into::into).collect();

@@ -73,8 +73,6 @@ fn sections(file: &Path) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
     use super::*;
 
     #[test]

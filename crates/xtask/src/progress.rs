@@ -20,8 +20,6 @@ pub fn minutes(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
-
     #[test]
     fn little_is_compiled_before_the_first_line_of_output() {
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");

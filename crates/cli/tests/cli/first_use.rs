@@ -69,6 +69,7 @@ fn a_name_in_place_of_an_id_is_refused_with_the_command_that_finds_the_id() {
         (&["key", "delete", "--channel", "1234567890", "blue"], "tegata key list --search blue"),
         (&["token", "show", "--channel", "1234567890", "x"], "tegata token list --channel"),
         (&["signing-key", "revoke", "x"], "tegata signing-key list"),
+        (&["receipt", "show", "x"], "the position is in the output of the act"),
     ] {
         desk.run(words).expect_error(2, next);
     }
@@ -76,9 +77,13 @@ fn a_name_in_place_of_an_id_is_refused_with_the_command_that_finds_the_id() {
         (&["verifier", "show", "1234567890"][..], "tegata verifier list"),
         (&["channel", "show", "1234567890"], "tegata channel list"),
         (&["provider", "show", "1234567890"], "tegata provider list"),
+        (&["receipt", "show", "1-999"], "the position is in the output of the act"),
     ] {
         desk.run(words).expect_error(1, next);
     }
+    let (_, channel, _) = shop(&desk);
+    let words = ["token", "show", "--channel", &channel, "AAAAAAAAAAAAAAAAAAAAAA"];
+    desk.run(&words).expect_error(1, "tegata token list --channel");
 }
 
 #[test]

@@ -173,3 +173,20 @@ fn what_takes_away_without_revoking_tokens_asks_on_a_terminal_too() {
     let dry = desk.run(&["verifier", "remove-instance", verifier, "--all", "--dry-run"]).expect(0);
     assert!(dry.contains("gateway"), "{dry}");
 }
+
+#[test]
+fn what_keeps_the_store_asks_before_it_replaces_a_token_or_revokes_everything() {
+    let desk = Desk::with(&["--store", "sqlite:tegata.db"]);
+    for words in
+        [&["admin", "reset"][..], &["recover", "--revoke-everything"], &["master-key", "rotate"]]
+    {
+        let words = [words, &["--store", "sqlite:tegata.db"]].concat();
+        let refused = typed(&desk.home.tegata(&words), "no");
+        assert_eq!(refused.code, 1, "{words:?}: {}", refused.out);
+        for part in ["Type yes to go on: ", "nothing was changed"] {
+            assert!(refused.out.contains(part), "{words:?} lacks {part}: {}", refused.out);
+        }
+        let agreed = typed(&desk.home.tegata(&[&words[..], &["--yes"]].concat()), "no");
+        assert!(!agreed.out.contains("Type yes"), "{words:?}: {}", agreed.out);
+    }
+}

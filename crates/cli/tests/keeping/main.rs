@@ -357,7 +357,7 @@ async fn the_rollback_guard_alone_detects_a_copy_from_the_same_run() {
         fs::copy(home.path(&format!("old-{file}")), home.path(file)).expect("copied back");
     }
     let said = refused(without_log());
-    assert!(said.contains("commits, and the rollback guard"), "{said}");
+    assert!(said.contains("it stands at commit "), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

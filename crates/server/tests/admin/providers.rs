@@ -20,7 +20,7 @@ async fn a_provider_is_renamed_and_deleted_after_its_channels() {
     for query in ["?dry_run=true", ""] {
         let refused = world.delete(&format!("{path}{query}")).await;
         let detail = refused.expect_problem(409, "conflict");
-        assert!(detail.starts_with("the provider has 1 channels that are not deleted"), "{detail}");
+        assert!(detail.starts_with("the provider has 1 channel that is not deleted"), "{detail}");
     }
     let token = world.short_lived(&shop, None).await;
     world.delete(&shop.at("")).await.expect(200);

@@ -123,7 +123,7 @@ impl fmt::Display for Backwards {
             ),
             Self::OtherStart => f.write_str("it is a copy from before the last start"),
             Self::Behind { commits, guarded } => {
-                write!(f, "it stands at commit {commits}, and the rollback guard recorded {guarded}")
+                write!(f, "it stands at commit {commits}, and the rollback guard has recorded commit {guarded}")
             }
             Self::BehindJournal => f.write_str("the revocation journal holds revocations that it lacks"),
             Self::BadRollbackGuard => f.write_str("its rollback guard cannot be read"),
