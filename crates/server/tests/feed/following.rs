@@ -203,14 +203,14 @@ async fn a_stop_answers_held_requests_with_503() {
 async fn new_instances_are_limited_to_fifty_a_second() {
     let world = World::new().await;
     let verifier = world.verifier(settings()).await;
-    let mut statuses = Vec::new();
-    for n in 0..200 {
-        let follower = world.follower(&verifier, &format!("i{n}"));
-        statuses.push(follower.ask("snapshot", "", &[]).await.status);
-    }
+    let names: Vec<_> = (0..200).map(|n| format!("i{n}")).collect();
+    let herd: Vec<_> = names.iter().map(|it| world.follower(&verifier, it)).collect();
+    // At once: on a busy machine two hundred in turn take more than four seconds.
+    let all = futures_of(herd.iter().map(|it| it.ask("snapshot", "", &[])).collect()).await;
+    let statuses: Vec<_> = all.iter().map(|it| it.status).collect();
     let refused = statuses.iter().filter(|it| **it == 429).count();
-    assert!(statuses[..50].iter().all(|it| *it == 200), "{statuses:?}");
-    assert!(statuses.iter().all(|it| [200, 429].contains(it)) && refused > 0, "{statuses:?}");
+    assert!((1..=150).contains(&refused), "{statuses:?}");
+    assert!(statuses.iter().all(|it| [200, 429].contains(it)), "{statuses:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::{
     Feed,
-    gzip::Packed,
+    gzip::{Encoding, Packed},
     instances::{Name, Standing},
     judge::Fate,
     snapshots::ViewRead,
@@ -53,15 +53,6 @@ impl From<Error> for Refused {
             other => Self::Unavailable(other.to_string()),
         }
     }
-}
-
-/// How a response is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    /// As it is.
-    Plain,
-    /// Compressed with gzip.
-    Gzip,
 }
 
 /// The body of a response.

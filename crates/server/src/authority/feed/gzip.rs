@@ -5,10 +5,18 @@
 //! stored blocks (RFC 1951, section 3.2.4): the compressed part ends at a byte, and refers
 //! to nothing before itself.
 
-use super::follow::Encoding;
 use bytes::{BufMut, Bytes, BytesMut};
 use flate2::{Compress, Compression, Crc, FlushCompress};
 use std::io;
+
+/// How a response is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// As it is.
+    Plain,
+    /// Compressed with gzip.
+    Gzip,
+}
 
 /// A text and its compressed form, each in parts.
 pub struct Packed {

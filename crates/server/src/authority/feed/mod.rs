@@ -18,7 +18,8 @@ mod upkeep;
 mod usage;
 mod waiting;
 
-pub use follow::{Encoding, FeedResponse, Refused, logged};
+pub use follow::{FeedResponse, Refused, logged};
+pub use gzip::Encoding;
 pub use instances::{AcceptedRevoked, ListedInstance};
 
 use instances::Instances;
