@@ -159,7 +159,7 @@ impl Rights {
 
 /// Whether an act may be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Access {
     /// It may.
     Allowed,
     /// The actor may not see the object: the answer is that of an unknown one.
@@ -362,10 +362,10 @@ impl Permission {
     /// Decides an act of an actor who has these roles at the object: those in the whole
     /// authority, in the provider, and in the channel.
     #[must_use]
-    pub fn verdict(self, roles: &[Role]) -> Verdict {
+    pub fn verdict(self, roles: &[Role]) -> Access {
         let has = |it: Self| roles.iter().any(|role| it.is_of(*role));
         if has(self) {
-            return Verdict::Allowed;
+            return Access::Allowed;
         }
         // Only people are kept from knowing what exists.
         let sees = !roles.contains(&Person)
@@ -376,6 +376,6 @@ impl Permission {
                 Level::Verifier => has(Self::ReadVerifiers),
                 Level::Person => has(Self::ReadPeople),
             };
-        if sees { Verdict::Forbidden } else { Verdict::NotFound }
+        if sees { Access::Forbidden } else { Access::NotFound }
     }
 }

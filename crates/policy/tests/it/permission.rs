@@ -1,7 +1,7 @@
 //! The permission table, against the roles that LINE's console documents and ours beside them.
 
 use tegata_policy::permission::{
-    ChannelRole, Effect, Level, OperatorRole, Permission as P, ProviderRole, Rights, Role, Verdict,
+    Access, ChannelRole, Effect, Level, OperatorRole, Permission as P, ProviderRole, Rights, Role,
 };
 
 const PERSON: Role = Role::Person;
@@ -18,14 +18,14 @@ fn channel(role: ChannelRole) -> Role {
 }
 
 /// A person with these roles.
-fn verdict(permission: P, roles: &[Role]) -> Verdict {
+fn verdict(permission: P, roles: &[Role]) -> Access {
     permission.verdict(&[&[PERSON], roles].concat())
 }
 
 #[test]
 fn the_roles_of_a_provider_are_those_of_lines_console() {
     let (admin, member) = (provider(ProviderRole::Admin), provider(ProviderRole::Member));
-    assert_eq!(verdict(P::ReadProvider, &[member]), Verdict::Allowed);
+    assert_eq!(verdict(P::ReadProvider, &[member]), Access::Allowed);
     let acts = [
         P::ChangeProvider,
         P::DeleteProvider,
@@ -36,9 +36,9 @@ fn the_roles_of_a_provider_are_those_of_lines_console() {
         P::TakeProviderRole,
     ];
     for act in acts {
-        assert_eq!(verdict(act, &[admin]), Verdict::Allowed, "{act:?}");
-        assert_eq!(verdict(act, &[member]), Verdict::Forbidden, "{act:?}");
-        assert_eq!(verdict(act, &[]), Verdict::NotFound, "{act:?}");
+        assert_eq!(verdict(act, &[admin]), Access::Allowed, "{act:?}");
+        assert_eq!(verdict(act, &[member]), Access::Forbidden, "{act:?}");
+        assert_eq!(verdict(act, &[]), Access::NotFound, "{act:?}");
     }
 }
 
@@ -47,7 +47,7 @@ fn the_roles_of_a_channel_are_those_of_lines_console() {
     let [admin, member, tester] =
         [ChannelRole::Admin, ChannelRole::Member, ChannelRole::Tester].map(channel);
     for role in [admin, member, tester] {
-        assert_eq!(verdict(P::ReadChannel, &[role]), Verdict::Allowed);
+        assert_eq!(verdict(P::ReadChannel, &[role]), Access::Allowed);
     }
     for act in [
         P::ChangeChannel,
@@ -62,13 +62,13 @@ fn the_roles_of_a_channel_are_those_of_lines_console() {
         P::GiveChannelRole,
         P::TakeChannelRole,
     ] {
-        assert_eq!(verdict(act, &[admin]), Verdict::Allowed, "{act:?}");
+        assert_eq!(verdict(act, &[admin]), Access::Allowed, "{act:?}");
         for role in [member, tester] {
-            assert_eq!(verdict(act, &[role]), Verdict::Forbidden, "{act:?} {role:?}");
+            assert_eq!(verdict(act, &[role]), Access::Forbidden, "{act:?} {role:?}");
         }
     }
     for (role, leaves) in
-        [(admin, Verdict::Forbidden), (member, Verdict::Allowed), (tester, Verdict::Allowed)]
+        [(admin, Access::Forbidden), (member, Access::Allowed), (tester, Access::Allowed)]
     {
         assert_eq!(verdict(P::LeaveChannel, &[role]), leaves);
     }
@@ -78,9 +78,9 @@ fn the_roles_of_a_channel_are_those_of_lines_console() {
 fn a_providers_admin_has_no_access_to_a_channel_but_knows_that_it_exists() {
     for &act in P::ALL.iter().filter(|it| it.level() == Level::Channel) {
         let admin = verdict(act, &[provider(ProviderRole::Admin)]);
-        assert_eq!(admin, Verdict::Forbidden, "{act:?}");
+        assert_eq!(admin, Access::Forbidden, "{act:?}");
         let member = verdict(act, &[provider(ProviderRole::Member)]);
-        assert_eq!(member, Verdict::NotFound, "{act:?}");
+        assert_eq!(member, Access::NotFound, "{act:?}");
     }
 }
 
@@ -90,11 +90,11 @@ fn a_channel_role_gives_nothing_in_the_provider_or_the_authority() {
         let found = verdict(act, &[channel(ChannelRole::Admin)]);
         let expected = match act.level() {
             Level::Channel if act == P::RevokeOwnToken || act == P::LeaveChannel => {
-                Verdict::Forbidden
+                Access::Forbidden
             }
-            Level::Channel | Level::Account => Verdict::Allowed,
-            Level::Authority => Verdict::Forbidden,
-            Level::Provider | Level::Verifier | Level::Person => Verdict::NotFound,
+            Level::Channel | Level::Account => Access::Allowed,
+            Level::Authority => Access::Forbidden,
+            Level::Provider | Level::Verifier | Level::Person => Access::NotFound,
         };
         assert_eq!(found, expected, "{act:?}");
     }
@@ -106,15 +106,15 @@ const NOT_OF_OPERATORS: [P; 3] = [P::PromoteSigningKey, P::RevokeOwnToken, P::Le
 #[test]
 fn an_administrator_does_everything_on_call_takes_away_and_an_auditor_reads() {
     for &act in P::ALL.iter().filter(|it| !NOT_OF_OPERATORS.contains(it)) {
-        let allowed = |roles: &[Role]| verdict(act, roles) == Verdict::Allowed;
+        let allowed = |roles: &[Role]| verdict(act, roles) == Access::Allowed;
         assert!(allowed(&[ADMINISTRATOR]), "{act:?}");
         let own = act.level() == Level::Account;
         assert_eq!(allowed(&[ON_CALL]), act.effect() != Effect::Changes || own, "{act:?}");
         assert_eq!(allowed(&[AUDITOR]), act.effect() == Effect::Reads || own, "{act:?}");
         // An operator sees everything, so nothing is hidden from one.
-        assert_ne!(verdict(act, &[AUDITOR]), Verdict::NotFound, "{act:?}");
+        assert_ne!(verdict(act, &[AUDITOR]), Access::NotFound, "{act:?}");
         let root = act.verdict(&[Role::Root]);
-        assert_eq!(root == Verdict::Allowed, !own, "{act:?}");
+        assert_eq!(root == Access::Allowed, !own, "{act:?}");
     }
 }
 
@@ -122,9 +122,9 @@ fn an_administrator_does_everything_on_call_takes_away_and_an_auditor_reads() {
 fn a_person_without_a_role_sees_nothing_but_the_own_account() {
     for &act in P::ALL {
         let expected = match act.level() {
-            Level::Account => Verdict::Allowed,
-            Level::Authority => Verdict::Forbidden,
-            _ => Verdict::NotFound,
+            Level::Account => Access::Allowed,
+            Level::Authority => Access::Forbidden,
+            _ => Access::NotFound,
         };
         assert_eq!(verdict(act, &[]), expected, "{act:?}");
     }
@@ -133,7 +133,7 @@ fn a_person_without_a_role_sees_nothing_but_the_own_account() {
 #[test]
 fn a_channel_may_revoke_its_own_tokens_and_nothing_else() {
     for &act in P::ALL {
-        let own = act.verdict(&[Role::OwnChannel]) == Verdict::Allowed;
+        let own = act.verdict(&[Role::OwnChannel]) == Access::Allowed;
         assert_eq!(own, act == P::RevokeOwnToken, "{act:?}");
     }
 }
@@ -141,7 +141,7 @@ fn a_channel_may_revoke_its_own_tokens_and_nothing_else() {
 #[test]
 fn the_server_itself_takes_nothing_away() {
     for &act in P::ALL.iter().filter(|it| it.effect() == Effect::Narrows) {
-        assert_ne!(act.verdict(&[Role::System]), Verdict::Allowed, "{act:?}");
+        assert_ne!(act.verdict(&[Role::System]), Access::Allowed, "{act:?}");
     }
 }
 

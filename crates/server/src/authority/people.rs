@@ -57,7 +57,7 @@ pub fn hash(token: &PlainSecret) -> TokenHash {
 
 /// What authenticates a person's request.
 #[derive(Debug, Clone)]
-pub enum Credential {
+pub enum PersonCredential {
     /// A session.
     Session(SessionRow),
     /// A personal token.
@@ -119,15 +119,19 @@ impl People {
 
     /// The person, not disabled, whom this token authenticates now.
     #[must_use]
-    pub fn of_token(&self, token: &PlainSecret, now: UnixTime) -> Option<(PersonId, Credential)> {
+    pub fn of_token(
+        &self,
+        token: &PlainSecret,
+        now: UnixTime,
+    ) -> Option<(PersonId, PersonCredential)> {
         let shown = token.reveal();
         let known = self.0.load();
         let (person, expires_at, credential) = if shown.starts_with(SESSION) {
             let it = known.sessions.get(&hash(token))?.clone();
-            (it.person, it.expires_at, Credential::Session(it))
+            (it.person, it.expires_at, PersonCredential::Session(it))
         } else if shown.starts_with(ADMIN_TOKEN) {
             let it = known.admin_tokens.get(&hash(token))?.clone();
-            (it.person, it.expires_at, Credential::AdminToken(it))
+            (it.person, it.expires_at, PersonCredential::AdminToken(it))
         } else {
             return None;
         };

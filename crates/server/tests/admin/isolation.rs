@@ -11,7 +11,7 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use http::Method;
 use serde_json::{Value, json};
 use tegata_policy::permission::{
-    ChannelRole, OperatorRole, Permission as P, ProviderRole, Role, Verdict,
+    Access, ChannelRole, OperatorRole, Permission as P, ProviderRole, Role,
 };
 
 /// A provider with an object of every sort.
@@ -292,7 +292,7 @@ async fn each_role_can_do_what_the_permission_table_says() {
             let what = format!("{login}: {} {path}", call.method);
             let verdict = permission.verdict(&held);
             let (path, body) = match verdict {
-                Verdict::Allowed if call.method != Method::GET => {
+                Access::Allowed if call.method != Method::GET => {
                     // Otherwise it would be done.
                     let Some(as_dry_run) = rehearsal(&call, path, body) else { continue };
                     as_dry_run
@@ -303,7 +303,7 @@ async fn each_role_can_do_what_the_permission_table_says() {
             let status = answer.status;
             let collection = !call.path.contains('{');
             match verdict {
-                Verdict::Allowed => {
+                Access::Allowed => {
                     let is_done = (200..300).contains(&status)
                         // There is no previous secret, and the provider has a channel.
                         || operation(&call) == "deletePreviousSecret" && status == 404
@@ -311,13 +311,13 @@ async fn each_role_can_do_what_the_permission_table_says() {
                     assert!(is_done, "{what}: {status} {}", answer.body);
                     allowed += 1;
                 }
-                Verdict::Forbidden => {
+                Access::Forbidden => {
                     // A receipt is one of the objects that are there or not.
                     let expected = if operation(&call) == "showReceipt" { 404 } else { 403 };
                     assert_eq!(status, expected, "{what}: {}", answer.body);
                     denied += 1;
                 }
-                Verdict::NotFound => {
+                Access::NotFound => {
                     let by_body = ["revoke", "explainToken"].contains(&operation(&call));
                     let expected = if collection && !by_body { 403 } else { 404 };
                     assert_eq!(status, expected, "{what}: {}", answer.body);

@@ -5,7 +5,7 @@ use crate::authority::{
     Authority,
     actor::Actor,
     limits::{LimitExceeded, TooMany},
-    people::{self, Credential},
+    people::{self, PersonCredential},
     random,
     source::Source,
 };
@@ -252,7 +252,7 @@ impl Admin {
     /// The session that authenticated the request.
     fn session(&self) -> Result<TokenHash> {
         match &self.credential {
-            Some(Credential::Session(session)) => Ok(session.token),
+            Some(PersonCredential::Session(session)) => Ok(session.token),
             _ => Err(StoreError::Conflict("the request was not made in a session").into()),
         }
     }

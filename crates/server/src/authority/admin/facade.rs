@@ -1,7 +1,7 @@
 //! [`Admin`] itself: the actor, and what its methods share.
 
 use super::options::ActOptions;
-use crate::authority::{Authority, actor::Actor, people::Credential, source::Source};
+use crate::authority::{Authority, actor::Actor, people::PersonCredential, source::Source};
 use std::sync::Arc;
 use tegata_policy::{
     channel::{Channel, RegisteredKey},
@@ -17,7 +17,7 @@ pub struct Admin {
     pub(super) authority: Arc<Authority>,
     pub(super) actor: Actor,
     /// What authenticated a person.
-    pub(super) credential: Option<Credential>,
+    pub(super) credential: Option<PersonCredential>,
     pub(super) source: Option<Source>,
     reason: Option<String>,
 }

@@ -2,11 +2,11 @@
 //! these first.
 
 use super::facade::{Admin, Error, Result};
-use crate::authority::{actor::Actor, people::Credential};
+use crate::authority::{actor::Actor, people::PersonCredential};
 use std::sync::Arc;
 use tegata_policy::{
     channel::Channel,
-    permission::{Level, Permission, Role, Verdict},
+    permission::{Access, Level, Permission, Role},
 };
 use tegata_store::Seen;
 use tegata_token::{
@@ -70,9 +70,9 @@ impl Admin {
     /// The only comparison with the table.
     fn may_at(&self, act: Permission, place: Place) -> Result<()> {
         match act.verdict(&self.roles(place)?) {
-            Verdict::Allowed if self.is_within_rights(act) => Ok(()),
-            Verdict::Allowed | Verdict::Forbidden => Err(self.forbidden(act)),
-            Verdict::NotFound => Err(tegata_store::Error::NotFound(match act.level() {
+            Access::Allowed if self.is_within_rights(act) => Ok(()),
+            Access::Allowed | Access::Forbidden => Err(self.forbidden(act)),
+            Access::NotFound => Err(tegata_store::Error::NotFound(match act.level() {
                 Level::Provider => "provider",
                 Level::Channel => "channel",
                 Level::Verifier => "verifier",
@@ -99,15 +99,17 @@ impl Admin {
     /// Whether a personal token reaches so far.
     fn is_within_rights(&self, act: Permission) -> bool {
         match &self.credential {
-            Some(Credential::AdminToken(token)) => token.rights.allow(act.effect(), act.level()),
-            Some(Credential::Session(_)) | None => true,
+            Some(PersonCredential::AdminToken(token)) => {
+                token.rights.allow(act.effect(), act.level())
+            }
+            Some(PersonCredential::Session(_)) | None => true,
         }
     }
 
     /// Where the actor has this permission; `None`: everywhere.
     pub(super) fn seen(&self, act: Permission) -> Result<Option<Seen>> {
         let roles = self.roles(Place::default())?;
-        if act.verdict(&roles) == Verdict::Allowed {
+        if act.verdict(&roles) == Access::Allowed {
             return Ok(None);
         }
         let Actor::Person(id) = self.actor else { return Err(self.forbidden(act)) };
