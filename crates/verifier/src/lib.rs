@@ -6,6 +6,7 @@
 //! - [`follower`] is the follower as a pure state machine: clocks, responses and random
 //!   numbers are its arguments.
 //! - [`standing`] decides about one token: by the view, its age and what the use allows.
+//! - [`SignedSnapshot`] opens a copy of a snapshot that a file or an object store carried.
 //! - [`TokenVerifier`] sends the follower's requests, and verifies.
 //! - `layer`, with the feature `tower`, verifies the bearer token of each request.
 //! - `simulation`, with the feature of that name, tests any follower.
@@ -23,3 +24,4 @@ pub mod usage;
 pub use driver::{
     FollowSettings, NotAccepted, TokenVerifier, VerifiedToken, VerifierHealth, VerifierStartError,
 };
+pub use tegata_token::feed::{NotAuthentic, SignedSnapshot};

@@ -1,6 +1,10 @@
 //! Request headers that several protocols read by the same rules.
 
-use http::{HeaderMap, header::AUTHORIZATION};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::{
+    HeaderMap,
+    header::{ACCEPT, AUTHORIZATION},
+};
 use tegata_policy::secret::sha256;
 
 /// The token of the only `Authorization` header, if it is a bearer token (RFC 6750,
@@ -11,6 +15,26 @@ pub fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let (scheme, token) = only.as_bytes().split_at_checked("Bearer ".len())?;
     let token = token.trim_ascii();
     (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
+}
+
+/// The name and the password of the only `Authorization` header, if it is Basic (RFC 7617).
+/// Ids and secrets of channels have no character that RFC 6749 would encode.
+pub fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let (Some(only), None) = (all.next(), all.next()) else { return None };
+    let (scheme, encoded) = only.as_bytes().split_at_checked("Basic ".len())?;
+    let is_basic = scheme.eq_ignore_ascii_case(b"Basic ");
+    let text = is_basic.then(|| STANDARD.decode(encoded.trim_ascii()).ok()).flatten()?;
+    let text = String::from_utf8(text).ok()?;
+    let (name, password) = text.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
+}
+
+/// Whether the client asks for this media type by its name.
+pub fn accepts(headers: &HeaderMap, media: &str) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|it| it.to_str().ok());
+    let mut types = accepted.flat_map(|it| it.split(',')).map(|it| it.split(';').next());
+    types.any(|it| it.is_some_and(|it| it.trim().eq_ignore_ascii_case(media)))
 }
 
 /// An invalid `Idempotency-Key`.

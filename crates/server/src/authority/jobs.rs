@@ -214,9 +214,11 @@ async fn flush(jobs: &Jobs) {
 
 async fn promote(jobs: &Jobs) -> admin::Result<()> {
     let view = jobs.authority.view();
-    if !view.keys().iter().any(|it| it.state == KeyState::Pending) {
+    let Some(pending) = view.keys().iter().find(|it| it.state == KeyState::Pending) else {
         return Ok(());
-    }
+    };
+    // Asked at once, since the leases run from the first call.
+    let without = jobs.authority.instances_without(pending.key.id()).unwrap_or_default();
     let now = jobs.authority.now();
     let published = i64::try_from(jobs.key_promotion_delay.as_secs()).unwrap_or(i64::MAX);
     let rows = jobs.authority.signing_keys().await?;
@@ -224,6 +226,13 @@ async fn promote(jobs: &Jobs) -> admin::Result<()> {
         row.state == KeyState::Pending && now.since(row.changed_at) >= published
     };
     if let Some(row) = rows.iter().find(due) {
+        if let Some(first) = without.first() {
+            // They would answer 503 for each new token.
+            tracing::info!(key = %row.id, instances = without.len(), verifier = first.name,
+                instance = first.instance,
+                "the new signing key waits for verifiers that have not learned of it");
+            return Ok(());
+        }
         jobs.authority.admin(Actor::System, None).promote_signing_key(row.id).await?;
         tracing::info!(key = %row.id, "the new signing key is active");
     }

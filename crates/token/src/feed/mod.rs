@@ -8,6 +8,7 @@ mod body;
 mod bounds;
 mod changes;
 mod query;
+mod signed;
 mod snapshot;
 mod unreadable;
 mod usage;
@@ -19,6 +20,7 @@ pub use bounds::{
 };
 pub use changes::{ChangesResponse, LoggedChange};
 pub use query::{BadParameter, ChangesQuery, FeedQuery, InstanceId, OnStale};
+pub use signed::{NotAuthentic, SignedSnapshot};
 pub use snapshot::{ResponseHead, Snapshot, SnapshotResponse};
 pub use unreadable::Unreadable;
 pub use usage::{TokenUse, UsageMinute, UsageReport};

@@ -158,6 +158,14 @@ impl SnapshotResponse {
         (before, "}")
     }
 
+    /// As [`Self::around`], with the detached JWS over the snapshot after it.
+    #[must_use]
+    pub fn around_signed(head: &ResponseHead, jws: &str) -> (String, String) {
+        let (before, end) = Self::around(head);
+        // Base64url and dots need no escapes.
+        (before, format!(r#","jws":"{jws}"{end}"#))
+    }
+
     /// Reads a response.
     ///
     /// # Errors

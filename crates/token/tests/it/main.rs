@@ -6,6 +6,7 @@
 mod channel;
 mod feed;
 mod revocations;
+mod signed;
 mod vectors;
 mod view;
 mod wire;

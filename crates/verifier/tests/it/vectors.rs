@@ -1,10 +1,15 @@
 //! The vectors of `testdata/feed`, with the follower's own functions.
 
 use crate::rules::at;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 use std::{fs, path::PathBuf, time::Duration};
-use tegata_token::feed::{OnStale, ResponseHead, Snapshot, SnapshotResponse};
+use tegata_token::{
+    feed::{OnStale, ResponseHead, Snapshot, SnapshotResponse},
+    key::VerifyingKey,
+};
 use tegata_verifier::{
+    SignedSnapshot,
     follower::{Follower, Received},
     simulation::Answer,
     standing::Use,
@@ -79,5 +84,22 @@ fn a_follower_reaches_the_views_of_the_vectors() {
         for probe in it["probes"].as_array().unwrap() {
             assert_eq!(answer(&follower, &probe["token"]), probe["answer"], "{}", it["name"]);
         }
+    }
+}
+
+#[test]
+fn a_copy_of_a_snapshot_is_opened_as_the_vectors_say() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/feed");
+    let file: Value =
+        serde_json::from_slice(&fs::read(folder.join("signed.json")).unwrap()).unwrap();
+    let key = |it: &Value| {
+        let x = URL_SAFE_NO_PAD.decode(it["x"].as_str().unwrap()).unwrap();
+        VerifyingKey::from_bytes(x.try_into().unwrap()).unwrap()
+    };
+    let trusted: Vec<_> = file["trusted"].as_array().unwrap().iter().map(key).collect();
+    for it in file["cases"].as_array().unwrap() {
+        let (text, jws) = (it["snapshot"].as_str().unwrap(), it["jws"].as_str().unwrap());
+        let opened = SignedSnapshot::open(text.as_bytes(), jws, &trusted);
+        assert_eq!(opened.is_ok(), it["good"], "{}: {:?}", it["name"], opened.err());
     }
 }

@@ -1,10 +1,13 @@
 //! Receipts of acts that took something away.
 
-use crate::api::admin::{
-    administrator::Administrator,
-    problem::{Problem, Problems},
-    read::{Ids, Query, Wait},
-    schema, show,
+use crate::api::{
+    admin::{
+        administrator::Administrator,
+        problem::{Problem, Problems},
+        read::{Ids, Query, Wait},
+        schema, show,
+    },
+    header::accepts,
 };
 use axum::{
     Json,
@@ -56,17 +59,11 @@ pub async fn show(
 ) -> Result<Response, Problem> {
     let wait = Duration::from_secs(waiting.wait_seconds.get().unsigned_abs());
     let receipt = show::Receipt::from(who.admin.receipt(position, wait).await?);
-    if !wants_jwt(&headers) {
+    if !accepts(&headers, SIGNED.0) {
         return Ok(Json(receipt).into_response());
     }
     // Strings, numbers and lists can always be written.
     let claims = serde_json::to_value(&receipt).unwrap_or_default();
     let signed = who.admin.authority().statement(SIGNED.1, claims)?;
     Ok(([(header::CONTENT_TYPE, SIGNED.0)], signed).into_response())
-}
-
-fn wants_jwt(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|it| it.to_str().ok());
-    let mut types = accepted.flat_map(|it| it.split(',')).map(|it| it.split(';').next());
-    types.any(|it| it.is_some_and(|it| it.trim().eq_ignore_ascii_case(SIGNED.0)))
 }

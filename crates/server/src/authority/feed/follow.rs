@@ -23,6 +23,7 @@ use tegata_token::{
         ResponseHead, SnapshotResponse, longest_hold,
     },
     id::Position,
+    key::KeyState,
 };
 
 /// Why a follower gets no answer.
@@ -112,7 +113,10 @@ impl Authority {
         let asked = self.clock().steady();
         let take = || {
             let (read_at, time_ms) = (self.clock().steady(), self.clock().now_ms());
-            ViewRead { view: self.view(), read_at, time_ms }
+            let view = self.view();
+            let active = view.keys().iter().find(|it| it.state == KeyState::Active);
+            let key = active.and_then(|it| self.keyring.get(it.key.id()));
+            ViewRead { view, read_at, time_ms, key }
         };
         let provider = verifier.provider;
         let written = feed.snapshots.get(provider, &self.issuer, asked, take).await;
@@ -125,16 +129,16 @@ impl Authority {
         self.still_permits(&verifier, &query)?;
         let age = self.clock().steady().saturating_duration_since(written.read_at);
         let head = ResponseHead { seq: query.seq, age, time_ms: written.time_ms };
-        let (before, after) = SnapshotResponse::around(&head);
-        let parts = match encoding {
-            Encoding::Plain => {
-                vec![
-                    before.into(),
-                    written.packed.plain.clone(),
-                    Bytes::from_static(after.as_bytes()),
-                ]
+        let (before, after) = match &written.jws {
+            Some(jws) => SnapshotResponse::around_signed(&head, jws),
+            None => {
+                let (before, after) = SnapshotResponse::around(&head);
+                (before, after.to_owned())
             }
-            Encoding::Gzip => vec![written.packed.between(&before, after)],
+        };
+        let parts = match encoding {
+            Encoding::Plain => vec![before.into(), written.packed.plain.clone(), after.into()],
+            Encoding::Gzip => vec![written.packed.between(&before, &after)],
         };
         Ok(FeedResponse { parts, encoding })
     }

@@ -18,6 +18,7 @@ mod waiting;
 
 pub use follow::{Encoding, FeedResponse, Refused, logged};
 pub use instances::ListedInstance;
+pub use usage::Introspector;
 
 use instances::Instances;
 use receipts::Receipts;

@@ -8,8 +8,9 @@ use std::{
     time::Instant,
 };
 use tegata_token::{
-    feed::Snapshot,
+    feed::{SignedSnapshot, Snapshot},
     id::{Position, ProviderId},
+    key::SigningKey,
     view::View,
 };
 use tokio::sync::Mutex as AsyncMutex;
@@ -19,6 +20,8 @@ use tokio::sync::Mutex as AsyncMutex;
 pub struct WrittenSnapshot {
     /// The snapshot.
     pub packed: Arc<Packed>,
+    /// The detached JWS over it; `None`: the active signing key was not loaded.
+    pub jws: Option<Arc<str>>,
     /// Before its view was taken.
     pub read_at: Instant,
     /// The authority's clock at that time, in milliseconds.
@@ -38,6 +41,8 @@ pub struct ViewRead {
     pub view: Arc<View>,
     pub read_at: Instant,
     pub time_ms: u64,
+    /// The active signing key of the view, if it is loaded.
+    pub key: Option<SigningKey>,
 }
 
 impl Snapshots {
@@ -59,7 +64,7 @@ impl Snapshots {
         if let Some(last) = last.as_ref().filter(|it| it.read_at >= asked) {
             return Some(last.clone());
         }
-        let ViewRead { view, read_at, time_ms } = take();
+        let ViewRead { view, read_at, time_ms, key } = take();
         let position = view.position();
         if let Some(last) = last.as_mut().filter(|it| it.position == position) {
             // Nothing has changed since: what was written is as new as the view.
@@ -69,13 +74,23 @@ impl Snapshots {
         let issuer = issuer.clone();
         // Off the runtime's threads, since it may be long.
         let write = tokio::task::spawn_blocking(move || {
-            let text = Snapshot::write(&view, provider, &issuer);
-            Arc::new(Packed::new(Bytes::from(text)))
+            pack(Snapshot::write(&view, provider, &issuer), key.as_ref())
         });
         // A panic in there was reported as it happened.
-        let packed = write.await.ok()?;
-        let written = WrittenSnapshot { packed, read_at, time_ms, position };
+        let (packed, jws) = write.await.ok()?;
+        let written = WrittenSnapshot { packed, jws, read_at, time_ms, position };
         *last = Some(written.clone());
         Some(written)
     }
+}
+
+/// Signs a snapshot and compresses it.
+fn pack(text: String, key: Option<&SigningKey>) -> (Arc<Packed>, Option<Arc<str>>) {
+    let Some(key) = key else { return (Arc::new(Packed::new(Bytes::from(text))), None) };
+    let signed = SignedSnapshot::sign(&text, key);
+    drop(text);
+    let jws = signed.jws.as_str().into();
+    // The text is a part of the message that was signed: a second copy is not kept.
+    let (message, at) = signed.into_message();
+    (Arc::new(Packed::new(Bytes::from(message).slice(at..))), Some(jws))
 }
