@@ -69,3 +69,20 @@ async fn a_request_that_acknowledges_nothing_leaves_what_was_acknowledged() {
     let shown = world.admin(Method::GET, &path, None).await.is(200).json();
     assert_eq!(shown["instances"][0]["position"], json!(known), "{shown:#}");
 }
+
+#[tokio::test]
+async fn the_position_before_an_act_does_not_acknowledge_it() {
+    let world = World::new().await;
+    let channel = world.channel().await;
+    let verifier = world.verifier(json!({ "name": "gateway" })).await;
+    let follower = world.follower(&verifier, "one");
+    follower.snapshot().await;
+    let revoked = world.revoke(&channel, 0).await;
+    let position = revoked["position"].as_str().unwrap();
+    let (epoch, number) = position.split_once('-').unwrap();
+    let before = format!("{epoch}-{}", number.parse::<u64>().unwrap() - 1);
+    follower.changes(&before, 0).await.is(200);
+    are(&world.receipt(&revoked["position"], 0).await, &[("one", "waiting")]);
+    follower.changes(position, 0).await.is(200);
+    are(&world.receipt(&revoked["position"], 0).await, &[("one", "acknowledged")]);
+}
