@@ -15,13 +15,14 @@ use axum::{
 };
 use serde_json::{Value, json};
 use std::{
-    env,
+    env, io,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 use tegata_verifier::{
     FollowSettings, TokenVerifier, VerifiedToken, layer::VerifyLayer, standing::Use,
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -76,9 +77,17 @@ fn source(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<ConnectInfo<SocketAddr>>().map(|it| it.0.ip())
 }
 
+/// Completes on SIGINT and on SIGTERM, which systemd and Kubernetes send.
 async fn stopped() {
+    let asked = async {
+        let mut term = signal(SignalKind::terminate())?;
+        tokio::select! {
+            asked = tokio::signal::ctrl_c() => asked,
+            _ = term.recv() => io::Result::Ok(()),
+        }
+    };
     // Without signals the process is stopped by force.
-    if tokio::signal::ctrl_c().await.is_err() {
+    if asked.await.is_err() {
         std::future::pending::<()>().await;
     }
 }

@@ -44,6 +44,15 @@ async fn the_settings_in_the_sidecars_manifest_are_what_the_agent_takes() {
     assert_eq!(config.sinks[0].path.as_deref(), Some(Path::new("/run/bot/token")));
 }
 
+#[test]
+fn the_verifiers_manifest_is_what_kubernetes_takes_and_only_asks_the_process_to_stop() {
+    let manifest = packaged("kubernetes/verifier.yaml");
+    validate(&manifest);
+    let text = read(&manifest).expect("it");
+    // A hook that reported the end of a process that still verifies would make receipts wrong.
+    assert!(text.contains("preStop:") && !text.contains("bye") && !text.contains("/feed/"));
+}
+
 /// Waits until the unit's property is this.
 async fn becomes(machine: &Machine, name: &str, value: &str) {
     until(&format!("{name}={value}"), || async {

@@ -1,18 +1,19 @@
-//! Token introspection (RFC 7662) for verifiers whose view is too old, on request as a signed
-//! JWT (RFC 9701).
+//! Token introspection (RFC 7662, signed: RFC 9701): for verifiers whose view is too old, and
+//! for channels about their own tokens.
 
 use super::{
     app::App,
     form::Form,
-    header::{accepts, bearer},
+    header::{accepts, basic, bearer},
     reply::{self, Reply},
 };
+use crate::authority::{Error, feed::Introspector, source::Source};
 use axum::{Router, extract::State, routing::post};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use serde_json::json;
 use std::sync::Arc;
+use tegata_policy::{denied::Denied, secret::PlainSecret};
 use tegata_token::{
     id::{ChannelId, Group, Position, TokenId},
     kind::Kind,
@@ -21,8 +22,14 @@ use tegata_token::{
 
 /// `/oauth2/introspect`.
 pub fn router() -> Router<Arc<App>> {
-    let introspect = async |State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes| {
-        let mut reply = introspect(&app, &headers, &body);
+    let introspect = async |State(app): State<Arc<App>>,
+                            extensions: Extensions,
+                            headers: HeaderMap,
+                            body: Bytes| {
+        let source = Source::of(&extensions);
+        let mut reply = match introspect(&app, source, &headers, &body).await {
+            Ok(reply) | Err(reply) => reply,
+        };
         app.metrics.feed.count("introspect", reply.status().as_u16());
         let no_store = HeaderValue::from_static("no-store");
         reply.headers_mut().insert(header::CACHE_CONTROL, no_store);
@@ -30,9 +37,6 @@ pub fn router() -> Router<Arc<App>> {
     };
     Router::new().route("/oauth2/introspect", post(introspect))
 }
-
-/// The media type of a signed answer, and its `typ` (RFC 9701, section 5).
-const SIGNED: (&str, &str) = ("application/token-introspection+jwt", "token-introspection+jwt");
 
 /// The answer about a token.
 #[derive(Serialize)]
@@ -60,22 +64,20 @@ struct ActiveToken {
     group: Option<Group>,
 }
 
-fn introspect(app: &App, headers: &HeaderMap, body: &[u8]) -> Reply {
-    let Ok(verifier) = app.authority.verifier_of(bearer(headers)) else {
-        let words = "introspection needs the token of a verifier: Authorization: Bearer …";
-        let reply = oauth_error(StatusCode::UNAUTHORIZED, "invalid_client", words);
-        return reply::with(reply, header::WWW_AUTHENTICATE, "Bearer");
-    };
-    let form = match Form::of_body(headers, body) {
-        Ok(form) => form,
-        Err(bad) => {
-            return oauth_error(StatusCode::BAD_REQUEST, "invalid_request", &bad.to_string());
-        }
-    };
-    let Some(token) = form.get("token") else {
-        return oauth_error(StatusCode::BAD_REQUEST, "invalid_request", "token is missing");
-    };
-    let (found, position) = app.authority.introspect(&verifier, token.as_bytes());
+/// The media type of a signed answer; its `typ` is the part after the slash.
+const SIGNED: (&str, &str) = ("application/token-introspection+jwt", "token-introspection+jwt");
+
+async fn introspect(
+    app: &App,
+    source: Source,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Reply, Reply> {
+    let form = Form::of_body(headers, body);
+    let caller = authenticate(app, source, headers, form.as_ref().ok()).await?;
+    let form = form.map_err(|bad| invalid_request(&bad.to_string()))?;
+    let token = form.get("token").ok_or_else(|| invalid_request("token is missing"))?;
+    let (found, position) = app.authority.introspect(&caller, token.as_bytes());
     let token = found.map(|active| {
         let claims = &active.claims;
         super::subject::set(claims.channel);
@@ -92,18 +94,75 @@ fn introspect(app: &App, headers: &HeaderMap, body: &[u8]) -> Reply {
         }
     });
     let answer = Introspection { active: token.is_some(), position, token };
+    // Strings, numbers and booleans can always be written.
+    let answer = serde_json::to_value(&answer).unwrap_or_default();
     if !accepts(headers, SIGNED.0) {
-        // Strings, numbers and booleans can always be written.
-        return reply::json(StatusCode::OK, serde_json::to_string(&answer).unwrap_or_default());
+        return Ok(reply::json(StatusCode::OK, answer.to_string()));
     }
-    let claims = json!({ "aud": verifier.id, "token_introspection": answer });
-    match app.authority.statement(SIGNED.1, claims) {
-        Ok(signed) => reply::typed(StatusCode::OK, SIGNED.0, signed),
-        Err(_) => reply::unavailable(),
+    let claims = serde_json::json!({ "aud": caller.name(), "token_introspection": answer });
+    let signed = app.authority.statement(SIGNED.1, claims).map_err(|error| refused(&error))?;
+    Ok(reply::typed(StatusCode::OK, SIGNED.0, signed))
+}
+
+/// The verifier of the bearer token, or the channel whose secret is in the form or in Basic
+/// authentication (RFC 6749, section 2.3.1).
+async fn authenticate(
+    app: &App,
+    source: Source,
+    headers: &HeaderMap,
+    form: Option<&Form<'_>>,
+) -> Result<Introspector, Reply> {
+    let posted = form.and_then(|it| Some((it.get("client_id")?, it.get("client_secret")?)));
+    let sent = basic(headers);
+    let (id, secret) = match (&sent, posted) {
+        (None, Some(_)) if headers.contains_key(header::AUTHORIZATION) => {
+            return Err(invalid_request("authenticate in the form or in Authorization, not both"));
+        }
+        (Some(_), Some(_)) => {
+            return Err(invalid_request("client_secret is both in the form and in Authorization"));
+        }
+        (Some((id, secret)), None) => (id.as_str(), secret.as_str()),
+        (None, Some(posted)) => posted,
+        (None, None) => {
+            let verifier = app.authority.verifier_of(bearer(headers));
+            return verifier.map(Introspector::Verifier).map_err(|_| unauthorized("Bearer"));
+        }
+    };
+    let scheme = if sent.is_some() { "Basic" } else { "Bearer" };
+    let id: ChannelId = id.parse().map_err(|_| unauthorized(scheme))?;
+    let secret = PlainSecret::from_caller(secret.to_owned());
+    match app.authority.check_secret(id, &secret).await {
+        Ok(channel) => Ok(Introspector::Channel(channel.id)),
+        Err(Error::Denied(denied)) => match app.authority.after_secret(denied, source, id) {
+            Denied::LimitExceeded { seconds } => {
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                let reply = oauth_error(status, "invalid_client", "too many wrong secrets");
+                Err(reply::retry_after(reply, seconds))
+            }
+            // A channel that is suspended or unknown gets the answer of a wrong secret.
+            _ => Err(unauthorized(scheme)),
+        },
+        Err(error) => Err(refused(&error)),
     }
 }
 
+fn unauthorized(scheme: &'static str) -> Reply {
+    let words =
+        "introspection needs the token of a verifier, or the id and the secret of a channel";
+    let reply = oauth_error(StatusCode::UNAUTHORIZED, "invalid_client", words);
+    reply::with(reply, header::WWW_AUTHENTICATE, scheme)
+}
+
+fn invalid_request(words: &str) -> Reply {
+    oauth_error(StatusCode::BAD_REQUEST, "invalid_request", words)
+}
+
+fn refused(error: &Error) -> Reply {
+    tracing::warn!(%error, "an introspection gets no answer");
+    reply::unavailable()
+}
+
 fn oauth_error(status: StatusCode, error: &str, words: &str) -> Reply {
-    let body = json!({ "error": error, "error_description": words });
+    let body = serde_json::json!({ "error": error, "error_description": words });
     reply::json(status, body.to_string())
 }

@@ -213,15 +213,26 @@ async fn flush(jobs: &Jobs) {
 }
 
 async fn promote(jobs: &Jobs) -> admin::Result<()> {
-    // Asked from the first run on, since the leases of silent verifiers count from there.
-    let Some(known) = jobs.authority.known_pending_key() else { return Ok(()) };
+    let view = jobs.authority.view();
+    let Some(pending) = view.keys().iter().find(|it| it.state == KeyState::Pending) else {
+        return Ok(());
+    };
+    // Asked at once, since the leases run from the first call.
+    let without = jobs.authority.instances_without(pending.key.id()).unwrap_or_default();
     let now = jobs.authority.now();
     let published = i64::try_from(jobs.key_promotion_delay.as_secs()).unwrap_or(i64::MAX);
     let rows = jobs.authority.signing_keys().await?;
     let due = |row: &&tegata_store::SigningKeyRow| {
-        row.id == known && row.state == KeyState::Pending && now.since(row.changed_at) >= published
+        row.state == KeyState::Pending && now.since(row.changed_at) >= published
     };
     if let Some(row) = rows.iter().find(due) {
+        if let Some(first) = without.first() {
+            // They would answer 503 for each new token.
+            tracing::info!(key = %row.id, instances = without.len(), verifier = first.name,
+                instance = first.instance,
+                "the new signing key waits for verifiers that have not learned of it");
+            return Ok(());
+        }
         jobs.authority.admin(Actor::System, None).promote_signing_key(row.id).await?;
         tracing::info!(key = %row.id, "the new signing key is active");
     }

@@ -7,8 +7,9 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod credentials;
 mod following;
 mod introspecting;
+mod keys;
 mod receipts;
-mod signing_keys;
 mod world;

@@ -52,7 +52,7 @@ pub struct Follower<'a> {
 pub struct Channel {
     pub id: String,
     pub provider: String,
-    secret: String,
+    pub secret: String,
 }
 
 impl World {

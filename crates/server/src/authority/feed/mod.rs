@@ -9,7 +9,6 @@ mod follow;
 mod gzip;
 mod instances;
 mod judge;
-mod published;
 mod receipts;
 mod shared;
 mod snapshots;
@@ -21,9 +20,9 @@ mod waiting;
 pub use follow::{FeedResponse, Refused, logged};
 pub use gzip::Encoding;
 pub use instances::{AcceptedRevoked, ListedInstance};
+pub use usage::Introspector;
 
 use instances::Instances;
-use published::Published;
 use receipts::Receipts;
 use shared::Shared;
 use snapshots::Snapshots;
@@ -60,7 +59,6 @@ pub struct Feed {
     tail: Tail,
     pub(super) instances: Instances,
     pub(super) receipts: Receipts,
-    published: Published,
     snapshots: Snapshots,
     shared: Shared,
     new_instances: NewInstances,
@@ -79,7 +77,6 @@ impl Feed {
             tail: Tail::new(),
             instances: Instances::default(),
             receipts: Receipts::new(now),
-            published: Published::default(),
             snapshots: Snapshots::default(),
             shared: Shared::default(),
             new_instances: NewInstances::default(),

@@ -4,14 +4,17 @@ use super::{
     instances::{Instances, Name},
     judge::{Fate, Line},
 };
-use crate::authority::receipt::{InstanceState, Receipt, ReceiptState};
+use crate::authority::receipt::{InstanceReceipt, InstanceState, Receipt, ReceiptState};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
-use tegata_store::ReceiptRow;
-use tegata_token::id::Position;
+use tegata_store::{ReceiptFor, ReceiptRow};
+use tegata_token::{
+    id::{Position, SigningKeyId},
+    time::UnixTime,
+};
 use tokio::sync::watch;
 
 /// Maximum number of receipts in memory. An instance that may use a stale view and is gone
@@ -31,6 +34,8 @@ struct Open {
     all: BTreeMap<Position, OpenReceipt>,
     /// By when this process has learned of every receipt that is not in memory.
     learned: Instant,
+    /// Which instances know the pending signing key. No act waits for it, and it has no row.
+    rollout: Option<(SigningKeyId, OpenReceipt)>,
 }
 
 /// A receipt that is not complete, or not written yet.
@@ -126,7 +131,7 @@ fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Receipts {
     pub fn new(now: Instant) -> Self {
-        let open = Open { all: BTreeMap::new(), learned: now };
+        let open = Open { all: BTreeMap::new(), learned: now, rollout: None };
         let news = watch::Sender::new(());
         Self { begun: Mutex::default(), open: Mutex::new(open), news }
     }
@@ -213,7 +218,8 @@ impl Receipts {
     /// Notes in every open receipt what became of instances.
     pub(super) fn gone(&self, names: &[Name], fate: &Fate, instances: &Instances) {
         let mut open = self.list(instances);
-        for receipt in open.all.values_mut() {
+        let Open { all, rollout, .. } = &mut *open;
+        for receipt in all.values_mut().chain(rollout.iter_mut().map(|(_, it)| it)) {
             for line in &mut receipt.lines {
                 let named = |(verifier, instance): &Name| {
                     line.verifier == *verifier && line.instance == *instance
@@ -226,6 +232,31 @@ impl Receipts {
         }
         drop(open);
         self.tell();
+    }
+
+    /// The instances that could still be fresh without the pending signing key, which the
+    /// view at `position` has. The first call lists the instances: one that registers later
+    /// gets a view with the key. A stale instance gives no answer about a token of an unknown
+    /// key, whatever its `on_stale`, so its lease is enough.
+    pub(super) fn without_key(
+        &self,
+        key: SigningKeyId,
+        position: Position,
+        instances: &Instances,
+        now: Instant,
+    ) -> Vec<InstanceReceipt> {
+        let mut open = self.list(instances);
+        let known = open.rollout.take().filter(|(of, _)| *of == key);
+        let (_, receipt) = open.rollout.insert(known.unwrap_or_else(|| {
+            let about = ReceiptFor { provider: None, effective_at: UnixTime(0) };
+            let row = ReceiptRow { position, about, complete: false, list: None };
+            (key, OpenReceipt::new(row, now, instances))
+        }));
+        let lines = receipt.judge(instances, now).receipt.verifiers;
+        let waits = |it: &InstanceReceipt| {
+            matches!(it.state, InstanceState::Waiting | InstanceState::CannotApply)
+        };
+        lines.into_iter().filter(waits).collect()
     }
 
     /// Lets those that wait for a receipt judge it again.

@@ -5,8 +5,9 @@ use crate::authority::Authority;
 use std::{collections::HashMap, sync::Arc};
 use tegata_store::{RecentUse, UsedToken, VerifierRow};
 use tegata_token::{
+    claims::Claims,
     feed::{UsageMinute, UsageReport},
-    id::Position,
+    id::{ChannelId, Position},
     time::UnixTime,
     verify::{Active, verify},
 };
@@ -14,19 +15,44 @@ use tegata_token::{
 /// Maximum number of tokens of a report whose uses are recorded.
 const MOST: usize = 1_000;
 
+/// A caller that may learn whether tokens are active.
+pub enum Introspector {
+    /// A verifier: about the tokens of its provider, or of all.
+    Verifier(Arc<VerifierRow>),
+    /// A channel: about its own tokens.
+    Channel(ChannelId),
+}
+
+impl Introspector {
+    fn sees(&self, token: &Claims) -> bool {
+        match self {
+            Self::Verifier(it) => it.provider.is_none_or(|of| of == token.provider),
+            Self::Channel(it) => *it == token.channel,
+        }
+    }
+
+    /// Its id, the audience of a signed answer.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Verifier(it) => it.id.to_string(),
+            Self::Channel(it) => it.to_string(),
+        }
+    }
+}
+
 impl Authority {
-    /// Verifies a token for a verifier; `None`: it is not active, or of a provider that the
-    /// verifier must learn nothing of. Also returns the position of the view that was used.
+    /// Verifies a token for a caller; `None`: it is not active, or one that the caller must
+    /// learn nothing of. Also returns the position of the view that was used.
     pub fn introspect(
         &self,
-        verifier: &VerifierRow,
+        caller: &Introspector,
         token: &[u8],
     ) -> (Option<Arc<Active>>, Position) {
         let view = self.view();
         let now = self.now();
         let active = verify(token, now, &view, &self.signatures).ok();
-        let sees = |it: &Active| verifier.provider.is_none_or(|of| of == it.claims.provider);
-        let active = active.filter(sees);
+        let active = active.filter(|it| caller.sees(&it.claims));
         if let Some(active) = &active {
             self.last_used.note(&active.claims, None, now);
         }

@@ -3,11 +3,14 @@
 use super::receipts::{Judged, OpenReceipt};
 use crate::authority::{
     Authority,
-    receipt::{CommittedAct, Concerns, Receipt, ReceiptState},
+    receipt::{CommittedAct, Concerns, InstanceReceipt, Receipt, ReceiptState},
 };
 use std::time::Duration;
 use tegata_store::{ReceiptFor, ReceiptRow, Result};
-use tegata_token::id::Position;
+use tegata_token::{
+    id::{Position, SigningKeyId},
+    key::KeyState,
+};
 
 impl Authority {
     /// The receipt of an act; waits up to `wait` until it is complete.
@@ -50,6 +53,18 @@ impl Authority {
             return self.wait_for(row, Duration::ZERO).await.map(Some);
         };
         Ok(Some(receipt))
+    }
+
+    /// The instances that must learn of the pending signing key before it signs; `None`: the
+    /// key is not pending.
+    pub(in crate::authority) fn instances_without(
+        &self,
+        key: SigningKeyId,
+    ) -> Option<Vec<InstanceReceipt>> {
+        let (feed, view) = (self.feed(), self.view());
+        view.key(key).filter(|it| it.state == KeyState::Pending)?;
+        let (at, now) = (view.position(), self.clock().steady());
+        Some(feed.receipts.without_key(key, at, &feed.instances, now))
     }
 
     /// Waits for a receipt that is not in memory.
