@@ -5,6 +5,7 @@ mod dependencies;
 mod modules;
 mod names;
 mod picture;
+mod profiles;
 mod sizes;
 mod words;
 
@@ -30,6 +31,7 @@ pub fn run() -> anyhow::Result<()> {
         names::check,
         sizes::check,
         picture::check,
+        profiles::check,
         words::check,
     ];
     for rule in rules {
