@@ -252,11 +252,11 @@ impl Receipts {
             let row = ReceiptRow { position, about, complete: false, list: None };
             (key, OpenReceipt::new(row, now, instances))
         }));
-        let lines = receipt.judge(instances, now).receipt.verifiers;
+        let Judged::Shown(shown) = receipt.judge(instances, now, true) else { return Vec::new() };
         let waits = |it: &InstanceReceipt| {
             matches!(it.state, InstanceState::Waiting | InstanceState::CannotApply)
         };
-        lines.into_iter().filter(waits).collect()
+        shown.verifiers.into_iter().filter(waits).collect()
     }
 
     /// Lets those that wait for a receipt judge it again.
