@@ -3,13 +3,26 @@
 use crate::clocks::{Clocks, Steady};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-/// Reads both clocks.
+/// How far apart both clocks may be read, in nanoseconds.
+const APART: i64 = 10_000_000;
+/// How often they are read at most.
+const READS: usize = 5;
+
+/// Reads both clocks. On a busy machine the thread may stand still between the two, which
+/// would look as if the wall clock had been set: then they are read again.
 pub(super) fn now() -> Clocks {
     let nanos = |it: Timespec| it.tv_sec.saturating_mul(1_000_000_000).saturating_add(it.tv_nsec);
-    Clocks {
-        steady: Steady(nanos(clock_gettime(ClockId::Boottime))),
-        wall: nanos(clock_gettime(ClockId::Realtime)),
+    let read = |clock| nanos(clock_gettime(clock));
+    let mut steady = read(ClockId::Boottime);
+    let mut wall = read(ClockId::Realtime);
+    for _ in 1..READS {
+        let after = read(ClockId::Boottime);
+        if after.saturating_sub(steady) < APART {
+            break;
+        }
+        (steady, wall) = (after, read(ClockId::Realtime));
     }
+    Clocks { steady: Steady(steady), wall }
 }
 
 /// Random bytes.

@@ -24,7 +24,7 @@ pub use usage::Introspector;
 
 use instances::Instances;
 use receipts::Receipts;
-use shared::Shared;
+use shared::Rests;
 use snapshots::Snapshots;
 use std::{
     sync::{Mutex, PoisonError, atomic::AtomicUsize},
@@ -60,7 +60,7 @@ pub struct Feed {
     pub(super) instances: Instances,
     pub(super) receipts: Receipts,
     snapshots: Snapshots,
-    shared: Shared,
+    shared: Rests,
     new_instances: NewInstances,
     /// When a position beyond the end of the log was last reported in the server's log.
     beyond_head: Mutex<Option<Instant>>,
@@ -78,7 +78,7 @@ impl Feed {
             instances: Instances::default(),
             receipts: Receipts::new(now),
             snapshots: Snapshots::default(),
-            shared: Shared::default(),
+            shared: Rests::default(),
             new_instances: NewInstances::default(),
             beyond_head: Mutex::default(),
             held: AtomicUsize::new(0),

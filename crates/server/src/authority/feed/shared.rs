@@ -10,7 +10,7 @@ use tegata_token::id::{Position, ProviderId};
 /// The last response for the verifiers of each provider, and of all, but for its head: a
 /// change is sent to thousands of followers at once, most of which have the same position.
 #[derive(Default)]
-pub struct Shared(Mutex<HashMap<Option<ProviderId>, Written>>);
+pub struct Rests(Mutex<HashMap<Option<ProviderId>, Written>>);
 
 /// A response, but for its head.
 struct Written {
@@ -19,7 +19,7 @@ struct Written {
     rest: Arc<Packed>,
 }
 
-impl Shared {
+impl Rests {
     fn lock(&self) -> MutexGuard<'_, HashMap<Option<ProviderId>, Written>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_response_is_written_once_for_all_who_ask_after_one_position() {
-        let (shared, mut written) = (Shared::default(), 0);
+        let (shared, mut written) = (Rests::default(), 0);
         let at = |number| Position { epoch: 3, number };
         let mut get = |after, through| {
             shared.get(None, at(after), at(through), || {
