@@ -109,7 +109,7 @@ class Follower:
         sent = {"id": str(self.count), "path": path, "query": query, "at": m["steady_ms"], "gap": m["wall_ms"] - m["steady_ms"], "until": m["steady_ms"] + timeout}
         self.out.append({k: sent[k] for k in ("id", "path", "query")})
         return sent
-    def retry(self, m): self.not_before = m["steady_ms"] + min(1500, self.staleness / 3) * m["random"]
+    def retry(self, m): self.not_before = m["steady_ms"] + min(5000, self.staleness / 3) * m["random"]
     def next(self, m):
         now, self.out = m["steady_ms"], []
         if self.main and self.main["until"] <= now: self.main = None; self.retry(m)

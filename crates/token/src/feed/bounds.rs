@@ -20,10 +20,8 @@ pub const LONGEST_SNAPSHOT: usize = 256 * 1024 * 1024;
 pub const LONGEST_USAGE: usize = 1024 * 1024;
 /// Maximum length of the source of a use, in characters.
 pub const LONGEST_SOURCE: usize = 100;
-/// The longest delay before a retry. An authority that was killed and starts again has all
-/// its followers back within this time: to refuse a connection costs a machine microseconds,
-/// so thousands may try once a second.
-pub const LONGEST_RETRY: Duration = Duration::from_millis(1_500);
+/// The longest delay before a retry.
+pub const LONGEST_RETRY: Duration = Duration::from_secs(5);
 /// A download of a snapshot ends after this time without a byte.
 pub const DISCONNECTED: Duration = Duration::from_secs(10);
 

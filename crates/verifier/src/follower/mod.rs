@@ -23,6 +23,10 @@ const BETWEEN_QUESTIONS: Duration = Duration::from_secs(1);
 /// The longest wait before the snapshot that a 410 requires, so that a thousand followers
 /// do not all ask at once.
 const LONGEST_SPREAD: Duration = Duration::from_millis(100);
+/// The longest wait before a retry, which is less than rule 7 of `docs/feed.md` permits: an
+/// authority that was killed has all its followers back within this time after its start. To
+/// refuse a connection costs a machine microseconds, so thousands may try once a second.
+const LONGEST_WAIT: Duration = Duration::from_millis(1_500);
 /// The longest `Retry-After` that is obeyed.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Number of responses in a row, empty and early, after which a snapshot is taken.
@@ -243,7 +247,8 @@ impl Follower {
 
     /// Lets the next request wait, as after a failure.
     fn retry(&mut self, now: Steady, random: f64) {
-        self.not_before = now.plus(longest_retry(self.wanted.staleness).mul_f64(random));
+        let longest = LONGEST_WAIT.min(longest_retry(self.wanted.staleness));
+        self.not_before = now.plus(longest.mul_f64(random));
     }
 
     // ---- receiving
