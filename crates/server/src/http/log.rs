@@ -8,7 +8,7 @@ use crate::{
     api::{admin, app::App, subject::VerifiedToken},
     authority::source::Source,
 };
-use http::{StatusCode, Uri, request::Parts};
+use http::{StatusCode, request::Parts};
 use std::{borrow::Cow, collections::BTreeSet, sync::LazyLock};
 use tegata_gateway::ext_authz;
 use tegata_token::id::ChannelId;
