@@ -4,7 +4,9 @@ use crate::{
     api::{Api, Page},
     output::Output,
     sign_in::ask,
+    taking::Confirmation,
 };
+use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::{Timestamp, ToSpan};
 use serde_json::json;
@@ -62,6 +64,11 @@ impl Rights {
 pub struct Delete {
     /// The token's id.
     id: AdminTokenId,
+    /// Change nothing; show the token that would be deleted.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    confirm: Confirmation,
 }
 
 /// Runs one of the verbs.
@@ -72,12 +79,27 @@ pub async fn run(api: &Api, out: &Output, verb: Verb) -> anyhow::Result<()> {
             let columns = ["admin_token_id", "person_id", "name", "rights", "expires_at"];
             out.list(&api.get(&["admin-tokens"], &page).await?, "admin_tokens", &columns)
         }
-        Verb::Delete(Delete { id }) => {
-            let id = id.to_string();
-            api.delete(&["admin-tokens", &id]).await?;
-            out.done(&format!("token {id} is deleted"), &json!({ "deleted": id }))
-        }
+        Verb::Delete(args) => delete(api, out, args).await,
     }
+}
+
+async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
+    let id = args.id.to_string();
+    if args.dry_run || args.confirm.asks() {
+        let all = api.rows(&["admin-tokens"], "admin_tokens").await?;
+        let Some(found) = all.iter().find(|it| it["admin_token_id"] == *id) else {
+            bail!("no personal token {id}; see: tegata admin-token list");
+        };
+        let text = |name: &str| found[name].as_str().unwrap_or_default();
+        let what = format!("personal token {id}, {} of person {}", text("name"), text("person_id"));
+        if args.dry_run {
+            let shown = json!({ "dry_run": true, "would_delete": found });
+            return out.done(&format!("would delete {what}"), &shown);
+        }
+        args.confirm.ask(&format!("{what}: it is refused from then on\n"), false)?;
+    }
+    api.delete(&["admin-tokens", &id]).await?;
+    out.done(&format!("token {id} is deleted"), &json!({ "deleted": id }))
 }
 
 async fn create(api: &Api, out: &Output, args: Create) -> anyhow::Result<()> {

@@ -35,7 +35,7 @@ pub enum Verb {
     /// ones, once.
     Reset(Confirmed),
     /// Delete a person, with sessions and personal tokens; this cannot be undone.
-    Delete(Confirmed),
+    Delete(Delete),
 }
 
 /// In what a role is.
@@ -125,6 +125,15 @@ pub struct Confirmed {
 }
 
 #[derive(Args)]
+pub struct Delete {
+    #[command(flatten)]
+    confirmed: Confirmed,
+    /// Change nothing; show the person who would be deleted.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Args)]
 pub struct Set {
     /// The person's id.
     person: PersonId,
@@ -157,13 +166,23 @@ pub async fn run(api: &Api, out: &Output, verb: Verb) -> anyhow::Result<()> {
             let path = ["people", &args.person.to_string(), "reset"];
             invited(out, &api.post(&path, &json!({})).await?)
         }
-        Verb::Delete(args) => {
-            ask_about(api, &args, "sessions and personal tokens go, too").await?;
-            let id = args.person.to_string();
+        Verb::Delete(Delete { confirmed, dry_run }) => {
+            let id = confirmed.person.to_string();
+            if dry_run {
+                let found: Value = api.get(&["people", &id], &()).await?;
+                let shown = json!({ "dry_run": true, "would_delete": found });
+                return out.done(&would_delete(&found), &shown);
+            }
+            ask_about(api, &confirmed, "sessions and personal tokens go, too").await?;
             api.delete(&["people", &id]).await?;
             out.done(&format!("person {id} is deleted"), &json!({ "deleted": id }))
         }
     }
+}
+
+fn would_delete(found: &Value) -> String {
+    let (id, login, name) = (text(found, "person_id"), text(found, "login"), text(found, "name"));
+    format!("would delete person {id}, {login} ({name}), with sessions and personal tokens")
 }
 
 const FIRST: &[&str] = &["person_id", "login", "name", "state", "operator"];

@@ -101,7 +101,11 @@ fn an_administrator_is_invited_without_a_server_and_works_by_a_personal_token() 
     assert!(acts.contains("provider.create") && acts.contains("admin-token.create"), "{acts}");
     let listed = by(&["admin-token", "list"]).expect(0);
     assert!(listed.contains("laptop") && !listed.contains("tgp_"), "{listed}");
-    by(&["admin-token", "delete", text(&made, "admin_token_id")]).expect(0);
+    let own = text(&made, "admin_token_id");
+    let dry = by(&["admin-token", "delete", own, "--dry-run"]).expect(0);
+    assert!(dry.starts_with("would delete personal token"), "{dry}");
+    // It signs in itself, so a dry run has deleted nothing.
+    by(&["admin-token", "delete", own]).expect(0);
     by(&["provider", "list"]).expect_error(1, "refused");
 }
 
@@ -128,6 +132,8 @@ fn people_are_invited_given_roles_disabled_reset_and_deleted() {
     assert!(text(&desk.json(&["person", "reset", id]), "invitation").starts_with("tgi_"));
     let all = desk.run(&["person", "list", "--search", "aoi"]).expect(0);
     assert!(all.contains("Aoi") && !all.contains("mika"), "{all}");
+    let dry = desk.json(&["person", "delete", id, "--dry-run"]);
+    assert_eq!(dry["would_delete"]["person_id"], id);
     desk.run(&["person", "delete", id]).expect(0);
     desk.run(&["person", "show", id]).expect_error(1, "no such person");
 }

@@ -152,6 +152,7 @@ fn under_systemd_the_server_is_its_own_user_and_root_keeps_its_store_beside_it()
     service.run("token inspect --store sqlite:tegata.db /etc/passwd");
     service.run("doctor");
     service.run("provider list");
+    service.run("admin invite beside@example.com");
     assert_eq!(service.status("/readyz"), "200");
 
     service.systemctl("stop");
@@ -165,6 +166,7 @@ fn under_systemd_the_server_is_its_own_user_and_root_keeps_its_store_beside_it()
     service.run("recover --revoke-everything --revocation-journal /mnt/other/journal.log");
     service.run("master-key rotate");
     service.run("admin reset");
+    service.run("admin invite alone@example.com");
     fs::remove_file(service.machine.path("/var/lib/tegata/tegata.db.guard.audit")).unwrap();
     service.run("audit accept --reason moved");
     service.run("audit verify --store sqlite:tegata.db");

@@ -54,7 +54,7 @@ async fn a_store_whose_master_key_is_lost_continues_with_a_new_one() {
     let (server, shop, token) = with_checkpoint(&home).await;
     stop(server);
     fs::remove_file(home.path("master.key")).expect("it was there");
-    assert!(home.refused().contains("tegata recover"));
+    assert!(home.refused().contains("Replace a lost master key"));
     let replayed = home.run(&REPLAY);
     assert!(String::from_utf8_lossy(&replayed.stderr).contains("make a new one"), "{replayed:?}");
     let new = format!("{}\n", "5e".repeat(32));
