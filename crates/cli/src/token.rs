@@ -115,6 +115,7 @@ pub struct Show {
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
     /// The token's id (not the token).
+    #[arg(allow_hyphen_values = true)]
     token_id: TokenId,
 }
 
@@ -130,7 +131,13 @@ pub struct Revoke {
     #[arg(long, value_name = "ID")]
     channel: Option<ChannelId>,
     /// The stored token of this id.
-    #[arg(long, group = "what", value_name = "ID", requires = "channel")]
+    #[arg(
+        long,
+        group = "what",
+        value_name = "ID",
+        requires = "channel",
+        allow_hyphen_values = true
+    )]
     token_id: Option<TokenId>,
     /// All tokens of a group.
     #[arg(long, group = "what", requires = "channel")]

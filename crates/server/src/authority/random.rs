@@ -21,6 +21,21 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], Error> {
     }
 }
 
+/// The bytes of an id that is written in base64url. It does not begin with a hyphen, which a
+/// command line would read as an option.
+///
+/// # Errors
+/// As [`bytes`].
+pub fn id<const N: usize>() -> Result<[u8; N], Error> {
+    const HYPHEN: u8 = 62;
+    loop {
+        let bytes = bytes::<N>()?;
+        if bytes.first().is_none_or(|it| it >> 2 != HYPHEN) {
+            return Ok(bytes);
+        }
+    }
+}
+
 /// A random number below `bound`, uniformly distributed.
 ///
 /// # Errors
@@ -56,6 +71,14 @@ pub fn request_id() -> Uuid {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn no_id_begins_with_a_hyphen() {
+        for _ in 0..2_000 {
+            let text = tegata_token::id::TokenId(id().unwrap()).to_string();
+            assert!(!text.starts_with('-'), "{text}");
+        }
+    }
 
     #[test]
     fn request_ids_do_not_repeat_across_refills() {

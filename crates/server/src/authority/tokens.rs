@@ -165,7 +165,7 @@ impl Authority {
     /// [`Error::Unavailable`].
     pub async fn redeem(&self, grant: Grant, by: Option<By>) -> Result<Token> {
         let now = self.now();
-        let id = TokenId(random::bytes()?);
+        let id = TokenId(random::id()?);
         // After authentication, so that other clients cannot use up the channel's rate.
         self.take(Operation::Issue(grant.kind()), grant.channel())?;
         if grant.kind().is_stored() {
