@@ -67,10 +67,10 @@ pub struct Verify {
     /// The audit in this store, with or without a running server.
     #[arg(long, value_name = "sqlite:FILE", conflicts_with = "export")]
     store: Option<StoreAddress>,
-    /// File with the store's master key [default: beside the store].
+    /// File with the store's master key [default: in the store's folder].
     #[arg(long, value_name = "FILE", requires = "store")]
     master_key_file: Option<PathBuf>,
-    /// The store's rollback guard [default: beside the master key].
+    /// The store's rollback guard [default: in the master key's folder].
     #[arg(long, value_name = "FILE", requires = "store")]
     rollback_guard_file: Option<PathBuf>,
     /// File with the output of `tegata audit list --all`.

@@ -164,7 +164,7 @@ impl Limits {
 pub struct RotateSecret {
     /// The channel's id.
     channel: ChannelId,
-    /// How long the present secret stays valid beside the new one.
+    /// How long the present secret stays valid with the new one.
     #[arg(long, value_name = "SECONDS", default_value_t = 0,
           value_parser = clap::value_parser!(i64).range(0..=DAY))]
     keep_previous: i64,

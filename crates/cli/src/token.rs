@@ -170,7 +170,7 @@ pub struct Reissue {
     /// The channel's id.
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
-    /// How long the present token stays active beside the new one.
+    /// How long the present token stays active with the new one.
     #[arg(long, value_name = "SECONDS", default_value_t = 0,
           value_parser = clap::value_parser!(i64).range(0..=LONGEST_DELAY))]
     delay: i64,

@@ -193,7 +193,7 @@ pub(in super::super) fn serve() -> anyhow::Result<()> {
     })
 }
 
-/// The path of the server, which is installed beside the program's build if it is missing.
+/// The path of the server, which is installed in the folder of the program's build if it is missing.
 fn installed() -> anyhow::Result<PathBuf> {
     let folder = program_folder()?.join("../bench/nats");
     let program = folder.join("bin/nats-server");

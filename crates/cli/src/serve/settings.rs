@@ -59,8 +59,8 @@ pub struct ServeSettings {
     /// that `recover` can repeat it after a restore; keep it on another disk than the store.
     #[arg(long, env, value_name = "FILE")]
     pub revocation_journal: Option<PathBuf>,
-    /// File with the root administrator's token [default: admin.token beside the master
-    /// key, created at the first start]. TEGATA_ADMIN_TOKEN, which holds the token itself,
+    /// File with the root administrator's token [default: admin.token in the master
+    /// key's folder, created at the first start]. TEGATA_ADMIN_TOKEN, which holds the token itself,
     /// takes precedence over the key in the settings file, and the flag over both.
     #[arg(long, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
@@ -215,11 +215,11 @@ pub struct StoreSettings {
     #[arg(long, env, value_name = "sqlite:FILE")]
     pub store: Option<StoreAddress>,
     /// File with the master key, which encrypts the signing keys; created if it does not
-    /// exist [default: master.key beside the store].
+    /// exist [default: master.key in the store's folder].
     #[arg(long, env, value_name = "FILE")]
     pub master_key_file: Option<PathBuf>,
     /// Rollback guard: file with the store's position, so that an older copy of the store is
-    /// noticed [default: beside the master key].
+    /// noticed [default: in the master key's folder].
     #[arg(long, env, value_name = "FILE")]
     pub rollback_guard_file: Option<PathBuf>,
 }

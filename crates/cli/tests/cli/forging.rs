@@ -289,7 +289,7 @@ fn envoy_over_grpc_without_its_own_filter_lets_no_forged_identity_through() {
 
 #[test]
 fn no_forged_identity_passes_by_the_verifying_proxy() {
-    let world = World::beside();
+    let world = World::by_proxy();
     let proxy = world.nginx_of_the_book();
     none_passes(&world, &proxy, &NAMES);
     drop(proxy);
@@ -299,7 +299,7 @@ fn no_forged_identity_passes_by_the_verifying_proxy() {
     let proxy = world.envoy_over_grpc();
     nothing_of_ours_passes(&world, &proxy);
     drop(proxy);
-    let world = World::beside_at_an_address();
+    let world = World::by_proxy_at_an_address();
     let proxy = world.haproxy();
     nothing_of_ours_passes(&world, &proxy);
     drop(proxy);

@@ -82,7 +82,7 @@ fn an_administrator_is_invited_without_a_server_and_works_by_a_personal_token() 
     let made = finish_with(create, &typed).expect(0);
     let made: Value = serde_json::from_str(&made).unwrap();
 
-    // Beside the running server.
+    // While the server runs.
     let mut beside = home.tegata(&["admin", "invite", "ren", "--name", "Ren"]);
     beside.env("TEGATA_URL", &server.url);
     beside.env("TEGATA_ADMIN_TOKEN_FILE", home.path("admin.token"));

@@ -29,7 +29,7 @@ const GATE: &str = "127.0.0.1:8081";
 const EXT_AUTHZ: &str = "127.0.0.1:8082";
 
 /// Where the book's blocks for the verifying proxy begin.
-const BESIDE: &str = "## Verify beside the API";
+const BY_PROXY: &str = "## Verify on the API's machine";
 const GRPC: &str = "## Let Envoy ask over gRPC";
 
 /// A running proxy or API; dropping it stops it.
@@ -84,7 +84,7 @@ impl World {
     }
 
     /// One whose proxies ask the verifying proxy.
-    pub fn beside() -> Self {
+    pub fn by_proxy() -> Self {
         let mut world = Self::new();
         let verifier = verify_proxy::verifier(&world.desk, &[]);
         // nginx's workers are of another user, who may not enter the test's own folder.
@@ -105,9 +105,9 @@ impl World {
         world
     }
 
-    /// As [`World::beside`], at a TCP address.
-    pub fn beside_at_an_address() -> Self {
-        let mut world = Self::beside();
+    /// As [`World::by_proxy`], at a TCP address.
+    pub fn by_proxy_at_an_address() -> Self {
+        let mut world = Self::by_proxy();
         drop(world.gate.take());
         let verifier = verify_proxy::verifier(&world.desk, &[]);
         let gate = verify_proxy::start(&world.desk, &verifier, &["--max-staleness", "5s"]);
@@ -126,11 +126,11 @@ impl World {
 
     /// The book's line for the verifying proxy in place of the one of `block` that begins
     /// so, if it is used.
-    fn beside_in(&self, block: &str, language: &str, begin: &str) -> String {
+    fn by_proxy_in(&self, block: &str, language: &str, begin: &str) -> String {
         if self.gate.is_none() {
             return block.to_owned();
         }
-        let ours = fenced(PAGE, BESIDE, language).remove(0);
+        let ours = fenced(PAGE, BY_PROXY, language).remove(0);
         assert!(block.lines().filter(|line| line.trim().starts_with(begin)).count() == 1);
         let line = |line: &str| match line.trim().starts_with(begin) {
             true => ours.clone(),
@@ -182,14 +182,17 @@ impl World {
 
     pub fn nginx_of_the_book(&self) -> Running {
         let blocks = fenced(PAGE, "## nginx", "nginx");
-        let server =
-            self.beside_in(&blocks[1], "nginx", "proxy_pass http://127.0.0.1:8080/gateway/verify;");
+        let server = self.by_proxy_in(
+            &blocks[1],
+            "nginx",
+            "proxy_pass http://127.0.0.1:8080/gateway/verify;",
+        );
         self.nginx(&blocks[0], &server)
     }
 
     pub fn caddy(&self) -> Running {
         let block = &fenced(PAGE, "#", "caddyfile")[0];
-        let block = self.ours(&self.beside_in(block, "caddyfile", "forward_auth"));
+        let block = self.ours(&self.by_proxy_in(block, "caddyfile", "forward_auth"));
         let global = "{\n    admin off\n    servers {\n        protocols h1 h2c\n    }\n}\n";
         let file = self.file("Caddyfile", &format!("{global}{block}\n"));
         let mut caddy = Command::new("caddy");
@@ -197,7 +200,7 @@ impl World {
     }
 
     pub fn haproxy(&self) -> Running {
-        let lua = self.beside_in(&fenced(PAGE, "#", "lua")[0], "lua", "url =");
+        let lua = self.by_proxy_in(&fenced(PAGE, "#", "lua")[0], "lua", "url =");
         let lua = self.file("tegata.lua", &self.ours(&lua));
         let conf = self.ours(&fenced(PAGE, "#", "haproxy")[0]);
         let conf = conf.replace("/etc/haproxy/tegata.lua", lua.to_str().unwrap());
@@ -223,8 +226,9 @@ impl World {
     pub fn traefik(&self) -> Running {
         // Not `traefik.yaml`, which Traefik would take for its static settings.
         let routes = &fenced(PAGE, "## Traefik", "yaml")[0];
-        let routes =
-            self.beside_in(routes, "yaml", "address:").replace("\naddress:", "\n        address:");
+        let routes = self
+            .by_proxy_in(routes, "yaml", "address:")
+            .replace("\naddress:", "\n        address:");
         let file = self.file("routes.yaml", &self.ours(&routes));
         let mut traefik = Command::new(part("traefik"));
         traefik.arg(format!("--entryPoints.api.address={}", self.at));
@@ -410,7 +414,7 @@ fn envoy_over_grpc_guards_an_api_as_the_book_says() {
 }
 
 /// Asserts what each proxy must do that asks the verifying proxy.
-fn guards_beside(world: World, proxy: &Running) {
+fn guards_by_proxy(world: World, proxy: &Running) {
     let ask = |words: &[&str]| proxy.ask("127.0.0.2", words, "/api/x?channel=no&a=b");
     let (token, other) = (token(&world.desk, &[]), token(&world.desk, &[]));
     let bearer = format!("Authorization: Bearer {token}");
@@ -440,37 +444,37 @@ fn guards_beside(world: World, proxy: &Running) {
 
 #[test]
 fn nginx_guards_an_api_by_the_verifying_proxy() {
-    let world = World::beside();
+    let world = World::by_proxy();
     let proxy = world.nginx_of_the_book();
-    guards_beside(world, &proxy);
+    guards_by_proxy(world, &proxy);
 }
 
 #[test]
 fn caddy_guards_an_api_by_the_verifying_proxy() {
-    let world = World::beside();
+    let world = World::by_proxy();
     let proxy = world.caddy();
-    guards_beside(world, &proxy);
+    guards_by_proxy(world, &proxy);
 }
 
 #[test]
 fn haproxy_guards_an_api_by_the_verifying_proxy() {
-    let world = World::beside_at_an_address();
+    let world = World::by_proxy_at_an_address();
     let proxy = world.haproxy();
-    guards_beside(world, &proxy);
+    guards_by_proxy(world, &proxy);
 }
 
 #[test]
 fn envoy_guards_an_api_by_the_verifying_proxy() {
-    let world = World::beside();
+    let world = World::by_proxy();
     let proxy = world.envoy_over_grpc();
-    guards_beside(world, &proxy);
+    guards_by_proxy(world, &proxy);
 }
 
 #[test]
 fn traefik_guards_an_api_by_the_verifying_proxy() {
-    let world = World::beside_at_an_address();
+    let world = World::by_proxy_at_an_address();
     let proxy = world.traefik();
-    guards_beside(world, &proxy);
+    guards_by_proxy(world, &proxy);
 }
 
 #[test]

@@ -233,35 +233,35 @@ fn envoy_over_grpc_hands_refusals_on() {
 
 #[test]
 fn nginx_hands_refusals_of_the_verifying_proxy_on() {
-    let world = World::beside();
+    let world = World::by_proxy();
     let proxy = world.nginx_of_the_book();
     hands_refusals_on(world, &proxy, 503);
 }
 
 #[test]
 fn caddy_hands_refusals_of_the_verifying_proxy_on() {
-    let world = World::beside();
+    let world = World::by_proxy();
     let proxy = world.caddy();
     hands_refusals_on(world, &proxy, 503);
 }
 
 #[test]
 fn haproxy_hands_refusals_of_the_verifying_proxy_on() {
-    let world = World::beside_at_an_address();
+    let world = World::by_proxy_at_an_address();
     let proxy = world.haproxy();
     hands_refusals_on(world, &proxy, 503);
 }
 
 #[test]
 fn envoy_hands_refusals_of_the_verifying_proxy_on() {
-    let world = World::beside();
+    let world = World::by_proxy();
     let proxy = world.envoy_over_grpc();
     hands_refusals_on(world, &proxy, 503);
 }
 
 #[test]
 fn traefik_hands_refusals_of_the_verifying_proxy_on() {
-    let world = World::beside_at_an_address();
+    let world = World::by_proxy_at_an_address();
     let proxy = world.traefik();
     hands_refusals_on(world, &proxy, 500);
 }
@@ -271,7 +271,7 @@ fn an_unmet_condition_of_envoys_route_is_403_and_a_misspelt_one_400() {
     let block = &fenced(PAGE, "## Let Envoy ask over gRPC", "yaml")[1];
     let host = "                      domains: [\"*\"]\n";
     for (mut world, misspelt, status) in
-        [(World::new(), "", 403), (World::beside(), "", 403), (World::new(), "s", 400)]
+        [(World::new(), "", 403), (World::by_proxy(), "", 403), (World::new(), "s", 400)]
     {
         let block = block.replace("group: kitchen", &format!("group{misspelt}: kitchen"));
         world.edits.push((host.to_owned(), format!("{host}{}", indented(&block, 22))));
@@ -326,7 +326,7 @@ fn envoy_answers_preflights_as_the_book_says() {
         (host, format!("{host}{}", indented(&blocks[1], 22))),
     ];
     answers_preflights(World::new(), edits.clone(), World::envoy);
-    answers_preflights(World::beside(), edits, World::envoy_over_grpc);
+    answers_preflights(World::by_proxy(), edits, World::envoy_over_grpc);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The server's packaged unit: under systemd as its own user, with every keeping command
-//! run by root beside it.
+//! run by root while it runs.
 
 use crate::{
     book::fenced,
@@ -32,7 +32,7 @@ fn the_books_unit_is_the_packaged_one() {
     assert_eq!(block, fs::read_to_string(packaged(&format!("systemd/{NAME}"))).unwrap());
 }
 
-/// The unit in a machine, the address of its server, and the commands that were run beside it.
+/// The unit in a machine, the address of its server, and the commands that root has run there.
 struct Service {
     machine: Machine,
     url: String,

@@ -1,4 +1,4 @@
-//! `tegata verify-proxy` as a process of its own: beside an authority, without it, and while
+//! `tegata verify-proxy` as a process of its own: with an authority, without it, and while
 //! it is stopped.
 
 use crate::{

@@ -1,4 +1,4 @@
-//! The permission table, against the roles that LINE's console documents and ours beside them.
+//! The permission table, against the roles that LINE's console documents and our operators.
 
 use tegata_policy::permission::{
     Access, ChannelRole, Effect, Level, OperatorRole, Permission as P, ProviderRole, Rights, Role,

@@ -4,7 +4,7 @@
 use argon2::{
     Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash as PhcHash,
 };
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::Arc;
 use tegata_policy::{acts::PasswordHash, secret::PlainSecret};
 use tegata_store::{Error, Result};
 use tokio::sync::Semaphore;
@@ -18,13 +18,15 @@ const WAITING: usize = 32;
 
 /// Hashes and verifies passwords.
 pub struct Passwords {
-    running: Semaphore,
-    waiting: AtomicUsize,
+    running: Arc<Semaphore>,
+    /// Those that are hashed, and those that wait.
+    admitted: Semaphore,
 }
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self { running: Semaphore::new(AT_ONCE), waiting: AtomicUsize::new(0) }
+        let running = Arc::new(Semaphore::new(AT_ONCE));
+        Self { running, admitted: Semaphore::new(AT_ONCE + WAITING) }
     }
 }
 
@@ -60,13 +62,15 @@ impl Passwords {
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        if self.waiting.fetch_add(1, Relaxed) >= WAITING {
-            self.waiting.fetch_sub(1, Relaxed);
-            return Err(unavailable());
-        }
-        let permit = self.running.acquire().await;
-        self.waiting.fetch_sub(1, Relaxed);
-        let _permit = permit.map_err(|_| unavailable())?;
+        // A client that disconnects ends this future at any await: permits return by themselves.
+        let _admitted = self.admitted.try_acquire().map_err(|_| unavailable())?;
+        let running = self.running.clone().acquire_owned().await.map_err(|_| unavailable())?;
+        let work = move || {
+            let done = work();
+            // A thread that hashes for a client that is gone still takes its memory.
+            drop(running);
+            done
+        };
         tokio::task::spawn_blocking(work).await.map_err(|_| unavailable())
     }
 }
@@ -101,13 +105,16 @@ mod tests {
     #[tokio::test]
     async fn beyond_a_few_that_wait_requests_are_rejected_at_once() {
         let passwords = Passwords::default();
-        let _all = passwords.running.acquire_many(2).await.unwrap();
-        let many = (0..WAITING).map(|_| passwords.verify(plain("x"), None));
+        let all = passwords.running.acquire_many(2).await.unwrap();
+        let many = (0..AT_ONCE + WAITING).map(|_| passwords.verify(plain("x"), None));
         let mut waiting: Vec<_> = many.map(Box::pin).collect();
         for it in &mut waiting {
             assert!(futures_poll(it.as_mut()).is_none());
         }
         assert!(matches!(passwords.verify(plain("x"), None).await, Err(Error::Unavailable(_))));
+        // Clients that disconnect leave no place taken.
+        drop((waiting, all));
+        assert!(!passwords.verify(plain("x"), None).await.unwrap());
     }
 
     /// Polls once.

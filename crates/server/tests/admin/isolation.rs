@@ -66,7 +66,7 @@ impl Company {
         path
     }
 
-    /// A valid body for a call: its required members, and what it must have beside.
+    /// A valid body for a call: its required members, and what it must have in addition.
     fn body(&self, call: &Call) -> Value {
         if call.method == Method::GET || call.method == Method::DELETE {
             return Value::Null;

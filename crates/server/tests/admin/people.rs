@@ -238,6 +238,18 @@ async fn disabling_a_reset_and_a_new_password_end_sessions() {
 }
 
 #[tokio::test]
+async fn a_change_that_is_refused_changes_nothing() {
+    let world = World::new().await;
+    let mika = world.human("mika", json!({})).await;
+    let path = format!("/people/{}", mika.id);
+    // Mika has no role in the whole authority to lose.
+    let both = json!({ "name": "Other", "state": "disabled", "operator": null });
+    assert_eq!(world.patch(&path, both).await.status, 404);
+    let account = world.call(&mika.session, Method::GET, "/account", Value::Null).await;
+    assert_eq!(text(&account.expect(200), "name"), "mika");
+}
+
+#[tokio::test]
 async fn a_session_ends_by_itself() {
     let world = World::new().await;
     let mika = world.human("mika", json!({})).await;

@@ -164,12 +164,13 @@ impl Admin {
             false => Permission::DisablePerson,
         })?;
         let store = self.authority.store();
-        if name.is_some() || disabled.is_some() {
-            store.change_person(ChangePerson { id, name, disabled, by: self.by() }).await?;
-        }
+        // First, since this one can be refused: nothing is changed then.
         if let Some(role) = operator {
             let role = RoleChange::Operator { role };
             store.set_role(SetRole { id, role, by: self.by() }).await?;
+        }
+        if name.is_some() || disabled.is_some() {
+            store.change_person(ChangePerson { id, name, disabled, by: self.by() }).await?;
         }
         self.stored_person(id).await
     }

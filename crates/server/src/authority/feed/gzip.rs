@@ -120,7 +120,7 @@ impl Packer {
     }
 
     fn end_part(&mut self, flush: FlushCompress) {
-        let part = std::mem::replace(&mut self.part, Vec::with_capacity(PART));
+        let part = std::mem::take(&mut self.part);
         self.packed.crc.update(&part);
         self.packed.length += part.len();
         let begin = self.compress.total_in();

@@ -100,13 +100,19 @@ impl OpenReceipt {
             let left = first.and_then(|it| it.lease().checked_sub(since));
             return Judged::Waits(left.filter(|left| !left.is_zero()));
         }
-        self.update(instances);
         Judged::Shown(Receipt {
             state: if is_complete { ReceiptState::Complete } else { ReceiptState::Pending },
             position: self.row.position,
             effective_at: self.row.about.effective_at,
-            verifiers: self.lines.iter().map(|line| line.shown(since)).collect(),
+            verifiers: self.shown(instances, now),
         })
+    }
+
+    /// What is known of each instance by now.
+    fn shown(&mut self, instances: &Instances, now: Instant) -> Vec<InstanceReceipt> {
+        self.update(instances);
+        let since = now.saturating_duration_since(self.learned);
+        self.lines.iter().map(|line| line.shown(since)).collect()
     }
 
     /// The row to store, with what is known by now.
@@ -252,11 +258,10 @@ impl Receipts {
             let row = ReceiptRow { position, about, complete: false, list: None };
             (key, OpenReceipt::new(row, now, instances))
         }));
-        let Judged::Shown(shown) = receipt.judge(instances, now, true) else { return Vec::new() };
         let waits = |it: &InstanceReceipt| {
             matches!(it.state, InstanceState::Waiting | InstanceState::CannotApply)
         };
-        shown.verifiers.into_iter().filter(waits).collect()
+        receipt.shown(instances, now).into_iter().filter(waits).collect()
     }
 
     /// Lets those that wait for a receipt judge it again.
