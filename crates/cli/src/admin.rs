@@ -27,7 +27,8 @@ pub enum Verb {
 
 #[derive(Args)]
 pub struct Invite {
-    /// The name to sign in with: 1 to 64 of `a-z 0-9 . _ @ + -`.
+    /// The name to sign in with: 1 to 64 of `a-z 0-9 . _ @ + -`, beginning with a letter or
+    /// a digit.
     login: String,
     /// The display name; without it: the sign-in name.
     #[arg(long)]

@@ -10,14 +10,14 @@ use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::{Timestamp, ToSpan};
 use serde_json::json;
-use tegata_policy::secret::PlainSecret;
+use tegata_policy::{permission::Rights, secret::PlainSecret};
 use tegata_token::id::AdminTokenId;
 
 #[derive(Subcommand)]
 pub enum Verb {
     /// Sign in and create a personal token; prints it, once.
     Create(Create),
-    /// List personal tokens, newest first: the own ones, or all for operators.
+    /// List personal tokens, newest first: your own; an operator sees all.
     List(Page),
     /// Delete a personal token: it is refused from then on.
     Delete(Delete),
@@ -30,32 +30,32 @@ pub struct Create {
     /// The sign-in name of the person; asks for the password and a code.
     #[arg(long, value_name = "LOGIN")]
     sign_in: String,
-    /// How far it reaches within the person's roles.
+    /// What the token permits, within the person's roles.
     #[arg(long, value_enum, default_value = "read")]
-    rights: Rights,
+    rights: RightsArgument,
     /// Days until it expires.
     #[arg(long, value_name = "N", default_value_t = 30,
           value_parser = clap::value_parser!(u16).range(1..=366))]
     days: u16,
 }
 
-/// As the API names them.
+/// A personal token's rights, as arguments.
 #[derive(Clone, Copy, ValueEnum)]
-enum Rights {
+enum RightsArgument {
     /// It reads.
     Read,
-    /// It reads, and takes away.
+    /// It reads, revokes tokens, suspends channels, and deletes keys and groups.
     Revoke,
-    /// Everything that the person may do, but for the person's own account.
+    /// Everything that the person may do, apart from the own account.
     Full,
 }
 
-impl Rights {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Revoke => "revoke",
-            Self::Full => "full",
+impl From<RightsArgument> for Rights {
+    fn from(it: RightsArgument) -> Self {
+        match it {
+            RightsArgument::Read => Self::Read,
+            RightsArgument::Revoke => Self::Revoke,
+            RightsArgument::Full => Self::Full,
         }
     }
 }
@@ -113,7 +113,7 @@ async fn create(api: &Api, out: &Output, args: Create) -> anyhow::Result<()> {
     let until = Timestamp::from_second(session.now().await.0)?;
     let until = until.checked_add((i64::from(args.days) * 24).hours())?;
     let body = json!({
-        "name": args.name, "rights": args.rights.name(), "expires_at": until.to_string(),
+        "name": args.name, "rights": Rights::from(args.rights).name(), "expires_at": until.to_string(),
     });
     let made = session.post(&["admin-tokens"], &body).await;
     // The session is not needed any more, whether a token was made or not.

@@ -221,7 +221,8 @@ impl Api {
         let said = match problem.code.as_deref() {
             // Only the administrators' API has this code, and its detail is for HTTP clients.
             Some("unauthorized") => Some(
-                "the administrator's token was refused; is it this authority's? \
+                "the administrator's token was refused: it is another authority's, or a personal \
+                 token that expired or was deleted, or whose person is disabled \
                  (--admin-token-file, TEGATA_ADMIN_TOKEN or TEGATA_ADMIN_TOKEN_FILE)"
                     .to_owned(),
             ),
@@ -242,7 +243,8 @@ impl Api {
             ),
             false => format!("{} answered {status}", self.url),
         });
-        let again = problem.retry_after.map(|seconds| format!("; try again in {seconds} s"));
+        let again = problem.retry_after.map(|seconds| format!("try again in {seconds} s"));
+        let again = again.filter(|it| !said.contains(it.as_str())).map(|it| format!("; {it}"));
         // What is the server's fault, its operator can look up.
         let request = problem.request_id.as_ref().filter(|_| status.is_server_error());
         let look_up = request.map(|id| format!("; the server's log has more on request {id}"));

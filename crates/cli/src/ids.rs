@@ -14,6 +14,10 @@ pub fn finder(about: &str, given: &str) -> Option<String> {
              a receipt"
                 .to_owned()
         }
+        _ if about.contains("administrator's token") => {
+            "`tegata admin-token list` shows the ids".to_owned()
+        }
+        _ if about.contains("person") => search("person", given),
         _ if about.contains("token") => {
             "`tegata token list --channel CHANNEL` shows the ids, and `tegata token explain -` \
              finds that of a token"

@@ -141,6 +141,7 @@ pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
         "secrets_replaced": done.secrets,
         "assertion_keys_deleted": done.assertion_keys,
         "unknown_channels": done.unknown,
+        "people_signed_out": done.people,
         "audit_begins_anew": done.audit_begins_anew,
     });
     out.thing(&result, &["dry_run", "epoch", "store_reached_to", "tokens_valid_if_issued_before"])?;
@@ -176,6 +177,11 @@ fn next_steps(done: &sqlite::Recovered, unopened: usize, dry_run: bool) -> Strin
         words.push_str(&format!(
             "- secrets replaced and assertion keys deleted since {since} are valid again: replace \
              and delete them again, and also those of which you are not sure\n"
+        ));
+    }
+    if done.people > 0 {
+        words.push_str(&format!(
+            "- no person can sign in, and personal tokens are deleted: look through              `tegata person list`, where people who were deleted, disabled or had another role              since {since} are as before, and `tegata person reset` those who may sign in\n"
         ));
     }
     if !done.unknown.is_empty() {

@@ -8,16 +8,23 @@ use crate::{
     taking::Confirmation,
 };
 use clap::{ArgGroup, Args, Subcommand};
+use data_encoding::BASE32_NOPAD;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Value, from_value, json};
+use tegata_policy::{
+    password,
+    permission::{ChannelRole, OperatorRole, ProviderRole},
+    secret::PlainSecret,
+    totp,
+};
 use tegata_token::id::{ChannelId, PersonId, ProviderId};
 
 #[derive(Subcommand)]
 pub enum Verb {
     /// Invite a person; prints the invitation, once.
     Invite(Invite),
-    /// Accept an invitation: set the own password and second factor. Needs no
-    /// administrator's token.
+    /// Accept an invitation: set your password and second factor. Needs no administrator's
+    /// token.
     Accept,
     /// List people, newest first; or those who have a role in a provider or a channel.
     List(List),
@@ -25,14 +32,14 @@ pub enum Verb {
     Show(Named),
     /// Rename a person.
     Set(Set),
-    /// Disable a person: sessions end, and personal tokens are rejected.
+    /// Disable a person: sessions are revoked, and personal tokens are rejected.
     Disable(Confirmed),
     /// Enable a disabled person.
     Enable(Named),
     /// Give a person a role, or take it away.
     SetRole(SetRole),
-    /// End a person's password, second factor and sessions; prints an invitation to set new
-    /// ones, once.
+    /// Revoke a person's password, second factor and sessions; prints an invitation to set
+    /// new ones, once.
     Reset(Confirmed),
     /// Delete a person, with sessions and personal tokens; this cannot be undone.
     Delete(Delete),
@@ -55,7 +62,8 @@ struct Place {
 #[derive(Args)]
 #[command(after_help = ROLES)]
 pub struct Invite {
-    /// The name to sign in with: 1 to 64 of `a-z 0-9 . _ @ + -`.
+    /// The name to sign in with: 1 to 64 of `a-z 0-9 . _ @ + -`, beginning with a letter or
+    /// a digit.
     login: String,
     /// The display name; without it: the sign-in name.
     #[arg(long)]
@@ -68,13 +76,15 @@ pub struct Invite {
 }
 
 const ROLES: &str = "\
-Roles with --operator: administrator (everything), on-call (reads everything, and takes away
-what may be in wrong hands), auditor (reads everything).
+Roles with --operator: administrator (everything), on-call (reads everything; revokes, suspends,
+disables), auditor (reads everything).
 Roles with --provider: admin, member. With --channel: admin, member, tester.
-A provider's admin has no access to its channels by that.
+A provider's admin cannot see inside its channels without a role there.
 
   tegata person invite mika@example.com --operator --role administrator
-  tegata person invite aoi@example.com --provider 2345678901 --role admin";
+  tegata person invite aoi@example.com --provider 2345678901 --role admin
+  tegata person set-role 4567890123 --channel 1234567890 member
+  tegata person set-role 4567890123 --channel 1234567890 --remove";
 
 #[derive(Args)]
 #[command(after_help = ROLES, group = ArgGroup::new("what").required(true))]
@@ -89,6 +99,8 @@ pub struct SetRole {
     /// Take the role away.
     #[arg(long, group = "what")]
     remove: bool,
+    #[command(flatten)]
+    confirm: Confirmation,
 }
 
 #[derive(Args, Serialize)]
@@ -189,6 +201,9 @@ const FIRST: &[&str] = &["person_id", "login", "name", "state", "operator"];
 
 /// The roles with a name of its own member, for an invitation.
 fn first_role(place: &Place, role: Option<String>) -> anyhow::Result<Value> {
+    if let Some(role) = &role {
+        is_role(place, role)?;
+    }
     let Some(role) = role else {
         if place.operator || place.provider.is_some() || place.channel.is_some() {
             return Err(BadUsage("give the role with --role".to_owned()).into());
@@ -202,6 +217,24 @@ fn first_role(place: &Place, role: Option<String>) -> anyhow::Result<Value> {
         (_, Some(channel)) => json!({ "channel_id": channel.to_string(), "channel_role": role }),
         (None, None) => json!({ "operator": role }),
     })
+}
+
+/// Checks that there is such a role at this place.
+fn is_role(place: &Place, role: &str) -> anyhow::Result<()> {
+    let named = || Value::from(role);
+    let (is, roles) = match (place.provider, place.channel) {
+        (Some(_), _) => (from_value::<ProviderRole>(named()).is_ok(), "admin or member"),
+        (_, Some(_)) => (from_value::<ChannelRole>(named()).is_ok(), "admin, member or tester"),
+        _ if place.operator => {
+            (from_value::<OperatorRole>(named()).is_ok(), "administrator, on-call or auditor")
+        }
+        // What is missing is said elsewhere.
+        _ => return Ok(()),
+    };
+    match is {
+        true => Ok(()),
+        false => Err(BadUsage(format!("the role {role:?} does not exist there: {roles}")).into()),
+    }
 }
 
 async fn invite(api: &Api, out: &Output, args: Invite) -> anyhow::Result<()> {
@@ -229,12 +262,14 @@ async fn accept(api: &Api, out: &Output) -> anyhow::Result<()> {
     let opened = api.post_openly(&["invitations", "open"], &body).await?;
     eprintln!("for {} ({})", text(&opened, "login"), text(&opened, "name"));
     let password = ask_new_password()?;
+    password::check(&password, text(&opened, "login"), text(&opened, "name"))
+        .map_err(|wrong| BadUsage(wrong.to_owned()))?;
     eprintln!(
         "add this to an authenticator program, and type the code that it shows:\n  {}\n  {}",
         text(&opened, "totp_secret"),
         text(&opened, "totp_uri")
     );
-    let code = ask("code")?;
+    let code = ask_code(api, text(&opened, "totp_secret")).await?;
     let body = json!({
         "invitation": invitation.reveal(),
         "password": password.reveal(),
@@ -244,11 +279,28 @@ async fn accept(api: &Api, out: &Output) -> anyhow::Result<()> {
     let accepted = api.post_openly(&["invitations", "accept"], &body).await?;
     out.thing(&accepted, &["person_id", "login", "recovery_codes"])?;
     eprintln!(
-        "keep the recovery codes: each signs in once without the authenticator. Next: `tegata \
-         admin-token create NAME --sign-in {}`",
+        "keep the recovery codes: each signs in once without the authenticator. Next, once the \
+         authenticator shows another code: `tegata admin-token create NAME --sign-in {} --rights \
+         full`",
         text(&accepted, "login")
     );
     Ok(())
+}
+
+/// Asks for the code of an authenticator until it is one of this secret: a mistyped one would
+/// end the invitation's attempt, and the next one has another secret.
+async fn ask_code(api: &Api, totp_secret: &str) -> anyhow::Result<PlainSecret> {
+    let secret = BASE32_NOPAD.decode(totp_secret.as_bytes()).unwrap_or_default();
+    loop {
+        let code = ask("code")?;
+        if totp::step_of(&secret, code.reveal(), api.now().await).is_some() {
+            return Ok(code);
+        }
+        eprintln!(
+            "that is not the code of this secret at present: compare the clock of the device with \
+             the authority's, and type the code that is shown now"
+        );
+    }
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
@@ -289,6 +341,12 @@ async fn ask_about(api: &Api, args: &Confirmed, what: &str) -> anyhow::Result<()
 
 async fn set_role(api: &Api, out: &Output, args: SetRole) -> anyhow::Result<()> {
     let person = args.person.to_string();
+    if args.remove {
+        args.confirm.ask(&format!("takes a role of person {person} away\n"), false)?;
+    }
+    if let Some(role) = &args.role {
+        is_role(&args.place, role)?;
+    }
     let role: Value = args.role.map_or(Value::Null, Value::from);
     let first = ["person_id", "login", "name", "state", "role"];
     match (args.place.provider, args.place.channel, args.place.operator) {

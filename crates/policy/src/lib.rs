@@ -16,6 +16,7 @@ pub mod authorize;
 pub mod channel;
 pub mod denied;
 pub mod jwk;
+pub mod password;
 pub mod permission;
 pub mod rules;
 pub mod secret;

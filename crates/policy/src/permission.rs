@@ -143,6 +143,16 @@ pub enum Rights {
 }
 
 impl Rights {
+    /// The name, as the API and the command line have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Revoke => "revoke",
+            Self::Full => "full",
+        }
+    }
+
     /// Whether an act of this effect at this level is within the rights.
     #[must_use]
     pub const fn allow(self, effect: Effect, level: Level) -> bool {

@@ -10,7 +10,7 @@ use std::{
 use tegata_server::http::{Socket, listen_at};
 use tegata_system::socket;
 
-/// Sockets that are bound, and what to tell about them.
+/// Sockets that are bound, and the lines that name them.
 pub struct Listening {
     pub sockets: Vec<(Socket, Serves)>,
     pub words: String,

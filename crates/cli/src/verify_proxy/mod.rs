@@ -43,7 +43,7 @@ pub async fn run(args: VerifyProxy) -> anyhow::Result<()> {
     }
     let listening = Listening::bind(&args.listen, args.ext_authz_listen).await?;
     let verifier = TokenVerifier::start(settings)
-        .map_err(|error| BadUsage(format!("cannot follow {}: {error}", args.authority)))?;
+        .map_err(|error| BadUsage(format!("cannot start: {error}")))?;
     let stop = CancellationToken::new();
     let Listening { sockets, words, socket_file } = listening;
     let metrics = Arc::new(ProxyMetrics::new());
@@ -86,23 +86,26 @@ fn notify(manager: Option<&ServiceManager>, state: &str) {
     }
 }
 
-/// Logs when the view becomes stale or fresh.
+/// Logs when the view becomes stale or fresh, and each new reason.
 async fn watch(verifier: &TokenVerifier) -> std::convert::Infallible {
     let mut last = None;
     loop {
         let health = verifier.health();
-        let is_stale = health.stale.is_some();
-        if last != Some(is_stale) {
-            last = Some(is_stale);
-            match (health.rejected, health.stale) {
-                (Some(rejected), _) => {
-                    tracing::warn!(%rejected, advice = settings::REJECTED, "no token can be verified");
+        let cause = service::cause(&health);
+        // The age of a stale view grows, and is no new reason.
+        let now = (health.stale.is_some(), cause.clone());
+        if last.as_ref() != Some(&now) {
+            match (&health.stale, cause) {
+                (Some(stale), Some(cause)) => {
+                    tracing::warn!(%stale, %cause, "no token can be verified by the view");
                 }
-                (None, Some(stale)) => {
-                    tracing::warn!(%stale, "the view of the revocations is stale")
+                (Some(stale), None) => {
+                    tracing::warn!(%stale, "no token can be verified by the view")
                 }
+                (None, Some(cause)) => tracing::warn!(%cause, "the authority does not answer"),
                 (None, None) => tracing::info!("the view of the revocations is fresh"),
             }
+            last = Some(now);
         }
         tokio::time::sleep(WATCH).await;
     }

@@ -17,7 +17,7 @@ use tegata_server::{
     },
     metrics::{ConnectionCounts, reason},
 };
-use tegata_verifier::{NotAccepted, TokenVerifier};
+use tegata_verifier::{NotAccepted, TokenVerifier, VerifierHealth};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
@@ -114,13 +114,19 @@ impl Proxy {
             return reply::json(StatusCode::OK, body.to_string());
         };
         body["status"] = "unready".into();
-        body["reason"] = match &health.rejected {
-            Some(rejected) => format!("{rejected}; {}", settings::REJECTED).into(),
+        body["reason"] = match cause(&health) {
+            Some(cause) => format!("{stale}: {cause}").into(),
             None => stale.to_string().into(),
         };
         let reply = reply::json(StatusCode::SERVICE_UNAVAILABLE, body.to_string());
         reply::with(reply, header::RETRY_AFTER, "1")
     }
+}
+
+/// Why the view is not followed, as far as that is known.
+pub fn cause(health: &VerifierHealth) -> Option<String> {
+    let rejected = health.rejected.as_ref().map(|it| format!("{it}; {}", settings::REJECTED));
+    rejected.or_else(|| health.failure.clone()).or_else(|| health.copy_problem.clone())
 }
 
 impl Handler for Proxy {

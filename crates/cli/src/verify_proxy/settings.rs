@@ -52,8 +52,8 @@ pub struct VerifyProxy {
     /// the authority may be signed by [default: those that the machine trusts].
     #[arg(long, env, value_name = "FILE")]
     pub authority_ca: Option<PathBuf>,
-    /// File for a copy of the view, so that a restart works while the authority is down; it
-    /// is deleted when the proxy is stopped [default: none].
+    /// File for a copy of the view: after a crash the proxy verifies with it while the
+    /// authority is down. A normal stop deletes it [default: none].
     #[arg(long, env, value_name = "FILE")]
     pub copy: Option<PathBuf>,
     #[command(flatten)]

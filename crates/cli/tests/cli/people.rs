@@ -125,7 +125,8 @@ fn people_are_invited_given_roles_disabled_reset_and_deleted() {
     let auditor = desk.json(&["person", "set-role", id, "--operator", "auditor"]);
     assert_eq!(auditor["operator"], "auditor");
     desk.run(&["person", "set-role", id, "auditor"]).expect_error(2, "--operator");
-    desk.run(&["person", "set-role", id, "--operator", "king"]).expect_error(1, "`operator`");
+    desk.run(&["person", "set-role", id, "--operator", "king"])
+        .expect_error(2, "on-call or auditor");
     assert_eq!(desk.json(&["person", "disable", id])["state"], "disabled");
     assert_eq!(desk.json(&["person", "enable", id])["state"], "invited");
     assert_eq!(desk.json(&["person", "set", id, "--name", "Aoi"])["name"], "Aoi");

@@ -327,6 +327,31 @@ async fn after_the_revocation_of_everything_no_token_is_active_and_a_revoked_key
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_the_revocation_of_everything_no_invitation_of_the_copy_can_be_accepted() {
+    let home = Home::new();
+    let server = home.start().await;
+    let new = json!({ "login": "mika", "operator": "administrator" });
+    let invited = server.create("/people/invitations", new).await;
+    let person = invited["person_id"].as_str().expect("an id");
+    home.tegata(&["backup", "old.db"]);
+    let gone = Request::admin("DELETE", &format!("/people/{person}"), None);
+    assert_eq!(server.ask(&gone).await.status, 204);
+    stop(server);
+
+    home.tegata(&["restore", "old.db"]);
+    let words = ["recover", "--revoke-everything", "--revocation-journal", "revocations.log"];
+    let recovered = home.run(&words);
+    let said = String::from_utf8_lossy(&recovered.stderr);
+    assert!(recovered.status.success() && said.contains("no person can sign in"), "{said}");
+    let server = home.start().await;
+    let open = json!({ "invitation": invited["invitation"] }).to_string();
+    let json = [("Content-Type", "application/json")];
+    let request = Request::new("POST", "/admin/v1/invitations/open", &json, &open);
+    assert_eq!(server.ask(&request).await.status, 404, "the invitation of the copy");
+    stop(server);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_without_its_rollback_guard_or_a_new_store_in_its_place_is_refused() {
     let home = Home::new();
     stop(home.start().await);

@@ -214,6 +214,21 @@ async fn a_killed_authority_loses_no_receipt_and_its_followers_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_that_was_shown_as_complete_stays_so_when_the_authority_is_killed_at_once() {
+    let mut world = World::new().await;
+    let channel = world.channel().await;
+    let mut followers = Followers::start(&world.address(), &world.token, 3);
+    followers.until_accepting(&channel, 3);
+    let revoked = world.revoke(&channel, 30).await;
+    world.server.process.kill().unwrap();
+    assert_eq!(revoked["receipt"]["state"], "complete", "{revoked:#}");
+    followers.signal(rustix::process::Signal::KILL);
+    world.server.process.wait().unwrap();
+    world.server = Server::start(serve(world.folder.path(), &[])).await;
+    assert_eq!(world.receipt(&revoked["position"], 0).await, revoked["receipt"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_recovery_receipts_name_the_instances_that_the_store_may_have_lost() {
     const LOST: &str = "instances_lost_with_the_store";
     let mut world = World::new().await;

@@ -54,8 +54,8 @@ pub use people::{
     SecondFactor, SetRole, SignIn,
 };
 pub use person::{
-    AdminTokenRow, PasswordHash, PersonLoss, PersonRow, PersonRows, PersonState, SessionRow,
-    SignInSecrets, StoredPerson, WhichPerson,
+    AdminTokenRow, LOGIN_RULE, PasswordHash, PersonLoss, PersonRow, PersonRows, PersonState,
+    SessionRow, SignInSecrets, StoredPerson, WhichPerson, is_login,
 };
 pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
 pub use providers::{CreateProvider, DeleteProvider, RenameProvider};

@@ -10,7 +10,7 @@ use tegata_policy::{
         EndSession, InvitePerson, JournalEntry, Locked, MOST_ADMIN_TOKENS, MOST_SESSIONS,
         NewChannel, PasswordHash, PersonLoss, PersonRow, PersonRows, PersonState, Replay,
         ResetPerson, RewrapKeys, SecondFactor, SessionRow, SetRole, SignIn, SignInSecrets,
-        StoredPerson, TokenHash, UpkeepRows, WrappedKey, Write,
+        StoredPerson, TokenHash, UpkeepRows, WrappedKey, Write, is_login,
     },
     permission::{ChannelRole, OperatorRole, ProviderRole, Rights, RoleChange},
     rules::ChannelType,
@@ -120,7 +120,7 @@ fn role(role: RoleChange) -> SetRole {
 }
 
 fn reset() -> ResetPerson {
-    ResetPerson { id: id(), invitation: INVITATION, expires_at: NOW.plus(DAY), by: by() }
+    ResetPerson { id: id(), invitation: Some((INVITATION, NOW.plus(DAY))), by: by() }
 }
 
 fn sign_in(second: SecondFactor) -> SignIn {
@@ -346,6 +346,29 @@ fn personal_tokens_are_limited_and_end_with_their_person() {
     let effects = DeletePerson { id: id(), by: by() }.decide(&with(Some(stored())), NOW).unwrap().1;
     let deleted = |it: &Write| matches!(it, Write::AdminTokenDeleted(id) if *id == token_id());
     assert!(effects.writes.iter().any(deleted));
+}
+
+#[test]
+fn expired_personal_tokens_are_deleted_and_do_not_count() {
+    let mut locked = with(Some(stored()));
+    let expired = AdminTokenRow { expires_at: NOW, ..admin_token() };
+    locked.upkeep.people.admin_tokens = vec![expired; MOST_ADMIN_TOKENS];
+    let act = CreateAdminToken { new: admin_token(), by: by() };
+    let (_, effects) = act.decide(&locked, NOW).unwrap();
+    let deleted = |it: &&Write| matches!(it, Write::AdminTokenDeleted(_));
+    assert_eq!(effects.writes.iter().filter(deleted).count(), MOST_ADMIN_TOKENS);
+    locked.upkeep.people.admin_tokens = vec![admin_token(); MOST_ADMIN_TOKENS];
+    assert!(matches!(act.decide(&locked, NOW), Err(ActError::Conflict(_))));
+}
+
+#[test]
+fn names_to_sign_in_with_are_neither_options_nor_ids() {
+    for good in ["mika", "mika@example.com", "a", "7", "1234567890x"] {
+        assert!(is_login(good), "{good}");
+    }
+    for bad in ["", "-x", "--help", ".a", "1234567890", "Mika", "a b", "\u{e9}", &"a".repeat(65)] {
+        assert!(!is_login(bad), "{bad}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::authority::{
 };
 use std::path::PathBuf;
 use tegata_policy::{
-    acts::InvitePerson,
+    acts::{InvitePerson, LOGIN_RULE, is_login},
     permission::{OperatorRole, RoleChange},
     secret::PlainSecret,
 };
@@ -44,6 +44,9 @@ pub enum Error {
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The name cannot be one to sign in with.
+    #[error("a sign-in name is {LOGIN_RULE}")]
+    NotALogin,
     /// An error of the store.
     #[error(transparent)]
     Store(#[from] tegata_store::Error),
@@ -130,11 +133,8 @@ pub async fn invite_administrator(
     login: &str,
     name: &str,
 ) -> Result<(PersonId, PlainSecret, UnixTime), Error> {
-    let is_login =
-        |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"._@+-".contains(&it);
-    if !(1..=64).contains(&login.len()) || !login.bytes().all(is_login) {
-        let why = "a sign-in name is 1 to 64 of a-z 0-9 . _ @ + -";
-        return Err(tegata_store::Error::Conflict(why).into());
+    if !is_login(login) {
+        return Err(Error::NotALogin);
     }
     let store = SqliteStore::open_for_upkeep(&place.store, guard(place)?)?;
     let state = store.state().await?;

@@ -1,12 +1,12 @@
 //! Passwords: hashed with argon2id, a few at a time, so that guesses take neither the
 //! memory nor the processors that verifications need.
 
+use crate::authority::admin::{Error, Result};
 use argon2::{
     Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash as PhcHash,
 };
 use std::sync::Arc;
 use tegata_policy::{acts::PasswordHash, secret::PlainSecret};
-use tegata_store::{Error, Result};
 use tokio::sync::Semaphore;
 
 /// Number of passwords that are hashed at once; each takes 19 MiB (OWASP's minimum for
@@ -38,11 +38,11 @@ impl Passwords {
     /// Hashes a password.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: too many at once.
+    /// [`Error::Busy`]: too many at once.
     pub async fn hash(&self, password: PlainSecret) -> Result<PasswordHash> {
         self.run(move || {
             let hash = Argon2::default().hash_password(password.reveal().as_bytes());
-            hash.map(|it| PasswordHash(it.to_string())).map_err(|_| unavailable())
+            hash.map(|it| PasswordHash(it.to_string())).map_err(|_| Error::Busy)
         })
         .await?
     }
@@ -50,7 +50,7 @@ impl Passwords {
     /// Whether a password has this hash. Without a hash the answer is no, and takes as long.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: too many at once.
+    /// [`Error::Busy`]: too many at once.
     pub async fn verify(&self, password: PlainSecret, hash: Option<PasswordHash>) -> Result<bool> {
         self.run(move || {
             let text = hash.as_ref().map_or(NO_PASSWORD, |it| &it.0);
@@ -63,20 +63,16 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         // A client that disconnects ends this future at any await: permits return by themselves.
-        let _admitted = self.admitted.try_acquire().map_err(|_| unavailable())?;
-        let running = self.running.clone().acquire_owned().await.map_err(|_| unavailable())?;
+        let _admitted = self.admitted.try_acquire().map_err(|_| Error::Busy)?;
+        let running = self.running.clone().acquire_owned().await.map_err(|_| Error::Busy)?;
         let work = move || {
             let done = work();
             // A thread that hashes for a client that is gone still takes its memory.
             drop(running);
             done
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_| unavailable())
+        tokio::task::spawn_blocking(work).await.map_err(|_| Error::Busy)
     }
-}
-
-fn unavailable() -> Error {
-    Error::Unavailable("too many passwords are being verified".into())
 }
 
 #[cfg(test)]
@@ -111,7 +107,7 @@ mod tests {
         for it in &mut waiting {
             assert!(futures_poll(it.as_mut()).is_none());
         }
-        assert!(matches!(passwords.verify(plain("x"), None).await, Err(Error::Unavailable(_))));
+        assert!(matches!(passwords.verify(plain("x"), None).await, Err(Error::Busy)));
         // Clients that disconnect leave no place taken.
         drop((waiting, all));
         assert!(!passwords.verify(plain("x"), None).await.unwrap());

@@ -12,7 +12,10 @@ use tegata_store::{
     Error, Event, Result,
     audit_event::{AuditEvent, CooldownBegan, LoginThrottled, NoDetail, SecretThrottled},
 };
-use tegata_token::{id::ChannelId, time::UnixTime};
+use tegata_token::{
+    id::{ChannelId, PersonId},
+    time::UnixTime,
+};
 
 impl Authority {
     /// Takes one use of an operation from the channel's bucket.
@@ -85,11 +88,23 @@ impl Authority {
         }
     }
 
-    /// Records that attempts to sign in from a source are rejected for a while.
-    pub(super) fn record_sign_ins(&self, source: Source, seconds: u64) {
-        tracing::warn!(%source, seconds, "attempts to sign in from this source are throttled");
-        let event = AuditEvent::PersonThrottle(LoginThrottled { seconds });
-        self.record(Event::of(event), Some(source));
+    /// Records that attempts to sign in are rejected for a while: those from a source, or a
+    /// person's after wrong codes.
+    pub(super) fn record_sign_ins(
+        &self,
+        person: Option<PersonId>,
+        source: Option<Source>,
+        seconds: u64,
+    ) {
+        let (person_shown, from) = (person.map(tracing::field::display), source.map(|it| it.0));
+        tracing::warn!(
+            person = person_shown,
+            source = from.map(tracing::field::display),
+            seconds,
+            "attempts to sign in are throttled"
+        );
+        let event = AuditEvent::PersonThrottle(LoginThrottled { person, seconds });
+        self.record(Event::of(event), source);
     }
 
     fn record_cooldown(&self, channel: &Channel, cooldown: &ActiveCooldown) {

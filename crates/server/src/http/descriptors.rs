@@ -24,8 +24,8 @@ pub fn per_listener(wanted: usize, listeners: usize) -> usize {
             descriptors = limit,
             wanted,
             connections,
-            "too few file descriptors for so many connections; raise the limit (LimitNOFILE= in \
-             a systemd unit) or lower --max-connections"
+            "too few file descriptors for so many connections on each listener; raise the limit \
+             (LimitNOFILE= in a systemd unit, or `ulimit -n`)"
         );
     }
     connections

@@ -238,6 +238,50 @@ async fn disabling_a_reset_and_a_new_password_end_sessions() {
 }
 
 #[tokio::test]
+async fn wrong_codes_after_a_right_password_are_limited_over_all_sources_and_recorded() {
+    let world = World::new().await;
+    let mika = world.human("mika", json!({})).await;
+    // Each attempt comes from a source of its own.
+    for _ in 0..9 {
+        let wrong = world.sign_in("mika", PASSWORD, "000000x").await;
+        wrong.expect_problem(401, "wrong-sign-in");
+    }
+    world.sign_in("mika", PASSWORD, "000000x").await.expect_problem(429, "limit-exceeded");
+    let right = world.code(&mika.totp, 1);
+    world.sign_in("mika", PASSWORD, &right).await.expect_problem(429, "limit-exceeded");
+    // Those who do not know the password can keep no person out, and a recovery code remains.
+    world.sign_in("mika", "another password", &right).await.expect_problem(401, "wrong-sign-in");
+    world.sign_in("mika", PASSWORD, &mika.recovery[0]).await.expect(201);
+    let events = world.get("/audit?act=person.throttle").await.expect(200);
+    assert_eq!(events["events"][0]["detail"]["person"], mika.id, "{events}");
+}
+
+#[tokio::test]
+async fn a_personal_token_cannot_reset_its_own_person() {
+    let world = World::new().await;
+    let mika = world.human("mika", json!({ "operator": "administrator" })).await;
+    let body = json!({ "name": "laptop", "rights": "full", "expires_at": after(&world, 60) });
+    let made = world.call(&mika.session, Method::POST, "/admin-tokens", body).await.expect(201);
+    let path = format!("/people/{}/reset", mika.id);
+    let refused = world.call(text(&made, "admin_token"), Method::POST, &path, Value::Null).await;
+    assert!(refused.expect_problem(403, "forbidden").contains("`full`"));
+    world.call(&mika.session, Method::POST, &path, Value::Null).await.expect(201);
+}
+
+#[tokio::test]
+async fn whom_the_last_role_is_taken_from_cannot_accept_the_invitation_any_more() {
+    let world = World::new().await;
+    let body = json!({ "login": "mika", "operator": "auditor" });
+    let invited = world.post("/people/invitations", body).await.expect(201);
+    let open = json!({ "invitation": text(&invited, "invitation") });
+    world.by(None, (Method::POST, "/invitations/open"), &open).await.expect(200);
+    let path = format!("/people/{}", text(&invited, "person_id"));
+    world.patch(&path, json!({ "operator": null })).await.expect(200);
+    let opened = world.by(None, (Method::POST, "/invitations/open"), &open).await;
+    opened.expect_problem(404, "not-found");
+}
+
+#[tokio::test]
 async fn a_change_that_is_refused_changes_nothing() {
     let world = World::new().await;
     let mika = world.human("mika", json!({})).await;

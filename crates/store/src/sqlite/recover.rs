@@ -13,6 +13,7 @@ use super::{
     connect::{connect, existing, fence, standing},
     guard,
     lock::Lock,
+    people,
     rows::unavailable,
     verifiers,
     writer::{Tx, Writer, write},
@@ -27,7 +28,9 @@ use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
-use tegata_policy::acts::{Issuer, RaiseSerials, Record, Recover, Replay};
+use tegata_policy::acts::{
+    DeleteAdminToken, Issuer, RaiseSerials, Record, Recover, Replay, ResetPerson,
+};
 use tegata_token::{
     id::{ChannelId, SigningKeyId},
     time::UnixTime,
@@ -89,6 +92,8 @@ pub struct Recovered {
     pub assertion_keys: usize,
     /// Channels that the journal names and the store lacks.
     pub unknown: BTreeSet<ChannelId>,
+    /// How many people can no longer sign in, since everything was revoked.
+    pub people: usize,
     /// Whether the audit's signing key was lost, so that the next start makes new
     /// checkpoints of all rows with a new key.
     pub audit_begins_anew: bool,
@@ -108,6 +113,7 @@ impl Recovered {
             secrets: BTreeSet::new(),
             assertion_keys: 0,
             unknown: BTreeSet::new(),
+            people: 0,
             audit_begins_anew: false,
         }
     }
@@ -238,6 +244,9 @@ fn recover(
     }
     // The journal holds all of that already.
     tx.forget_journal();
+    if lines.is_none() {
+        done.people = end_sign_ins(tx, &how.by)?;
+    }
     done.audit_begins_anew = how.audit_key_lost;
     let event = StoreRecovered {
         epoch: done.epoch,
@@ -252,6 +261,19 @@ fn recover(
     guard::begin(tx.conn, guard).map_err(unavailable)?;
     tx.drew(guard.fresh.to_vec());
     Ok(done)
+}
+
+/// Lets no person sign in, and no session and personal token authenticate: it is not known
+/// from whom they were taken since the copy was made.
+fn end_sign_ins(tx: &mut Tx<'_>, by: &By) -> Result<usize> {
+    let people = people::read(people::all(tx.conn))?;
+    for stored in &people {
+        run(tx, &ResetPerson { id: stored.person.id, invitation: None, by: by.clone() })?;
+    }
+    for token in people::read(people::state(tx.conn))?.admin_tokens {
+        run(tx, &DeleteAdminToken { id: token.id, by: by.clone() })?;
+    }
+    Ok(people.len())
 }
 
 /// Applies the lines, each at its time, and raises the serials that they name.

@@ -132,7 +132,10 @@ pub async fn perform(world: &World, act: PersonAct) {
         }
         PersonAct::ResetPerson => {
             let (invitation, expires_at) = (TokenHash([26; 32]), LATER.plus(DAY));
-            world.reset_person(ResetPerson { id, invitation, expires_at, by }).await.unwrap();
+            world
+                .reset_person(ResetPerson { id, invitation: Some((invitation, expires_at)), by })
+                .await
+                .unwrap();
         }
         PersonAct::UseRecoveryCode => {
             let act = sign_in(TokenHash([27; 32]), SecondFactor::Recovery(CODE));

@@ -49,9 +49,14 @@ const VERSION: u32 = 1;
 impl CopyFile {
     /// Locks the copy at `path`.
     pub fn lock(path: &Path, authority: &str) -> io::Result<Self> {
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("the copy {}: {error}", path.display()))
+        };
+        is_ours(path).map_err(named)?;
         let mut lock = path.as_os_str().to_owned();
         lock.push(".lock");
-        let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(lock)?;
+        let options = OpenOptions::new().create(true).append(true).mode(0o600).clone();
+        let lock = options.open(lock).map_err(named)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
             let problem = format!("another process uses the copy {}: {error}", path.display());
             io::Error::new(io::ErrorKind::WouldBlock, problem)
@@ -138,10 +143,37 @@ impl CopyFile {
     }
 }
 
+/// Returns an error unless there is no file, or a copy: it is replaced and deleted.
+fn is_ours(path: &Path) -> io::Result<()> {
+    let text = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    match serde_json::from_slice::<Body>(&text) {
+        Ok(_) => Ok(()),
+        Err(_) => {
+            let problem = "the file is no copy of a view; choose another file, or remove it";
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, problem))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use tegata_token::view::{Providers, View};
+
+    #[test]
+    fn a_file_that_is_no_copy_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let notes = folder.path().join("notes");
+        fs::write(&notes, "my notes").unwrap();
+        let refused = CopyFile::lock(&notes, "http://a/").unwrap_err().to_string();
+        assert!(refused.contains("no copy of a view") && refused.contains("notes"), "{refused}");
+        assert_eq!(fs::read_to_string(&notes).unwrap(), "my notes");
+        assert!(CopyFile::lock(folder.path(), "http://a/").is_err(), "a folder");
+        assert!(CopyFile::lock(&folder.path().join("none/copy"), "http://a/").is_err());
+    }
 
     #[test]
     fn no_copy_is_written_once_the_process_has_said_bye() {

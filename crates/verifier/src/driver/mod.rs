@@ -67,6 +67,8 @@ struct Inner {
     copy: Option<CopyFile>,
     /// Why the copy is not on disk.
     copy_problem: Mutex<Option<String>>,
+    /// Why the last request for the view has no response that can be used.
+    failure: Mutex<Option<String>>,
     /// A response was applied.
     changed: Notify,
     /// The background task has something to do.
@@ -115,6 +117,8 @@ pub struct VerifierHealth {
     pub stale: Option<Stale>,
     /// Why the authority rejects the requests.
     pub rejected: Option<Withdrawn>,
+    /// Why the last request for the view has no response that can be used.
+    pub failure: Option<String>,
     /// Why it cannot apply what it received.
     pub cannot: Option<String>,
     /// Why the view is not on disk, although it should be.
@@ -161,6 +165,7 @@ impl TokenVerifier {
             turn: tokio::sync::Mutex::new(()),
             copy,
             copy_problem: Mutex::new(None),
+            failure: Mutex::new(None),
             changed: Notify::new(),
             kick: Notify::new(),
             sender,
@@ -301,6 +306,7 @@ impl TokenVerifier {
             age: standing.age(clocks.steady),
             stale: standing.trouble(clocks, self.0.own_use),
             rejected: standing.withdrawn.clone(),
+            failure: lock(&self.0.failure).clone(),
             cannot: lock(&self.0.follower).cannot().map(str::to_owned),
             copy_problem: lock(&self.0.copy_problem).clone(),
             position: view.map(|it| it.position()),
@@ -322,7 +328,11 @@ impl TokenVerifier {
     /// could use the copy.
     pub async fn stop(&self, limit: Duration) -> io::Result<()> {
         {
-            let _turn = self.0.turn.lock().await;
+            // It is held as long as a copy can be neither written nor deleted.
+            let _turn = timeout(limit, self.0.turn.lock()).await.map_err(|_| {
+                let problem = lock(&self.0.copy_problem).clone().unwrap_or_default();
+                io::Error::new(io::ErrorKind::TimedOut, problem)
+            })?;
             if let Some(copy) = &self.0.copy {
                 copy.delete()?;
             }

@@ -97,12 +97,24 @@ async fn read(
     }
 }
 
+/// An error with its causes; the last one says most.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |it| it.source());
+    causes.fold(error.to_string(), |text, it| format!("{text}: {it}"))
+}
+
 /// Sends a request and applies its response.
 pub(super) async fn perform(inner: Arc<Inner>, request: Request) {
     let id = request.id;
+    let failed = |why: String| *lock(&inner.failure) = Some(why);
     let received = async {
-        let response = inner.sender.get(&request).await.ok()?;
+        let sent = inner.sender.get(&request).await;
+        let response = sent.map_err(|error| failed(in_full(&error))).ok()?;
         let status = response.status().as_u16();
+        match status {
+            200 | 410 => *lock(&inner.failure) = None,
+            _ => failed(format!("the response has the status {status}")),
+        }
         let seconds = response.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok());
         let retry_after = seconds.and_then(|it| it.parse().ok()).map(Duration::from_secs);
         let progress = |_| lock(&inner.follower).progress(id, clock::now().steady);

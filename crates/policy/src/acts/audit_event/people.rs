@@ -80,9 +80,13 @@ pub struct AdminTokenNamed {
     pub person: PersonId,
 }
 
-/// For how long wrong passwords from one source are rejected.
+/// For how long attempts to sign in are rejected: those from one source, or those of a person
+/// after wrong codes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginThrottled {
+    /// The person, whose password was right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<PersonId>,
     /// Seconds until the next one is verified.
     pub seconds: u64,
 }

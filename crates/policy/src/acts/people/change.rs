@@ -95,7 +95,9 @@ impl Act for SetRole {
             };
         }
         let mut effects = Effects::default();
-        let new = StoredPerson { person: person.clone(), ..old.clone() };
+        // The last role of an invited person: so the inviter can withdraw the invitation.
+        let invitation = old.invitation.filter(|_| !self.role.takes() || person.has_role());
+        let new = StoredPerson { person: person.clone(), invitation, ..old.clone() };
         effects.write(Write::Person(Box::new(new)));
         effects.change(Change::Person { person: person.clone() });
         lose(&mut effects, person.id, PersonLoss::Role { left: self.role });

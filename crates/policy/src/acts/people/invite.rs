@@ -165,10 +165,8 @@ impl Act for AcceptInvitation {
 pub struct ResetPerson {
     /// The person.
     pub id: PersonId,
-    /// The hash of the invitation.
-    pub invitation: TokenHash,
-    /// When it expires.
-    pub expires_at: UnixTime,
+    /// The hash of the invitation, and when it expires; `None`: a later reset makes one.
+    pub invitation: Option<(TokenHash, UnixTime)>,
     /// Who requests it.
     pub by: By,
 }
@@ -185,8 +183,8 @@ impl Act for ResetPerson {
         let old = existing(locked)?;
         let person = PersonRow { accepted: false, ..old.person.clone() };
         let mut effects = Effects::default();
-        let invitation = Some((self.invitation, self.expires_at));
-        let new = StoredPerson { person: person.clone(), secrets: None, invitation };
+        let new =
+            StoredPerson { person: person.clone(), secrets: None, invitation: self.invitation };
         effects.write(Write::Person(Box::new(new)));
         effects.change(Change::Person { person: person.clone() });
         end_sessions(locked, None, &mut effects);

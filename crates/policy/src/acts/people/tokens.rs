@@ -38,11 +38,17 @@ impl Act for CreateAdminToken {
         if person.person.disabled {
             return Err(ActError::NotFound("person"));
         }
-        if locked.upkeep.people.admin_tokens.len() >= MOST_ADMIN_TOKENS {
+        let mut effects = Effects::default();
+        let tokens = &locked.upkeep.people.admin_tokens;
+        let (expired, left): (Vec<_>, Vec<_>) = tokens.iter().partition(|it| it.expires_at <= now);
+        if left.len() >= MOST_ADMIN_TOKENS {
             return Err(ActError::Conflict("the person has 50 personal tokens; delete one first"));
         }
+        for token in expired {
+            effects.write(Write::AdminTokenDeleted(token.id));
+            effects.change(Change::AdminTokenDeleted { id: token.id });
+        }
         let new = AdminTokenRow { created_at: now, ..self.new.clone() };
-        let mut effects = Effects::default();
         effects.write(Write::AdminToken(Box::new(new.clone())));
         effects.change(Change::AdminToken { admin_token: new.clone() });
         let created = AdminTokenCreated {

@@ -11,7 +11,10 @@ use axum::Json;
 use http::StatusCode;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use tegata_policy::permission::{ChannelRole, OperatorRole, ProviderRole, RoleChange};
+use tegata_policy::{
+    acts::{LOGIN_RULE, is_login},
+    permission::{ChannelRole, OperatorRole, ProviderRole, RoleChange},
+};
 use tegata_token::id::{ChannelId, PersonId, ProviderId};
 use utoipa::ToSchema;
 
@@ -63,10 +66,9 @@ impl New {
 
 /// The name to sign in with.
 pub fn login(text: Line<64>) -> Result<String, Problem> {
-    let fits = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || b"._@+-".contains(&it);
-    match text.0.bytes().all(fits) {
+    match is_login(&text.0) {
         true => Ok(text.0),
-        false => Err(invalid("login", "1 to 64 of a-z 0-9 . _ @ + -")),
+        false => Err(invalid("login", LOGIN_RULE)),
     }
 }
 

@@ -214,8 +214,17 @@ pub fn signed(mut response: Response, request: &Uuid) -> Response {
 impl From<admin::Error> for Problem {
     fn from(error: admin::Error) -> Self {
         match error {
-            admin::Error::Forbidden { .. } => Self::new(Code::Forbidden, error.to_string()),
+            admin::Error::Forbidden { .. } | admin::Error::BeyondRights(_) => {
+                Self::new(Code::Forbidden, error.to_string())
+            }
             admin::Error::WrongSignIn => Self::new(Code::WrongSignIn, error.to_string()),
+            admin::Error::TooManySignIns(seconds) => Self {
+                retry_after: Some(seconds),
+                ..Self::new(Code::LimitExceeded, error.to_string())
+            },
+            admin::Error::Busy => {
+                Self { retry_after: Some(1), ..Self::new(Code::Unavailable, error.to_string()) }
+            }
             admin::Error::LoginTaken(..) => Self::new(Code::Conflict, error.to_string()),
             admin::Error::Unacceptable(_) => Self::new(Code::InvalidMember, error.to_string()),
             admin::Error::NotOurToken => Self::new(Code::NotOurToken, error.to_string()),

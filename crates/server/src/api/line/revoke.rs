@@ -83,7 +83,10 @@ async fn revoke(
             | admin::Error::NotOurToken
             | admin::Error::OtherChannelsToken
             | admin::Error::LoginTaken(..)
+            | admin::Error::BeyondRights(_)
             | admin::Error::WrongSignIn
+            | admin::Error::TooManySignIns(_)
+            | admin::Error::Busy
             | admin::Error::Unacceptable(_)
             | admin::Error::NothingCreated(_)
             | admin::Error::NoSuch { .. },

@@ -16,7 +16,7 @@ use tegata_policy::{
         AcceptInvitation, AdminTokenRow, ChangePassword, PersonRow, SecondFactor, SessionRow,
         SignIn, SignInSecrets, StoredPerson, TokenHash, WhichPerson,
     },
-    denied::Denied,
+    password::check,
     permission::{Permission, Rights},
     secret::PlainSecret,
     totp,
@@ -60,9 +60,6 @@ const SESSION: i64 = 12 * 3_600;
 const LONGEST: i64 = 366 * DAY;
 /// Number of recovery codes.
 const RECOVERY_CODES: usize = 10;
-/// Number of characters of a password, at least and at most.
-const LENGTHS: std::ops::RangeInclusive<usize> = 12..=200;
-
 const NO_INVITATION: StoreError = StoreError::NotFound("invitation; it may be used or expired");
 
 impl Authority {
@@ -101,7 +98,7 @@ impl Authority {
         source: Option<Source>,
     ) -> Result<Accepted> {
         let (StoredPerson { person, .. }, _) = self.invited(invitation).await?;
-        is_good(&password, &person)?;
+        check(&password, &person.login, &person.name).map_err(Error::Unacceptable)?;
         let secret = decoded(totp_secret)
             .ok_or(Error::Unacceptable("`totp_secret` must be the one that was shown"))?;
         let step = totp::step_of(&secret[..], code.reveal(), self.now());
@@ -112,8 +109,12 @@ impl Authority {
         for _ in 0..RECOVERY_CODES {
             recovery_codes.push(recovery_code(random::bytes()?));
         }
+        let password = self.passwords.hash(password).await?;
+        // A rotation meanwhile would leave the second factor encrypted with the old master key.
+        let _alone = self.rotating.lock().await;
+        self.keyring.resolve_rotation(&self.master_key, self.store()).await?;
         let secrets = SignInSecrets {
-            password: self.passwords.hash(password).await?,
+            password,
             totp: self.keyring.master().wrap_totp(person.id, &secret)?,
             totp_step: step,
             recovery: recovery_codes.iter().map(people::hash).collect(),
@@ -128,8 +129,8 @@ impl Authority {
     /// Begins a session with a password and a code: of six digits, or a recovery code.
     ///
     /// # Errors
-    /// [`Error::WrongSignIn`], [`Denied::LimitExceeded`] for too many attempts from one
-    /// source, or [`StoreError::Unavailable`].
+    /// [`Error::WrongSignIn`], [`Error::TooManySignIns`] from one source or after wrong codes,
+    /// [`Error::Busy`], or [`StoreError::Unavailable`].
     pub async fn sign_in(
         &self,
         login: String,
@@ -147,7 +148,14 @@ impl Authority {
         // First and for unknown names, too: the time tells nothing about which names exist.
         let is_right = self.passwords.verify(password, hash).await?;
         let (person, secrets) = known.filter(|_| is_right).ok_or(Error::WrongSignIn)?;
-        let second = self.second_factor(person, &secrets, code).ok_or(Error::WrongSignIn)?;
+        let second = self.second_factor(person, &secrets, code);
+        // Recovery codes are too long to guess, and so remain a way in.
+        if !matches!(second, Some(SecondFactor::Recovery(_))) {
+            let limits = self.limits();
+            let allowed = limits.code(person, second.is_some(), self.clock().steady());
+            allowed.map_err(|it| self.too_many(it, Some(person), source))?;
+        }
+        let second = second.ok_or(Error::WrongSignIn)?;
         let (token, now) = (people::session_token(random::bytes()?), self.now());
         let session = SessionRow {
             token: people::hash(&token),
@@ -184,41 +192,25 @@ impl Authority {
 
     /// Counts an attempt to sign in, before the password costs anything.
     fn try_sign_in(&self, source: Source) -> Result<()> {
-        match self.limits().sign_in(source, self.clock().steady()) {
-            Ok(()) => Ok(()),
-            Err(TooMany { wait: LimitExceeded(seconds), begins }) => {
-                if begins {
-                    self.record_sign_ins(source, seconds);
-                }
-                Err(StoreError::from(Denied::LimitExceeded { seconds }).into())
-            }
+        let allowed = self.limits().sign_in(source, self.clock().steady());
+        allowed.map_err(|it| self.too_many(it, None, Some(source)))
+    }
+
+    fn too_many(
+        &self,
+        TooMany { wait: LimitExceeded(seconds), begins }: TooMany,
+        person: Option<PersonId>,
+        source: Option<Source>,
+    ) -> Error {
+        if begins {
+            self.record_sign_ins(person, source, seconds);
         }
+        Error::TooManySignIns(seconds)
     }
 
     fn by_person(&self, person: PersonId, source: Option<Source>) -> By {
         self.by(Actor::Person(person), source.map(|it| it.to_string()), None)
     }
-}
-
-/// A password of enough characters that is not the person's own name.
-fn is_good(password: &PlainSecret, person: &PersonRow) -> Result<()> {
-    let text = password.reveal();
-    if !LENGTHS.contains(&text.chars().count()) {
-        return Err(Error::Unacceptable("a password has 12 to 200 characters"));
-    }
-    let lower = Zeroizing::new(text.to_lowercase());
-    let names = [person.login.as_str(), &person.name.to_lowercase()];
-    let rest = |name: &str| lower.replace(name, "").chars().count();
-    if names.iter().any(|name| name.chars().count() > 3 && rest(name) < 8) {
-        return Err(Error::Unacceptable("the password is little more than the person's name"));
-    }
-    let mut different: Vec<char> = lower.chars().collect();
-    different.sort_unstable();
-    different.dedup();
-    if different.len() < 5 {
-        return Err(Error::Unacceptable("the password has fewer than five different characters"));
-    }
-    Ok(())
 }
 
 fn decoded(secret: &PlainSecret) -> Option<Zeroizing<[u8; 32]>> {
@@ -278,7 +270,7 @@ impl Admin {
         if let Some(source) = self.source {
             authority.try_sign_in(source)?;
         }
-        is_good(&new, &own)?;
+        check(&new, &own.login, &own.name).map_err(Error::Unacceptable)?;
         let stored = authority.store().person(WhichPerson::Id(own.id)).await?;
         let hash = stored.and_then(|it| it.secrets).map(|it| it.password);
         if !authority.passwords.verify(old, hash.clone()).await? {

@@ -5,11 +5,19 @@ use crate::authority::{Authority, actor::Actor, people::PersonCredential, source
 use std::sync::Arc;
 use tegata_policy::{
     channel::{Channel, RegisteredKey},
-    permission::Permission,
+    permission::{Permission, Rights},
     secret::PlainSecret,
 };
 use tegata_store::{By, Holding};
 use tegata_token::id::{ChannelId, PersonId};
+
+/// What reaches further than a personal token with these rights.
+fn more_than(rights: Rights) -> &'static str {
+    match rights {
+        Rights::Read | Rights::Revoke => "a token with the rights `full` does",
+        Rights::Full => "a person does it in a session, after signing in",
+    }
+}
 
 /// Administration on behalf of one actor.
 #[derive(Clone)]
@@ -33,12 +41,25 @@ pub enum Error {
         /// The permission that it lacks.
         act: Permission,
     },
+    /// The rights of the personal token do not include it.
+    #[error("the personal token has the rights `{}`, which do not include this; {}", .0.name(), more_than(*.0))]
+    BeyondRights(Rights),
     /// A person with this name to sign in with exists.
-    #[error("{0} is the sign-in name of person {1}; give that person the role")]
+    #[error(
+        "{0} is the sign-in name of person {1}. If that is the person you mean, `tegata person \
+         set-role {1}` gives a role and `tegata person reset {1}` a new invitation; first find \
+         out who invited the person: `tegata audit list` has person.invite"
+    )]
     LoginTaken(String, PersonId),
     /// The name to sign in with, the password or the code is wrong.
     #[error("the sign-in name, the password or the code is wrong")]
     WrongSignIn,
+    /// Too many attempts to sign in; for how many seconds they are rejected.
+    #[error("too many attempts to sign in; try again in {0} s")]
+    TooManySignIns(u64),
+    /// Too many passwords are being verified at the moment.
+    #[error("too many people sign in at the moment; nothing was changed, try again")]
+    Busy,
     /// A password or a code that a person wants to set cannot be accepted.
     #[error("{0}")]
     Unacceptable(&'static str),

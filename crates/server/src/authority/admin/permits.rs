@@ -70,8 +70,8 @@ impl Admin {
     /// The only comparison with the table.
     fn may_at(&self, act: Permission, place: Place) -> Result<()> {
         match act.verdict(&self.roles(place)?) {
-            Access::Allowed if self.is_within_rights(act) => Ok(()),
-            Access::Allowed | Access::Forbidden => Err(self.forbidden(act)),
+            Access::Allowed => self.within_rights(act),
+            Access::Forbidden => Err(self.forbidden(act)),
             Access::NotFound => Err(tegata_store::Error::NotFound(match act.level() {
                 Level::Provider => "provider",
                 Level::Channel => "channel",
@@ -96,13 +96,15 @@ impl Admin {
         Ok(person.roles(place.provider, place.channel))
     }
 
-    /// Whether a personal token reaches so far.
-    fn is_within_rights(&self, act: Permission) -> bool {
+    /// Whether the rights of a personal token include an act.
+    fn within_rights(&self, act: Permission) -> Result<()> {
         match &self.credential {
-            Some(PersonCredential::AdminToken(token)) => {
-                token.rights.allow(act.effect(), act.level())
+            Some(PersonCredential::AdminToken(token))
+                if !token.rights.allow(act.effect(), act.level()) =>
+            {
+                Err(Error::BeyondRights(token.rights))
             }
-            Some(PersonCredential::Session(_)) | None => true,
+            _ => Ok(()),
         }
     }
 

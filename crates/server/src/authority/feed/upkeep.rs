@@ -31,17 +31,24 @@ impl Authority {
     /// # Errors
     /// [`Unavailable`](tegata_store::Error::Unavailable).
     pub async fn settle_feed(&self) -> Result<()> {
+        self.store_receipts().await?;
         let (feed, now) = (&self.memory.feed, self.clock().steady());
-        let rows = feed.receipts.to_store(&feed.instances, now);
-        for rows in rows.chunks(AT_ONCE) {
-            self.store.settle_receipts(rows.to_vec(), self.now()).await?;
-            feed.receipts.stored(rows, now);
-        }
         let gone = feed.instances.gone(now);
         if !gone.is_empty() {
             feed.receipts.update(&feed.instances);
             self.store.drop_instances(gone).await?;
             feed.instances.forget(now);
+        }
+        Ok(())
+    }
+
+    /// Writes the receipts that are complete.
+    pub(super) async fn store_receipts(&self) -> Result<()> {
+        let (feed, now) = (&self.memory.feed, self.clock().steady());
+        let rows = feed.receipts.to_store(&feed.instances, now);
+        for rows in rows.chunks(AT_ONCE) {
+            self.store.settle_receipts(rows.to_vec(), self.now()).await?;
+            feed.receipts.stored(rows, now);
         }
         Ok(())
     }

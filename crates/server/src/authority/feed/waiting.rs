@@ -47,11 +47,16 @@ impl Authority {
             let Some(row) = self.store().receipt(at).await? else { return Ok(None) };
             return self.wait_for(row, wait).await.map(Some);
         }
-        let Some(receipt) = self.watch(judge, wait).await else {
+        let Some(mut receipt) = self.watch(judge, wait).await else {
             // It was completed and written meanwhile.
             let Some(row) = self.store().receipt(at).await? else { return Ok(None) };
             return self.wait_for(row, Duration::ZERO).await.map(Some);
         };
+        // Stored first: after a crash it is not known any more who has acknowledged.
+        let is_complete = receipt.state == ReceiptState::Complete && !receipt.verifiers.is_empty();
+        if is_complete && self.store_receipts().await.is_err() {
+            receipt.state = ReceiptState::Pending;
+        }
         Ok(Some(receipt))
     }
 

@@ -45,6 +45,23 @@ impl Guesses {
     }
 }
 
+impl Guesses {
+    /// Counts a wrong one. After too many, right ones are rejected, too, until the window is
+    /// over.
+    pub fn check(&mut self, now: u64, is_right: bool) -> Result<(), TooMany> {
+        if now.saturating_sub(self.began) >= WINDOW {
+            *self = Self::new(now);
+        }
+        let is_over = self.count >= GUESSES;
+        self.count = self.count.saturating_add(u32::from(!is_right));
+        if self.count < GUESSES {
+            return Ok(());
+        }
+        let left = (self.began + WINDOW).saturating_sub(now);
+        Err(TooMany { wait: LimitExceeded::after(left), begins: !is_over })
+    }
+}
+
 impl table::TableEntry for Guesses {
     fn is_expired(&self, now: u64) -> bool {
         now.saturating_sub(self.began) >= WINDOW

@@ -29,7 +29,7 @@ use surge::{Cooldown, HeldSlot, Surge, Who};
 use table::Table;
 use tegata_policy::channel::{Channel, ChannelLimits};
 use tegata_token::{
-    id::{ChannelId, Group},
+    id::{ChannelId, Group, PersonId},
     kind::Kind,
 };
 pub use wait::LimitExceeded;
@@ -121,6 +121,8 @@ pub struct Limits {
     administrators: Table<IpAddr, Guesses>,
     /// Attempts to sign in, right ones included: each costs a hash of a password.
     sign_ins: Table<IpAddr, Guesses>,
+    /// Wrong codes of a second factor, after a right password.
+    codes: Table<PersonId, Guesses>,
     surges: Table<(ChannelId, Kind), Surge>,
     /// Limits how many events per minute are written to the audit.
     events: Mutex<Bucket>,
@@ -210,6 +212,7 @@ impl Limits {
             made_up: Table::new(GUESSERS),
             administrators: Table::new(GUESSERS),
             sign_ins: Table::new(GUESSERS),
+            codes: Table::new(GUESSERS),
             surges: Table::new(SURGES),
             events: Mutex::default(),
             throttled,
@@ -369,6 +372,19 @@ impl Limits {
         self.sign_ins.with(name, now, || Guesses::new(now), |it| it.add(now))
     }
 
+    /// Counts a code of a person's second factor, if it is wrong: ten within an hour. Codes
+    /// of six digits can be guessed; only those who know the password get so far.
+    ///
+    /// # Errors
+    /// [`TooMany`], also for a right code.
+    pub fn code(&self, person: PersonId, is_right: bool, now: Instant) -> Result<(), TooMany> {
+        // A window whose time runs sixty times as slowly.
+        let now = self.nanoseconds(now) / 60;
+        let checked =
+            self.codes.with(person, now, || Guesses::new(now), |it| it.check(now, is_right));
+        checked.map_err(|it| TooMany { wait: LimitExceeded(it.wait.0 * 60), ..it })
+    }
+
     /// Whether one more event may be written to the audit: sixty at once, and sixty a
     /// minute. Unauthenticated requests cause them, and each is a commit.
     #[must_use]
@@ -386,6 +402,7 @@ impl Limits {
         self.guesses.tidy(now);
         self.made_up.tidy(now);
         self.sign_ins.tidy(now);
+        self.codes.tidy(now / 60);
         self.administrators.tidy(now);
         self.surges.tidy(now);
     }

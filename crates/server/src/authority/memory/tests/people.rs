@@ -61,7 +61,8 @@ impl World {
             }
             2 => {
                 let invitation = hash(4);
-                let act = ResetPerson { id: other, invitation, expires_at, by: by() };
+                let act =
+                    ResetPerson { id: other, invitation: Some((invitation, expires_at)), by: by() };
                 drop(self.store.reset_person(act).await.unwrap());
             }
             3 => self.store.end_session(id, hash(2), by()).await.unwrap(),
