@@ -263,8 +263,16 @@ impl Api {
 }
 
 /// The objects of requests that a command can find.
-const FOUND_BY_ID: [&str; 6] =
-    ["channel", "provider", "verifier", "signing key", "receipt", "token on this channel"];
+const FOUND_BY_ID: [&str; 8] = [
+    "channel",
+    "provider",
+    "verifier",
+    "signing key",
+    "receipt",
+    "token on this channel",
+    "person",
+    "administrator's token",
+];
 
 /// How the detail of a problem begins if the object of the request does not exist.
 const NO_SUCH: &str = "there is no such ";

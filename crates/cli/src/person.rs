@@ -99,8 +99,6 @@ pub struct SetRole {
     /// Take the role away.
     #[arg(long, group = "what")]
     remove: bool,
-    #[command(flatten)]
-    confirm: Confirmation,
 }
 
 #[derive(Args, Serialize)]
@@ -341,9 +339,6 @@ async fn ask_about(api: &Api, args: &Confirmed, what: &str) -> anyhow::Result<()
 
 async fn set_role(api: &Api, out: &Output, args: SetRole) -> anyhow::Result<()> {
     let person = args.person.to_string();
-    if args.remove {
-        args.confirm.ask(&format!("takes a role of person {person} away\n"), false)?;
-    }
     if let Some(role) = &args.role {
         is_role(&args.place, role)?;
     }

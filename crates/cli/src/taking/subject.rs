@@ -20,7 +20,9 @@ pub async fn add(
             let shown = api.get(&["channels", channel], &()).await?;
             found["channel"] = named(channel, &shown);
             if let Some(provider) = shown["provider_id"].as_str() {
-                found["provider"] = provider_name(api, provider).await?;
+                // A person with a role in the channel alone does not see the provider.
+                let name = provider_name(api, provider).await;
+                found["provider"] = name.unwrap_or_else(|_| provider.into());
             }
             if *method == Method::DELETE {
                 add_keys_and_groups(api, channel, rest, found).await?;
