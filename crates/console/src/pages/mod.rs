@@ -1,12 +1,18 @@
 //! The pages. Each is a value with a template of the same name in `templates/`.
 
+mod channel;
+mod confirm;
 mod error;
 mod overview;
 mod sign_in;
+mod token_table;
 
+pub use channel::{ChannelHead, ChannelTab, type_name};
+pub use confirm::{Act, ConfirmPage, Note};
 pub use error::{ErrorPage, Trouble};
 pub use overview::OverviewPage;
 pub use sign_in::SignInPage;
+pub use token_table::{TokenLine, TokenTable};
 
 use crate::{
     frame::{Crumb, Frame, Section},

@@ -10,14 +10,18 @@
 pub mod en;
 pub mod ja;
 
+mod channel;
 mod common;
+mod confirm;
 mod error;
 mod frame;
 mod notice;
 mod overview;
 mod sign_in;
 
+pub use channel::ChannelTexts;
 pub use common::CommonTexts;
+pub use confirm::ConfirmTexts;
 pub use error::ErrorTexts;
 pub use frame::FrameTexts;
 pub use notice::NoticeTexts;
@@ -27,6 +31,8 @@ pub use sign_in::SignInTexts;
 /// All texts of one language.
 #[derive(Debug)]
 pub struct Texts {
+    pub channel: ChannelTexts,
+    pub confirm: ConfirmTexts,
     pub common: CommonTexts,
     pub error: ErrorTexts,
     pub frame: FrameTexts,

@@ -1,6 +1,8 @@
 //! Japanese.
 
+mod channel;
 mod common;
+mod confirm;
 mod error;
 mod frame;
 mod notice;
@@ -11,6 +13,8 @@ use super::Texts;
 
 /// All texts in Japanese.
 pub const TEXTS: Texts = Texts {
+    channel: channel::TEXTS,
+    confirm: confirm::TEXTS,
     common: common::TEXTS,
     error: error::TEXTS,
     frame: frame::TEXTS,
