@@ -76,10 +76,33 @@ impl Browser {
     }
 
     /// Opens an address, or a path of the server.
-    pub fn goes_to(&self, place: &str) {
+    pub fn goes_to(&self, place: &str) -> &Self {
         let address =
             if place.starts_with('/') { format!("{}{place}", self.url) } else { place.to_owned() };
         self.driver.wait(self.driver.client.goto(&address));
+        self
+    }
+
+    /// What the browser has complained about since the last call: scripts that failed, files
+    /// that are missing, and violations of the policy for content.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut all = self.driver.console();
+        // A form with an error is answered with 422, and its page is shown.
+        all.retain(|it| !it.contains("status of 422"));
+        all
+    }
+
+    #[track_caller]
+    pub fn has_no_complaint(&self) {
+        let complaints = self.complaints();
+        assert!(complaints.is_empty(), "{}: {complaints:#?}", self.path());
+    }
+
+    /// An attribute of the first element that a selector finds.
+    pub fn attribute(&self, selector: &str, name: &str) -> Option<String> {
+        let read = "return document.querySelector(arguments[0])?.getAttribute(arguments[1])";
+        let read = self.driver.client.execute(read, vec![json!(selector), json!(name)]);
+        self.driver.attempt(read).ok()?.as_str().map(str::to_owned)
     }
 
     /// The path of the page.
@@ -292,7 +315,7 @@ impl Browser {
     }
 
     #[track_caller]
-    fn until<T>(&self, what: &str, condition: impl Fn() -> Option<T>) -> T {
+    pub fn until<T>(&self, what: &str, condition: impl Fn() -> Option<T>) -> T {
         for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
             if let Some(it) = condition() {
                 return it;

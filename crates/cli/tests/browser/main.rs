@@ -4,8 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 mod browser;
+mod console;
 mod driver;
+mod pages;
 #[path = "../cli/program.rs"]
 #[expect(dead_code, reason = "the other test program needs more of it")]
 mod program;
-mod trial;
+mod scenery;
+mod signing_in;
