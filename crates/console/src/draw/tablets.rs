@@ -1,6 +1,6 @@
 //! The places under a cap: a tablet for each active token, an outline for each free place.
 
-use super::{Escaped, Svg};
+use crate::html::Html;
 use std::fmt::Write;
 
 /// Tablets in one line.
@@ -15,13 +15,13 @@ const HEIGHT: usize = 14;
 /// More tokens than the cap are drawn, too: the previous long-lived token stays active
 /// during its delay.
 #[must_use]
-pub fn tablets(active: usize, cap: usize, sentence: &str) -> Svg {
+pub fn tablets(active: usize, cap: usize, sentence: &str) -> Html {
     let all = active.max(cap);
     let height = all.div_ceil(COLUMNS).max(1) * HEIGHT;
     let mut svg = format!(
         "<svg class=\"pips\" viewBox=\"0 0 {} {height}\" role=\"img\" aria-label=\"{}\">",
         COLUMNS * WIDTH - 2,
-        Escaped(sentence),
+        Html::text(sentence),
     );
     for place in 0..all {
         let (x, y) = (place % COLUMNS * WIDTH, place / COLUMNS * HEIGHT + 3);
@@ -40,15 +40,15 @@ pub fn tablets(active: usize, cap: usize, sentence: &str) -> Svg {
         };
     }
     svg.push_str("</svg>");
-    Svg(svg)
+    Html::trusted(svg)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn count(svg: &Svg, class: &str) -> usize {
-        svg.0.matches(&format!("class=\"{class}\"")).count()
+    fn count(svg: &Html, class: &str) -> usize {
+        svg.as_str().matches(&format!("class=\"{class}\"")).count()
     }
 
     #[test]
@@ -71,13 +71,13 @@ mod tests {
     #[test]
     fn the_drawing_is_as_high_as_its_lines() {
         for (cap, height) in [(1, 14), (15, 14), (16, 28), (30, 28)] {
-            assert!(tablets(0, cap, "").0.contains(&format!("viewBox=\"0 0 118 {height}\"")));
+            assert!(tablets(0, cap, "").as_str().contains(&format!("viewBox=\"0 0 118 {height}\"")));
         }
     }
 
     #[test]
     fn markup_in_the_sentence_stays_text() {
         let svg = tablets(0, 1, "a\"><script>");
-        assert!(svg.0.contains("aria-label=\"a&quot;&gt;&lt;script&gt;\""), "{svg}");
+        assert!(svg.as_str().contains("aria-label=\"a&quot;&gt;&lt;script&gt;\""), "{svg}");
     }
 }

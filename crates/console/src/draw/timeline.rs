@@ -1,6 +1,6 @@
 //! The tokens of a group over time: a bar for each, from its issue to its expiry.
 
-use super::{Escaped, Svg};
+use crate::html::Html;
 use std::fmt::Write;
 use tegata_token::time::{DAY, UnixTime};
 
@@ -64,10 +64,10 @@ impl Axis {
 
     /// The dates above the timelines; `today` is the word for the present.
     #[must_use]
-    pub fn dates(self, today: &str, date: impl Fn(UnixTime) -> String) -> Svg {
+    pub fn dates(self, today: &str, date: impl Fn(UnixTime) -> String) -> Html {
         let mut svg = r#"<svg height="18" aria-hidden="true" focusable="false">"#.to_owned();
         let mut put = |at: Percent, anchor: &str, class: &str, text: &str| {
-            let text = Escaped(text);
+            let text = Html::text(text);
             let _ =
                 write!(svg, r#"<text x="{at}" y="13" text-anchor="{anchor}"{class}>{text}</text>"#);
         };
@@ -78,7 +78,7 @@ impl Axis {
         }
         put(self.at(self.now), "middle", r#" class="now""#, today);
         svg.push_str("</svg>");
-        Svg(svg)
+        Html::trusted(svg)
     }
 }
 
@@ -94,10 +94,10 @@ impl std::fmt::Display for Percent {
 
 /// Draws the bars of a group, the first one on top; `sentence` says the same.
 #[must_use]
-pub fn timeline(axis: Axis, bars: &[Bar], sentence: &str) -> Svg {
+pub fn timeline(axis: Axis, bars: &[Bar], sentence: &str) -> Html {
     let height = LINE * bars.len() + MARGIN;
     let mut svg =
-        format!(r#"<svg height="{height}" role="img" aria-label="{}">"#, Escaped(sentence));
+        format!(r#"<svg height="{height}" role="img" aria-label="{}">"#, Html::text(sentence));
     // Lines are longer than the drawing, so that those of neighbours meet.
     let (top, bottom) = (-99, height + 99);
     for (_, moment) in axis.weeks() {
@@ -111,7 +111,7 @@ pub fn timeline(axis: Axis, bars: &[Bar], sentence: &str) -> Svg {
     let x = axis.at(axis.now);
     let _ =
         write!(svg, r#"<line class="now-line" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/></svg>"#);
-    Svg(svg)
+    Html::trusted(svg)
 }
 
 fn draw(svg: &mut String, axis: Axis, bar: &Bar, y: usize) {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn drawn(bar: Bar) -> String {
-        timeline(Axis::around(NOW), &[bar], "").0
+        timeline(Axis::around(NOW), &[bar], "").as_str().to_owned()
     }
 
     #[test]
@@ -229,7 +229,7 @@ mod tests {
     fn each_further_bar_is_a_line_lower() {
         for (count, height) in [(1, 20), (2, 34), (3, 48)] {
             let svg = timeline(Axis::around(NOW), &vec![bar(-8, 24); count], "");
-            assert!(svg.0.starts_with(&format!("<svg height=\"{height}\"")), "{svg}");
+            assert!(svg.as_str().starts_with(&format!("<svg height=\"{height}\"")), "{svg}");
         }
     }
 
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_axis_has_a_date_for_each_week_and_the_word_for_today() {
-        let svg = Axis::around(NOW).dates("today", |at| at.since(NOW).to_string()).0;
+        let svg = Axis::around(NOW).dates("today", |at| at.since(NOW).to_string()).as_str().to_owned();
         assert_eq!(svg.matches("<text").count(), 7);
         assert!(svg.contains(r#"<text x="31.82%" y="13" text-anchor="middle" class="now">today<"#));
         assert!(svg.contains(r#"<text x="95.45%" y="13" text-anchor="middle">2419200<"#), "{svg}");
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn markup_in_sentence_and_dates_stays_text() {
         let axis = Axis::around(NOW);
-        assert!(timeline(axis, &[], "a\"<b>").0.contains("aria-label=\"a&quot;&lt;b&gt;\""));
-        assert!(axis.dates("<i>", |_| "<b>".to_owned()).0.contains(">&lt;i&gt;</text>"));
+        assert!(timeline(axis, &[], "a\"<b>").as_str().contains("aria-label=\"a&quot;&lt;b&gt;\""));
+        assert!(axis.dates("<i>", |_| "<b>".to_owned()).as_str().contains(">&lt;i&gt;</text>"));
     }
 }
