@@ -13,6 +13,9 @@ use tegata_token::{
     time::UnixTime,
 };
 
+/// The state that a legend names.
+pub const REVOKED: TokenState = TokenState::Revoked;
+
 /// A token, without its text.
 #[derive(Debug, Clone)]
 pub struct ShownToken {
@@ -120,7 +123,7 @@ impl ShownToken {
         match self.expiry() {
             None => quiet(frame.t().token.never),
             Some(at) if self.is_usable() => frame.times().cell(at),
-            Some(at) => frame.times().exact_cell(at),
+            Some(at) => frame.times().without_zone(at),
         }
     }
 
@@ -203,7 +206,7 @@ impl ShownToken {
             self.state_html(frame),
             Html::text(self.kind.name()),
             self.group_html(frame),
-            frame.times().exact_cell(self.issued),
+            frame.times().without_zone(self.issued),
             self.expires_html(frame),
             self.used_html(frame),
             self.key_html(frame),

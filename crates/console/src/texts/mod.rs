@@ -13,16 +13,26 @@ pub mod ja;
 mod common;
 mod error;
 mod frame;
+mod leak_desk;
 mod notice;
 mod overview;
+mod receipt;
+mod review;
 mod sign_in;
+mod tokens;
+mod token;
 
 pub use common::CommonTexts;
 pub use error::ErrorTexts;
 pub use frame::FrameTexts;
+pub use leak_desk::LeakDeskTexts;
 pub use notice::NoticeTexts;
 pub use overview::OverviewTexts;
+pub use receipt::ReceiptTexts;
+pub use review::ReviewTexts;
 pub use sign_in::SignInTexts;
+pub use tokens::TokensTexts;
+pub use token::TokenTexts;
 
 /// All texts of one language.
 #[derive(Debug)]
@@ -30,7 +40,12 @@ pub struct Texts {
     pub common: CommonTexts,
     pub error: ErrorTexts,
     pub frame: FrameTexts,
+    pub leak_desk: LeakDeskTexts,
     pub notice: NoticeTexts,
     pub overview: OverviewTexts,
+    pub receipt: ReceiptTexts,
+    pub review: ReviewTexts,
     pub sign_in: SignInTexts,
+    pub tokens: TokensTexts,
+    pub token: TokenTexts,
 }

@@ -3,9 +3,14 @@
 mod common;
 mod error;
 mod frame;
+mod leak_desk;
 mod notice;
 mod overview;
+mod receipt;
+mod review;
 mod sign_in;
+mod tokens;
+mod token;
 
 use super::Texts;
 
@@ -14,7 +19,12 @@ pub const TEXTS: Texts = Texts {
     common: common::TEXTS,
     error: error::TEXTS,
     frame: frame::TEXTS,
+    leak_desk: leak_desk::TEXTS,
     notice: notice::TEXTS,
     overview: overview::TEXTS,
+    receipt: receipt::TEXTS,
+    review: review::TEXTS,
     sign_in: sign_in::TEXTS,
+    tokens: tokens::TEXTS,
+    token: token::TEXTS,
 };
