@@ -124,6 +124,24 @@ impl Times {
         Html::trusted(format!("{exact}<span class=\"sub\">{}</span>", self.relative(at)))
     }
 
+    /// When something was last used: relative, or "never".
+    #[must_use]
+    pub fn used(&self, at: Option<UnixTime>) -> Html {
+        match at {
+            Some(at) => self.tagged(at, &self.relative(at)),
+            None => crate::html!(
+                "<span class=\"quiet\">{}</span>",
+                Html::from(self.language.texts().common.never)
+            ),
+        }
+    }
+
+    /// Whether a time is beyond any calendar: the expiry of what does not expire.
+    #[must_use]
+    pub fn is_never(&self, at: UnixTime) -> bool {
+        Timestamp::from_second(at.0).is_err()
+    }
+
     /// The date, as a `time` element.
     #[must_use]
     pub fn day(&self, at: UnixTime) -> Html {

@@ -10,7 +10,9 @@
 pub mod en;
 pub mod ja;
 
+mod channel;
 mod common;
+mod confirm;
 mod error;
 mod frame;
 mod leak_desk;
@@ -22,7 +24,9 @@ mod sign_in;
 mod tokens;
 mod token;
 
+pub use channel::ChannelTexts;
 pub use common::CommonTexts;
+pub use confirm::ConfirmTexts;
 pub use error::ErrorTexts;
 pub use frame::FrameTexts;
 pub use leak_desk::LeakDeskTexts;
@@ -37,6 +41,8 @@ pub use token::TokenTexts;
 /// All texts of one language.
 #[derive(Debug)]
 pub struct Texts {
+    pub channel: ChannelTexts,
+    pub confirm: ConfirmTexts,
     pub common: CommonTexts,
     pub error: ErrorTexts,
     pub frame: FrameTexts,

@@ -1,6 +1,8 @@
 //! English.
 
+mod channel;
 mod common;
+mod confirm;
 mod error;
 mod frame;
 mod leak_desk;
@@ -16,6 +18,8 @@ use super::Texts;
 
 /// All texts in English.
 pub const TEXTS: Texts = Texts {
+    channel: channel::TEXTS,
+    confirm: confirm::TEXTS,
     common: common::TEXTS,
     error: error::TEXTS,
     frame: frame::TEXTS,

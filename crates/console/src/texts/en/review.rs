@@ -12,35 +12,11 @@ pub const TEXTS: ReviewTexts = ReviewTexts {
     delete_verifier: |name, id| html!("Delete verifier {} ({})?", name, id),
     remove_instance: |instance, verifier| html!("Remove instance {} of verifier {}?", instance, verifier),
     rotate_signing_key: "Rotate the signing key?",
-    nothing_yet: "Nothing has been revoked yet. You cannot undo a revocation.",
-    no_change_yet: "Nothing has been changed yet.",
-    in_use: |count| match count {
-        1 => "1 token is in use".to_owned(),
-        _ => format!("{count} tokens are in use"),
-    },
-    in_use_why: |when| {
-        format!(
-            "The last use was {when}. After the revocation, requests with these tokens are rejected \
-             immediately."
-        )
-    },
-    contact: |contact| html!("Contact: {}.", contact),
-    not_in_use: "None of these tokens was used in the last hour.",
-    tokens: "Tokens to revoke",
-    no_tokens: "No stored token is active in this scope.",
-    more: |count| format!("{} more", tokens(count)),
-    stateless: "Stateless tokens in this scope are revoked, too. They are not stored, so they \
-                cannot be counted. They are valid for at most 15 minutes.",
     one_stateless: "This is a stateless token. It is not stored, so it is not listed. It is valid \
                     for at most 15 minutes.",
     keys_go: "The group’s settings and assertion keys are deleted, too.",
-    confirmation: "Confirmation",
-    reason: "Reason",
-    reason_hint: "Recorded in the audit log and shown when the token is looked up. Up to 500 \
-                  characters.",
-    reason_wrong: "Enter a reason of at most 500 characters, without control characters.",
     revoke: |count| format!("Revoke {}", if count == 0 { "tokens".to_owned() } else { tokens(count) }),
-    keep: |count| if count == 1 { "Keep token".to_owned() } else { "Keep tokens".to_owned() },
+    keep: |count| if count == 1 { "Keep token" } else { "Keep tokens" },
     delete_group_do: "Delete group",
     keep_group: "Keep group",
     delete_verifier_do: "Delete verifier",
@@ -60,7 +36,6 @@ pub const TEXTS: ReviewTexts = ReviewTexts {
     rotate_why: "A new signing key is created and published immediately. It signs tokens after \
                  every verifier has it; then the present key retires. Tokens that the present key \
                  signed stay active until they expire, and no token is revoked.",
-    alternatives: "Alternatives",
     only_token: |id| html!("Revoke only token {}", id),
     suspend: "Suspend the channel (you can resume it later)",
 };

@@ -15,31 +15,14 @@ pub const TEXTS: ReviewTexts = ReviewTexts {
         html!("検証サーバー{}のインスタンス{}を取り除きますか", verifier, instance)
     },
     rotate_signing_key: "署名鍵を更新しますか",
-    nothing_yet: "まだ何も取り消されていません。取り消しは元に戻せません。",
-    no_change_yet: "まだ何も変更されていません。",
-    in_use: |count| format!("{count}件のトークンが使用されています"),
-    in_use_why: |when| {
-        format!("最終使用は{when}です。取り消すと、これらのトークンによるリクエストはただちに拒否されます。")
-    },
-    contact: |contact| html!("連絡先：{}", contact),
-    not_in_use: "過去1時間に使用されたトークンはありません。",
-    tokens: "取り消すトークン",
-    no_tokens: "この範囲に、保存されている有効なトークンはありません。",
-    more: |count| format!("ほか{count}件"),
-    stateless: "この範囲のステートレストークンも取り消されます。保存されないため件数は表示できません。\
-                有効期間は最大15分です。",
     one_stateless: "これはステートレストークンです。保存されないため一覧には表示されません。\
                     有効期間は最大15分です。",
     keys_go: "グループの設定とアサーション署名キーも削除されます。",
-    confirmation: "確認",
-    reason: "理由",
-    reason_hint: "監査ログに記録され、トークンを調べたときに表示されます。500文字以内。",
-    reason_wrong: "理由を500文字以内で入力してください。制御文字は使えません。",
     revoke: |count| match count {
         0 => "トークンを取り消す".to_owned(),
         _ => format!("{count}件を取り消す"),
     },
-    keep: |_| "取り消さない".to_owned(),
+    keep: |_| "取り消さない",
     delete_group_do: "グループを削除する",
     keep_group: "削除しない",
     delete_verifier_do: "検証サーバーを削除する",
@@ -58,7 +41,6 @@ pub const TEXTS: ReviewTexts = ReviewTexts {
                              別の鍵がただちに置き換えます。",
     rotate_why: "新しい署名鍵が作成され、ただちに公開されます。すべての検証サーバーが受け取った後に署名に使われ、\
                  現在の鍵は退役します。現在の鍵で署名されたトークンは有効期限まで有効で、取り消されるトークンはありません。",
-    alternatives: "ほかの方法",
     only_token: |id| html!("トークン{}だけを取り消す", id),
     suspend: "チャネルを停止する（あとで再開できます）",
 };
