@@ -3,6 +3,7 @@
 mod channel;
 mod confirm;
 mod error;
+mod groups;
 mod leak_desk;
 mod overview;
 mod receipt;
@@ -14,6 +15,7 @@ mod tokens;
 pub use channel::{ChannelHead, ChannelTab, type_name};
 pub use confirm::{Act, ConfirmPage, Note};
 pub use error::{ErrorPage, Trouble};
+pub use groups::{GroupForm, GroupPage, GroupsPage, ShownGroup};
 pub use leak_desk::{Desk, Found, LeakDeskPage, LeakedToken, OtherSecrets};
 pub use overview::OverviewPage;
 pub use receipt::{InstanceStanding, ReceiptPage, ShownInstance, ShownReceipt};

@@ -15,6 +15,7 @@ mod common;
 mod confirm;
 mod error;
 mod frame;
+mod groups;
 mod leak_desk;
 mod notice;
 mod overview;
@@ -29,6 +30,7 @@ pub use common::CommonTexts;
 pub use confirm::ConfirmTexts;
 pub use error::ErrorTexts;
 pub use frame::FrameTexts;
+pub use groups::GroupsTexts;
 pub use leak_desk::LeakDeskTexts;
 pub use notice::NoticeTexts;
 pub use overview::OverviewTexts;
@@ -46,6 +48,7 @@ pub struct Texts {
     pub common: CommonTexts,
     pub error: ErrorTexts,
     pub frame: FrameTexts,
+    pub groups: GroupsTexts,
     pub leak_desk: LeakDeskTexts,
     pub notice: NoticeTexts,
     pub overview: OverviewTexts,

@@ -5,6 +5,7 @@ mod common;
 mod confirm;
 mod error;
 mod frame;
+mod groups;
 mod leak_desk;
 mod notice;
 mod overview;
@@ -23,6 +24,7 @@ pub const TEXTS: Texts = Texts {
     common: common::TEXTS,
     error: error::TEXTS,
     frame: frame::TEXTS,
+    groups: groups::TEXTS,
     leak_desk: leak_desk::TEXTS,
     notice: notice::TEXTS,
     overview: overview::TEXTS,

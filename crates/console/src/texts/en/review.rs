@@ -12,6 +12,9 @@ pub const TEXTS: ReviewTexts = ReviewTexts {
     delete_verifier: |name, id| html!("Delete verifier {} ({})?", name, id),
     remove_instance: |instance, verifier| html!("Remove instance {} of verifier {}?", instance, verifier),
     rotate_signing_key: "Rotate the signing key?",
+    revoke_short: "Revoke tokens",
+    not_undone: "Nothing has been revoked yet. You cannot undo a revocation.",
+    one_stateless_short: "A stateless token",
     one_stateless: "This is a stateless token. It is not stored, so it is not listed. It is valid \
                     for at most 15 minutes.",
     keys_go: "The group’s settings and assertion keys are deleted, too.",

@@ -15,6 +15,9 @@ pub const TEXTS: ReviewTexts = ReviewTexts {
         html!("検証サーバー{}のインスタンス{}を取り除きますか", verifier, instance)
     },
     rotate_signing_key: "署名鍵を更新しますか",
+    revoke_short: "トークンの取り消し",
+    not_undone: "まだ何も取り消されていません。取り消しは元に戻せません。",
+    one_stateless_short: "ステートレストークン",
     one_stateless: "これはステートレストークンです。保存されないため一覧には表示されません。\
                     有効期間は最大15分です。",
     keys_go: "グループの設定とアサーション署名キーも削除されます。",
