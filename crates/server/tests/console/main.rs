@@ -5,4 +5,7 @@
 mod attacks;
 mod browser;
 mod gate;
+mod leaks;
+mod shop;
 mod signing_in;
+mod tokens;
