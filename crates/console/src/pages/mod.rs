@@ -1,16 +1,28 @@
 //! The pages. Each is a value with a template of the same name in `templates/`.
 
+mod account;
+mod basic;
 mod channel;
+mod channel_table;
 mod confirm;
 mod error;
+mod invitation;
 mod overview;
+mod provider;
+mod roles;
 mod sign_in;
 mod token_table;
 
+pub use account::{Account, AccountPage, PersonalToken};
+pub use basic::{Basic, BasicActs, BasicPage, KeyLine, SecretLine};
 pub use channel::{ChannelHead, ChannelTab, type_name};
+pub use channel_table::{ChannelLine, channel_table, state_tag};
 pub use confirm::{Act, ConfirmPage, Note};
 pub use error::{ErrorPage, Trouble};
-pub use overview::OverviewPage;
+pub use invitation::{AcceptPage, InvitationPage, RecoveryCodesPage, ToAccept};
+pub use overview::{Alert, AlertKind, Overview, OverviewPage, ProviderLine};
+pub use provider::{NewChannelPage, NewProviderPage, ProviderHead, ProviderPage, ProviderView};
+pub use roles::{PersonLine, Roles, RolesPage};
 pub use sign_in::SignInPage;
 pub use token_table::{TokenLine, TokenTable};
 

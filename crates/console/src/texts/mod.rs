@@ -10,33 +10,48 @@
 pub mod en;
 pub mod ja;
 
+mod account;
+mod basic;
 mod channel;
 mod common;
 mod confirm;
 mod error;
 mod frame;
+mod invitation;
 mod notice;
 mod overview;
+mod provider;
+mod roles;
 mod sign_in;
 
+pub use account::AccountTexts;
+pub use basic::BasicTexts;
 pub use channel::ChannelTexts;
 pub use common::CommonTexts;
 pub use confirm::ConfirmTexts;
 pub use error::ErrorTexts;
 pub use frame::FrameTexts;
+pub use invitation::InvitationTexts;
 pub use notice::NoticeTexts;
 pub use overview::OverviewTexts;
+pub use provider::ProviderTexts;
+pub use roles::RolesTexts;
 pub use sign_in::SignInTexts;
 
 /// All texts of one language.
 #[derive(Debug)]
 pub struct Texts {
+    pub account: AccountTexts,
+    pub basic: BasicTexts,
     pub channel: ChannelTexts,
     pub confirm: ConfirmTexts,
     pub common: CommonTexts,
     pub error: ErrorTexts,
     pub frame: FrameTexts,
+    pub invitation: InvitationTexts,
     pub notice: NoticeTexts,
     pub overview: OverviewTexts,
+    pub provider: ProviderTexts,
+    pub roles: RolesTexts,
     pub sign_in: SignInTexts,
 }

@@ -1,24 +1,34 @@
 //! English.
 
+mod account;
+mod basic;
 mod channel;
 mod common;
 mod confirm;
 mod error;
 mod frame;
+mod invitation;
 mod notice;
 mod overview;
+mod provider;
+mod roles;
 mod sign_in;
 
 use super::Texts;
 
 /// All texts in English.
 pub const TEXTS: Texts = Texts {
+    account: account::TEXTS,
+    basic: basic::TEXTS,
     channel: channel::TEXTS,
     confirm: confirm::TEXTS,
     common: common::TEXTS,
     error: error::TEXTS,
     frame: frame::TEXTS,
+    invitation: invitation::TEXTS,
     notice: notice::TEXTS,
     overview: overview::TEXTS,
+    provider: provider::TEXTS,
+    roles: roles::TEXTS,
     sign_in: sign_in::TEXTS,
 };
