@@ -1,16 +1,21 @@
 //! Japanese.
 
+mod account;
+mod basic;
 mod channel;
 mod common;
 mod confirm;
 mod error;
 mod frame;
 mod groups;
+mod invitation;
 mod leak_desk;
 mod notice;
 mod overview;
+mod provider;
 mod receipt;
 mod review;
+mod roles;
 mod sign_in;
 mod tokens;
 mod token;
@@ -19,17 +24,22 @@ use super::Texts;
 
 /// All texts in Japanese.
 pub const TEXTS: Texts = Texts {
+    account: account::TEXTS,
+    basic: basic::TEXTS,
     channel: channel::TEXTS,
     confirm: confirm::TEXTS,
     common: common::TEXTS,
     error: error::TEXTS,
     frame: frame::TEXTS,
     groups: groups::TEXTS,
+    invitation: invitation::TEXTS,
     leak_desk: leak_desk::TEXTS,
     notice: notice::TEXTS,
     overview: overview::TEXTS,
+    provider: provider::TEXTS,
     receipt: receipt::TEXTS,
     review: review::TEXTS,
+    roles: roles::TEXTS,
     sign_in: sign_in::TEXTS,
     tokens: tokens::TEXTS,
     token: token::TEXTS,
