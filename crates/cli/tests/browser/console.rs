@@ -55,6 +55,14 @@ impl Console {
         self.authenticator.next_code(&self.desk)
     }
 
+    /// The assertion keys of the only channel that a journey has created.
+    pub fn keys(&self) -> Vec<Value> {
+        let channels = self.desk.json(&["channel", "list", "--search", "Order bot"]);
+        let channel = channels["channels"][0]["channel_id"].as_str().unwrap();
+        let keys = self.desk.json(&["key", "list", "--channel", channel]);
+        keys["assertion_keys"].as_array().unwrap().clone()
+    }
+
     /// A browser in which the administrator is signed in.
     pub fn browser(&self, way: Way) -> Browser {
         let browser = Browser::open(&self.desk.server.url, way);

@@ -88,8 +88,6 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
     },
     |it| it.route("/settings", post(settings::set)),
     |it| it.route("/", get(overview::show)),
-        it.route("/providers/{provider}/delete", both)
-        let both = get(providers::ask_delete).post(providers::delete);
     |it| it.route("/channels/{channel}/revoke", get(revoke::review).post(revoke::revoke)),
     |it| it.route("/channels/{channel}/tokens", get(tokens::list)),
     |it| it.route("/channels/{channel}/tokens/{token}", get(tokens::show)),
@@ -104,6 +102,8 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
     |it| it.route("/receipts/{position}/events", get(receipts::events)),
     |it| it.route("/receipts/{position}/signed", get(receipts::download)),
     |it| {
+        let both = get(providers::ask_delete).post(providers::delete);
+        it.route("/providers/{provider}/delete", both)
     },
 ];
 
