@@ -11,6 +11,8 @@ mod shown_token;
 mod sign_in;
 mod token_table;
 mod tokens;
+mod signing_keys;
+mod verifiers;
 
 pub use channel::{ChannelHead, ChannelTab, type_name};
 pub use confirm::{Act, ConfirmPage, Note};
@@ -22,6 +24,8 @@ pub use receipt::{InstanceStanding, ReceiptPage, ShownInstance, ShownReceipt};
 pub use shown_token::{REVOKED, ShownToken, revoke_href};
 pub use sign_in::SignInPage;
 pub use token_table::{TokenLine, TokenTable};
+pub use signing_keys::{ShownKey, SigningKeysPage, below_keys};
+pub use verifiers::{NewVerifierPage, RunningInstance, ShownVerifier, VerifierCreatedPage, VerifierForm, VerifiersPage, below};
 pub use tokens::{Count, Filter, ShownUse, TokenPage, Tokens, TokensPage, uses_table};
 
 use crate::{

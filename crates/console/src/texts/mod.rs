@@ -23,6 +23,8 @@ mod receipt;
 mod review;
 mod sign_in;
 mod tokens;
+mod signing_keys;
+mod verifiers;
 mod token;
 
 pub use channel::ChannelTexts;
@@ -37,6 +39,8 @@ pub use overview::OverviewTexts;
 pub use receipt::ReceiptTexts;
 pub use review::ReviewTexts;
 pub use sign_in::SignInTexts;
+pub use verifiers::VerifiersTexts;
+pub use signing_keys::SigningKeysTexts;
 pub use tokens::TokensTexts;
 pub use token::TokenTexts;
 
@@ -55,6 +59,8 @@ pub struct Texts {
     pub receipt: ReceiptTexts,
     pub review: ReviewTexts,
     pub sign_in: SignInTexts,
+    pub verifiers: VerifiersTexts,
+    pub signing_keys: SigningKeysTexts,
     pub tokens: TokensTexts,
     pub token: TokenTexts,
 }

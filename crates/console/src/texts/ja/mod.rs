@@ -13,6 +13,8 @@ mod receipt;
 mod review;
 mod sign_in;
 mod tokens;
+mod signing_keys;
+mod verifiers;
 mod token;
 
 use super::Texts;
@@ -31,6 +33,8 @@ pub const TEXTS: Texts = Texts {
     receipt: receipt::TEXTS,
     review: review::TEXTS,
     sign_in: sign_in::TEXTS,
+    verifiers: verifiers::TEXTS,
+    signing_keys: signing_keys::TEXTS,
     tokens: tokens::TEXTS,
     token: token::TEXTS,
 };

@@ -10,6 +10,7 @@ mod assets;
 mod cookie;
 mod failure;
 mod gate;
+mod groups;
 mod leak_desk;
 mod notice;
 mod overview;
@@ -18,8 +19,10 @@ mod revoke;
 mod sent;
 mod settings;
 mod shown;
+mod signing_keys;
 mod sign_in;
 mod tokens;
+mod verifiers;
 mod visit;
 
 use crate::{api::app::App, authority::Authority};
@@ -69,7 +72,32 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
     |it| it.route("/channels/{channel}/tokens", get(tokens::list)),
     |it| it.route("/channels/{channel}/tokens/{token}", get(tokens::show)),
     |it| it.route("/channels/{channel}/revoke", get(revoke::review).post(revoke::revoke)),
+    |it| it.route("/channels/{channel}/groups", get(groups::list)),
+    |it| it.route("/channels/{channel}/groups/{group}", get(groups::show).post(groups::set)),
+    |it| {
+        let path = "/channels/{channel}/groups/{group}/delete";
+        it.route(path, get(groups::review).post(groups::delete))
+    },
     |it| it.route("/leak-desk", get(leak_desk::start).post(leak_desk::look_up)),
+    |it| it.route("/verifiers", get(verifiers::list)),
+    |it| it.route("/verifiers/new", get(verifiers::form).post(verifiers::create)),
+    |it| {
+        let path = "/verifiers/{verifier}/delete";
+        it.route(path, get(verifiers::review_delete).post(verifiers::delete))
+    },
+    |it| {
+        let path = "/verifiers/{verifier}/instances/{instance}/remove";
+        it.route(path, get(verifiers::review_remove).post(verifiers::remove))
+    },
+    |it| it.route("/signing-keys", get(signing_keys::list)),
+    |it| {
+        let path = "/signing-keys/rotate";
+        it.route(path, get(signing_keys::review_rotate).post(signing_keys::rotate))
+    },
+    |it| {
+        let path = "/signing-keys/{key}/revoke";
+        it.route(path, get(signing_keys::review_revoke).post(signing_keys::revoke))
+    },
     |it| it.route("/receipts/{position}", get(receipts::show)),
     |it| it.route("/receipts/{position}/events", get(receipts::events)),
     |it| it.route("/receipts/{position}/signed", get(receipts::download)),
