@@ -1,6 +1,9 @@
 //! The pages. Each is a value with a template of the same name in `templates/`.
 
+mod account;
+mod basic;
 mod channel;
+mod channel_table;
 mod confirm;
 mod error;
 mod groups;
@@ -8,20 +11,29 @@ mod leak_desk;
 mod overview;
 mod receipt;
 mod shown_token;
+mod invitation;
+mod provider;
+mod roles;
 mod sign_in;
 mod token_table;
 mod tokens;
 mod signing_keys;
 mod verifiers;
 
+pub use account::{Account, AccountPage, PersonalToken};
+pub use basic::{Basic, BasicActs, BasicPage, KeyLine, SecretLine};
 pub use channel::{ChannelHead, ChannelTab, type_name};
+pub use channel_table::{ChannelLine, channel_table, state_tag};
 pub use confirm::{Act, ConfirmPage, Note};
 pub use error::{ErrorPage, Trouble};
 pub use groups::{GroupForm, GroupPage, GroupsPage, ShownGroup};
 pub use leak_desk::{Desk, Found, LeakDeskPage, LeakedToken, OtherSecrets};
-pub use overview::OverviewPage;
+pub use overview::{Alert, AlertKind, Overview, OverviewPage, ProviderLine};
 pub use receipt::{InstanceStanding, ReceiptPage, ShownInstance, ShownReceipt};
 pub use shown_token::{REVOKED, ShownToken, revoke_href};
+pub use invitation::{AcceptPage, InvitationPage, RecoveryCodesPage, ToAccept};
+pub use provider::{NewChannelPage, NewProviderPage, ProviderHead, ProviderPage, ProviderView};
+pub use roles::{PersonLine, Roles, RolesPage};
 pub use sign_in::SignInPage;
 pub use token_table::{TokenLine, TokenTable};
 pub use signing_keys::{ShownKey, SigningKeysPage, below_keys};

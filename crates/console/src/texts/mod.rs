@@ -10,6 +10,8 @@
 pub mod en;
 pub mod ja;
 
+mod account;
+mod basic;
 mod channel;
 mod common;
 mod confirm;
@@ -21,12 +23,17 @@ mod notice;
 mod overview;
 mod receipt;
 mod review;
+mod invitation;
+mod provider;
+mod roles;
 mod sign_in;
 mod tokens;
 mod signing_keys;
 mod verifiers;
 mod token;
 
+pub use account::AccountTexts;
+pub use basic::BasicTexts;
 pub use channel::ChannelTexts;
 pub use common::CommonTexts;
 pub use confirm::ConfirmTexts;
@@ -38,6 +45,9 @@ pub use notice::NoticeTexts;
 pub use overview::OverviewTexts;
 pub use receipt::ReceiptTexts;
 pub use review::ReviewTexts;
+pub use invitation::InvitationTexts;
+pub use provider::ProviderTexts;
+pub use roles::RolesTexts;
 pub use sign_in::SignInTexts;
 pub use verifiers::VerifiersTexts;
 pub use signing_keys::SigningKeysTexts;
@@ -47,6 +57,8 @@ pub use token::TokenTexts;
 /// All texts of one language.
 #[derive(Debug)]
 pub struct Texts {
+    pub account: AccountTexts,
+    pub basic: BasicTexts,
     pub channel: ChannelTexts,
     pub confirm: ConfirmTexts,
     pub common: CommonTexts,
@@ -58,6 +70,9 @@ pub struct Texts {
     pub overview: OverviewTexts,
     pub receipt: ReceiptTexts,
     pub review: ReviewTexts,
+    pub invitation: InvitationTexts,
+    pub provider: ProviderTexts,
+    pub roles: RolesTexts,
     pub sign_in: SignInTexts,
     pub verifiers: VerifiersTexts,
     pub signing_keys: SigningKeysTexts,

@@ -1,5 +1,7 @@
 //! Japanese.
 
+mod account;
+mod basic;
 mod channel;
 mod common;
 mod confirm;
@@ -11,6 +13,9 @@ mod notice;
 mod overview;
 mod receipt;
 mod review;
+mod invitation;
+mod provider;
+mod roles;
 mod sign_in;
 mod tokens;
 mod signing_keys;
@@ -21,6 +26,8 @@ use super::Texts;
 
 /// All texts in Japanese.
 pub const TEXTS: Texts = Texts {
+    account: account::TEXTS,
+    basic: basic::TEXTS,
     channel: channel::TEXTS,
     confirm: confirm::TEXTS,
     common: common::TEXTS,
@@ -32,6 +39,9 @@ pub const TEXTS: Texts = Texts {
     overview: overview::TEXTS,
     receipt: receipt::TEXTS,
     review: review::TEXTS,
+    invitation: invitation::TEXTS,
+    provider: provider::TEXTS,
+    roles: roles::TEXTS,
     sign_in: sign_in::TEXTS,
     verifiers: verifiers::TEXTS,
     signing_keys: signing_keys::TEXTS,

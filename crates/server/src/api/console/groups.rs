@@ -2,12 +2,14 @@
 
 use super::{
     Answer,
+    confirm::{Wrong, table},
     failure::Failure,
+    ids::Ids,
     notice::Notice,
     render,
     revoke::to_receipt,
     sent::Sent,
-    shown::{self, id, line},
+    shown::{self, line},
     tokens::active,
     visit::SignedIn,
 };
@@ -15,7 +17,6 @@ use crate::{
     api::form::Form,
     authority::admin::{ActOptions, ChannelWithUse, Outcome},
 };
-use axum::extract::Path;
 use tegata_console::{
     forms::Field,
     html::{Bdi, Html},
@@ -29,8 +30,7 @@ use tegata_store::{GroupPatch, GroupRow};
 use tegata_token::id::{ChannelId, Group};
 
 /// All groups.
-pub async fn list(who: SignedIn, Path(channel): Path<String>) -> Answer {
-    let channel: ChannelId = id(&channel)?;
+pub async fn list(who: SignedIn, Ids(channel): Ids<ChannelId>) -> Answer {
     let rows = who.admin.groups(channel).await?;
     let (head, found) = shown::channel(&who, channel).await?;
     let groups = rows.iter().map(|row| shown_group(&found, row)).collect();
@@ -57,19 +57,18 @@ fn shown_group(found: &ChannelWithUse, row: &GroupRow) -> ShownGroup {
 /// A group of an address, with the head of its channel's pages.
 async fn found(
     who: &SignedIn,
-    channel: &str,
-    group: &str,
+    channel: ChannelId,
+    group: &Group,
 ) -> Result<(ChannelHead, ChannelWithUse, GroupRow), Failure> {
-    let (channel, group): (ChannelId, Group) = (id(channel)?, id(group)?);
     let rows = who.admin.groups(channel).await?;
-    let row = rows.into_iter().find(|it| it.group == group).ok_or_else(Failure::not_found)?;
+    let row = rows.into_iter().find(|it| it.group == *group).ok_or_else(Failure::not_found)?;
     let (head, found) = shown::channel(who, channel).await?;
     Ok((head, found, row))
 }
 
 /// One group, with the form of its settings.
-pub async fn show(who: SignedIn, Path((channel, group)): Path<(String, String)>) -> Answer {
-    let (head, found, row) = found(&who, &channel, &group).await?;
+pub async fn show(who: SignedIn, Ids((channel, group)): Ids<(ChannelId, Group)>) -> Answer {
+    let (head, found, row) = found(&who, channel, &group).await?;
     let form = GroupForm {
         contact: Field::of(row.settings.contact.clone().unwrap_or_default()),
         cap: Field::of(row.settings.cap.map(|it| it.to_string()).unwrap_or_default()),
@@ -93,10 +92,10 @@ fn page(
 /// Saves the settings.
 pub async fn set(
     who: SignedIn,
-    Path((channel, group)): Path<(String, String)>,
+    Ids((channel, group)): Ids<(ChannelId, Group)>,
     sent: Sent,
 ) -> Answer {
-    let (head, found, row) = found(&who, &channel, &group).await?;
+    let (head, found, row) = found(&who, channel, &group).await?;
     let form = sent.form()?;
     let (patch, entered) = settings(&form, &who, found.holding.channel.group_rule.cap)?;
     let Some(patch) = patch else { return page(&who, &head, &found, &row, entered) };
@@ -143,11 +142,11 @@ fn settings(
 }
 
 /// Lists what the deletion of a group takes away, and asks.
-pub async fn review(who: SignedIn, Path((channel, group)): Path<(String, String)>) -> Answer {
-    ask(&who, &channel, &group, Field::default()).await
+pub async fn review(who: SignedIn, Ids((channel, group)): Ids<(ChannelId, Group)>) -> Answer {
+    ask(&who, channel, &group, Wrong::default()).await
 }
 
-async fn ask(who: &SignedIn, channel: &str, group: &str, reason: Field) -> Answer {
+async fn ask(who: &SignedIn, channel: ChannelId, group: &Group, wrong: Wrong) -> Answer {
     let (head, found, row) = found(who, channel, group).await?;
     let rehearsal = ActOptions::rehearsal();
     let would = who.admin.delete_group(head.id, row.group.clone(), &rehearsal).await?;
@@ -169,20 +168,15 @@ async fn ask(who: &SignedIn, channel: &str, group: &str, reason: Field) -> Answe
     let command = format!("tegata group delete --channel {} {}", head.id, row.group);
     let question = (t.review.delete_group)(would.tokens, Bdi(row.group.as_str()));
     let act = Act {
-        action: format!("{}/delete", it.href()),
-        hidden: Vec::new(),
         notes,
-        tokens: Some(shown::table(&would)),
-        options: true,
-        reason,
-        again: None,
-        button: t.review.delete_group_do.into(),
+        tokens: Some(table(&would)),
         keep: (it.href(), t.review.keep_group),
         commands: vec![format!("{command} --dry-run"), command],
         alternatives: vec![(
             revoke_href(head.id, "group", row.group.as_str()),
             (t.review.revoke_group)(0, Bdi(row.group.as_str())),
         )],
+        ..who.act(format!("{}/delete", it.href()), t.review.delete_group_do, wrong)
     };
     let page = head.below(frame, question, t.review.delete_group_do).lead(t.confirm.nothing_yet);
     render(&ConfirmPage::new(page, act))
@@ -190,19 +184,15 @@ async fn ask(who: &SignedIn, channel: &str, group: &str, reason: Field) -> Answe
 
 /// Deletes a group.
 pub async fn delete(
-    who: SignedIn,
-    Path((channel, group)): Path<(String, String)>,
+    mut who: SignedIn,
+    Ids((channel, group)): Ids<(ChannelId, Group)>,
     sent: Sent,
 ) -> Answer {
     let form = sent.form()?;
-    let options = match shown::options(&form) {
+    let options = match who.agreed(&form).await? {
         Ok(options) => options,
-        Err(entered) => {
-            let wrong = who.frame().t().confirm.reason_wrong;
-            return ask(&who, &channel, &group, Field::of(entered).wrong(wrong)).await;
-        }
+        Err(wrong) => return ask(&who, channel, &group, wrong).await,
     };
-    let (channel, group): (ChannelId, Group) = (id(&channel)?, id(&group)?);
     match who.admin.delete_group(channel, group, &options).await? {
         Outcome::Done((), taken) => {
             let groups = format!("/console/channels/{channel}/groups");

@@ -6,16 +6,23 @@
 //! so no page can omit that. [`gate`] is in front of every route: it rejects forms of other
 //! sites, renders errors as pages, and adds the headers.
 
+mod account;
 mod assets;
+mod confirm;
 mod cookie;
 mod failure;
 mod gate;
 mod groups;
 mod leak_desk;
+mod ids;
+mod invitation;
 mod notice;
+mod once;
 mod overview;
 mod receipts;
 mod revoke;
+mod pager;
+mod providers;
 mod sent;
 mod settings;
 mod shown;
@@ -41,6 +48,8 @@ pub struct Console {
     authority: Arc<Authority>,
     /// Whether the server is for trials.
     dev: bool,
+    /// Secrets that the next page shows.
+    once: once::OnceShown,
 }
 
 /// The address of the leak desk, which takes longer texts, and how long its form can be.
@@ -51,7 +60,11 @@ pub(super) const CONSOLE: &str = "/console";
 
 /// The routes below `/console`.
 pub fn router(app: &App) -> Router {
-    let console = Arc::new(Console { authority: app.authority.clone(), dev: app.dev });
+    let console = Arc::new(Console {
+        authority: app.authority.clone(),
+        dev: app.dev,
+        once: Default::default(),
+    });
     let routes = ROUTES.iter().fold(Router::new(), |router, add| add(router));
     routes
         .fallback(async |_: SignedIn| Failure::not_found())
@@ -67,6 +80,15 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
     |it| it.route("/assets/{name}", get(assets::show)),
     |it| it.route("/sign-in", get(sign_in::form).post(sign_in::sign_in)),
     |it| it.route("/sign-out", post(sign_in::sign_out)),
+    |it| it.route("/invitation", get(invitation::form).post(invitation::open)),
+    |it| it.route("/invitation/accept", post(invitation::accept)),
+    |it| it.route("/account", get(account::show)),
+    |it| it.route("/account/password", post(account::change_password)),
+    |it| it.route("/account/tokens", post(account::create_token)),
+    |it| {
+        let both = get(account::ask_delete_token).post(account::delete_token);
+        it.route("/account/tokens/{admin_token}/delete", both)
+    },
     |it| it.route("/settings", post(settings::set)),
     |it| it.route("/", get(overview::show)),
     |it| it.route("/channels/{channel}/tokens", get(tokens::list)),
@@ -81,6 +103,7 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
     |it| it.route("/leak-desk", get(leak_desk::start).post(leak_desk::look_up)),
     |it| it.route("/verifiers", get(verifiers::list)),
     |it| it.route("/verifiers/new", get(verifiers::form).post(verifiers::create)),
+    |it| it.route("/verifiers/{verifier}/created", get(verifiers::created)),
     |it| {
         let path = "/verifiers/{verifier}/delete";
         it.route(path, get(verifiers::review_delete).post(verifiers::delete))
@@ -101,6 +124,16 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
     |it| it.route("/receipts/{position}", get(receipts::show)),
     |it| it.route("/receipts/{position}/events", get(receipts::events)),
     |it| it.route("/receipts/{position}/signed", get(receipts::download)),
+    |it| it.route("/providers", post(providers::create)),
+    |it| it.route("/providers/new", get(providers::new)),
+    |it| it.route("/providers/{provider}", get(providers::show)),
+    |it| it.route("/providers/{provider}/name", post(providers::rename)),
+    |it| {
+        let both = get(providers::ask_delete).post(providers::delete);
+        it.route("/providers/{provider}/delete", both)
+    },
+    |it| it.route("/providers/{provider}/channels", post(providers::create_channel)),
+    |it| it.route("/providers/{provider}/channels/new", get(providers::new_channel)),
 ];
 
 /// The result of a handler: a response, or what a page of an error shows.

@@ -1,13 +1,14 @@
 //! Verifiers: the list, a new one with its credential, deletion, and instances that are gone.
 
 use super::{
-    Answer,
+    Answer, Console,
+    confirm::Wrong,
     failure::Failure,
+    ids::Ids,
     notice::Notice,
     render,
-    sent::Sent,
-    shown::{id, line},
-    visit::SignedIn,
+    sent::{Sent, name},
+    visit::{SignedIn, redirect},
 };
 use crate::{
     api::form::Form,
@@ -16,11 +17,11 @@ use crate::{
         feed::ListedInstance,
     },
 };
-use axum::extract::Path;
-use std::time::Duration;
+use axum::extract::State;
+use std::{sync::Arc, time::Duration};
 use tegata_console::{
     forms::Field,
-    html::{Bdi, Html, Id},
+    html::{Bdi, Id},
     pages::{
         Act, ConfirmPage, NewVerifierPage, Note, RunningInstance, ShownVerifier,
         VerifierCreatedPage, VerifierForm, VerifiersPage, below,
@@ -32,6 +33,9 @@ use tegata_token::{
     feed::InstanceId,
     id::{ProviderId, VerifierId},
 };
+
+/// The address of the list.
+const LIST: &str = "/console/verifiers";
 
 /// All verifiers with their instances.
 pub async fn list(who: SignedIn) -> Answer {
@@ -74,23 +78,40 @@ pub async fn form(who: SignedIn) -> Answer {
 }
 
 /// Creates a verifier, and shows its credential this once.
-pub async fn create(who: SignedIn, sent: Sent) -> Answer {
+pub async fn create(State(console): State<Arc<Console>>, who: SignedIn, sent: Sent) -> Answer {
     let mut form = entered(&sent.form()?);
     let frame = who.frame();
     let t = &frame.t().verifiers;
     let Some(settings) = settings(&mut form, t) else {
         return render(&NewVerifierPage::new(frame, form));
     };
-    let name = settings.name.clone();
     match who.admin.create_verifier(settings).await {
         Ok((verifier, token)) => {
-            render(&VerifierCreatedPage::new(frame, &name, verifier.id, token.reveal()))
+            let page = format!("{LIST}/{}/created", verifier.id);
+            who.show_once(&console, &page, token);
+            Ok(who.done(Notice::Created, &page))
         }
         Err(admin::Error::Store(Error::NotFound(_))) => {
             form.provider = form.provider.wrong(t.provider_wrong);
             render(&NewVerifierPage::new(frame, form))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The credential of a new verifier, this once.
+pub async fn created(
+    State(console): State<Arc<Console>>,
+    who: SignedIn,
+    Ids(id): Ids<VerifierId>,
+) -> Answer {
+    let found = who.admin.verifier(id).await?.verifier;
+    let page = format!("{LIST}/{id}/created");
+    match who.shown_once(&console, &page) {
+        Some(token) => {
+            render(&VerifierCreatedPage::new(who.frame(), &found.name, id, &token))
+        }
+        None => Ok(redirect(LIST)),
     }
 }
 
@@ -109,7 +130,7 @@ fn settings(
     form: &mut VerifierForm,
     t: &tegata_console::texts::VerifiersTexts,
 ) -> Option<VerifierSettings> {
-    let name = line(&form.name.value, 100);
+    let name = name(Some(&form.name.value));
     let provider: Result<Option<ProviderId>, _> = match &*form.provider.value {
         "" => Ok(None),
         text => text.parse().map(Some),
@@ -130,80 +151,84 @@ fn settings(
 }
 
 /// What is asked before an act on a verifier, which revokes no tokens.
-fn asking(who: &SignedIn, question: Html, why: &'static str, path: &str) -> (Act, Html) {
-    let frame = who.frame();
-    let act = Act {
-        action: path.to_owned(),
-        hidden: Vec::new(),
-        notes: vec![Note { class: "warn", heading: frame.t().confirm.nothing_yet.into(), text: why.into() }],
-        tokens: None,
+fn asking(
+    who: &SignedIn,
+    path: String,
+    (button, why, keep): (&'static str, &'static str, &'static str),
+    wrong: Wrong,
+) -> Act {
+    let heading = who.frame().t().confirm.nothing_yet.into();
+    Act {
+        notes: vec![Note { class: "warn", heading, text: why.into() }],
         options: false,
-        reason: Field::default(),
-        again: None,
-        button: Html::default(),
-        keep: ("/console/verifiers".to_owned(), ""),
-        commands: Vec::new(),
-        alternatives: Vec::new(),
-    };
-    (act, question)
+        keep: (LIST.to_owned(), keep),
+        ..who.act(path, button, wrong)
+    }
 }
 
 /// Asks before the deletion of a verifier.
-pub async fn review_delete(who: SignedIn, Path(verifier): Path<String>) -> Answer {
-    let verifier: VerifierId = id(&verifier)?;
-    let found = who.admin.verifier(verifier).await?.verifier;
+pub async fn review_delete(who: SignedIn, Ids(verifier): Ids<VerifierId>) -> Answer {
+    ask_delete(&who, verifier, Wrong::default()).await
+}
+
+async fn ask_delete(who: &SignedIn, id: VerifierId, wrong: Wrong) -> Answer {
+    let found = who.admin.verifier(id).await?.verifier;
     let frame = who.frame();
     let t = &frame.t().review;
-    let question = (t.delete_verifier)(Bdi(&found.name), Id(verifier));
-    let path = format!("/console/verifiers/{verifier}/delete");
-    let (act, question) = asking(&who, question, t.delete_verifier_why, &path);
+    let words = (t.delete_verifier_do, t.delete_verifier_why, t.keep_verifier);
     let act = Act {
-        button: t.delete_verifier_do.into(),
-        keep: (act.keep.0, t.keep_verifier),
-        commands: vec![format!("tegata verifier delete {verifier}")],
-        ..act
+        commands: vec![format!("tegata verifier delete {id}")],
+        ..asking(who, format!("{LIST}/{id}/delete"), words, wrong)
     };
-    let name = t.delete_verifier_do;
-    render(&ConfirmPage::new(below(frame, question, name), act))
+    let question = (t.delete_verifier)(Bdi(&found.name), Id(id));
+    render(&ConfirmPage::new(below(frame, question, t.delete_verifier_do), act))
 }
 
 /// Deletes a verifier.
-pub async fn delete(who: SignedIn, Path(verifier): Path<String>, _: Sent) -> Answer {
-    who.admin.delete_verifier(id(&verifier)?).await?;
-    Ok(who.done(Notice::Deleted(0), "/console/verifiers"))
+pub async fn delete(mut who: SignedIn, Ids(id): Ids<VerifierId>, sent: Sent) -> Answer {
+    if let Err(wrong) = who.agreed(&sent.form()?).await? {
+        return ask_delete(&who, id, wrong).await;
+    }
+    who.admin.delete_verifier(id).await?;
+    Ok(who.done(Notice::Saved, LIST))
 }
 
 /// Asks before the removal of an instance.
 pub async fn review_remove(
     who: SignedIn,
-    Path((verifier, instance)): Path<(String, String)>,
+    Ids((verifier, instance)): Ids<(VerifierId, InstanceId)>,
 ) -> Answer {
-    let (verifier, instance): (VerifierId, InstanceId) = (id(&verifier)?, id(&instance)?);
+    ask_remove(&who, verifier, instance, Wrong::default()).await
+}
+
+async fn ask_remove(
+    who: &SignedIn,
+    verifier: VerifierId,
+    instance: InstanceId,
+    wrong: Wrong,
+) -> Answer {
     let found = who.admin.verifier(verifier).await?;
-    let text = instance.to_string();
     if !found.instances.iter().any(|it| it.row.instance == instance) {
         return Err(Failure::not_found());
     }
     let frame = who.frame();
     let t = &frame.t().review;
+    let path = format!("{LIST}/{verifier}/instances/{instance}/remove");
+    let act = asking(who, path, (t.remove_do, t.remove_why, t.keep_instance), wrong);
+    let text = instance.to_string();
     let question = (t.remove_instance)(Id(&text), Bdi(&found.verifier.name));
-    let path = format!("/console/verifiers/{verifier}/instances/{instance}/remove");
-    let (act, question) = asking(&who, question, t.remove_why, &path);
-    let act = Act {
-        button: t.remove_do.into(),
-        keep: (act.keep.0, t.keep_instance),
-        ..act
-    };
     render(&ConfirmPage::new(below(frame, question, t.remove_do), act))
 }
 
 /// Removes an instance, for which receipts wait no more.
 pub async fn remove(
-    who: SignedIn,
-    Path((verifier, instance)): Path<(String, String)>,
-    _: Sent,
+    mut who: SignedIn,
+    Ids((verifier, instance)): Ids<(VerifierId, InstanceId)>,
+    sent: Sent,
 ) -> Answer {
-    let (verifier, instance): (VerifierId, InstanceId) = (id(&verifier)?, id(&instance)?);
+    if let Err(wrong) = who.agreed(&sent.form()?).await? {
+        return ask_remove(&who, verifier, instance, wrong).await;
+    }
     who.admin.remove_instances(verifier, Some(instance)).await?;
-    Ok(who.done(Notice::Deleted(0), "/console/verifiers"))
+    Ok(who.done(Notice::Saved, LIST))
 }

@@ -148,6 +148,17 @@ impl Authority {
         // First and for unknown names, too: the time tells nothing about which names exist.
         let is_right = self.passwords.verify(password, hash).await?;
         let (person, secrets) = known.filter(|_| is_right).ok_or(Error::WrongSignIn)?;
+        self.begin_session(person, secrets, code, source).await
+    }
+
+    /// Begins a session of a person who has proven the rest, with a code.
+    async fn begin_session(
+        &self,
+        person: PersonId,
+        secrets: SignInSecrets,
+        code: &PlainSecret,
+        source: Option<Source>,
+    ) -> Result<NewSession> {
         let second = self.second_factor(person, &secrets, code);
         // Recovery codes are too long to guess, and so remain a way in.
         if !matches!(second, Some(SecondFactor::Recovery(_))) {
@@ -257,6 +268,38 @@ impl Admin {
         self.may(Permission::NarrowAccount)?;
         let (person, token) = (self.own()?.id, self.session()?);
         Ok(self.authority.store().end_session(person, token, self.by()).await?)
+    }
+
+    /// When the session that authenticated the request began.
+    ///
+    /// # Errors
+    /// It was authenticated by another credential.
+    pub fn session_began(&self) -> Result<UnixTime> {
+        match &self.credential {
+            Some(PersonCredential::Session(session)) => Ok(session.created_at),
+            _ => self.session().map(|_| self.authority.now()),
+        }
+    }
+
+    /// Begins another session of the same person with a code alone, and ends the present one:
+    /// so a page makes sure that the person is there. Returns administration in it.
+    ///
+    /// # Errors
+    /// As [`Authority::sign_in`].
+    pub async fn renew_session(&self, code: &PlainSecret) -> Result<(NewSession, Self)> {
+        self.may(Permission::NarrowAccount)?;
+        let (authority, own, old) = (&self.authority, self.own()?.id, self.session()?);
+        if let Some(source) = self.source {
+            authority.try_sign_in(source)?;
+        }
+        let stored = authority.store().person(WhichPerson::Id(own)).await?;
+        let secrets = stored.and_then(|it| it.secrets).ok_or(Error::WrongSignIn)?;
+        let new = authority.begin_session(own, secrets, code, self.source).await?;
+        authority.store().end_session(own, old, self.by()).await?;
+        let credential = Some(PersonCredential::Session(new.session.clone()));
+        let mut renewed = self.clone();
+        renewed.credential = credential;
+        Ok((new, renewed))
     }
 
     /// Changes the own password; all other sessions end.
