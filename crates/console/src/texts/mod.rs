@@ -18,16 +18,18 @@ mod confirm;
 mod error;
 mod frame;
 mod groups;
-mod invitation;
 mod leak_desk;
 mod notice;
 mod overview;
-mod provider;
 mod receipt;
 mod review;
+mod invitation;
+mod provider;
 mod roles;
 mod sign_in;
 mod tokens;
+mod signing_keys;
+mod verifiers;
 mod token;
 
 pub use account::AccountTexts;
@@ -38,15 +40,17 @@ pub use confirm::ConfirmTexts;
 pub use error::ErrorTexts;
 pub use frame::FrameTexts;
 pub use groups::GroupsTexts;
-pub use invitation::InvitationTexts;
 pub use leak_desk::LeakDeskTexts;
 pub use notice::NoticeTexts;
 pub use overview::OverviewTexts;
-pub use provider::ProviderTexts;
 pub use receipt::ReceiptTexts;
 pub use review::ReviewTexts;
+pub use invitation::InvitationTexts;
+pub use provider::ProviderTexts;
 pub use roles::RolesTexts;
 pub use sign_in::SignInTexts;
+pub use verifiers::VerifiersTexts;
+pub use signing_keys::SigningKeysTexts;
 pub use tokens::TokensTexts;
 pub use token::TokenTexts;
 
@@ -61,15 +65,17 @@ pub struct Texts {
     pub error: ErrorTexts,
     pub frame: FrameTexts,
     pub groups: GroupsTexts,
-    pub invitation: InvitationTexts,
     pub leak_desk: LeakDeskTexts,
     pub notice: NoticeTexts,
     pub overview: OverviewTexts,
-    pub provider: ProviderTexts,
     pub receipt: ReceiptTexts,
     pub review: ReviewTexts,
+    pub invitation: InvitationTexts,
+    pub provider: ProviderTexts,
     pub roles: RolesTexts,
     pub sign_in: SignInTexts,
+    pub verifiers: VerifiersTexts,
+    pub signing_keys: SigningKeysTexts,
     pub tokens: TokensTexts,
     pub token: TokenTexts,
 }

@@ -8,16 +8,18 @@ mod confirm;
 mod error;
 mod frame;
 mod groups;
-mod invitation;
 mod leak_desk;
 mod notice;
 mod overview;
-mod provider;
 mod receipt;
 mod review;
+mod invitation;
+mod provider;
 mod roles;
 mod sign_in;
 mod tokens;
+mod signing_keys;
+mod verifiers;
 mod token;
 
 use super::Texts;
@@ -32,15 +34,17 @@ pub const TEXTS: Texts = Texts {
     error: error::TEXTS,
     frame: frame::TEXTS,
     groups: groups::TEXTS,
-    invitation: invitation::TEXTS,
     leak_desk: leak_desk::TEXTS,
     notice: notice::TEXTS,
     overview: overview::TEXTS,
-    provider: provider::TEXTS,
     receipt: receipt::TEXTS,
     review: review::TEXTS,
+    invitation: invitation::TEXTS,
+    provider: provider::TEXTS,
     roles: roles::TEXTS,
     sign_in: sign_in::TEXTS,
+    verifiers: verifiers::TEXTS,
+    signing_keys: signing_keys::TEXTS,
     tokens: tokens::TEXTS,
     token: token::TEXTS,
 };

@@ -12,21 +12,24 @@ mod confirm;
 mod cookie;
 mod failure;
 mod gate;
+mod groups;
+mod leak_desk;
 mod ids;
 mod invitation;
-mod leak_desk;
 mod notice;
 mod once;
 mod overview;
-mod pager;
-mod providers;
 mod receipts;
 mod revoke;
+mod pager;
+mod providers;
 mod sent;
 mod settings;
 mod shown;
+mod signing_keys;
 mod sign_in;
 mod tokens;
+mod verifiers;
 mod visit;
 
 use crate::{api::app::App, authority::Authority};
@@ -88,23 +91,49 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
     },
     |it| it.route("/settings", post(settings::set)),
     |it| it.route("/", get(overview::show)),
-    |it| it.route("/channels/{channel}/revoke", get(revoke::review).post(revoke::revoke)),
     |it| it.route("/channels/{channel}/tokens", get(tokens::list)),
     |it| it.route("/channels/{channel}/tokens/{token}", get(tokens::show)),
+    |it| it.route("/channels/{channel}/revoke", get(revoke::review).post(revoke::revoke)),
+    |it| it.route("/channels/{channel}/groups", get(groups::list)),
+    |it| it.route("/channels/{channel}/groups/{group}", get(groups::show).post(groups::set)),
+    |it| {
+        let path = "/channels/{channel}/groups/{group}/delete";
+        it.route(path, get(groups::review).post(groups::delete))
+    },
     |it| it.route("/leak-desk", get(leak_desk::start).post(leak_desk::look_up)),
-    |it| it.route("/providers", post(providers::create)),
-    |it| it.route("/providers/new", get(providers::new)),
-    |it| it.route("/providers/{provider}", get(providers::show)),
-    |it| it.route("/providers/{provider}/channels", post(providers::create_channel)),
-    |it| it.route("/providers/{provider}/channels/new", get(providers::new_channel)),
-    |it| it.route("/providers/{provider}/name", post(providers::rename)),
+    |it| it.route("/verifiers", get(verifiers::list)),
+    |it| it.route("/verifiers/new", get(verifiers::form).post(verifiers::create)),
+    |it| it.route("/verifiers/{verifier}/created", get(verifiers::created)),
+    |it| {
+        let path = "/verifiers/{verifier}/delete";
+        it.route(path, get(verifiers::review_delete).post(verifiers::delete))
+    },
+    |it| {
+        let path = "/verifiers/{verifier}/instances/{instance}/remove";
+        it.route(path, get(verifiers::review_remove).post(verifiers::remove))
+    },
+    |it| it.route("/signing-keys", get(signing_keys::list)),
+    |it| {
+        let path = "/signing-keys/rotate";
+        it.route(path, get(signing_keys::review_rotate).post(signing_keys::rotate))
+    },
+    |it| {
+        let path = "/signing-keys/{key}/revoke";
+        it.route(path, get(signing_keys::review_revoke).post(signing_keys::revoke))
+    },
     |it| it.route("/receipts/{position}", get(receipts::show)),
     |it| it.route("/receipts/{position}/events", get(receipts::events)),
     |it| it.route("/receipts/{position}/signed", get(receipts::download)),
+    |it| it.route("/providers", post(providers::create)),
+    |it| it.route("/providers/new", get(providers::new)),
+    |it| it.route("/providers/{provider}", get(providers::show)),
+    |it| it.route("/providers/{provider}/name", post(providers::rename)),
     |it| {
         let both = get(providers::ask_delete).post(providers::delete);
         it.route("/providers/{provider}/delete", both)
     },
+    |it| it.route("/providers/{provider}/channels", post(providers::create_channel)),
+    |it| it.route("/providers/{provider}/channels/new", get(providers::new_channel)),
 ];
 
 /// The result of a handler: a response, or what a page of an error shows.

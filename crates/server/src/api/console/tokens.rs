@@ -2,14 +2,15 @@
 
 use super::{
     Answer, render,
-    shown::{self, id, parsed},
+    ids::Ids,
+    shown::{self, parsed},
     visit::SignedIn,
 };
 use crate::{
     api::{console::failure::Failure, form::Form},
     authority::admin::ChannelWithUse,
 };
-use axum::extract::{Path, RawQuery};
+use axum::extract::RawQuery;
 use tegata_console::pages::{
     ChannelTab, Count, Filter, ShownToken, TokenPage, Tokens, TokensPage,
 };
@@ -31,8 +32,11 @@ const ROWS: usize = 25;
 const LATELY: usize = 100;
 
 /// The list, with counts and a timeline.
-pub async fn list(who: SignedIn, Path(channel): Path<String>, RawQuery(query): RawQuery) -> Answer {
-    let channel: ChannelId = id(&channel)?;
+pub async fn list(
+    who: SignedIn,
+    Ids(channel): Ids<ChannelId>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = query.unwrap_or_default();
     let filter = filter(&Form::parse(query.as_bytes()).map_err(Failure::bad_request)?)?;
     let before = match &filter.after {
@@ -116,8 +120,10 @@ fn counts(channel: &Channel, active: &[ShownToken]) -> Vec<Count> {
 }
 
 /// One token.
-pub async fn show(who: SignedIn, Path((channel, token)): Path<(String, String)>) -> Answer {
-    let (channel, token): (ChannelId, TokenId) = (id(&channel)?, id(&token)?);
+pub async fn show(
+    who: SignedIn,
+    Ids((channel, token)): Ids<(ChannelId, TokenId)>,
+) -> Answer {
     let (row, recent) = who.admin.token(channel, token).await?;
     let (head, found) = shown::channel(&who, channel).await?;
     let group = row.group.as_ref();
