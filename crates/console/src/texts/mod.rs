@@ -18,6 +18,7 @@ mod confirm;
 mod error;
 mod frame;
 mod invitation;
+mod messaging_api;
 mod notice;
 mod overview;
 mod provider;
@@ -32,6 +33,7 @@ pub use confirm::ConfirmTexts;
 pub use error::ErrorTexts;
 pub use frame::FrameTexts;
 pub use invitation::InvitationTexts;
+pub use messaging_api::MessagingApiTexts;
 pub use notice::NoticeTexts;
 pub use overview::OverviewTexts;
 pub use provider::ProviderTexts;
@@ -49,6 +51,7 @@ pub struct Texts {
     pub error: ErrorTexts,
     pub frame: FrameTexts,
     pub invitation: InvitationTexts,
+    pub messaging_api: MessagingApiTexts,
     pub notice: NoticeTexts,
     pub overview: OverviewTexts,
     pub provider: ProviderTexts,

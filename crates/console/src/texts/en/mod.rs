@@ -8,6 +8,7 @@ mod confirm;
 mod error;
 mod frame;
 mod invitation;
+mod messaging_api;
 mod notice;
 mod overview;
 mod provider;
@@ -26,6 +27,7 @@ pub const TEXTS: Texts = Texts {
     error: error::TEXTS,
     frame: frame::TEXTS,
     invitation: invitation::TEXTS,
+    messaging_api: messaging_api::TEXTS,
     notice: notice::TEXTS,
     overview: overview::TEXTS,
     provider: provider::TEXTS,
