@@ -2,7 +2,7 @@
 
 use crate::{
     browser::{Browser, Way},
-    program::Desk,
+    program::{ADMIN_TOKEN, Desk, Server},
 };
 use fantoccini::{Locator, key::Key};
 use data_encoding::BASE32_NOPAD;
@@ -12,6 +12,9 @@ use tegata_token::time::UnixTime;
 
 pub const LOGIN: &str = "mika@example.com";
 pub const PASSWORD: &str = "correct horse battery staple";
+
+/// A store that a restart finds again.
+pub const STORE: &[&str] = &["--store", "sqlite:tegata.db"];
 
 pub struct Console {
     pub desk: Desk,
@@ -36,7 +39,7 @@ impl Authenticator {
 impl Console {
     /// Starts a server, and invites an administrator, who accepts by the API.
     pub fn start() -> Self {
-        let desk = Desk::new();
+        let desk = Desk::with(STORE);
         let person = desk.json(&["person", "invite", LOGIN, "--operator", "--role", "administrator"]);
         let invitation = json!({ "invitation": person["invitation"] });
         let opened = post(&desk, "/admin/v1/invitations/open", &invitation);
@@ -49,6 +52,15 @@ impl Console {
         });
         post(&desk, "/admin/v1/invitations/accept", &accepted);
         Self { desk, authenticator }
+    }
+
+    /// Stops the server, which records the uses of tokens, and starts it again.
+    pub fn restarted(self) -> Self {
+        let Self { desk: Desk { home, server }, authenticator } = self;
+        assert!(server.stop().success());
+        let words = [&["serve", "--dev", "--listen", "127.0.0.1:0"], STORE].concat();
+        let server = Server::start(home.tegata(&words).env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN));
+        Self { desk: Desk { home, server }, authenticator }
     }
 
     pub fn code(&self) -> String {

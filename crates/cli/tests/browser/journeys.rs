@@ -21,6 +21,8 @@ macro_rules! each_way {
 
 each_way! {
     a_provider_and_a_channel_are_created_and_keys_registered
+    a_long_lived_token_is_issued_and_reissued_with_a_delay
+    who_uses_a_token_is_shown
     a_leaked_token_is_revoked_with_a_receipt
 }
 
@@ -55,14 +57,64 @@ fn a_provider_and_a_channel_are_created_and_keys_registered(way: Way) {
     mika.has_no_complaint();
 }
 
+fn a_long_lived_token_is_issued_and_reissued_with_a_delay(way: Way) {
+    let console = Console::start();
+    let (channel, _) = console.desk.channel();
+    let is_active = |token: &str| {
+        console.desk.run(&["token", "verify", token]).code == 0
+    };
+    let mika = console.browser(way);
+    let shown = || {
+        mika.sees("New long-lived token");
+        let text = mika.script("return document.getElementById('secret').textContent", vec![]);
+        text.as_str().unwrap().trim().to_owned()
+    };
+
+    mika.presses("shop").sees("Assertion signing keys");
+    mika.presses("Messaging API").sees("The channel has no long-lived token.");
+    mika.presses("Issue token");
+    let first = shown();
+    assert!(first.starts_with("tgl_") && is_active(&first), "{first}");
+    mika.presses("Hide").sees("Current token").does_not_see(&first);
+
+    mika.chooses("1 hour").presses("Reissue token").sees("Previous token");
+    let second = shown();
+    assert!(second != first && is_active(&first) && is_active(&second));
+    console.desk.server.advance(3_700);
+    assert!(!is_active(&first) && is_active(&second), "the delay is over");
+    assert!(!mika.path().contains("tgl_"), "{}", mika.path());
+    mika.has_no_complaint();
+}
+
+fn who_uses_a_token_is_shown(way: Way) {
+    let console = Console::start();
+    let (channel, secret) = console.desk.channel();
+    let token = issue(&console, &channel, &secret);
+    console.desk.run(&["token", "verify", &token]).expect(0);
+    let console = console.restarted();
+    let mika = console.browser(way);
+    mika.presses("shop").sees("Assertion signing keys").presses("Tokens");
+    mika.sees("All tokens").sees("blue").sees("short-lived");
+    let listed = console.desk.json(&["token", "list", "--channel", &channel]);
+    mika.presses(listed["tokens"][0]["token_id"].as_str().unwrap());
+    mika.sees("Recent uses").sees("127.0.0.1");
+    mika.has_no_complaint();
+}
+
+/// The text of a new short-lived token of the group `blue`.
+fn issue(console: &Console, channel: &str, secret: &str) -> String {
+    let words = ["token", "issue", "--kind", "short-lived", "--group", "blue", "-o", "json"];
+    let mut issue = console.desk.command(&[&words[..], &["--channel", channel]].concat());
+    let issued = finish(issue.env("TEGATA_CHANNEL_SECRET", secret)).expect(0);
+    let issued: Value = serde_json::from_str(&issued).unwrap();
+    issued["access_token"].as_str().unwrap().to_owned()
+}
+
 fn a_leaked_token_is_revoked_with_a_receipt(way: Way) {
     let console = Console::start();
     let desk = &console.desk;
     let (channel, secret) = desk.channel();
-    let mut issue = desk.command(&["token", "issue", "--kind", "short-lived", "--channel", &channel, "--group", "blue", "-o", "json"]);
-    let issued = finish(issue.env("TEGATA_CHANNEL_SECRET", secret)).expect(0);
-    let issued: Value = serde_json::from_str(&issued).unwrap();
-    let token = issued["access_token"].as_str().unwrap();
+    let token = &issue(&console, &channel, &secret);
 
     let mika = console.browser(way);
     mika.presses("Leak desk").sees("Paste a leaked token");
@@ -74,7 +126,7 @@ fn a_leaked_token_is_revoked_with_a_receipt(way: Way) {
     mika.presses("Revoke this token…").sees("You cannot undo a revocation").sees("1 token");
     mika.fills("Reason", "found in a log").presses("Revoke 1 token");
     mika.sees("Receipt").sees("Done.").sees("Complete");
-    let shown = desk.run(&["token", "verify", "--channel", &channel, token]);
+    let shown = desk.run(&["token", "verify", token]);
     assert_ne!(shown.code, 0, "{shown:?}");
     // The page has an address of its own.
     let receipt = mika.path();
