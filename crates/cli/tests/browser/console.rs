@@ -4,8 +4,8 @@ use crate::{
     browser::{Browser, Way},
     program::{ADMIN_TOKEN, Desk, Server},
 };
-use fantoccini::{Locator, key::Key};
 use data_encoding::BASE32_NOPAD;
+use fantoccini::{Locator, key::Key};
 use serde_json::{Value, json};
 use tegata_policy::totp;
 use tegata_token::time::UnixTime;
@@ -40,7 +40,8 @@ impl Console {
     /// Starts a server, and invites an administrator, who accepts by the API.
     pub fn start() -> Self {
         let desk = Desk::with(STORE);
-        let person = desk.json(&["person", "invite", LOGIN, "--operator", "--role", "administrator"]);
+        let person =
+            desk.json(&["person", "invite", LOGIN, "--operator", "--role", "administrator"]);
         let invitation = json!({ "invitation": person["invitation"] });
         let opened = post(&desk, "/admin/v1/invitations/open", &invitation);
         let secret = opened["totp_secret"].as_str().unwrap();

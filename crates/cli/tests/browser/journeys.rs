@@ -1,12 +1,7 @@
 //! What people come to the console for, without having read a manual: each journey at a desk,
 //! on a phone, by keyboard alone, and without JavaScript.
 
-use crate::{
-    browser::Way,
-    console::Console,
-    key::Key,
-    program::finish,
-};
+use crate::{browser::Way, console::Console, key::Key, program::finish};
 use serde_json::{Value, json};
 
 /// Declares the tests of each journey, one for each way.
@@ -60,9 +55,7 @@ fn a_provider_and_a_channel_are_created_and_keys_registered(way: Way) {
 fn a_long_lived_token_is_issued_and_reissued_with_a_delay(way: Way) {
     let console = Console::start();
     let (channel, _) = console.desk.channel();
-    let is_active = |token: &str| {
-        console.desk.run(&["token", "verify", token]).code == 0
-    };
+    let is_active = |token: &str| console.desk.run(&["token", "verify", token]).code == 0;
     let mika = console.browser(way);
     let shown = || {
         mika.sees("New long-lived token");
