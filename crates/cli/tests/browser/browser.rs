@@ -229,7 +229,7 @@ impl Browser {
         }
         // Tab reaches one button of a group, and the arrows the others.
         let group = self.driver.attempt(choice.attr("name")).ok()??;
-        self.tabs_until(|it| it.attr("name"), Some(&group))?;
+        self.tabs_to_group(&group)?;
         for _ in 0..TABS {
             let active = self.active()?;
             if active.element_id() == choice.element_id() {
@@ -243,13 +243,11 @@ impl Browser {
         None
     }
 
-    fn tabs_until<F>(&self, read: impl Fn(&Element) -> F, wanted: Option<&str>) -> Option<()>
-    where
-        F: Future<Output = Result<Option<String>, CmdError>>,
-    {
+    /// Moves the focus to a group of radio buttons.
+    fn tabs_to_group(&self, name: &str) -> Option<()> {
         for _ in 0..TABS {
             let active = self.active()?;
-            if self.driver.attempt(read(&active)).ok()?.as_deref() == wanted {
+            if self.driver.attempt(active.attr("name")).ok()?.as_deref() == Some(name) {
                 return Some(());
             }
             self.types_key(Key::Tab);

@@ -54,7 +54,7 @@ fn a_provider_and_a_channel_are_created_and_keys_registered(way: Way) {
 
 fn a_long_lived_token_is_issued_and_reissued_with_a_delay(way: Way) {
     let console = Console::start();
-    let (channel, _) = console.desk.channel();
+    console.desk.channel();
     let is_active = |token: &str| console.desk.run(&["token", "verify", token]).code == 0;
     let mika = console.browser(way);
     let shown = || {

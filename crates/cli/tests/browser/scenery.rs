@@ -30,7 +30,7 @@ impl Scenery {
         desk.json(&[&create[..], &["Log in", "--type", "line-login"]].concat());
         let at = ["--channel", &channel];
         desk.json(&[&["key", "generate", "--file", "large.jwk"], &at[..]].concat());
-        for group in ["blue-1", "0123456789-a-group-of-64-characters-without-a-place-to-break-it-x"]
+        for group in ["blue-1", "0123456789-a-group-of-64-characters-without-a-place-to-break-it-"]
         {
             let file = format!("{group}.jwk");
             desk.json(&[&["key", "generate", "--group", group, "--file", &file], &at[..]].concat());
