@@ -6,7 +6,7 @@ use super::{
     failure::Failure,
     ids::Ids,
     notice::Notice,
-    render,
+    render, render_wrong,
     revoke::to_receipt,
     sent::Sent,
     shown::{self, line},
@@ -75,7 +75,7 @@ pub async fn show(who: SignedIn, Ids((channel, group)): Ids<(ChannelId, Group)>)
         when_full: row.settings.when_full,
         channel_cap: found.holding.channel.group_rule.cap,
     };
-    page(&who, &head, &found, &row, form)
+    render(&page(&who, &head, &found, &row, form))
 }
 
 fn page(
@@ -84,9 +84,9 @@ fn page(
     found: &ChannelWithUse,
     row: &GroupRow,
     form: GroupForm,
-) -> Answer {
+) -> GroupPage {
     let page = head.page(who.frame(), ChannelTab::Groups);
-    render(&GroupPage::new(page, shown_group(found, row), form))
+    GroupPage::new(page, shown_group(found, row), form)
 }
 
 /// Saves the settings.
@@ -98,7 +98,9 @@ pub async fn set(
     let (head, found, row) = found(&who, channel, &group).await?;
     let form = sent.form()?;
     let (patch, entered) = settings(&form, &who, found.holding.channel.group_rule.cap)?;
-    let Some(patch) = patch else { return page(&who, &head, &found, &row, entered) };
+    let Some(patch) = patch else {
+        return render_wrong(&page(&who, &head, &found, &row, entered));
+    };
     who.admin.change_group(head.id, row.group.clone(), patch).await?;
     Ok(who.done(Notice::Saved, &head.at(&format!("/groups/{}", row.group))))
 }
