@@ -18,12 +18,13 @@ mod confirm;
 mod error;
 mod frame;
 mod groups;
+mod invitation;
 mod leak_desk;
+mod messaging_api;
 mod notice;
 mod overview;
 mod receipt;
 mod review;
-mod invitation;
 mod provider;
 mod roles;
 mod sign_in;
@@ -40,12 +41,13 @@ pub use confirm::ConfirmTexts;
 pub use error::ErrorTexts;
 pub use frame::FrameTexts;
 pub use groups::GroupsTexts;
+pub use invitation::InvitationTexts;
 pub use leak_desk::LeakDeskTexts;
+pub use messaging_api::MessagingApiTexts;
 pub use notice::NoticeTexts;
 pub use overview::OverviewTexts;
 pub use receipt::ReceiptTexts;
 pub use review::ReviewTexts;
-pub use invitation::InvitationTexts;
 pub use provider::ProviderTexts;
 pub use roles::RolesTexts;
 pub use sign_in::SignInTexts;
@@ -65,12 +67,13 @@ pub struct Texts {
     pub error: ErrorTexts,
     pub frame: FrameTexts,
     pub groups: GroupsTexts,
+    pub invitation: InvitationTexts,
     pub leak_desk: LeakDeskTexts,
+    pub messaging_api: MessagingApiTexts,
     pub notice: NoticeTexts,
     pub overview: OverviewTexts,
     pub receipt: ReceiptTexts,
     pub review: ReviewTexts,
-    pub invitation: InvitationTexts,
     pub provider: ProviderTexts,
     pub roles: RolesTexts,
     pub sign_in: SignInTexts,

@@ -8,12 +8,13 @@ mod confirm;
 mod error;
 mod frame;
 mod groups;
+mod invitation;
 mod leak_desk;
+mod messaging_api;
 mod notice;
 mod overview;
 mod receipt;
 mod review;
-mod invitation;
 mod provider;
 mod roles;
 mod sign_in;
@@ -34,12 +35,13 @@ pub const TEXTS: Texts = Texts {
     error: error::TEXTS,
     frame: frame::TEXTS,
     groups: groups::TEXTS,
+    invitation: invitation::TEXTS,
     leak_desk: leak_desk::TEXTS,
+    messaging_api: messaging_api::TEXTS,
     notice: notice::TEXTS,
     overview: overview::TEXTS,
     receipt: receipt::TEXTS,
     review: review::TEXTS,
-    invitation: invitation::TEXTS,
     provider: provider::TEXTS,
     roles: roles::TEXTS,
     sign_in: sign_in::TEXTS,

@@ -1,7 +1,7 @@
 //! The groups of a channel: slots and rotations, settings, deletion.
 
 use super::{
-    Answer,
+    Answer, channel,
     confirm::{Wrong, table},
     failure::Failure,
     ids::Ids,
@@ -32,7 +32,7 @@ use tegata_token::id::{ChannelId, Group};
 /// All groups.
 pub async fn list(who: SignedIn, Ids(channel): Ids<ChannelId>) -> Answer {
     let rows = who.admin.groups(channel).await?;
-    let (head, found) = shown::channel(&who, channel).await?;
+    let (head, found) = channel::head(&who, channel).await?;
     let groups = rows.iter().map(|row| shown_group(&found, row)).collect();
     let page = head.page(who.frame(), ChannelTab::Groups);
     render(&GroupsPage::new(page, channel, groups))
@@ -62,7 +62,7 @@ async fn found(
 ) -> Result<(ChannelHead, ChannelWithUse, GroupRow), Failure> {
     let rows = who.admin.groups(channel).await?;
     let row = rows.into_iter().find(|it| it.group == *group).ok_or_else(Failure::not_found)?;
-    let (head, found) = shown::channel(who, channel).await?;
+    let (head, found) = channel::head(who, channel).await?;
     Ok((head, found, row))
 }
 

@@ -8,6 +8,7 @@
 
 mod account;
 mod assets;
+mod channel;
 mod confirm;
 mod cookie;
 mod failure;
@@ -66,7 +67,7 @@ pub fn router(app: &App) -> Router {
         dev: app.dev,
         once: Default::default(),
     });
-    let routes = ROUTES.iter().fold(Router::new(), |router, add| add(router));
+    let routes = ROUTES.iter().chain(channel::ROUTES).fold(Router::new(), |router, add| add(router));
     routes
         .fallback(async |_: SignedIn| Failure::not_found())
         .method_not_allowed_fallback(async |_: SignedIn| Failure::not_found())

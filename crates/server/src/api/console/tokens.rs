@@ -1,7 +1,7 @@
 //! The tokens of a channel, and one of them.
 
 use super::{
-    Answer, render,
+    Answer, channel, render,
     ids::Ids,
     shown::{self, parsed},
     visit::SignedIn,
@@ -49,7 +49,7 @@ pub async fn list(
     let more = rows.len() > ROWS;
     rows.truncate(ROWS);
     let next = rows.last().filter(|_| more).map(|(row, _)| row.to_string());
-    let (head, found) = shown::channel(&who, channel).await?;
+    let (head, found) = channel::head(&who, channel).await?;
     let groups = who.admin.groups(channel).await?;
     let page = Page { before: None, most: LATELY };
     let newest = who.admin.tokens(channel, TokenFilter::default(), page).await?;
@@ -125,7 +125,7 @@ pub async fn show(
     Ids((channel, token)): Ids<(ChannelId, TokenId)>,
 ) -> Answer {
     let (row, recent) = who.admin.token(channel, token).await?;
-    let (head, found) = shown::channel(&who, channel).await?;
+    let (head, found) = channel::head(&who, channel).await?;
     let group = row.group.as_ref();
     let contact = group.and_then(|it| found.holding.channel.groups.get(it));
     let contact = contact.and_then(|it| it.contact.clone());
