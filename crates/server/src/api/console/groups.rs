@@ -9,7 +9,7 @@ use super::{
     render, render_wrong,
     revoke::to_receipt,
     sent::Sent,
-    shown::{self, line},
+    shown::line,
     tokens::active,
     visit::SignedIn,
 };

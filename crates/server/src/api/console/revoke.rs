@@ -8,7 +8,7 @@ use super::{
     notice::Notice,
     render,
     sent::Sent,
-    shown::{self, parsed},
+    shown::parsed,
     visit::SignedIn,
 };
 use crate::{
