@@ -9,6 +9,7 @@ mod assertion;
 mod channel;
 mod compaction;
 mod jwk;
+mod idle;
 mod known;
 mod model;
 mod people;

@@ -4,7 +4,7 @@ use super::{
     facade::{Admin, Result},
     ids::{no_id, ten_digits},
     options::ActOptions,
-    taking::{DryRun, Outcome, ROWS},
+    taking::{Outcome, ROWS},
 };
 use crate::authority::receipt::{CommittedAct, Concerns};
 use tegata_policy::permission::Permission;
@@ -84,7 +84,8 @@ impl Admin {
         self.may_in(Permission::DeleteProvider, id)?;
         let (store, act) = (self.authority.store(), Taking::provider(id, self.by_of(options)));
         if options.dry_run {
-            return Ok(Outcome::DryRun(DryRun::of(store.would_take(act, ROWS).await?, false)));
+            let would = store.would_take(act, ROWS).await?;
+            return Ok(Outcome::DryRun(self.would_take(would, false).await?));
         }
         let Revoked { tokens, position, at } = store.take(act).await?;
         let concerns = Concerns::Provider(id);

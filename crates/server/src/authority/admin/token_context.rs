@@ -52,6 +52,8 @@ impl Admin {
         }
         let group_tokens_more = others.len().saturating_sub(OTHERS);
         others.truncate(OTHERS);
+        let mut shown: Vec<_> = others.iter_mut().collect();
+        self.authority.note_idle(claims.channel, &mut shown).await?;
         let provider = self.authority.store().provider(channel.provider).await?;
         Ok(TokenContext {
             channel: Some(channel),

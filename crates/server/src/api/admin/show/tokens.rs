@@ -8,6 +8,7 @@ use crate::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use std::net::IpAddr;
+use tegata_policy::idle::IdleUnknown;
 use tegata_store::{RevocationCause, SigningKeyRow, TokenRow, TokenState};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId, TokenId},
@@ -38,6 +39,14 @@ pub struct Token {
     /// The last use that was recorded; null if none was.
     #[schema(required, value_type = Option<schema::Time>)]
     last_used_at: Option<String>,
+    /// Since when the token is idle: it was not used since then, for at least the time of
+    /// `--token-idle-after`, and a newer active token of its group and kind was. Null while it
+    /// is in use, not replaced or not active, and while `idle_unknown` is set.
+    #[schema(required, value_type = Option<schema::Time>)]
+    idle_since: Option<String>,
+    /// Why it is not known whether it is idle; null if it is.
+    #[schema(required, value_type = Option<schema::IdleUnknown>)]
+    idle_unknown: Option<&'static str>,
     #[schema(required, value_type = Option<schema::RevocationCause>)]
     cause: Option<RevocationCause>,
     #[schema(required, value_type = Option<schema::Time>)]
@@ -64,6 +73,8 @@ impl From<&TokenRow> for Token {
             issued_at: time(it.issued_at),
             expires_at: time(it.expires_at),
             last_used_at: it.last_used_at.and_then(time),
+            idle_since: it.idle.since().and_then(time),
+            idle_unknown: it.idle.unknown().map(IdleUnknown::code),
             cause: it.revocation.map(|(by, _)| by),
             revoked_at: it.revocation.and_then(|(_, at)| time(at)),
             assertion_key: it.assertion_key,
