@@ -53,7 +53,7 @@ use std::{
     time::Duration,
 };
 use tegata_policy::assertion::Audience;
-use tegata_store::{By, Store, USES_KEPT};
+use tegata_store::{By, Expected, Store, USES_KEPT};
 use tegata_token::{key::KeyState, time::UnixTime, verify::Signatures, view::View};
 
 pub use memory::Memory;
@@ -281,7 +281,8 @@ impl Authority {
 
     /// The actor and time of an act now, for the audit.
     fn by(&self, actor: Actor, source: Option<String>, reason: Option<String>) -> By {
-        By { actor: actor.to_string(), source, reason, at: self.now() }
+        let expected = Expected::default();
+        By { actor: actor.to_string(), source, reason, at: self.now(), expected }
     }
 
     /// The same, without recording from where tokens are used.

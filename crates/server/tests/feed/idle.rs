@@ -30,7 +30,12 @@ async fn advance(world: &World, minutes: i64) {
 impl Follower<'_> {
     /// Reports the last minute that is over, with these uses.
     async fn reports(&self, uses: Value, dropped: u64) {
-        let minute = self.world.running().authority.now().0 / 60 * 60 - 60;
+        self.report(-60, uses, dropped).await;
+    }
+
+    /// Reports the minute that began this many seconds after the running one.
+    async fn report(&self, after: i64, uses: Value, dropped: u64) {
+        let minute = self.world.running().authority.now().0 / 60 * 60 + after;
         let minutes = [json!({ "minute": minute, "uses": uses, "dropped": dropped })];
         let body = json!({ "instance": self.instance, "minutes": minutes }).to_string();
         let token = format!("Bearer {}", self.token);
@@ -135,6 +140,10 @@ async fn it_is_not_known_while_the_reports_of_an_instance_are_missing_or_old() {
     let position = world.follower(&verifier, "one").snapshot().await;
     let bye = format!("&after={position}&hold=0&bye=1");
     world.follower(&verifier, "one").ask("changes", &bye, &[]).await.is(200);
+    // Its last minute is part of its last report; without it, a use could be missing.
+    advance(&world, 30).await;
+    assert_eq!(older(&world, &channel, &old).await, (Value::Null, Value::Null));
+    world.follower(&verifier, "one").report(-30 * 60, json!([]), 0).await;
     advance(&world, 30).await;
     let (since, why) = older(&world, &channel, &old).await;
     assert!(since.is_string() && why.is_null(), "{since} {why}");

@@ -29,6 +29,7 @@ mod readers;
 mod recent;
 mod recover;
 mod revocations;
+mod requests;
 mod rows;
 mod stamps;
 mod state;

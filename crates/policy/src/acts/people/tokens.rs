@@ -8,6 +8,7 @@ use crate::acts::{
     change::Change,
     effects::{Effects, Write},
     locked::{Locked, Needs},
+    tag::SettingsTag,
     things::By,
     upkeep::Upkeep,
 };
@@ -83,6 +84,7 @@ impl Act for DeleteAdminToken {
     fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<()> {
         let token = locked.upkeep.people.admin_tokens.iter().find(|it| it.id == self.id);
         let token = token.ok_or(ActError::NotFound("administrator's token"))?;
+        self.by.expects(SettingsTag::of_fixed(&token.id))?;
         let mut effects = Effects::default();
         effects.write(Write::AdminTokenDeleted(token.id));
         effects.change(Change::AdminTokenDeleted { id: token.id });

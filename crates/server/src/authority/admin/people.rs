@@ -13,7 +13,7 @@ use tegata_policy::{
     permission::{ChannelRole, OperatorRole, Permission, ProviderRole, RoleChange},
     secret::PlainSecret,
 };
-use tegata_store::Error as StoreError;
+use tegata_store::{Error as StoreError, Expected, SettingsTag};
 use tegata_token::{
     id::{ChannelId, PersonId, ProviderId},
     time::{DAY, UnixTime},
@@ -163,14 +163,20 @@ impl Admin {
             true => Permission::ChangePerson,
             false => Permission::DisablePerson,
         })?;
-        let store = self.authority.store();
+        let (store, mut by) = (self.authority.store(), self.by());
+        let changes = name.is_some() || disabled.is_some();
+        if operator.is_none() && !changes {
+            self.expects(SettingsTag::of_person(&self.stored_person(id).await?.person))?;
+        }
         // First, since this one can be refused: nothing is changed then.
         if let Some(role) = operator {
             let role = RoleChange::Operator { role };
-            store.set_role(SetRole { id, role, by: self.by() }).await?;
+            store.set_role(SetRole { id, role, by: by.clone() }).await?;
+            // They were compared before this change.
+            by.expected = Expected::default();
         }
-        if name.is_some() || disabled.is_some() {
-            store.change_person(ChangePerson { id, name, disabled, by: self.by() }).await?;
+        if changes {
+            store.change_person(ChangePerson { id, name, disabled, by }).await?;
         }
         self.stored_person(id).await
     }

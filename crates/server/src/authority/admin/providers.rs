@@ -9,7 +9,7 @@ use super::{
 use crate::authority::receipt::{CommittedAct, Concerns};
 use tegata_policy::permission::Permission;
 use tegata_store::{
-    Error, Page, Provider, ProviderFilter, ProviderRevocation, Revoked, RowId, Taking,
+    Error, Page, Provider, ProviderFilter, ProviderRevocation, Revoked, RowId, SettingsTag, Taking,
 };
 use tegata_token::id::ProviderId;
 
@@ -65,8 +65,12 @@ impl Admin {
         name: Option<String>,
     ) -> Result<ListedProvider> {
         self.may_in(Permission::ChangeProvider, id)?;
-        if let Some(name) = name {
-            self.authority.store().rename_provider(id, name, self.by()).await?;
+        match name {
+            Some(name) => self.authority.store().rename_provider(id, name, self.by()).await?,
+            None => {
+                let present = self.existing_provider(id).await?;
+                self.expects(SettingsTag::of_provider(&present.name))?;
+            }
         }
         self.provider(id).await
     }
