@@ -93,7 +93,7 @@ impl Act for DeleteKey {
         if !channel.assertion_keys.iter().any(|it| it.id == self.key) {
             return Err(ActError::NotFound("assertion key"));
         }
-        self.by.expects(SettingsTag::of_fixed(&self.key))?;
+        self.by.expects_presence()?;
         let mut effects = Effects::default();
         delete_key(channel, self.key, now, &mut effects);
         effects.journal.push(JournalEntry::AssertionKey { channel: self.channel, key: self.key });

@@ -62,12 +62,6 @@ impl SettingsTag {
         }
     }
 
-    /// The tag of what cannot be changed, by its id.
-    #[must_use]
-    pub fn of_fixed(id: &impl Debug) -> Self {
-        Self::of(id)
-    }
-
     /// Reads a tag; `None`: no object has it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -364,6 +364,9 @@ fn examples(name: ActName) -> Vec<Example> {
             .into_iter()
             .map(|(what, effects, narrows)| Example(what, effects, narrows))
             .collect(),
+        ActName::BeginRequest | ActName::FinishRequest => {
+            vec![Example("some", crate::requests::effects_of(name), NOTHING)]
+        }
         ActName::AdvanceClock => {
             vec![Example("forward", effects(&AdvanceClock { seconds: 5 }, &locked), NOTHING)]
         }

@@ -15,6 +15,7 @@ mod model;
 mod people;
 mod permission;
 mod replay;
+mod requests;
 #[path = "../../../token/tests/it/revocations.rs"]
 mod revocations;
 mod rules;

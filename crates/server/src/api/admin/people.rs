@@ -5,16 +5,17 @@ use crate::api::admin::{
     problem::{Code, Problem, Problems},
     read::{Body, Found, Ids, Line, Part, Query, invalid},
     schema, show,
+    tags::Tagged,
 };
-use crate::authority::admin::NewPerson;
+use crate::authority::admin::{ListedPerson, NewPerson};
 use axum::Json;
 use http::StatusCode;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use tegata_policy::{
-    acts::{LOGIN_RULE, is_login},
+    acts::{LOGIN_RULE, PersonRow, is_login},
     permission::{ChannelRole, OperatorRole, ProviderRole, RoleChange},
 };
+use tegata_store::SettingsTag;
 use tegata_token::id::{ChannelId, PersonId, ProviderId};
 use utoipa::ToSchema;
 
@@ -119,8 +120,12 @@ pub async fn show(
     who: Administrator,
     Ids(id): Ids<PersonId>,
     Query(()): Query<()>,
-) -> Result<Json<show::Person>, Problem> {
-    Ok(Json((&who.admin.person(id).await?).into()))
+) -> Result<Tagged<show::Person>, Problem> {
+    Ok(tagged(&who.admin.person(id).await?))
+}
+
+fn tagged(it: &ListedPerson) -> Tagged<show::Person> {
+    Tagged(SettingsTag::of_person(&it.person), it.into())
 }
 
 /// The states that a person can be set to.
@@ -158,10 +163,10 @@ pub async fn change(
     who: Administrator,
     Ids(id): Ids<PersonId>,
     Body(it): Body<Changes>,
-) -> Result<Json<show::Person>, Problem> {
+) -> Result<Tagged<show::Person>, Problem> {
     let disabled = it.state.map(|it| matches!(it, Access::Disabled));
     let name = it.name.map(|it| it.0);
-    Ok(Json((&who.admin.change_person(id, name, disabled, it.operator).await?).into()))
+    Ok(tagged(&who.admin.change_person(id, name, disabled, it.operator).await?))
 }
 
 /// Delete a person, with sessions and personal tokens. This cannot be undone.
@@ -212,6 +217,27 @@ pub async fn provider_roles(
     Ok(show::RoleHolders::of(&rows, next))
 }
 
+/// Show a person's role in a provider.
+#[utoipa::path(
+    get, path = "/providers/{provider}/roles/{person}", operation_id = "showProviderRole",
+    tag = "people",
+    params(
+        ("provider" = schema::ProviderId, Path, description = "The provider."),
+        ("person" = schema::PersonId, Path, description = "The person."),
+    ),
+    responses((status = 200, description = "The person's role.", body = show::RoleHolder), Problems)
+)]
+pub async fn provider_role(
+    who: Administrator,
+    Ids((provider, person)): Ids<(ProviderId, PersonId)>,
+    Query(()): Query<()>,
+) -> Result<Tagged<show::RoleHolder>, Problem> {
+    let all = who.admin.provider_roles(provider).await?;
+    let found = all.iter().find(|(it, _)| it.id == person);
+    let (found, _) = found.ok_or_else(|| Problem::not_found("role of this person"))?;
+    Ok(tagged_role(found, RoleChange::Provider { provider, role: None }))
+}
+
 /// A person's new role in a provider.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -249,14 +275,23 @@ pub async fn set_provider_role(
     who: Administrator,
     Ids((provider, person)): Ids<(ProviderId, PersonId)>,
     Body(change): Body<ProviderRoleChange>,
-) -> Result<Json<show::RoleHolder>, Problem> {
-    let role = given(change.role)?;
-    let person = who.admin.set_role(person, RoleChange::Provider { provider, role }).await?;
-    Ok(Json(show::RoleHolder::of(&person, held(&person.providers, provider))))
+) -> Result<Tagged<show::RoleHolder>, Problem> {
+    let role = RoleChange::Provider { provider, role: given(change.role)? };
+    Ok(tagged_role(&who.admin.set_role(person, role).await?, role))
 }
 
-fn held<K: Ord, R: Copy>(roles: &BTreeMap<K, R>, at: K) -> Option<R> {
-    roles.get(&at).copied()
+/// The person with the role at a place, and the role's tag.
+fn tagged_role(person: &PersonRow, at: RoleChange) -> Tagged<show::RoleHolder> {
+    let holder = match at {
+        RoleChange::Provider { provider, .. } => {
+            show::RoleHolder::of(person, person.providers.get(&provider))
+        }
+        RoleChange::Channel { channel, .. } => {
+            show::RoleHolder::of(person, person.channels.get(&channel))
+        }
+        RoleChange::Operator { .. } => show::RoleHolder::of(person, person.operator),
+    };
+    Tagged(SettingsTag::of_role(person, at), holder)
 }
 
 /// List the people who have a role in a channel.
@@ -273,6 +308,27 @@ pub async fn channel_roles(
     let all = who.admin.channel_roles(channel).await?;
     let (rows, next) = part.cut(all, |(person, _)| person.id.to_string())?;
     Ok(show::RoleHolders::of(&rows, next))
+}
+
+/// Show a person's role in a channel.
+#[utoipa::path(
+    get, path = "/channels/{channel}/roles/{person}", operation_id = "showChannelRole",
+    tag = "people",
+    params(
+        ("channel" = schema::ChannelId, Path, description = "The channel."),
+        ("person" = schema::PersonId, Path, description = "The person."),
+    ),
+    responses((status = 200, description = "The person's role.", body = show::RoleHolder), Problems)
+)]
+pub async fn channel_role(
+    who: Administrator,
+    Ids((channel, person)): Ids<(ChannelId, PersonId)>,
+    Query(()): Query<()>,
+) -> Result<Tagged<show::RoleHolder>, Problem> {
+    let all = who.admin.channel_roles(channel).await?;
+    let found = all.iter().find(|(it, _)| it.id == person);
+    let (found, _) = found.ok_or_else(|| Problem::not_found("role of this person"))?;
+    Ok(tagged_role(found, RoleChange::Channel { channel, role: None }))
 }
 
 /// Give a person a role in a channel, or take it away.
@@ -292,8 +348,7 @@ pub async fn set_channel_role(
     who: Administrator,
     Ids((channel, person)): Ids<(ChannelId, PersonId)>,
     Body(change): Body<ChannelRoleChange>,
-) -> Result<Json<show::RoleHolder>, Problem> {
-    let role = given(change.role)?;
-    let person = who.admin.set_role(person, RoleChange::Channel { channel, role }).await?;
-    Ok(Json(show::RoleHolder::of(&person, held(&person.channels, channel))))
+) -> Result<Tagged<show::RoleHolder>, Problem> {
+    let role = RoleChange::Channel { channel, role: given(change.role)? };
+    Ok(tagged_role(&who.admin.set_role(person, role).await?, role))
 }

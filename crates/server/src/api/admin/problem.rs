@@ -72,6 +72,8 @@ pub enum Code {
     IdempotencyKeyReused,
     /// The token of this `Idempotency-Key` is expired or revoked.
     IdempotencyKeyInactive,
+    /// The object is not as `If-Match` expects it.
+    PreconditionFailed,
     /// A rate or surge limit is exceeded.
     LimitExceeded,
     /// Too many single revocations of stateless tokens.
@@ -104,6 +106,7 @@ impl Code {
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::LimitExceeded | Self::TooManySingleRevocations => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
@@ -158,6 +161,11 @@ impl Problem {
     /// Its status, and its text for people.
     pub fn status_and_detail(&self) -> (u16, &str) {
         (self.code.status().as_u16(), &self.detail)
+    }
+
+    /// The problem of a header.
+    pub fn header(_name: &str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::InvalidMember, detail)
     }
 
     /// "There is no such `what`".
@@ -242,6 +250,12 @@ impl From<Error> for Problem {
             Error::Denied(denied) => denied.into(),
             Error::NotFound(what) => Self::not_found(what),
             Error::Conflict(why) => Self::new(Code::Conflict, why),
+            Error::Changed => {
+                let detail = "the object is not as your If-Match expects it: it was changed \
+                              meanwhile, or has no tag; read it again, and repeat the request with \
+                              its new ETag if it still fits";
+                Self::new(Code::PreconditionFailed, detail)
+            }
             // The authority retries by itself; a caller that gets this error may retry,
             // too.
             Error::Taken => Self::new(Code::Unavailable, "no unused id was found; retry"),

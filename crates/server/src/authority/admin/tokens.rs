@@ -118,6 +118,8 @@ fn not_issued(error: &Error) -> NotIssued {
     match error {
         Error::Unavailable(_) | Error::Taken => NotIssued::Unavailable,
         Error::Denied(Denied::LimitExceeded { .. }) => NotIssued::Limited,
-        Error::Denied(_) | Error::NotFound(_) | Error::Conflict(_) => NotIssued::Denied,
+        Error::Denied(_) | Error::NotFound(_) | Error::Conflict(_) | Error::Changed => {
+            NotIssued::Denied
+        }
     }
 }

@@ -117,7 +117,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let key = header::idempotency_key(&parts.headers);
-        key.map(Self).map_err(|bad| Problem::new(Code::InvalidMember, bad.to_string()))
+        key.map(Self).map_err(|bad| Problem::header("Idempotency-Key", bad.to_string()))
     }
 }
 
