@@ -148,6 +148,12 @@ trait Taken: Send {
     fn tokens(&self) -> usize;
 }
 
+impl Taken for () {
+    fn tokens(&self) -> usize {
+        0
+    }
+}
+
 impl Taken for usize {
     fn tokens(&self) -> usize {
         *self

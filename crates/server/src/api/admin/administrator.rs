@@ -12,7 +12,7 @@ use crate::{
     authority::{
         Authority,
         actor::Actor,
-        admin::{self, Admin},
+        admin::Admin,
         admin_token::TokenSource,
         jobs::record_reset,
         source::Source,
@@ -22,7 +22,7 @@ use axum::extract::FromRequestParts;
 use http::{Method, request::Parts};
 use std::sync::Arc;
 use tegata_policy::secret::PlainSecret;
-use tegata_store::{Error, Expected};
+use tegata_store::Expected;
 
 /// What a request of an administrator is authenticated with.
 pub struct Gate {
@@ -50,17 +50,6 @@ impl FromRequestParts<Arc<Gate>> for Anyone {
     async fn from_request_parts(parts: &mut Parts, gate: &Arc<Gate>) -> Result<Self, Problem> {
         let source = parts.extensions.get::<Source>().copied();
         Ok(Self { authority: gate.authority.clone(), source })
-    }
-}
-
-impl Anyone {
-    /// The result of a request with an invitation; an unknown one counts as a guess.
-    pub fn counted<T>(&self, result: admin::Result<T>) -> Result<T, Problem> {
-        if let (Err(admin::Error::Store(Error::NotFound(_))), Some(source)) = (&result, self.source)
-        {
-            self.authority.wrong_administrator(source);
-        }
-        Ok(result?)
     }
 }
 

@@ -3,12 +3,15 @@
 use crate::api::admin::{
     administrator::Administrator,
     problem::{Code, Problem, Problems},
-    read::{Body, Found, Ids, Line, Part, Query, invalid},
+    read::{Body, Forgetting, Found, Ids, Line, Part, Query, Reason, Reasoned, invalid},
     schema, show,
     tags::Tagged,
 };
 use crate::authority::admin::{ListedPerson, NewPerson};
-use axum::Json;
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
 use http::StatusCode;
 use serde::Deserialize;
 use tegata_policy::{
@@ -42,6 +45,9 @@ pub struct New {
     channel_id: Option<ChannelId>,
     #[schema(value_type = Option<schema::ChannelRole>, nullable = false)]
     channel_role: Option<ChannelRole>,
+    /// The reason, for the audit.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 500, nullable = false)]
+    reason: Option<Reason>,
 }
 
 impl New {
@@ -59,7 +65,7 @@ impl New {
             _ => {
                 let what = "give `operator`, or `provider_id` with `provider_role`, or \
                             `channel_id` with `channel_role`; further roles are given afterwards";
-                return Err(Problem::new(Code::InvalidMember, what));
+                return Err(Problem::body(Code::InvalidMember, what));
             }
         })
     }
@@ -90,7 +96,8 @@ pub async fn invite(
     let role = new.role()?;
     let login = login(new.login)?;
     let name = new.name.map_or_else(|| login.clone(), |it| it.0);
-    let invited = who.admin.invite(NewPerson { login, name, role }).await?;
+    let admin = who.admin.because(new.reason.map(|it| it.0));
+    let invited = admin.invite(NewPerson { login, name, role }).await?;
     Ok((StatusCode::CREATED, Json((&invited).into())))
 }
 
@@ -150,6 +157,9 @@ pub struct Changes {
     /// The role in the whole authority; null takes it away.
     #[schema(value_type = Option<schema::OperatorRole>)]
     operator: Option<Option<OperatorRole>>,
+    /// The reason, for the audit.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 500, nullable = false)]
+    reason: Option<Reason>,
 }
 
 /// Rename, disable or enable a person, or change the role in the whole authority.
@@ -166,22 +176,32 @@ pub async fn change(
 ) -> Result<Tagged<show::Person>, Problem> {
     let disabled = it.state.map(|it| matches!(it, Access::Disabled));
     let name = it.name.map(|it| it.0);
-    Ok(tagged(&who.admin.change_person(id, name, disabled, it.operator).await?))
+    let admin = who.admin.because(it.reason.map(|it| it.0));
+    Ok(tagged(&admin.change_person(id, name, disabled, it.operator).await?))
 }
 
 /// Delete a person, with sessions and personal tokens. This cannot be undone.
 #[utoipa::path(
     delete, path = "/people/{person}", operation_id = "deletePerson", tag = "people",
-    params(("person" = schema::PersonId, Path, description = "The person.")),
-    responses((status = 204, description = "The person is deleted."), Problems)
+    params(("person" = schema::PersonId, Path, description = "The person."), Forgetting),
+    responses(
+        (status = 204, description = "The person is deleted."),
+        (status = 200, description = "Of a dry run: what would end.", body = show::PersonToDelete),
+        Problems,
+    )
 )]
 pub async fn delete(
     who: Administrator,
     Ids(id): Ids<PersonId>,
-    Query(()): Query<()>,
-) -> Result<StatusCode, Problem> {
-    who.admin.delete_person(id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Query(how): Query<Forgetting>,
+) -> Result<Response, Problem> {
+    let (dry_run, admin) = how.split(who);
+    if dry_run {
+        let found = admin.would_delete_person(id).await?;
+        return Ok(Json(show::PersonToDelete::of(&found)).into_response());
+    }
+    admin.delete_person(id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Let a person set a new password and second factor.
@@ -190,14 +210,15 @@ pub async fn delete(
 #[utoipa::path(
     post, path = "/people/{person}/reset", operation_id = "resetPerson", tag = "people",
     params(("person" = schema::PersonId, Path, description = "The person.")),
+    request_body = Option<Reasoned>,
     responses((status = 201, description = "The invitation.", body = show::InvitedPerson), Problems)
 )]
 pub async fn reset(
     who: Administrator,
     Ids(id): Ids<PersonId>,
-    Body(()): Body<()>,
+    Body(why): Body<Reasoned>,
 ) -> Result<(StatusCode, Json<show::InvitedPerson>), Problem> {
-    let invited = who.admin.reset_person(id).await?;
+    let invited = who.admin.because(why.reason()).reset_person(id).await?;
     Ok((StatusCode::CREATED, Json((&invited).into())))
 }
 
@@ -245,6 +266,9 @@ pub struct ProviderRoleChange {
     /// The role; null takes it away.
     #[schema(value_type = Option<schema::ProviderRole>, required)]
     role: Option<Option<ProviderRole>>,
+    /// The reason, for the audit.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 500, nullable = false)]
+    reason: Option<Reason>,
 }
 
 /// A person's new role in a channel.
@@ -254,10 +278,13 @@ pub struct ChannelRoleChange {
     /// The role; null takes it away.
     #[schema(value_type = Option<schema::ChannelRole>, required)]
     role: Option<Option<ChannelRole>>,
+    /// The reason, for the audit.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 500, nullable = false)]
+    reason: Option<Reason>,
 }
 
 fn given<T>(role: Option<T>) -> Result<T, Problem> {
-    role.ok_or_else(|| Problem::new(Code::MissingMember, "`role` is missing"))
+    role.ok_or_else(|| Problem::member("role", Code::MissingMember, "`role` is missing"))
 }
 
 /// Give a person a role in a provider, or take it away.
@@ -277,7 +304,8 @@ pub async fn set_provider_role(
     Body(change): Body<ProviderRoleChange>,
 ) -> Result<Tagged<show::RoleHolder>, Problem> {
     let role = RoleChange::Provider { provider, role: given(change.role)? };
-    Ok(tagged_role(&who.admin.set_role(person, role).await?, role))
+    let admin = who.admin.because(change.reason.map(|it| it.0));
+    Ok(tagged_role(&admin.set_role(person, role).await?, role))
 }
 
 /// The person with the role at a place, and the role's tag.
@@ -350,5 +378,6 @@ pub async fn set_channel_role(
     Body(change): Body<ChannelRoleChange>,
 ) -> Result<Tagged<show::RoleHolder>, Problem> {
     let role = RoleChange::Channel { channel, role: given(change.role)? };
-    Ok(tagged_role(&who.admin.set_role(person, role).await?, role))
+    let admin = who.admin.because(change.reason.map(|it| it.0));
+    Ok(tagged_role(&admin.set_role(person, role).await?, role))
 }

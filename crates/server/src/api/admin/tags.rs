@@ -1,7 +1,10 @@
 //! `ETag` and `If-Match` (RFC 9110): a change of an object that is not any more as the client
 //! has read it is refused.
 
-use crate::api::admin::problem::{Code, Problem};
+use crate::api::admin::{
+    fault::{Fault, Place},
+    problem::{Code, Problem},
+};
 use axum::{
     Json,
     response::{IntoResponse, Response},
@@ -51,7 +54,8 @@ pub fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
         if rest.starts_with("W/") {
             let detail = "If-Match holds a weak tag, which never matches: send the ETag of the \
                           object as GET returns it";
-            return Err(Problem::new(Code::PreconditionFailed, detail));
+            let fault = Fault::of_name(Place::Header, "If-Match", Code::PreconditionFailed, detail);
+            return Err(Problem::of(vec![fault]));
         }
         let (tag, behind) = quoted(rest).ok_or_else(malformed)?;
         // A tag in another form than ours is that of no object.

@@ -61,9 +61,10 @@ pub enum Error {
     /// Too many passwords are being verified at the moment.
     #[error("too many people sign in at the moment; nothing was changed, try again")]
     Busy,
-    /// A password or a code that a person wants to set cannot be accepted.
-    #[error("{0}")]
-    Unacceptable(&'static str),
+    /// A password, a code or a time that a person wants to set cannot be accepted: the member's
+    /// name, and why.
+    #[error("{1}")]
+    Unacceptable(&'static str, &'static str),
     /// The text is not a token that this authority signed.
     #[error("the string is not a token of this authority")]
     NotOurToken,

@@ -33,7 +33,7 @@ pub use created::{CreatedBy, CreatedKey};
 pub use explain::{Explanation, Why};
 pub use facade::{Admin, Error, Result};
 pub use options::ActOptions;
-pub use people::{Invited, ListedPerson, NewPerson};
+pub use people::{Invited, ListedPerson, NewPerson, PersonToDelete};
 pub use providers::ListedProvider;
 pub use requests::{RequestBegun, RequestName};
 pub use revocations::{Anywhere, InChannel};

@@ -8,6 +8,7 @@
 mod members;
 mod moments;
 mod page;
+mod reasoned;
 #[macro_use]
 mod taking;
 mod values;
@@ -22,6 +23,7 @@ use http::request::Parts;
 use members::Members;
 pub use moments::{moment, parsed};
 pub use page::{Found, Limit, Part, PartOf};
+pub use reasoned::{Forgetting, Reasoned};
 use serde::de::DeserializeOwned;
 pub use taking::{Deletion, Reason, Wait, options};
 pub use values::{Line, Unparsed, Whole};
@@ -106,7 +108,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Ids<T> 
 
 /// The error for a member with an invalid value.
 pub fn invalid(name: &str, what: &str) -> Problem {
-    Problem::new(Code::InvalidMember, format!("`{name}` must be {what}"))
+    Problem::member(name, Code::InvalidMember, format!("`{name}` must be {what}"))
 }
 
 /// The digest of the request's `Idempotency-Key`, if it has one.
