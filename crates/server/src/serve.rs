@@ -3,15 +3,15 @@
 use crate::{
     api::{
         self, Shows,
-        app::{App, CertificateUntil},
+        app::App,
     },
     authority::{
-        self, Authority, Memory,
+        self, Authority, CertificateUntil, Memory,
         admin_token::{self, TokenSource},
         health::Health,
         jobs::{self, Jobs},
         random, record,
-        warnings::{job::Warnings, webhook::Webhook},
+        warnings::{self, job::Warnings, webhook::Webhook},
     },
     config::Settings,
     http::{self, BadCertificate, Tls, descriptors},
@@ -98,7 +98,8 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     // connects before the store is open waits.
     let listeners = Listeners::bind(&settings).await?;
     let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
-    let authority = Arc::new(start(&settings, &issuer(&settings, listeners.public)).await?);
+    let authority = start(&settings, &issuer(&settings, listeners.public)).await?;
+    let authority = Arc::new(authority.certified(tls.as_ref().map(until)));
     let (admin_token, admin_token_file) = admin_token(&settings)?;
     let administered = admin_token.was_used();
     let app = Arc::new(app(&settings, authority.clone(), admin_token, tls.as_ref())?);
@@ -145,8 +146,11 @@ async fn start(settings: &Settings, issuer: &str) -> Result<Authority, Error> {
     };
     let store = SqliteStore::open(&place.store, options, memory.on_commit())?;
     let authority = Authority::start(Arc::new(store), memory, &place.master_key(), issuer).await?;
-    let authority =
-        authority.limited(settings.rates).warned(settings.warn.clone()).sending(webhook);
+    let warn = warnings::Policy {
+        signing_key_days: settings.signing_key_days,
+        ..settings.warn.clone()
+    };
+    let authority = authority.limited(settings.rates).warned(warn).sending(webhook);
     let authority = authority.idle_after(settings.token_idle_after);
     let authority = if settings.recent_uses { authority } else { authority.without_recent_uses() };
     Ok(authority.audited(place.audit_anchor(), settings.audit_retention_days).await?)
@@ -164,6 +168,12 @@ fn admin_token(settings: &Settings) -> Result<(TokenSource, Option<PathBuf>), Er
         }
     };
     Ok((token.recorded(&record::path(&place.store)), file))
+}
+
+/// The expiry of the present certificate.
+fn until(tls: &Arc<Tls>) -> CertificateUntil {
+    let tls = tls.clone();
+    Box::new(move || tls.until())
 }
 
 /// Creates the state that all protocols share.
@@ -186,10 +196,6 @@ fn app(
         token_retention_days: settings.token_retention_days,
         swept_to: AtomicI64::new(0),
     });
-    let until = |tls: &Arc<Tls>| -> CertificateUntil {
-        let tls = tls.clone();
-        Box::new(move || tls.until())
-    };
     Ok(App {
         metrics: authority.metrics().clone(),
         authority,

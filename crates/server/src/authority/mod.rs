@@ -66,6 +66,9 @@ const STAMPS_AT_ONCE: usize = 1_000;
 /// set otherwise.
 pub const IDLE_AFTER: Duration = Duration::from_secs(900);
 
+/// The expiry of the present TLS certificate.
+pub type CertificateUntil = Box<dyn Fn() -> UnixTime + Send + Sync>;
+
 /// Maximum number of cached signature checks, each of about a kilobyte.
 const SIGNATURES: usize = 100_000;
 
@@ -90,6 +93,8 @@ pub struct Authority {
     issuer: Arc<str>,
     /// After how long without use a token that was replaced is idle.
     idle_after: Duration,
+    /// When the TLS certificate expires, if there is one.
+    certificate_until: Option<CertificateUntil>,
     /// Held during a change of signing keys, from creating a key to dropping it.
     rotating: tokio::sync::Mutex<()>,
 }
@@ -145,6 +150,7 @@ impl Authority {
             audience: Arc::new(Audience::of(issuer)),
             issuer: issuer.into(),
             idle_after: IDLE_AFTER,
+            certificate_until: None,
             rotating: tokio::sync::Mutex::new(()),
         };
         authority.begin_feed().await?;
@@ -201,6 +207,12 @@ impl Authority {
     #[must_use]
     pub fn warning_policy(&self) -> &warnings::Policy {
         &self.warn
+    }
+
+    /// The same, with a TLS certificate.
+    #[must_use]
+    pub fn certified(self, certificate_until: Option<CertificateUntil>) -> Self {
+        Self { certificate_until, ..self }
     }
 
     /// The same, with another time after which a token that was replaced is idle.

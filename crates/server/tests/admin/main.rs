@@ -7,6 +7,7 @@ mod audit;
 mod channels;
 mod conditional;
 mod facade;
+mod faults;
 mod isolation;
 mod keys;
 mod once;

@@ -40,4 +40,4 @@ pub use revocations::{Anywhere, InChannel};
 pub use taking::{DryRun, Outcome, TakenAway};
 pub use token_context::TokenContext;
 pub use verifiers::{ListedVerifier, VerifierSettings};
-pub use warnings::FoundWarnings;
+pub use warnings::{FoundWarnings, WarningFilter};
