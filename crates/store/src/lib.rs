@@ -36,7 +36,7 @@ pub const TRACES: &str = "tegata::traces";
 
 use async_trait::async_trait;
 use figures::Figures;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use tegata_policy::{
     acts::ActError,
     authorize::Grant,
@@ -155,6 +155,21 @@ pub trait Store: PeopleStore + Send + Sync + 'static {
         group: Option<Group>,
         now: UnixTime,
     ) -> Result<Vec<TokenId>>;
+    /// Active tokens of all channels, the first to expire first, with their rows' numbers; at
+    /// most `most`.
+    async fn expiring_tokens(
+        &self,
+        filter: ExpiryFilter,
+        most: usize,
+        now: UnixTime,
+    ) -> Result<Vec<(RowId, ChannelId, TokenRow)>>;
+    /// How many channels each of these providers has that are not deleted.
+    async fn count_channels(
+        &self,
+        providers: Vec<ProviderId>,
+    ) -> Result<BTreeMap<ProviderId, usize>>;
+    /// How many active stored tokens the channels of a provider have.
+    async fn count_tokens(&self, provider: ProviderId, now: UnixTime) -> Result<usize>;
     /// The stored tokens of these keys that were neither revoked singly nor expired at
     /// `now`: those that the keys' revocation revokes. At most `most` rows.
     async fn signed_by(

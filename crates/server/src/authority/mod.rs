@@ -4,6 +4,7 @@
 //! in memory before its response is sent: see [`Memory::apply`]. Protocols have no state
 //! of their own, and the authority does not depend on them.
 
+pub mod activity;
 pub mod actor;
 pub mod admin;
 pub mod admin_token;
@@ -93,6 +94,8 @@ pub struct Authority {
     issuer: Arc<str>,
     /// After how long without use a token that was replaced is idle.
     idle_after: Duration,
+    /// What happened in each minute of the last day.
+    activity: activity::Activity,
     /// When the TLS certificate expires, if there is one.
     certificate_until: Option<CertificateUntil>,
     /// Held during a change of signing keys, from creating a key to dropping it.
@@ -151,6 +154,7 @@ impl Authority {
             issuer: issuer.into(),
             idle_after: IDLE_AFTER,
             certificate_until: None,
+            activity: activity::Activity::default(),
             rotating: tokio::sync::Mutex::new(()),
         };
         authority.begin_feed().await?;

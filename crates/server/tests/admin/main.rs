@@ -17,6 +17,7 @@ mod providers;
 mod reading;
 mod revocations;
 mod schema;
+mod settings;
 mod taking;
 mod tokens;
 mod warnings;

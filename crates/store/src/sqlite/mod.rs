@@ -4,6 +4,7 @@
 //! that puts many acts into one commit; readers on connections of their own; locks that
 //! refuse a second process.
 
+mod across;
 mod admin;
 mod apply;
 mod audit;
