@@ -121,8 +121,8 @@ pub async fn list(
 #[into_params(parameter_in = Query)]
 pub struct WantedExpiries {
     /// Only those that expire before this time (RFC 3339).
-    #[param(value_type = schema::Time)]
-    expires_before: String,
+    #[param(value_type = Option<schema::Time>)]
+    expires_before: Option<String>,
     /// Continue behind this cursor, which the previous page returned as `next`.
     #[param(value_type = Option<schema::Cursor>)]
     after: Option<String>,
@@ -141,8 +141,8 @@ pub async fn list_expiring(
     who: Administrator,
     Query(wanted): Query<WantedExpiries>,
 ) -> Result<Json<show::TokensOfChannels>, Problem> {
-    let before = moment("expires_before", Some(wanted.expires_before)).map_err(Problem::in_query)?;
-    let before = before.unwrap_or(UnixTime(0));
+    let before = moment("expires_before", wanted.expires_before).map_err(Problem::in_query)?;
+    let before = before.unwrap_or(UnixTime(i64::MAX));
     let part = Part::new(wanted.after, wanted.limit);
     let after = part.after::<ExpiryCursor>()?.map(|ExpiryCursor(at, row)| (at, row));
     let filter = ExpiryFilter { before, after, seen: None };
