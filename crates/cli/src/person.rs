@@ -220,7 +220,8 @@ pub async fn run(api: &Api, out: &Output, verb: Verb) -> anyhow::Result<()> {
 
 fn would_delete(found: &Value) -> String {
     let person = &found["person"];
-    let (id, login, name) = (text(person, "person_id"), text(person, "login"), text(person, "name"));
+    let (id, login, name) =
+        (text(person, "person_id"), text(person, "login"), text(person, "name"));
     let tokens = found["admin_tokens"].as_array().map_or(0, Vec::len);
     let sessions = found["sessions"].as_u64().unwrap_or_default();
     format!(

@@ -133,11 +133,7 @@ impl AdminClient {
     ///
     /// # Errors
     /// [`RequestError`].
-    pub async fn delete_with(
-        &self,
-        path: &[&str],
-        query: &Value,
-    ) -> Result<Value, RequestError> {
+    pub async fn delete_with(&self, path: &[&str], query: &Value) -> Result<Value, RequestError> {
         self.send(Method::DELETE, path, |it| it.query(query)).await
     }
 

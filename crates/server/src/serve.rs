@@ -1,17 +1,14 @@
 //! Starts a server from its settings, and stops it.
 
 use crate::{
-    api::{
-        self, Shows,
-        app::App,
-    },
+    api::{self, Shows, app::App},
     authority::{
         self, Authority, CertificateUntil, Memory,
         admin_token::{self, TokenSource},
         health::Health,
         jobs::{self, Jobs},
         random, record,
-        warnings::{self, job::Warnings, webhook::Webhook},
+        warnings::{job::Warnings, webhook::Webhook},
     },
     config::Settings,
     http::{self, BadCertificate, Tls, descriptors},
@@ -146,11 +143,8 @@ async fn start(settings: &Settings, issuer: &str) -> Result<Authority, Error> {
     };
     let store = SqliteStore::open(&place.store, options, memory.on_commit())?;
     let authority = Authority::start(Arc::new(store), memory, &place.master_key(), issuer).await?;
-    let warn = warnings::Policy {
-        signing_key_days: settings.signing_key_days,
-        ..settings.warn.clone()
-    };
-    let authority = authority.limited(settings.rates).warned(warn).sending(webhook);
+    let authority =
+        authority.limited(settings.rates).warned(settings.warn.clone()).sending(webhook);
     let authority = authority.idle_after(settings.token_idle_after);
     let authority = if settings.recent_uses { authority } else { authority.without_recent_uses() };
     Ok(authority.audited(place.audit_anchor(), settings.audit_retention_days).await?)
@@ -183,7 +177,7 @@ fn app(
     admin_token: TokenSource,
     tls: Option<&Arc<Tls>>,
 ) -> Result<App, Error> {
-    let key_age = i64::from(settings.signing_key_days) * DAY;
+    let key_age = i64::from(settings.warn.signing_key_days) * DAY;
     let (store, began) = (settings.place.store.clone(), authority.clock().steady());
     let health = Arc::new(Health::new(store, settings.min_free_disk, key_age, began));
     let admin_token = Arc::new(admin_token);

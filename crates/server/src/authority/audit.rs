@@ -168,8 +168,13 @@ impl Audit {
         let now = clock.now();
         let mut head = store.audit_head().await?;
         let seen = self.seen()?;
-        let by =
-            || By { actor: Actor::System.to_string(), source: None, reason: None, at: clock.now(), expected: Expected::default() };
+        let by = || By {
+            actor: Actor::System.to_string(),
+            source: None,
+            reason: None,
+            at: clock.now(),
+            expected: Expected::default(),
+        };
         let agrees = self.compare(store, &head, seen.as_ref(), by).await?;
         let mut accepted = seen.as_ref().map_or(0, |it| it.accepted);
         if !agrees {

@@ -486,9 +486,8 @@ async fn an_explanation_names_a_provider_only_to_whom_may_see_it() {
     let role = |role: &str| json!({ "channel_id": shop.id, "channel_role": role });
     let human = world.human("channel-admin", role("admin")).await;
     let body = json!({ "access_token": token });
-    let explain = async |by: &str| {
-        world.call(by, Method::POST, "/explain", body.clone()).await.expect(200)
-    };
+    let explain =
+        async |by: &str| world.call(by, Method::POST, "/explain", body.clone()).await.expect(200);
     let shown = explain(&human.session).await;
     assert_eq!((&shown["provider_name"], &shown["channel_id"]), (&Value::Null, &json!(shop.id)));
     assert_eq!(shown["code"], "valid");

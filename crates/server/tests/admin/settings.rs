@@ -21,7 +21,10 @@ async fn the_token_rules_and_the_effective_limits_are_readable() {
     let settings = world.get("/settings").await.expect(200);
     assert_eq!(settings["public_url"], "http://tegata.test");
     assert_eq!(settings["issue_rate_short_lived"], 370);
-    assert_eq!((&settings["verify_rate"], &settings["token_idle_after_seconds"]), (&Value::Null, &json!(900)));
+    assert_eq!(
+        (&settings["verify_rate"], &settings["token_idle_after_seconds"]),
+        (&Value::Null, &json!(900))
+    );
     let human = world.human("nobody-yet", json!({})).await;
     world.call(&human.session, Method::GET, "/settings", Value::Null).await.expect(200);
 }

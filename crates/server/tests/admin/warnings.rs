@@ -97,7 +97,10 @@ async fn a_nearly_full_channel_and_an_overdue_signing_key_are_warnings() {
     let found = world.get(path).await.expect(200);
     let warning = &found["warnings"][0];
     assert_eq!((&warning["active"], &warning["cap"]), (&json!(27), &json!(30)), "{found}");
-    assert_eq!((&warning["kind"], &warning["channel_id"]), (&json!("short-lived"), &json!(shop.id)));
+    assert_eq!(
+        (&warning["kind"], &warning["channel_id"]),
+        (&json!("short-lived"), &json!(shop.id))
+    );
 
     assert_eq!(found["authority"], json!([]));
     let of_key = "/warnings?type=signing-key.overdue";

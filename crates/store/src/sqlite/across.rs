@@ -1,18 +1,45 @@
 //! Questions about the tokens and channels of many channels and providers at once.
 
-use super::{read, rows};
-use crate::{ExpiryFilter, RowId, TokenRow, TokenState};
+use super::{
+    SqliteStore, load, read,
+    rows::{self, unavailable},
+};
+use crate::{ExpiryFilter, OverviewStore, Result, RowId, TokenRow, TokenState};
+use async_trait::async_trait;
 use rusqlite::{Connection, named_params};
 use std::collections::BTreeMap;
-use tegata_policy::acts::StoredKey;
+use tegata_policy::acts::{StoredKey, Tokens};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::UnixTime,
 };
 
+#[async_trait]
+impl OverviewStore for SqliteStore {
+    async fn expiring_tokens(
+        &self,
+        filter: ExpiryFilter,
+        most: usize,
+        now: UnixTime,
+    ) -> Result<Vec<(RowId, ChannelId, TokenRow)>> {
+        self.list(move |conn| expiring(conn, &filter, most, now).map_err(unavailable)).await
+    }
+
+    async fn count_channels(
+        &self,
+        providers: Vec<ProviderId>,
+    ) -> Result<BTreeMap<ProviderId, usize>> {
+        self.list(move |conn| channels(conn, &providers).map_err(unavailable)).await
+    }
+
+    async fn count_tokens(&self, provider: ProviderId, now: UnixTime) -> Result<usize> {
+        self.list(move |conn| tokens(conn, provider, now).map_err(unavailable)).await
+    }
+}
+
 /// Active tokens, the first to expire first. The expiry in the query narrows what is read;
 /// whether a token is active is decided elsewhere.
-pub(super) fn expiring(
+fn expiring(
     conn: &Connection,
     filter: &ExpiryFilter,
     most: usize,
@@ -49,7 +76,7 @@ pub(super) fn expiring(
 }
 
 /// How many channels each of these providers has.
-pub(super) fn channels(
+fn channels(
     conn: &Connection,
     providers: &[ProviderId],
 ) -> rusqlite::Result<BTreeMap<ProviderId, usize>> {
@@ -60,11 +87,7 @@ pub(super) fn channels(
 }
 
 /// How many active stored tokens the channels of a provider have.
-pub(super) fn tokens(
-    conn: &Connection,
-    provider: ProviderId,
-    now: UnixTime,
-) -> rusqlite::Result<usize> {
+fn tokens(conn: &Connection, provider: ProviderId, now: UnixTime) -> rusqlite::Result<usize> {
     let keys: Vec<StoredKey> = rows::signing_keys(conn)?;
     let sql = "SELECT id FROM channel WHERE provider = ?1 AND state <> 'deleted'";
     let mut query = conn.prepare_cached(sql)?;
@@ -72,7 +95,7 @@ pub(super) fn tokens(
     let mut active = 0;
     while let Some(row) = found.next()? {
         let channel = rows::channel_id(row.get("id")?)?;
-        let all = super::load::tokens(conn, &keys, channel, tegata_policy::acts::Tokens::Counted)?;
+        let all = load::tokens(conn, &keys, channel, Tokens::Counted)?;
         active += all.iter().filter(|it| it.is_active(now)).count();
     }
     Ok(active)

@@ -2,7 +2,7 @@
 //! writer.
 
 use super::{
-    SqliteStore, across, apply, audit, audit_list, provider_revocation, read,
+    SqliteStore, apply, audit, audit_list, provider_revocation, read,
     readers::For,
     revocations,
     rows::{self, unavailable},
@@ -10,14 +10,14 @@ use super::{
     writer::Tx,
 };
 use crate::{
-    AuditFilter, AuditHead, AuditRow, Batch, ChannelFilter, DueWarning, Error, ExpiryFilter, GroupRow, Holding,
+    AuditFilter, AuditHead, AuditRow, Batch, ChannelFilter, DueWarning, Error, GroupRow, Holding,
     KeyFilter, KeyRow, NewVerifier, Page, ProviderFilter, ProviderRevocation, Reissue, Result,
     Revoked, RowId, State, Store, Taking, TokenFilter, TokenName, TokenRow, UsedToken, WouldTake,
     audit::{AuditReport, AuditVerifier, Checkpoint},
     figures::Figures,
 };
 use async_trait::async_trait;
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 use tegata_policy::{
     acts::*,
     authorize::Grant,
@@ -109,26 +109,6 @@ impl Store for SqliteStore {
         let found =
             self.read(move |conn| uses::of_token(conn, channel, serial).map_err(unavailable));
         Ok(found.await?.map_or_else(Vec::new, |(_, uses)| uses))
-    }
-
-    async fn expiring_tokens(
-        &self,
-        filter: ExpiryFilter,
-        most: usize,
-        now: UnixTime,
-    ) -> Result<Vec<(RowId, ChannelId, TokenRow)>> {
-        self.list(move |conn| across::expiring(conn, &filter, most, now).map_err(unavailable)).await
-    }
-
-    async fn count_channels(
-        &self,
-        providers: Vec<ProviderId>,
-    ) -> Result<BTreeMap<ProviderId, usize>> {
-        self.list(move |conn| across::channels(conn, &providers).map_err(unavailable)).await
-    }
-
-    async fn count_tokens(&self, provider: ProviderId, now: UnixTime) -> Result<usize> {
-        self.list(move |conn| across::tokens(conn, provider, now).map_err(unavailable)).await
     }
 
     async fn live_v21(
@@ -370,14 +350,6 @@ impl Store for SqliteStore {
 
     async fn rewrap(&self, act: RewrapKeys) -> Result<()> {
         self.run(act.by.at, act).await.map(drop)
-    }
-
-    async fn begin_request(&self, act: BeginRequest, now: UnixTime) -> Result<RequestBegun> {
-        self.run(now, act).await.map(|(begun, _)| begun)
-    }
-
-    async fn finish_request(&self, act: FinishRequest) -> Result<()> {
-        self.run(UnixTime(0), act).await.map(drop)
     }
 
     async fn audit_row(&self, id: RowId) -> Result<Option<AuditRow>> {

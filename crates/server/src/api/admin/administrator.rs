@@ -10,11 +10,7 @@ use crate::{
         header::bearer,
     },
     authority::{
-        Authority,
-        actor::Actor,
-        admin::Admin,
-        admin_token::TokenSource,
-        jobs::record_reset,
+        Authority, actor::Actor, admin::Admin, admin_token::TokenSource, jobs::record_reset,
         source::Source,
     },
 };

@@ -69,9 +69,8 @@ impl Wanted {
         if kind.as_ref().is_some_and(|it| !known(it)) {
             return Err(invalid("type", &format!("one of {}", TYPES.join(", "))).in_query());
         }
-        let at = |name, text: &mut Option<String>| {
-            moment(name, text.take()).map_err(Problem::in_query)
-        };
+        let at =
+            |name, text: &mut Option<String>| moment(name, text.take()).map_err(Problem::in_query);
         let (since, until) = (at("since", &mut self.since)?, at("until", &mut self.until)?);
         Ok(WarningFilter { kind, provider: self.provider, since, until })
     }

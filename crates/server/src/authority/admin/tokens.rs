@@ -17,7 +17,9 @@ use tegata_policy::{
     authorize::{Credential, IssueRequest},
     denied::Denied,
 };
-use tegata_store::{Error, ExpiryFilter, Page, RecentUse, Reissue, RowId, TokenFilter, TokenName, TokenRow};
+use tegata_store::{
+    Error, ExpiryFilter, Page, RecentUse, Reissue, RowId, TokenFilter, TokenName, TokenRow,
+};
 use tegata_token::{
     id::{ChannelId, TokenId},
     kind::Kind,

@@ -81,7 +81,13 @@ struct World {
 }
 
 fn by() -> By {
-    By { actor: "administrator".into(), source: None, reason: None, at: NOW, expected: Expected::default() }
+    By {
+        actor: "administrator".into(),
+        source: None,
+        reason: None,
+        at: NOW,
+        expected: Expected::default(),
+    }
 }
 
 fn signing_key(seed: u64) -> SigningKeyRow {

@@ -50,15 +50,12 @@ pub fn find_own(
 }
 
 impl OwnWarning {
-    /// The types, as lists spell them.
-    pub const TYPES: [&str; 2] = ["signing-key.overdue", "certificate.expiring"];
-
     /// The name of the type.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::SigningKeyOverdue { .. } => Self::TYPES[0],
-            Self::CertificateExpires { .. } => Self::TYPES[1],
+            Self::SigningKeyOverdue { .. } => "signing-key.overdue",
+            Self::CertificateExpires { .. } => "certificate.expiring",
         }
     }
 

@@ -4,8 +4,8 @@ use crate::world::{ALL, Ask, NOW, World, by, denied, group, signing_key};
 use tegata_policy::channel::RevokeTokens;
 use tegata_policy::{channel::GroupSettings, rules::TokenRules, secret::PlainSecret};
 use tegata_store::{
-    AuditFilter, AuditRow, By, ChannelPatch, Event, Expected, Page, RevocationTarget, SigningKeyChange,
-    TokenName,
+    AuditFilter, AuditRow, By, ChannelPatch, Event, Expected, Page, RevocationTarget,
+    SigningKeyChange, TokenName,
     audit_event::{AuditEvent, SecretThrottled},
 };
 use tegata_token::{
