@@ -33,15 +33,17 @@ async fn a_problem_names_every_invalid_member_at_once() {
     assert_eq!(problem["detail"], problem["errors"][0]["detail"]);
     // What is invalid is not missing, and a repeated member can be invalid, too.
     let path = format!("/providers/{}/channels", shop.provider);
-    let problem = world.post(&path, r#"{"name":"","name":""}"#).await.expect(400);
+    let problem = world.post(&path, r#"{"name":"","name":"","type":"shop"}"#).await.expect(400);
     assert_eq!(
         parts(&problem),
         [
             ("body", "#/name", "repeated-member"),
             ("body", "#/name", "invalid-member"),
-            ("body", "#/type", "missing-member"),
+            ("body", "#/type", "invalid-member"),
         ]
     );
+    let problem = world.post(&path, r#"{"name":"x"}"#).await.expect(400);
+    assert_eq!(parts(&problem), [("body", "#/type", "missing-member")]);
     let many: serde_json::Map<_, _> = (0..500).map(|n| (format!("m{n}"), json!(1))).collect();
     let problem = world.post("/providers", Value::from(many)).await.expect(400);
     assert_eq!(parts(&problem).len(), 20, "no more than a page shows");
