@@ -13,6 +13,7 @@ use tegata_console::{
 };
 use tegata_policy::{
     acts::{RevocationCause, TokenState},
+    idle::{Idle, IdleUnknown},
     rules::{ChannelType, WhenFull},
 };
 use tegata_token::{
@@ -78,7 +79,7 @@ fn token(number: u8, issued: i64, expires: i64, used: Option<i64>) -> ShownToken
         revocation: None,
         by: None,
         reason: None,
-        idle_since: None,
+        idle: Idle::No,
     }
 }
 
@@ -268,18 +269,20 @@ fn shown_group(tokens: Vec<ShownToken>) -> ShownGroup {
 
 #[test]
 fn a_rotation_is_at_its_second_step_until_the_older_token_is_idle() {
-    let groups = |idle_since| {
-        let older = ShownToken { idle_since, ..token(1, -28, 2, Some(7_200)) };
+    let groups = |idle| {
+        let older = ShownToken { idle, ..token(1, -28, 2, Some(7_200)) };
         let group = shown_group(vec![token(2, -6, 24, Some(60)), older]);
         let page = page(Language::En, ChannelTab::Groups);
         rendered(&GroupsPage::new(page, channel(), vec![group]))
     };
-    let waiting = groups(None);
+    let waiting = groups(Idle::No);
     shows(&waiting, &["<li class=\"now\"><h3>Wait until the older token is idle</h3>"]);
     shows(&waiting, &["Revoking it now can interrupt <bdi>blue</bdi>."]);
-    let idle = groups(Some(NOW.plus(-7_200)));
+    let idle = groups(Idle::Since(NOW.plus(-7_200)));
     shows(&idle, &["<li class=\"now\"><h3>Revoke the older token</h3>", "It is no longer used."]);
     shows(&idle, &["The older token is idle since"]);
+    let unknown = groups(Idle::Unknown(IdleUnknown::ReportsMissing));
+    shows(&unknown, &["Whether it is idle is not known", "can interrupt <bdi>blue</bdi>"]);
 }
 
 #[test]

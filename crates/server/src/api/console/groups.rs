@@ -22,7 +22,7 @@ use tegata_console::{
     html::{Bdi, Html},
     pages::{
         Act, ChannelHead, ChannelTab, ConfirmPage, GroupForm, GroupPage, GroupsPage, Note,
-        ShownGroup, revoke_href,
+        ShownGroup, ShownToken, revoke_href,
     },
 };
 use tegata_policy::rules::WhenFull;
@@ -33,15 +33,16 @@ use tegata_token::id::{ChannelId, Group};
 pub async fn list(who: SignedIn, Ids(channel): Ids<ChannelId>) -> Answer {
     let rows = who.admin.groups(channel).await?;
     let (head, found) = channel::head(&who, channel).await?;
-    let groups = rows.iter().map(|row| shown_group(&found, row)).collect();
+    let tokens = active(&who, &found).await?;
+    let groups = rows.iter().map(|row| shown_group(&found, &tokens, row)).collect();
     let page = head.page(who.frame(), ChannelTab::Groups);
     render(&GroupsPage::new(page, channel, groups))
 }
 
-fn shown_group(found: &ChannelWithUse, row: &GroupRow) -> ShownGroup {
+fn shown_group(found: &ChannelWithUse, tokens: &[ShownToken], row: &GroupRow) -> ShownGroup {
     let channel = &found.holding.channel;
     let rule = channel.rule_of(&row.group);
-    let of = active(channel.id, found).into_iter();
+    let of = tokens.iter().filter(|it| it.group.as_ref() == Some(&row.group));
     ShownGroup {
         channel: channel.id,
         group: row.group.clone(),
@@ -50,7 +51,7 @@ fn shown_group(found: &ChannelWithUse, row: &GroupRow) -> ShownGroup {
         when_full: rule.when_full,
         own: row.settings.cap.is_some() || row.settings.when_full.is_some(),
         keys: row.assertion_keys,
-        tokens: of.filter(|it| it.group.as_ref() == Some(&row.group)).collect(),
+        tokens: of.cloned().collect(),
     }
 }
 
@@ -75,18 +76,19 @@ pub async fn show(who: SignedIn, Ids((channel, group)): Ids<(ChannelId, Group)>)
         when_full: row.settings.when_full,
         channel_cap: found.holding.channel.group_rule.cap,
     };
-    render(&page(&who, &head, &found, &row, form))
+    render(&page(&who, &head, &found, &row, form).await?)
 }
 
-fn page(
+async fn page(
     who: &SignedIn,
     head: &ChannelHead,
     found: &ChannelWithUse,
     row: &GroupRow,
     form: GroupForm,
-) -> GroupPage {
+) -> Result<GroupPage, Failure> {
+    let tokens = active(who, found).await?;
     let page = head.page(who.frame(), ChannelTab::Groups);
-    GroupPage::new(page, shown_group(found, row), form)
+    Ok(GroupPage::new(page, shown_group(found, &tokens, row), form))
 }
 
 /// Saves the settings.
@@ -99,7 +101,7 @@ pub async fn set(
     let form = sent.form()?;
     let (patch, entered) = settings(&form, &who, found.holding.channel.group_rule.cap)?;
     let Some(patch) = patch else {
-        return render_wrong(&page(&who, &head, &found, &row, entered));
+        return render_wrong(&page(&who, &head, &found, &row, entered).await?);
     };
     who.admin.change_group(head.id, row.group.clone(), patch).await?;
     Ok(who.done(Notice::Saved, &head.at(&format!("/groups/{}", row.group))))
@@ -155,7 +157,7 @@ async fn ask(who: &SignedIn, channel: ChannelId, group: &Group, wrong: Wrong) ->
     let Outcome::DryRun(would) = would else {
         return Err(Failure::internal(&"a dry run was an act"));
     };
-    let it = shown_group(&found, &row);
+    let it = shown_group(&found, &[], &row);
     let frame = who.frame();
     let t = frame.t();
     let mut notes = vec![Note {

@@ -38,7 +38,7 @@ pub fn token(channel: ChannelId, row: &TokenRow) -> ShownToken {
         revocation: row.revocation,
         by: row.revoked_by.clone(),
         reason: row.reason.clone(),
-        idle_since: None,
+        idle: row.idle,
     }
 }
 
