@@ -6,9 +6,10 @@
 use tegata_console::{
     Frame, Language, Template, Theme, User,
     pages::{
-        ChannelHead, ChannelTab, Count, Desk, Filter, Found, GroupsPage, InstanceStanding,
+        ChannelHead, ChannelTab, Count, Desk, Expiring, Filter, Found, GroupsPage, InstanceStanding,
         LeakDeskPage, LeakedToken, OtherSecrets, Page, ReceiptPage, RunningInstance, ShownGroup,
-        ShownInstance, ShownReceipt, ShownToken, ShownVerifier, Tokens, TokensPage, VerifiersPage,
+        ShownInstance, ShownMinute, ShownReceipt, ShownToken, ShownVerifier, Tokens, TokensPage,
+        VerifiersPage, activity, calendar,
     },
 };
 use tegata_policy::{
@@ -322,4 +323,38 @@ fn a_verifier_shows_which_instances_follow() {
     }
     let html = rendered(&VerifiersPage::new(frame(Language::En), vec![verifier]));
     shows(&html, &["follows", "57 seconds left", "lease expired", "may still accept", "1 minute"]);
+}
+
+#[test]
+fn the_calendar_counts_the_expiries_of_each_day_and_lists_the_next() {
+    let channel = || EVIL.to_owned();
+    let expiring = |number: u8, days| Expiring {
+        token: token(number, -5, days, None),
+        channel: channel(),
+    };
+    let all = [expiring(1, 1), expiring(2, 9), expiring(3, 9), expiring(4, 31)];
+    let html = calendar(&frame(Language::En), &all, false).to_string();
+    shows(&html, &["3 tokens expire in the next 30 days, the first in 1 day."]);
+    assert_eq!(html.matches("<rect").count(), 2, "two days have expiries: {html}");
+    assert_eq!(html.matches("class=\"elapsed warn\"").count(), 1, "one within 3 days: {html}");
+    assert_eq!(html.matches("<th role=\"rowheader\"").count(), 3);
+    assert!(!html.contains("<script>"), "{html}");
+    let none = calendar(&frame(Language::En), &all[3..], false).to_string();
+    shows(&none, &["No token expires in the next 30 days."]);
+    let cut = calendar(&frame(Language::Ja), &all, true).to_string();
+    shows(&cut, &["今後30日間に3件", "最初の3件のみ"]);
+}
+
+#[test]
+fn activity_sums_the_last_hour_and_draws_its_minutes() {
+    let minute = |ago: i64, verified| ShownMinute {
+        minute: NOW.plus(-ago * 60),
+        verified,
+        rejected: 1,
+        issued: 0,
+    };
+    let all = [minute(90, 1_000), minute(59, 3), minute(1, 4)];
+    let html = activity(&frame(Language::En), &all).to_string();
+    shows(&html, &["9 verifications: 7 of active tokens, 2 rejected. 0 tokens issued."]);
+    assert_eq!(html.matches("<rect").count(), 2, "the older minute is left out: {html}");
 }
