@@ -100,6 +100,10 @@ pub struct List {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<Group>,
+    /// Only those that were issued for this assertion key.
+    #[arg(long, value_name = "KID")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assertion_key: Option<AssertionKeyId>,
     /// Only in this state.
     #[arg(long, value_parser = ["active", "suspended", "expired", "revoked"])]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -274,8 +278,17 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
             note(&format!("note: there is no group {group}; the groups are: {names}"));
         }
     }
-    let columns =
-        ["token_id", "kind", "group", "state", "issued_at", "expires_at", "last_used_at", "cause"];
+    let columns = [
+        "token_id",
+        "kind",
+        "group",
+        "state",
+        "issued_at",
+        "expires_at",
+        "last_used_at",
+        "idle_since",
+        "cause",
+    ];
     out.list(&response, "tokens", &columns)
 }
 

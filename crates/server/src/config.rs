@@ -3,6 +3,7 @@
 
 use crate::{
     authority::{
+        IDLE_AFTER,
         admin_token::AdminToken,
         audit::KEPT_DAYS,
         limits::Rates,
@@ -57,6 +58,8 @@ pub struct Settings {
     pub token_retention_days: u32,
     /// Whether to record from where tokens are used.
     pub recent_uses: bool,
+    /// After how long without use a token is idle while a newer one of its group is used.
+    pub token_idle_after: Duration,
     /// Whether to log a line for each verification.
     pub log_verifications: bool,
     /// When to warn.
@@ -65,8 +68,6 @@ pub struct Settings {
     pub webhook: Option<webhook::WebhookSettings>,
     /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
-    /// Maximum age of a signing key in days, before its replacement is overdue.
-    pub signing_key_days: u32,
     /// Minimum free space on the store's disk, in bytes, for readiness.
     pub min_free_disk: u64,
     /// How long the server still serves, not ready, after it was asked to stop.
@@ -96,11 +97,11 @@ impl Settings {
             audit_retention_days: KEPT_DAYS,
             token_retention_days: 30,
             recent_uses: true,
+            token_idle_after: IDLE_AFTER,
             log_verifications: false,
             warn: warnings::Policy::default(),
             webhook: None,
             trusted_proxies: TrustedProxies::default(),
-            signing_key_days: 90,
             min_free_disk: 64 << 20,
             drain_delay: Duration::ZERO,
         }

@@ -14,20 +14,25 @@ pub mod figures;
 pub mod file;
 mod filter;
 pub mod journal;
+mod overview;
 mod people;
+mod requests;
 pub mod sqlite;
 mod taking;
 
 pub use act::*;
 pub use audit::{AuditHead, Batch};
 pub use filter::*;
+pub use overview::OverviewStore;
 pub use people::{PeopleState, PeopleStore};
+pub use requests::RequestStore;
 pub use taking::*;
 pub use tegata_policy::acts::{
-    By, Change, ChannelPatch, Event, GroupPatch, Instance, Issued, LimitsPatch, NewChannel,
-    NewWarning, NotedUse, Old, Provider, ReceiptFor, ReceiptRow, RecentUse, RegisterInstance,
-    Registration, RevocationCause, RevocationTarget, RewrapKeys, SigningKeyChange, SigningKeyRow,
-    Stamp, TokenState, USES_KEPT, VerifierPatch, VerifierRow, WrappedKey, audit_event, merged,
+    By, Change, ChannelPatch, Event, Expected, GroupPatch, Instance, Issued, LimitsPatch,
+    NewChannel, NewWarning, NotedUse, Old, Provider, ReceiptFor, ReceiptRow, RecentUse,
+    RegisterInstance, Registration, RevocationCause, RevocationTarget, RewrapKeys, SettingsTag,
+    SigningKeyChange, SigningKeyRow, Stamp, TokenState, USES_KEPT, VerifierPatch, VerifierRow,
+    WrappedKey, audit_event, merged,
 };
 
 /// The tracing target of spans that are exported to the operator's collector. No other
@@ -64,6 +69,9 @@ pub enum Error {
     /// It conflicts with the present state.
     #[error("{0}")]
     Conflict(&'static str),
+    /// The settings of the object are not those that the actor expects.
+    #[error("the object was changed meanwhile")]
+    Changed,
     /// The store cannot be read, or it is unknown whether the act was committed.
     #[error("the store cannot answer: {0}")]
     Unavailable(Arc<str>),
@@ -75,6 +83,7 @@ impl From<ActError> for Error {
             ActError::Denied(denied) => Self::Denied(denied),
             ActError::NotFound(what) => Self::NotFound(what),
             ActError::Conflict(why) => Self::Conflict(why),
+            ActError::Changed => Self::Changed,
             ActError::Taken => Self::Taken,
             ActError::NoSigningKey => Self::Unavailable(denied.to_string().into()),
         }
@@ -104,7 +113,7 @@ pub type OnCommit = Box<dyn Fn(&Committed) + Send + Sync>;
 
 /// A store of the authority's state.
 #[async_trait]
-pub trait Store: PeopleStore + Send + Sync + 'static {
+pub trait Store: PeopleStore + OverviewStore + RequestStore + Send + Sync + 'static {
     // ---- Questions. They read only what is committed.
 
     /// Everything that a server holds in memory, read at one position.

@@ -20,6 +20,7 @@ mod frame;
 mod groups;
 mod invitation;
 mod leak_desk;
+mod live;
 mod messaging_api;
 mod notice;
 mod overview;
@@ -42,6 +43,7 @@ pub use error::ErrorTexts;
 pub use frame::FrameTexts;
 pub use groups::GroupsTexts;
 pub use invitation::InvitationTexts;
+pub use live::LiveTexts;
 pub use leak_desk::LeakDeskTexts;
 pub use messaging_api::MessagingApiTexts;
 pub use notice::NoticeTexts;
@@ -68,6 +70,7 @@ pub struct Texts {
     pub frame: FrameTexts,
     pub groups: GroupsTexts,
     pub invitation: InvitationTexts,
+    pub live: LiveTexts,
     pub leak_desk: LeakDeskTexts,
     pub messaging_api: MessagingApiTexts,
     pub notice: NoticeTexts,

@@ -8,12 +8,14 @@ mod acts;
 mod assertion;
 mod channel;
 mod compaction;
+mod idle;
 mod jwk;
 mod known;
 mod model;
 mod people;
 mod permission;
 mod replay;
+mod requests;
 #[path = "../../../token/tests/it/revocations.rs"]
 mod revocations;
 mod rules;

@@ -73,7 +73,7 @@ pub fn router(app: Arc<App>, shows: Shows) -> Router {
 pub const USAGE: &str = "/feed/usage";
 
 /// The prefix of the administrators' API.
-const ADMIN: &str = "/admin/v1";
+pub(crate) const ADMIN: &str = "/admin/v1";
 
 /// The id of a request, which the HTTP server attaches to it.
 #[derive(Debug, Clone, Copy)]

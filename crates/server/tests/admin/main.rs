@@ -5,15 +5,19 @@
 
 mod audit;
 mod channels;
+mod conditional;
 mod facade;
+mod faults;
 mod isolation;
 mod keys;
+mod once;
 mod openapi;
 mod people;
 mod providers;
 mod reading;
 mod revocations;
 mod schema;
+mod settings;
 mod taking;
 mod tokens;
 mod warnings;

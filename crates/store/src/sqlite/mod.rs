@@ -4,6 +4,7 @@
 //! that puts many acts into one commit; readers on connections of their own; locks that
 //! refuse a second process.
 
+mod across;
 mod admin;
 mod apply;
 mod audit;
@@ -28,6 +29,7 @@ mod read;
 mod readers;
 mod recent;
 mod recover;
+mod requests;
 mod revocations;
 mod rows;
 mod stamps;
@@ -145,6 +147,12 @@ impl SqliteStore {
 trait Taken: Send {
     /// How many.
     fn tokens(&self) -> usize;
+}
+
+impl Taken for () {
+    fn tokens(&self) -> usize {
+        0
+    }
 }
 
 impl Taken for usize {

@@ -8,7 +8,7 @@ use crate::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
 use std::collections::BTreeMap;
-use tegata_policy::channel::Channel;
+use tegata_policy::{channel::Channel, idle::Idle};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
     key::KeyState,
@@ -195,6 +195,7 @@ fn token_row(row: &Row<'_>, now: UnixTime) -> rusqlite::Result<TokenRow> {
         issued_at: times.issued_at,
         expires_at: times.ends_at.map_or(times.expires_at, |at| at.min(times.expires_at)),
         last_used_at: row.get::<_, Option<i64>>("last_used_at")?.map(UnixTime),
+        idle: Idle::No,
         revocation: revocation.map(|it| (it.by, it.at)),
         replaced_by: row.get::<_, Option<u64>>("replaced_by")?.map(Serial),
         revoked_act,
@@ -230,6 +231,7 @@ pub(super) fn tokens(
     let sql = format!(
         "{rows} WHERE serial < :before AND (:kind IS NULL OR kind = :kind)
             AND (:group IS NULL OR grp = :group)
+            AND (:key IS NULL OR assertion_key = :key)
          ORDER BY serial DESC"
     );
     let (before, most) = bounds(page);
@@ -238,6 +240,7 @@ pub(super) fn tokens(
         ":before": before,
         ":kind": filter.kind.map(rows::word),
         ":group": filter.group.as_ref().map(|group| group.as_str()),
+        ":key": filter.assertion_key.map(|key| key.0),
     };
     let mut query = conn.prepare_cached(&sql)?;
     let mut found = query.query(values)?;
@@ -285,6 +288,7 @@ pub(super) fn live_v21(
         kind: Some(tegata_token::kind::Kind::V21),
         group: group.cloned(),
         state: Some(TokenState::Active),
+        ..TokenFilter::default()
     };
     let page = Page { before: None, most: 1000 };
     let mut ids: Vec<TokenId> =

@@ -10,6 +10,7 @@ mod frame;
 mod groups;
 mod invitation;
 mod leak_desk;
+mod live;
 mod messaging_api;
 mod notice;
 mod overview;
@@ -36,6 +37,7 @@ pub const TEXTS: Texts = Texts {
     frame: frame::TEXTS,
     groups: groups::TEXTS,
     invitation: invitation::TEXTS,
+    live: live::TEXTS,
     leak_desk: leak_desk::TEXTS,
     messaging_api: messaging_api::TEXTS,
     notice: notice::TEXTS,

@@ -102,7 +102,7 @@ pub async fn list(
     who: Administrator,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<show::Events>, Problem> {
-    let (filter, part) = wanted.split()?;
+    let (filter, part) = wanted.split().map_err(Problem::in_query)?;
     let rows = who.admin.audit(filter, part.page()?).await?;
     let (rows, next) = part.split(rows.into_iter().map(|row| (row.id, row)).collect());
     Ok(show::Events::of(&rows, next))
@@ -119,6 +119,19 @@ pub async fn verify(
 ) -> Result<Json<show::AuditReport>, Problem> {
     let report = who.admin.verify_audit().await?;
     Ok(Json(show::AuditReport::of(report, who.admin.audit_key()?)))
+}
+
+/// Show when the whole audit was last verified, by a call or by the hourly job.
+#[utoipa::path(
+    get, path = "/audit/last-verification", operation_id = "lastAuditVerification", tag = "audit",
+    responses((status = 200, description = "The last verification.", body = show::AuditVerification),
+              Problems)
+)]
+pub async fn last_verification(
+    who: Administrator,
+    Query(()): Query<()>,
+) -> Result<Json<show::AuditVerification>, Problem> {
+    Ok(Json(who.admin.last_audit_verification()?.into()))
 }
 
 /// Where the previous part of an export ended.

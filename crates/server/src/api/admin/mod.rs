@@ -17,18 +17,22 @@ mod administrator;
 mod assertion_keys;
 mod audit;
 mod channels;
+mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
 mod groups;
 mod limits;
+mod once;
 mod openapi;
 mod people;
 pub(super) mod problem;
 mod providers;
 mod revocations;
 mod schema;
+mod settings;
 mod show;
 mod signing_keys;
+mod tags;
 mod tokens;
 mod verifiers;
 mod warnings;
@@ -36,7 +40,7 @@ mod warnings;
 use crate::authority::{Authority, admin_token::TokenSource, warnings::Warning};
 use administrator::{Administrator, Gate};
 use axum::{
-    Router,
+    Router, middleware,
     response::{IntoResponse, Response},
 };
 use http::header::CONTENT_TYPE;
@@ -48,8 +52,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// The routes below `/admin/v1`.
 pub fn router(authority: Arc<Authority>, admin_token: Arc<TokenSource>) -> Router {
     let gate = Arc::new(Gate { authority, admin_token });
-    let (routes, _) = routes().split_for_parts();
+    let (routes, described) = routes().split_for_parts();
+    let paths = openapi::creating(&described).map(str::to_owned).collect();
+    let once = Arc::new(once::Once { gate: gate.clone(), paths });
     routes
+        .route_layer(middleware::from_fn_with_state(once, once::once))
         .fallback(async |_: Administrator| Problem::not_found("path"))
         .method_not_allowed_fallback(async |_: Administrator| {
             Problem::new(Code::MethodNotAllowed, "this path does not take this method")
@@ -72,9 +79,10 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(assertion_keys::delete))
         .routes(routes!(assertion_keys::list_all))
         .routes(routes!(groups::list))
-        .routes(routes!(groups::change, groups::delete))
+        .routes(routes!(groups::show, groups::change, groups::delete))
         .routes(routes!(tokens::reissue))
         .routes(routes!(tokens::list))
+        .routes(routes!(tokens::list_expiring))
         .routes(routes!(tokens::show))
         .routes(routes!(tokens::explain))
         .routes(routes!(revocations::of_channel))
@@ -90,9 +98,9 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(people::show, people::change, people::delete))
         .routes(routes!(people::reset))
         .routes(routes!(people::provider_roles))
-        .routes(routes!(people::set_provider_role))
+        .routes(routes!(people::provider_role, people::set_provider_role))
         .routes(routes!(people::channel_roles))
-        .routes(routes!(people::set_channel_role))
+        .routes(routes!(people::channel_role, people::set_channel_role))
         .routes(routes!(account::open_invitation))
         .routes(routes!(account::accept_invitation))
         .routes(routes!(account::sign_in))
@@ -107,10 +115,15 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(warnings::test))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))
+        .routes(routes!(audit::last_verification))
+        .routes(routes!(settings::token_rules))
+        .routes(routes!(settings::settings))
+        .routes(routes!(settings::activity))
 }
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
-    let document = routes().into_openapi();
+    let mut document = routes().into_openapi();
+    openapi::add_headers(&mut document);
     // The document consists of strings and numbers only, so serialization cannot fail.
     document.to_pretty_json().unwrap_or_default() + "\n"
 });

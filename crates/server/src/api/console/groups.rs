@@ -1,15 +1,15 @@
 //! The groups of a channel: slots and rotations, settings, deletion.
 
 use super::{
-    Answer,
+    Answer, channel,
     confirm::{Wrong, table},
     failure::Failure,
     ids::Ids,
     notice::Notice,
-    render,
+    render, render_wrong,
     revoke::to_receipt,
     sent::Sent,
-    shown::{self, line},
+    shown::line,
     tokens::active,
     visit::SignedIn,
 };
@@ -22,7 +22,7 @@ use tegata_console::{
     html::{Bdi, Html},
     pages::{
         Act, ChannelHead, ChannelTab, ConfirmPage, GroupForm, GroupPage, GroupsPage, Note,
-        ShownGroup, revoke_href,
+        ShownGroup, ShownToken, revoke_href,
     },
 };
 use tegata_policy::rules::WhenFull;
@@ -32,16 +32,17 @@ use tegata_token::id::{ChannelId, Group};
 /// All groups.
 pub async fn list(who: SignedIn, Ids(channel): Ids<ChannelId>) -> Answer {
     let rows = who.admin.groups(channel).await?;
-    let (head, found) = shown::channel(&who, channel).await?;
-    let groups = rows.iter().map(|row| shown_group(&found, row)).collect();
+    let (head, found) = channel::head(&who, channel).await?;
+    let tokens = active(&who, &found).await?;
+    let groups = rows.iter().map(|row| shown_group(&found, &tokens, row)).collect();
     let page = head.page(who.frame(), ChannelTab::Groups);
     render(&GroupsPage::new(page, channel, groups))
 }
 
-fn shown_group(found: &ChannelWithUse, row: &GroupRow) -> ShownGroup {
+fn shown_group(found: &ChannelWithUse, tokens: &[ShownToken], row: &GroupRow) -> ShownGroup {
     let channel = &found.holding.channel;
     let rule = channel.rule_of(&row.group);
-    let of = active(channel.id, found).into_iter();
+    let of = tokens.iter().filter(|it| it.group.as_ref() == Some(&row.group));
     ShownGroup {
         channel: channel.id,
         group: row.group.clone(),
@@ -50,7 +51,7 @@ fn shown_group(found: &ChannelWithUse, row: &GroupRow) -> ShownGroup {
         when_full: rule.when_full,
         own: row.settings.cap.is_some() || row.settings.when_full.is_some(),
         keys: row.assertion_keys,
-        tokens: of.filter(|it| it.group.as_ref() == Some(&row.group)).collect(),
+        tokens: of.cloned().collect(),
     }
 }
 
@@ -62,7 +63,7 @@ async fn found(
 ) -> Result<(ChannelHead, ChannelWithUse, GroupRow), Failure> {
     let rows = who.admin.groups(channel).await?;
     let row = rows.into_iter().find(|it| it.group == *group).ok_or_else(Failure::not_found)?;
-    let (head, found) = shown::channel(who, channel).await?;
+    let (head, found) = channel::head(who, channel).await?;
     Ok((head, found, row))
 }
 
@@ -75,18 +76,19 @@ pub async fn show(who: SignedIn, Ids((channel, group)): Ids<(ChannelId, Group)>)
         when_full: row.settings.when_full,
         channel_cap: found.holding.channel.group_rule.cap,
     };
-    page(&who, &head, &found, &row, form)
+    render(&page(&who, &head, &found, &row, form).await?)
 }
 
-fn page(
+async fn page(
     who: &SignedIn,
     head: &ChannelHead,
     found: &ChannelWithUse,
     row: &GroupRow,
     form: GroupForm,
-) -> Answer {
+) -> Result<GroupPage, Failure> {
+    let tokens = active(who, found).await?;
     let page = head.page(who.frame(), ChannelTab::Groups);
-    render(&GroupPage::new(page, shown_group(found, row), form))
+    Ok(GroupPage::new(page, shown_group(found, &tokens, row), form))
 }
 
 /// Saves the settings.
@@ -98,7 +100,9 @@ pub async fn set(
     let (head, found, row) = found(&who, channel, &group).await?;
     let form = sent.form()?;
     let (patch, entered) = settings(&form, &who, found.holding.channel.group_rule.cap)?;
-    let Some(patch) = patch else { return page(&who, &head, &found, &row, entered) };
+    let Some(patch) = patch else {
+        return render_wrong(&page(&who, &head, &found, &row, entered).await?);
+    };
     who.admin.change_group(head.id, row.group.clone(), patch).await?;
     Ok(who.done(Notice::Saved, &head.at(&format!("/groups/{}", row.group))))
 }
@@ -153,7 +157,7 @@ async fn ask(who: &SignedIn, channel: ChannelId, group: &Group, wrong: Wrong) ->
     let Outcome::DryRun(would) = would else {
         return Err(Failure::internal(&"a dry run was an act"));
     };
-    let it = shown_group(&found, &row);
+    let it = shown_group(&found, &[], &row);
     let frame = who.frame();
     let t = frame.t();
     let mut notes = vec![Note {

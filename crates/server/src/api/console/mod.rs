@@ -40,6 +40,7 @@ use axum::{
     routing::{get, post},
 };
 use failure::Failure;
+use http::StatusCode;
 use std::sync::Arc;
 use tegata_console::Template;
 use visit::SignedIn;
@@ -144,4 +145,9 @@ type Answer = Result<Response, Failure>;
 fn render(page: &impl Template) -> Answer {
     let html = page.render().map_err(|error| Failure::internal(&error))?;
     Ok(([("content-type", "text/html; charset=utf-8")], html).into_response())
+}
+
+/// Renders the page of a form that cannot be accepted as it was sent.
+fn render_wrong(page: &impl Template) -> Answer {
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, render(page)?).into_response())
 }

@@ -1,14 +1,14 @@
 //! Revoking tokens of a channel: a page that lists what goes, and the act.
 
 use super::{
-    Answer,
+    Answer, channel,
     confirm::{Wrong, table},
     failure::Failure,
     ids::Ids,
     notice::Notice,
     render,
     sent::Sent,
-    shown::{self, parsed},
+    shown::parsed,
     visit::SignedIn,
 };
 use crate::{
@@ -133,7 +133,7 @@ async fn ask(who: &SignedIn, channel: ChannelId, what: &What, wrong: Wrong) -> A
     let Outcome::DryRun(would) = would else {
         return Err(Failure::internal(&"a dry run was an act"));
     };
-    let (head, found) = shown::channel(who, channel).await?;
+    let (head, found) = channel::head(who, channel).await?;
     let contacts = contacts(&found.holding.channel.groups, &would);
     let frame = who.frame();
     let t = frame.t();
@@ -169,7 +169,7 @@ fn act_on(
         let href = revoke_href(head.id, "token", &older.id.to_string());
         alternatives.push((href, (t.review.only_token)(Id(older.id))));
     }
-    alternatives.push((head.at(""), t.review.suspend.into()));
+    alternatives.push((head.at("/suspend"), t.review.suspend.into()));
     Act {
         hidden: vec![("what", kind.to_owned()), ("which", which)],
         notes,

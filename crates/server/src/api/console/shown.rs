@@ -1,12 +1,9 @@
 //! Values of the façade as pages show them, and the parts of requests that several pages read.
 
-use super::{failure::Failure, visit::SignedIn};
-use crate::{
-    api::form::Form,
-    authority::admin::ChannelWithUse,
-};
+use super::failure::Failure;
+use crate::api::form::Form;
 use std::str::FromStr;
-use tegata_console::pages::{ChannelHead, ChannelTab, ShownToken, ShownUse};
+use tegata_console::pages::{ShownToken, ShownUse};
 use tegata_policy::text::{is_plain, is_visible};
 use tegata_store::{RecentUse, TokenRow};
 use tegata_token::id::ChannelId;
@@ -41,7 +38,7 @@ pub fn token(channel: ChannelId, row: &TokenRow) -> ShownToken {
         revocation: row.revocation,
         by: row.revoked_by.clone(),
         reason: row.reason.clone(),
-        idle_since: None,
+        idle: row.idle,
     }
 }
 
@@ -50,24 +47,4 @@ pub fn uses(all: &[RecentUse]) -> Vec<ShownUse> {
     let one =
         |it: &RecentUse| ShownUse { source: it.source, minute: it.minute, count: it.count };
     all.iter().map(one).collect()
-}
-
-/// A channel and what belongs to it, and the head of its pages.
-pub async fn channel(
-    who: &SignedIn,
-    id: ChannelId,
-) -> Result<(ChannelHead, ChannelWithUse), Failure> {
-    let found = who.admin.channel(id).await?;
-    let it = &found.holding.channel;
-    let provider = who.admin.provider(it.provider).await.ok();
-    let head = ChannelHead {
-        id,
-        name: it.name.clone(),
-        channel_type: it.channel_type,
-        state: it.state,
-        provider: it.provider,
-        provider_name: provider.map(|it| it.provider.name),
-        tabs: ChannelTab::ALL.to_vec(),
-    };
-    Ok((head, found))
 }

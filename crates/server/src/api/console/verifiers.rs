@@ -6,7 +6,7 @@ use super::{
     failure::Failure,
     ids::Ids,
     notice::Notice,
-    render,
+    render, render_wrong,
     sent::{Sent, name},
     visit::{SignedIn, redirect},
 };
@@ -83,7 +83,7 @@ pub async fn create(State(console): State<Arc<Console>>, who: SignedIn, sent: Se
     let frame = who.frame();
     let t = &frame.t().verifiers;
     let Some(settings) = settings(&mut form, t) else {
-        return render(&NewVerifierPage::new(frame, form));
+        return render_wrong(&NewVerifierPage::new(frame, form));
     };
     match who.admin.create_verifier(settings).await {
         Ok((verifier, token)) => {
@@ -93,7 +93,7 @@ pub async fn create(State(console): State<Arc<Console>>, who: SignedIn, sent: Se
         }
         Err(admin::Error::Store(Error::NotFound(_))) => {
             form.provider = form.provider.wrong(t.provider_wrong);
-            render(&NewVerifierPage::new(frame, form))
+            render_wrong(&NewVerifierPage::new(frame, form))
         }
         Err(error) => Err(error.into()),
     }

@@ -4,12 +4,12 @@ use super::{
     facade::{Admin, Result},
     ids::{no_id, ten_digits},
     options::ActOptions,
-    taking::{DryRun, Outcome, ROWS},
+    taking::{Outcome, ROWS},
 };
 use crate::authority::receipt::{CommittedAct, Concerns};
 use tegata_policy::permission::Permission;
 use tegata_store::{
-    Error, Page, Provider, ProviderFilter, ProviderRevocation, Revoked, RowId, Taking,
+    Error, Page, Provider, ProviderFilter, ProviderRevocation, Revoked, RowId, SettingsTag, Taking,
 };
 use tegata_token::id::ProviderId;
 
@@ -20,6 +20,10 @@ pub struct ListedProvider {
     pub provider: Provider,
     /// The progress of revoking all its tokens, while that is under way.
     pub revocation: Option<ProviderRevocation>,
+    /// How many channels it has.
+    pub channels: usize,
+    /// How many active stored tokens these have; only counted for a single provider.
+    pub active_tokens: Option<usize>,
 }
 
 impl Admin {
@@ -47,7 +51,10 @@ impl Admin {
         let provider = self.existing_provider(id).await?;
         let revocations = self.authority.store().provider_revocations().await?;
         let revocation = revocations.into_iter().find(|it| it.provider == id);
-        Ok(ListedProvider { provider, revocation })
+        let store = self.authority.store();
+        let channels = store.count_channels(vec![id]).await?.remove(&id).unwrap_or_default();
+        let active_tokens = Some(store.count_tokens(id, self.authority.now()).await?);
+        Ok(ListedProvider { provider, revocation, channels, active_tokens })
     }
 
     async fn existing_provider(&self, id: ProviderId) -> Result<Provider> {
@@ -65,8 +72,12 @@ impl Admin {
         name: Option<String>,
     ) -> Result<ListedProvider> {
         self.may_in(Permission::ChangeProvider, id)?;
-        if let Some(name) = name {
-            self.authority.store().rename_provider(id, name, self.by()).await?;
+        match name {
+            Some(name) => self.authority.store().rename_provider(id, name, self.by()).await?,
+            None => {
+                let present = self.existing_provider(id).await?;
+                self.expects(SettingsTag::of_provider(&present.name))?;
+            }
         }
         self.provider(id).await
     }
@@ -84,7 +95,8 @@ impl Admin {
         self.may_in(Permission::DeleteProvider, id)?;
         let (store, act) = (self.authority.store(), Taking::provider(id, self.by_of(options)));
         if options.dry_run {
-            return Ok(Outcome::DryRun(DryRun::of(store.would_take(act, ROWS).await?, false)));
+            let would = store.would_take(act, ROWS).await?;
+            return Ok(Outcome::DryRun(self.would_take(would, false).await?));
         }
         let Revoked { tokens, position, at } = store.take(act).await?;
         let concerns = Concerns::Provider(id);
@@ -105,9 +117,12 @@ impl Admin {
         let filter = ProviderFilter { search, seen };
         let providers = self.authority.store().providers(filter, page).await?;
         let revocations = self.authority.store().provider_revocations().await?;
+        let ids = providers.iter().map(|(_, it)| it.id).collect();
+        let counts = self.authority.store().count_channels(ids).await?;
         let listed = |(row, provider): (RowId, Provider)| {
             let revocation = revocations.iter().find(|it| it.provider == provider.id).copied();
-            (row, ListedProvider { provider, revocation })
+            let channels = counts.get(&provider.id).copied().unwrap_or_default();
+            (row, ListedProvider { provider, revocation, channels, active_tokens: None })
         };
         Ok(providers.into_iter().map(listed).collect())
     }

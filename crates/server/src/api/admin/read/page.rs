@@ -5,7 +5,6 @@ use crate::api::admin::{problem::Problem, schema};
 use serde::Deserialize;
 use std::str::FromStr;
 use tegata_store::{Page, RowId};
-use tegata_token::id::ChannelId;
 use utoipa::IntoParams;
 
 /// Maximum number of rows of a page.
@@ -25,29 +24,6 @@ pub struct Part {
 }
 
 const CURSOR: &str = "a cursor that the previous page returned as `next`";
-
-/// The page to return, of one channel's list or of all.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct PartOf {
-    /// Only rows of this channel.
-    #[param(value_type = Option<schema::ChannelId>)]
-    channel: Option<ChannelId>,
-    /// Continue behind this cursor, which the previous page returned as `next`.
-    #[param(value_type = Option<schema::Cursor>)]
-    after: Option<String>,
-    /// Maximum number of rows.
-    #[param(value_type = Option<usize>, minimum = 1, maximum = 1_000, default = 100)]
-    limit: Option<Limit>,
-}
-
-impl PartOf {
-    /// The channel, and the page.
-    pub fn split(self) -> (Option<ChannelId>, Part) {
-        (self.channel, Part::new(self.after, self.limit))
-    }
-}
 
 /// The page to return, of the rows that a text is searched in.
 #[derive(Deserialize, IntoParams)]
@@ -86,14 +62,14 @@ impl Part {
     /// The cursor, for a list whose cursors are names.
     pub fn after<T: FromStr>(&self) -> Result<Option<T>, Problem> {
         let after = self.after.as_ref().map(|it| it.parse()).transpose();
-        after.map_err(|_| invalid("after", CURSOR))
+        after.map_err(|_| invalid("after", CURSOR).in_query())
     }
 
     /// The page to request from the store: one row more, to find out whether there is a
     /// next page.
     pub fn page(&self) -> Result<Page, Problem> {
         let before: Option<Result<RowId, _>> = self.after.as_ref().map(|it| it.parse());
-        let before = before.transpose().map_err(|_| invalid("after", CURSOR))?;
+        let before = before.transpose().map_err(|_| invalid("after", CURSOR).in_query())?;
         Ok(Page { before, most: self.limit() + 1 })
     }
 
@@ -116,7 +92,7 @@ impl Part {
             let place = rows.iter().position(|row| name(row) == *after);
             let gone = "a cursor that the previous page returned as `next`, and whose row still \
                         exists; start again from the first page";
-            let place = place.ok_or_else(|| invalid("after", gone))?;
+            let place = place.ok_or_else(|| invalid("after", gone).in_query())?;
             rows.drain(..=place);
         }
         let more = rows.len() > self.limit();

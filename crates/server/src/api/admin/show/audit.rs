@@ -6,7 +6,10 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde_json::Value;
 use tegata_store::AuditRow;
-use tegata_token::id::{ChannelId, Position, ProviderId};
+use tegata_token::{
+    id::{ChannelId, Position, ProviderId},
+    time::UnixTime,
+};
 use utoipa::ToSchema;
 
 /// An audit event: the actor, the act, the time and the source.
@@ -132,5 +135,23 @@ impl CheckpointPart {
     pub fn of(it: tegata_store::Batch, key: &tegata_token::key::VerifyingKey) -> Self {
         let public_key = HEXLOWER.encode(&key.to_bytes());
         Self { rows: it.rows, checkpoint: it.checkpoint, public_key }
+    }
+}
+
+/// When the whole audit was last verified since the server's start.
+#[derive(Serialize, ToSchema)]
+pub struct AuditVerification {
+    /// Null: not yet.
+    #[schema(required, value_type = Option<schema::Time>)]
+    verified_at: Option<String>,
+    /// Whether it was as its checkpoints say.
+    #[schema(required)]
+    ok: Option<bool>,
+}
+
+impl From<Option<(UnixTime, bool)>> for AuditVerification {
+    fn from(last: Option<(UnixTime, bool)>) -> Self {
+        let (at, ok) = last.unzip();
+        Self { verified_at: at.and_then(time), ok }
     }
 }
