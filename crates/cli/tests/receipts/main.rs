@@ -8,10 +8,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod herd;
-#[path = "../process/mod.rs"]
+#[path = "../process/line.rs"]
 #[expect(dead_code, reason = "shared with tests that need all of it")]
+mod line;
+#[path = "../process/mod.rs"]
 mod process;
 mod proxy;
+mod rotating;
 
 use process::{Server, http::Request, serve};
 use proxy::Proxy;
