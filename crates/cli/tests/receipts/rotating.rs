@@ -134,9 +134,11 @@ fn names(receipt: &Value) -> Vec<&str> {
 async fn while_a_verifiers_credential_is_replaced_no_complete_receipt_becomes_wrong() {
     let world = World::new().await;
     let channel = channel(&world).await;
-    let authority = world.server.address();
+    // A revocation takes some time to arrive, so that a receipt can be complete too early.
+    let proxy = Proxy::to(world.server.address()).await;
+    proxy.delay(Duration::from_millis(200));
     let (old, old_token) = verifier(&world, "old", 2_000).await;
-    let start = async |token: &str| gate(&world, authority, token, "2s").await;
+    let start = async |token: &str| gate(&world, proxy.address(), token, "2s").await;
     let gates = Mutex::new(vec![start(&old_token).await, start(&old_token).await]);
     let done = watch::Sender::new((0, Value::Null));
     let all = Revocations { gates, over: AtomicBool::new(false), done };
