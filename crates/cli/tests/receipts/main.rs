@@ -7,6 +7,9 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod clocks;
+mod copies;
+mod gates;
 mod herd;
 #[path = "../process/line.rs"]
 #[expect(dead_code, reason = "shared with tests that need all of it")]
@@ -14,13 +17,17 @@ mod line;
 #[path = "../process/mod.rs"]
 mod process;
 mod proxy;
+mod restored;
 mod rotating;
+#[path = "../process/wall.rs"]
+mod wall;
 
 use process::{Server, http::Request, serve};
 use proxy::Proxy;
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Write},
+    path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -92,8 +99,13 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::of(|folder| serve(folder, &[])).await
+    }
+
+    /// The authority that this command starts in a folder.
+    async fn of(serve: impl FnOnce(&Path) -> Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let server = Server::start(serve(folder.path(), &[])).await;
+        let server = Server::start(serve(folder.path())).await;
         let new = json!({ "name": "gateway", "max_staleness": STALENESS });
         let made = server.create("/verifiers", new).await;
         let provider = server.create("/providers", json!({ "name": "provider" })).await;
@@ -125,6 +137,14 @@ impl World {
         let path = format!("/verifiers/{}", self.verifier);
         let shown = self.server.ask(&Request::admin("GET", &path, None)).await.json();
         shown["instances"].as_array().unwrap().len()
+    }
+
+    /// Runs a command on the store.
+    fn run(&self, words: &[&str]) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tegata"));
+        let command = command.args(words).args(["--store", "sqlite:tegata.db"]);
+        let done = command.current_dir(self.folder.path()).output().unwrap();
+        assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
 
     fn address(&self) -> String {
@@ -239,10 +259,7 @@ async fn after_a_recovery_receipts_name_the_instances_that_the_store_may_have_lo
     let lenient = world.server.create("/verifiers", lenient).await;
     world.server.process.kill().unwrap();
     world.server.process.wait().unwrap();
-    let words = ["recover", "--revoke-everything", "--store", "sqlite:tegata.db"];
-    let mut recover = Command::new(env!("CARGO_BIN_EXE_tegata"));
-    let recovered = recover.args(words).current_dir(world.folder.path()).output().unwrap();
-    assert!(recovered.status.success(), "{}", String::from_utf8_lossy(&recovered.stderr));
+    world.run(&["recover", "--revoke-everything"]);
     world.server = Server::start(serve(world.folder.path(), &[])).await;
     let channel = world.channel().await;
     let revoked = world.revoke(&channel, 3).await;

@@ -3,21 +3,17 @@
 
 use crate::{
     World,
-    line::{self, Channel},
-    process::{
-        Server,
-        http::{Connection, Request},
-        key::Key,
-        serve,
+    gates::{
+        channel, delete, gate, issue, last_accepted, revoke, until_ready_has, verifier, verify,
     },
+    line::Channel,
+    process::{Server, serve},
     proxy::Proxy,
     states,
 };
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{
-    net::SocketAddr,
-    process::{Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -25,57 +21,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
-
-/// A proxy of this authority whose view is fresh.
-async fn gate(world: &World, authority: SocketAddr, token: &str, staleness: &str) -> Arc<Server> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tegata"));
-    command
-        .args(["verify-proxy", "--listen", "127.0.0.1:0", "--max-staleness", staleness])
-        .args(["--authority", &format!("http://{authority}")])
-        .env("TEGATA_VERIFIER_TOKEN", token)
-        .env("TEGATA_LOG", "error")
-        .current_dir(world.folder.path())
-        .stdin(Stdio::null());
-    Arc::new(Server::start(command).await)
-}
-
-/// The status of a verification; `None` if the proxy has stopped.
-async fn verify(gate: &Server, token: &str) -> Option<u16> {
-    let bearer = format!("Bearer {token}");
-    let request = Request::new("GET", "/gateway/verify", &[("authorization", &*bearer)], "");
-    let mut connection = Connection::open(gate.address()).await.ok()?;
-    Some(connection.ask(&request).await.ok()?.status)
-}
-
-async fn issue(world: &World, channel: &Channel) -> String {
-    let response = world.server.ask(&channel.issue_short_lived(line::With::default())).await;
-    assert_eq!(response.status, 200, "{}", response.text());
-    line::token_in(&response)
-}
-
-async fn revoke(world: &World, channel: &Channel, token: &str, wait: u64) -> Value {
-    let what = json!({ "access_token": token, "wait_seconds": wait });
-    let response = world.server.ask(&channel.revocation(&what)).await;
-    assert_eq!(response.status, 201, "{}", response.text());
-    response.json()
-}
-
-async fn channel(world: &World) -> Channel {
-    Channel::create(&world.server, &world.provider, &Key::generate()).await
-}
-
-async fn verifier(world: &World, name: &str, max_staleness: u32) -> (String, String) {
-    let new = json!({ "name": name, "max_staleness": max_staleness });
-    let made = world.server.create("/verifiers", new).await;
-    let text = |name: &str| made[name].as_str().unwrap().to_owned();
-    (text("verifier_id"), text("verifier_token"))
-}
-
-async fn delete(world: &World, verifier: &str) {
-    let request = Request::admin("DELETE", &format!("/verifiers/{verifier}"), None);
-    let response = world.server.ask(&request).await;
-    assert_eq!(response.status, 204, "{}", response.text());
-}
 
 /// Revokes one token after the other, and asks the proxies that run meanwhile.
 struct Revocations {
@@ -96,7 +41,7 @@ impl Revocations {
             let token = issue(world, channel).await;
             let mut accepted = 0;
             for gate in self.gates() {
-                accepted += usize::from(verify(&gate, &token).await == Some(200));
+                accepted += usize::from(verify(gate.address(), &token).await == Some(200));
             }
             assert!(accepted > 0, "no proxy has accepted the token before its revocation");
             let response = revoke(world, channel, &token, 30).await;
@@ -105,7 +50,7 @@ impl Revocations {
             // Those that started since must not accept an earlier one, either.
             for token in revoked.iter().rev().take(5) {
                 for gate in self.gates() {
-                    let status = verify(&gate, token).await;
+                    let status = verify(gate.address(), token).await;
                     assert_ne!(status, Some(200), "after its receipt was complete");
                 }
             }
@@ -138,7 +83,7 @@ async fn while_a_verifiers_credential_is_replaced_no_complete_receipt_becomes_wr
     let proxy = Proxy::to(world.server.address()).await;
     proxy.delay(Duration::from_millis(200));
     let (old, old_token) = verifier(&world, "old", 2_000).await;
-    let start = async |token: &str| gate(&world, proxy.address(), token, "2s").await;
+    let start = async |token: &str| Arc::new(gate(&world, proxy.address(), token, "2s").await);
     let gates = Mutex::new(vec![start(&old_token).await, start(&old_token).await]);
     let done = watch::Sender::new((0, Value::Null));
     let all = Revocations { gates, over: AtomicBool::new(false), done };
@@ -166,20 +111,6 @@ async fn while_a_verifiers_credential_is_replaced_no_complete_receipt_becomes_wr
         all.over.store(true, SeqCst);
     };
     tokio::join!(replace, all.go_on(&world, &channel));
-}
-
-/// Asks a proxy about a token until it is over. Returns when the last question began that was
-/// answered with 200.
-async fn last_accepted(gate: &Server, token: &str, over: &AtomicBool) -> Option<Instant> {
-    let mut last = None;
-    while !over.load(SeqCst) {
-        let began = Instant::now();
-        if verify(gate, token).await == Some(200) {
-            last = Some(began);
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    last
 }
 
 /// When a receipt was complete because the lease of its only instance had run out.
@@ -218,14 +149,11 @@ async fn a_thawed_instance_of_a_deleted_verifier_accepts_nothing_after_a_receipt
         // Its requests are rejected from here on.
         proxy.point_at(world.server.address());
         proxy.swallow(false);
-        let ready = Request::new("GET", "/readyz", &[], "");
-        while !gate.ask(&ready).await.text().contains("check TEGATA_VERIFIER_TOKEN") {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until_ready_has(gate.address(), "check TEGATA_VERIFIER_TOKEN").await;
         over.store(true, SeqCst);
         both
     };
-    let accepts = |token| last_accepted(&gate, token, &over);
+    let accepts = |token| last_accepted(gate.address(), token, &over);
     let (receipts, first, second) = tokio::join!(receipts, accepts(&before), accepts(&after));
     for (complete, accepted) in [(receipts.0, first), (receipts.1, second)] {
         let accepted = accepted.expect("what is left of its lease is used, or this shows nothing");
