@@ -3,7 +3,7 @@
 
 use super::{
     app::App,
-    form::Form,
+    form::{Form, JWT_BEARER},
     header::{accepts, basic, bearer},
     reply::{self, Reply},
 };
@@ -13,7 +13,11 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use std::sync::Arc;
-use tegata_policy::{denied::Denied, secret::PlainSecret};
+use tegata_policy::{
+    assertion::{BadAssertion, UnverifiedAssertion},
+    denied::Denied,
+    secret::PlainSecret,
+};
 use tegata_token::{
     id::{ChannelId, Group, Position, TokenId},
     kind::Kind,
@@ -104,35 +108,48 @@ async fn introspect(
     Ok(reply::typed(StatusCode::OK, SIGNED.0, signed))
 }
 
-/// The verifier of the bearer token, or the channel whose secret is in the form or in Basic
-/// authentication (RFC 6749, section 2.3.1).
+/// The verifier of the bearer token, or the channel that authenticates by its secret or by an
+/// assertion.
 async fn authenticate(
     app: &App,
     source: Source,
     headers: &HeaderMap,
     form: Option<&Form<'_>>,
 ) -> Result<Introspector, Reply> {
-    let posted = form.and_then(|it| Some((it.get("client_id")?, it.get("client_secret")?)));
-    let sent = basic(headers);
-    let (id, secret) = match (&sent, posted) {
-        (None, Some(_)) if headers.contains_key(header::AUTHORIZATION) => {
-            return Err(invalid_request("authenticate in the form or in Authorization, not both"));
-        }
-        (Some(_), Some(_)) => {
-            return Err(invalid_request("client_secret is both in the form and in Authorization"));
-        }
-        (Some((id, secret)), None) => (id.as_str(), secret.as_str()),
-        (None, Some(posted)) => posted,
-        (None, None) => {
-            let verifier = app.authority.verifier_of(bearer(headers));
-            return verifier.map(Introspector::Verifier).map_err(|_| unauthorized("Bearer"));
-        }
-    };
-    let scheme = if sent.is_some() { "Basic" } else { "Bearer" };
-    let id: ChannelId = id.parse().map_err(|_| unauthorized(scheme))?;
+    let field = |name| form.and_then(|it| it.get(name));
+    let (secret, assertion) = (field("client_secret"), field("client_assertion"));
+    let is_assertion = assertion.is_some() || field("client_assertion_type").is_some();
+    let in_header = headers.contains_key(header::AUTHORIZATION);
+    if usize::from(in_header) + usize::from(secret.is_some()) + usize::from(is_assertion) > 1 {
+        return Err(invalid_request(
+            "authenticate once: in Authorization, by client_secret or by client_assertion",
+        ));
+    }
+    if is_assertion {
+        let kind = field("client_assertion_type");
+        return by_assertion(app, kind, assertion, field("client_id")).await;
+    }
+    if let Some((id, secret)) = basic(headers) {
+        return by_secret(app, source, (&id, &secret), "Basic").await;
+    }
+    if let (Some(id), Some(secret)) = (field("client_id"), secret) {
+        return by_secret(app, source, (id, secret), "Bearer").await;
+    }
+    let verifier = app.authority.verifier_of(bearer(headers));
+    verifier.map(Introspector::Verifier).map_err(|_| unauthorized("Bearer", WHO))
+}
+
+/// By the channel's secret, in the form or in Basic authentication (RFC 6749, section 2.3.1).
+async fn by_secret(
+    app: &App,
+    source: Source,
+    (id, secret): (&str, &str),
+    scheme: &'static str,
+) -> Result<Introspector, Reply> {
+    let id: ChannelId = id.parse().map_err(|_| unauthorized(scheme, WHO))?;
     let secret = PlainSecret::from_caller(secret.to_owned());
     match app.authority.check_secret(id, &secret).await {
-        Ok(channel) => Ok(Introspector::Channel(channel.id)),
+        Ok(channel) => Ok(Introspector::Channel(channel.id, None)),
         Err(Error::Denied(denied)) => match app.authority.after_secret(denied, source, id) {
             Denied::LimitExceeded { seconds } => {
                 let status = StatusCode::TOO_MANY_REQUESTS;
@@ -140,15 +157,45 @@ async fn authenticate(
                 Err(reply::retry_after(reply, seconds))
             }
             // A channel that is suspended or unknown gets the answer of a wrong secret.
-            _ => Err(unauthorized(scheme)),
+            _ => Err(unauthorized(scheme, WHO)),
         },
         Err(error) => Err(refused(&error)),
     }
 }
 
-fn unauthorized(scheme: &'static str) -> Reply {
-    let words =
-        "introspection needs the token of a verifier, or the id and the secret of a channel";
+/// By an assertion (RFC 7523, section 2.2), by the rules for issuing v2.1 tokens.
+async fn by_assertion(
+    app: &App,
+    kind: Option<&str>,
+    text: Option<&str>,
+    client: Option<&str>,
+) -> Result<Introspector, Reply> {
+    if kind != Some(JWT_BEARER) {
+        return Err(invalid_request(&format!("client_assertion_type must be {JWT_BEARER}")));
+    }
+    let text = text.ok_or_else(|| invalid_request("client_assertion is missing"))?;
+    let wrong = |words: &str| unauthorized("Bearer", words);
+    let assertion = UnverifiedAssertion::parse(text).map_err(|bad| wrong(&bad.to_string()))?;
+    if client.is_some_and(|it| it != assertion.channel().to_string()) {
+        return Err(wrong("client_id is not the channel that iss names"));
+    }
+    match app.authority.check_assertion(&assertion).await {
+        Ok((channel, group)) => Ok(Introspector::Channel(channel.id, group)),
+        // A suspended channel gets the answer of a wrong signature.
+        Err(Error::Denied(Denied::Suspended)) => Err(wrong(&BadAssertion::Signature.to_string())),
+        Err(Error::Denied(Denied::UnknownChannel | Denied::UnknownAssertionKey)) => {
+            Err(wrong("the channel that iss names has no key with this kid"))
+        }
+        Err(Error::Denied(denied)) => Err(wrong(&denied.to_string())),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+/// Who may ask.
+const WHO: &str = "introspection needs the token of a verifier, or the id and the secret of a \
+    channel, or its assertion";
+
+fn unauthorized(scheme: &'static str, words: &str) -> Reply {
     let reply = oauth_error(StatusCode::UNAUTHORIZED, "invalid_client", words);
     reply::with(reply, header::WWW_AUTHENTICATE, scheme)
 }
