@@ -38,7 +38,8 @@ pub struct VerifyProxy {
     /// socket, which gets mode 0666 minus the umask.
     #[arg(long, env, value_name = "unix:PATH|ADDRESS:PORT", default_value = "127.0.0.1:8081")]
     pub listen: ListenAddress,
-    /// Address for Envoy's ext_authz, version 3, over gRPC [default: none].
+    /// Address for Envoy's ext_authz, version 3, over gRPC without TLS: one of loopback
+    /// [default: none].
     #[arg(long, env, value_name = "ADDRESS:PORT")]
     pub ext_authz_listen: Option<SocketAddr>,
     /// Age up to which the view of the revocations may be used; at most the verifier's own.

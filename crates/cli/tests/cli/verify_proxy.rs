@@ -54,13 +54,13 @@ pub fn start_with(umask: &str, desk: &Desk, verifier: &str, words: &[&str]) -> S
 
 /// The status and the body of a response, with its head.
 #[derive(Debug)]
-struct Said {
-    status: u16,
+pub struct Said {
+    pub status: u16,
     head: String,
-    body: String,
+    pub body: String,
 }
 
-fn ask(proxy: &Server, path: &str, words: &[&str]) -> Said {
+pub fn ask(proxy: &Server, path: &str, words: &[&str]) -> Said {
     let mut curl = Command::new("curl");
     curl.args(["-sS", "-i", "--max-time", "30"]).args(words);
     match proxy.url.strip_prefix("unix:") {
@@ -83,7 +83,7 @@ fn raw(proxy: &Server, bytes: &str) -> String {
     String::from_utf8_lossy(&some[..length]).into_owned()
 }
 
-fn verify(proxy: &Server, token: &str, query: &str) -> Said {
+pub fn verify(proxy: &Server, token: &str, query: &str) -> Said {
     let bearer = format!("Authorization: Bearer {token}");
     ask(proxy, &format!("/gateway/verify{query}"), &["-H", &bearer])
 }
@@ -92,6 +92,15 @@ fn verify(proxy: &Server, token: &str, query: &str) -> Said {
 #[track_caller]
 pub fn until_ready_is(proxy: &Server, status: u16) -> String {
     until(|| ask(proxy, "/readyz", &[]), |said| said.status == status).body
+}
+
+/// Waits until `/readyz` is 503 for a reason with these words. It names no instance, whose id
+/// is confidential.
+#[track_caller]
+pub fn until_reason(proxy: &Server, words: &str) {
+    let is = |said: &Said| said.status == 503 && said.body.contains(words);
+    let said = until(|| ask(proxy, "/readyz", &[]), is);
+    assert!(!said.body.contains("instance="), "{said:?}");
 }
 
 /// Looks again and again until what is seen is as expected.
