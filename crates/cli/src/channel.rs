@@ -223,13 +223,26 @@ pub async fn suspend(api: &Api, out: &Output, args: Suspend) -> anyhow::Result<(
     let request = TakingRequest::new(Method::PATCH, &path, json!({ "state": "suspended" }));
     let request = TakingRequest { counted: "would_suspend", ..request };
     match args.options.run(api, out, Some(args.confirm), request).await? {
-        Some(response) => out.taken(&response, &FIRST),
+        Some(response) => state(out, &response),
         None => Ok(()),
     }
 }
 
 pub async fn resume(api: &Api, out: &Output, Which { channel }: Which) -> anyhow::Result<()> {
-    patch(api, out, channel, &json!({ "state": "active" })).await
+    let path = ["channels", &channel.to_string()];
+    state(out, &api.patch(&path, &json!({ "state": "active" })).await?)
+}
+
+/// Prints what a change of the state did; `channel show` prints the settings.
+fn state(out: &Output, response: &Value) -> anyhow::Result<()> {
+    if out.is_json() {
+        return out.taken(response, &FIRST);
+    }
+    let members =
+        ["channel_id", "name", "state", "revoked", "position", "receipt", "stateless_too"];
+    let given =
+        members.iter().filter_map(|name| Some(((*name).to_owned(), response.get(*name)?.clone())));
+    out.taken(&given.collect::<Map<_, _>>().into(), &members)
 }
 
 pub async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {

@@ -183,10 +183,28 @@ pub fn receipt(receipt: &Value) -> String {
         ));
     }
     for it in verifiers.iter().filter(|it| it["state"] != "acknowledged") {
-        let (name, instance) = (text(&it["name"]), text(&it["instance"]));
-        line.push_str(&format!(", {name} {instance}: {}", text(&it["state"])));
+        line.push_str(&format!(", {}", instance(it)));
     }
     line
+}
+
+/// The instances that a pending receipt waits for, on one line.
+pub fn awaited(receipt: &Value) -> String {
+    let verifiers = receipt["verifiers"].as_array().map_or(&[][..], Vec::as_slice);
+    let waits = |it: &&Value| {
+        matches!(it["state"].as_str(), Some("waiting" | "cannot-apply" | "may-still-accept"))
+    };
+    let names: Vec<_> = verifiers.iter().filter(waits).map(instance).collect();
+    match names.is_empty() {
+        true => "the verifiers".to_owned(),
+        false => names.join(", "),
+    }
+}
+
+/// An instance of a verifier, and its state.
+fn instance(it: &Value) -> String {
+    let text = |name: &str| it[name].as_str().unwrap_or("-").to_owned();
+    format!("{} {}: {}", text("name"), text("instance"), text("state"))
 }
 
 /// JSON in which no character steers a terminal. JSON itself escapes only some of them; all
