@@ -124,11 +124,12 @@ struct Filter {
     #[arg(long, value_name = "TOKEN_ID")]
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<TokenId>,
-    /// Only acts of this actor, as the list names it.
+    /// Only acts of this actor, as the list names it: `administrator`, `person ID`,
+    /// `channel ID`, `operator` or `tegata`.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     actor: Option<String>,
-    /// Only this act.
+    /// Only this act, as the list names it, such as `channel.suspend`.
     #[arg(long, value_parser = acts(), hide_possible_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<String>,

@@ -186,7 +186,11 @@ impl Findings {
             not_a_part(text)?;
         }
         let text: String = text.chars().take(80).collect();
-        Err(BadUsage(format!("{text:?}: there is no such file, and it is not a token")).into())
+        Err(BadUsage(format!(
+            "{text:?}: there is no such file, and it is not a token; \
+             name a file, paste a whole token, or give `-` to read stdin"
+        ))
+        .into())
     }
 
     fn note(&mut self, file: &str, event: &Event<'_>) -> io::Result<()> {

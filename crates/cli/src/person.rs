@@ -93,7 +93,8 @@ pub struct SetRole {
     person: PersonId,
     #[command(flatten)]
     place: Place,
-    /// The role.
+    /// The role: with --operator administrator, on-call or auditor; with --provider admin or
+    /// member; with --channel admin, member or tester.
     #[arg(group = "what")]
     role: Option<String>,
     /// Take the role away.
