@@ -6,7 +6,7 @@ use crate::{
 };
 use clap::ValueEnum;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::io::{Write, stdout};
 use tegata_policy::text::{counted, escaped, is_plain};
 use unicode_width::UnicodeWidthStr;
@@ -36,6 +36,16 @@ impl Output {
             Form::Json => self.json(thing),
             Form::Table => self.text(&members(thing, first)),
         }
+    }
+
+    /// Prints one object: in a table only the members of `wanted` that it has.
+    pub fn only(&self, thing: &Value, wanted: &[&str]) -> anyhow::Result<()> {
+        if self.form == Form::Json {
+            return self.json(thing);
+        }
+        let has = |name: &&str| Some(((*name).to_owned(), thing.get(*name)?.clone()));
+        let short: Map<_, _> = wanted.iter().filter_map(has).collect();
+        self.text(&members(&short.into(), wanted))
     }
 
     /// Prints the result of an act that took something away, its receipt on one line.

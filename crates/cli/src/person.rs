@@ -247,7 +247,8 @@ async fn invite(api: &Api, out: &Output, args: Invite) -> anyhow::Result<()> {
 
 /// Prints an invitation, and how it is accepted.
 pub fn invited(out: &Output, made: &Value) -> anyhow::Result<()> {
-    out.thing(made, &["person_id", "login", "invitation", "expires_at"])?;
+    // `person show` prints the rest.
+    out.only(made, &["person_id", "login", "invitation", "expires_at"])?;
     eprintln!(
         "hand the invitation over in confidence: its holder sets the password, once, with `tegata \
          person accept`"

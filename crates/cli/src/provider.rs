@@ -8,7 +8,7 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tegata_token::id::ProviderId;
 
 #[derive(Subcommand)]
@@ -73,12 +73,8 @@ pub struct Create {
 pub async fn create(api: &Api, out: &Output, Create { name }: Create) -> anyhow::Result<()> {
     let made = api.post(&["providers"], &json!({ "name": name })).await?;
     note_namesakes(api, &["providers"], ("providers", "provider_id"), &made).await;
-    if out.is_json() {
-        return out.thing(&made, &FIRST);
-    }
     // A new provider has nothing else.
-    let short = FIRST.iter().map(|name| ((*name).to_owned(), made[*name].clone()));
-    out.thing(&short.collect::<Map<_, _>>().into(), &FIRST)
+    out.only(&made, &FIRST)
 }
 
 pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {

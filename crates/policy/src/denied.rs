@@ -36,7 +36,7 @@ pub enum Denied {
     #[error("channels of this type have no {0} tokens")]
     KindNotForChannel(Kind),
     /// This kind is not issued for this credential.
-    #[error("{0} tokens are not issued for this credential; {}", credential_of(*.0))]
+    #[error("{0} tokens are not issued for this credential; {next}", next = credential_of(*.0))]
     AuthenticationNotForKind(Kind),
     /// The requested group is not the one that the assertion key is bound to.
     #[error("the assertion key is bound to another group; leave `group` out")]
