@@ -102,11 +102,14 @@ pub fn restore(out: &Output, Restore { file, dry_run, place }: Restore) -> anyho
         return Ok(());
     }
     let store = place.store.display();
-    let log = log.map_or_else(|| "FILE".to_owned(), |log| log.display().to_string());
+    let (log, which) = match log {
+        Some(log) => (log.display().to_string(), ""),
+        None => ("FILE".to_owned(), " (FILE is that of serve --revocation-journal)"),
+    };
     eprintln!(
         "run one of these, or `tegata serve` refuses this store:\n  \
          tegata recover --store sqlite:{store} --replay {log}\n    \
-         repeats the revocations since the backup (FILE is that of serve --revocation-journal)\n  \
+         repeats the revocations since the backup{which}\n  \
          tegata recover --store sqlite:{store} --revoke-everything\n    \
          revokes all tokens"
     );

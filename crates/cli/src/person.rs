@@ -93,7 +93,8 @@ pub struct SetRole {
     person: PersonId,
     #[command(flatten)]
     place: Place,
-    /// The role.
+    /// The role: with --operator administrator, on-call or auditor; with --provider admin or
+    /// member; with --channel admin, member or tester.
     #[arg(group = "what")]
     role: Option<String>,
     /// Take the role away.
@@ -246,7 +247,8 @@ async fn invite(api: &Api, out: &Output, args: Invite) -> anyhow::Result<()> {
 
 /// Prints an invitation, and how it is accepted.
 pub fn invited(out: &Output, made: &Value) -> anyhow::Result<()> {
-    out.thing(made, &["person_id", "login", "invitation", "expires_at"])?;
+    // `person show` prints the rest.
+    out.only(made, &["person_id", "login", "invitation", "expires_at"])?;
     eprintln!(
         "hand the invitation over in confidence: its holder sets the password, once, with `tegata \
          person accept`"

@@ -326,10 +326,10 @@ fn first_steps(running: &Running) -> String {
                 return words;
             }
             words.push_str(&format!(
-                "the first steps, to be the first administrator:\n  \
+                "first steps, in another terminal:\n  \
                  export TEGATA_URL={admin} TEGATA_ADMIN_TOKEN_FILE={file}\n  \
                  tegata provider create 'My company'\n\
-                 and for an account of your own: tegata admin invite NAME\n",
+                 for an account of your own: tegata admin invite NAME\n",
             ));
         }
         None => words.push_str("the administrator's token is the one in TEGATA_ADMIN_TOKEN\n"),

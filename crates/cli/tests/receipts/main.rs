@@ -274,3 +274,40 @@ async fn after_a_recovery_receipts_name_the_instances_that_the_store_may_have_lo
     let receipt = world.receipt(&revoked["position"], 0).await;
     assert_eq!(receipt["state"], "complete", "{receipt:#}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_waits_prints_at_once_which_instance_it_waits_for() {
+    let world = World::new().await;
+    let channels = [world.channel().await, world.channel().await];
+    let mut frozen = Followers::start(&world.address(), &world.token, 1);
+    frozen.until_accepting(&channels[1], 1);
+    frozen.signal(rustix::process::Signal::STOP);
+    let start = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tegata"));
+        command.args(words).env("TEGATA_URL", format!("http://{}", world.address()));
+        command.env("TEGATA_ADMIN_TOKEN", process::ADMIN_TOKEN);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let revoke = ["token", "revoke", "--all", "--yes", "--wait", "30", "--channel"];
+    let mut running = start(&[&revoke[..], &[&channels[0]]].concat());
+    let mut said = String::new();
+    BufReader::new(running.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(running.try_wait().unwrap().is_none(), "it was printed when the wait was over");
+    assert!(said.starts_with("waiting up to ") && said.contains("gateway"), "{said}");
+    assert!(said.trim().ends_with(": waiting"), "{said}");
+    let done = running.wait_with_output().unwrap();
+    let printed = String::from_utf8(done.stdout).unwrap();
+    assert!(printed.contains("receipt") && printed.contains("complete"), "{printed}");
+    assert!(printed.contains("lease-expired"), "{printed}");
+
+    let mut fresh = Followers::start(&world.address(), &world.token, 1);
+    fresh.until_accepting(&channels[1], 1);
+    fresh.signal(rustix::process::Signal::STOP);
+    let revoked = world.revoke(&channels[1], 0).await;
+    let position = revoked["position"].as_str().unwrap();
+    let mut running = start(&["receipt", "show", position, "--wait", "30"]);
+    let mut said = String::new();
+    BufReader::new(running.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.starts_with("waiting up to 30 s for gateway"), "{said}");
+    assert!(running.wait().unwrap().success());
+}
