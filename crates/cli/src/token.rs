@@ -284,8 +284,17 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
             note(&format!("note: there is no group {group}; the groups are: {names}"));
         }
     }
-    let columns =
-        ["token_id", "kind", "group", "state", "issued_at", "expires_at", "last_used_at", "cause"];
+    let columns = [
+        "token_id",
+        "kind",
+        "group",
+        "state",
+        "issued_at",
+        "expires_at",
+        "last_used_at",
+        "idle_since",
+        "cause",
+    ];
     out.list(&response, "tokens", &columns)
 }
 

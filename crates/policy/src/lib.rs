@@ -15,6 +15,7 @@ pub mod assertion;
 pub mod authorize;
 pub mod channel;
 pub mod denied;
+pub mod idle;
 pub mod jwk;
 pub mod password;
 pub mod permission;

@@ -3,6 +3,7 @@
 
 use crate::{
     authority::{
+        IDLE_AFTER,
         admin_token::AdminToken,
         audit::KEPT_DAYS,
         limits::Rates,
@@ -57,6 +58,8 @@ pub struct Settings {
     pub token_retention_days: u32,
     /// Whether to record from where tokens are used.
     pub recent_uses: bool,
+    /// After how long without use a token is idle while a newer one of its group is used.
+    pub token_idle_after: Duration,
     /// Whether to log a line for each verification.
     pub log_verifications: bool,
     /// When to warn.
@@ -96,6 +99,7 @@ impl Settings {
             audit_retention_days: KEPT_DAYS,
             token_retention_days: 30,
             recent_uses: true,
+            token_idle_after: IDLE_AFTER,
             log_verifications: false,
             warn: warnings::Policy::default(),
             webhook: None,

@@ -147,6 +147,7 @@ async fn start(settings: &Settings, issuer: &str) -> Result<Authority, Error> {
     let authority = Authority::start(Arc::new(store), memory, &place.master_key(), issuer).await?;
     let authority =
         authority.limited(settings.rates).warned(settings.warn.clone()).sending(webhook);
+    let authority = authority.idle_after(settings.token_idle_after);
     let authority = if settings.recent_uses { authority } else { authority.without_recent_uses() };
     Ok(authority.audited(place.audit_anchor(), settings.audit_retention_days).await?)
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 use tegata_policy::{
     acts::{RevocationCause, SigningKeyRow, TokenState, VerifierRow},
     channel::{Channel, GroupSettings},
+    idle::Idle,
     secret::HashedSecret,
 };
 use tegata_token::{
@@ -68,6 +69,9 @@ pub struct TokenRow {
     pub expires_at: UnixTime,
     /// When it was last used, as far as recorded.
     pub last_used_at: Option<UnixTime>,
+    /// Whether a newer one is used instead. Uses are not all stored yet: the store leaves
+    /// [`Idle::No`].
+    pub idle: Idle,
     /// The cause and time of its revocation.
     pub revocation: Option<(RevocationCause, UnixTime)>,
     /// The token that evicted or replaced it.

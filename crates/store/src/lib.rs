@@ -24,9 +24,9 @@ pub use filter::*;
 pub use people::{PeopleState, PeopleStore};
 pub use taking::*;
 pub use tegata_policy::acts::{
-    By, Change, ChannelPatch, Event, GroupPatch, Instance, Issued, LimitsPatch, NewChannel,
+    BeginRequest, By, Change, ChannelPatch, Event, Expected, FinishRequest, GroupPatch, Instance, Issued, LimitsPatch, NewChannel,
     NewWarning, NotedUse, Old, Provider, ReceiptFor, ReceiptRow, RecentUse, RegisterInstance,
-    Registration, RevocationCause, RevocationTarget, RewrapKeys, SigningKeyChange, SigningKeyRow,
+    Registration, RequestBegun, RevocationCause, RevocationTarget, RewrapKeys, SettingsTag, SigningKeyChange, SigningKeyRow,
     Stamp, TokenState, USES_KEPT, VerifierPatch, VerifierRow, WrappedKey, audit_event, merged,
 };
 
@@ -64,6 +64,9 @@ pub enum Error {
     /// It conflicts with the present state.
     #[error("{0}")]
     Conflict(&'static str),
+    /// The settings of the object are not those that the actor expects.
+    #[error("the object was changed meanwhile")]
+    Changed,
     /// The store cannot be read, or it is unknown whether the act was committed.
     #[error("the store cannot answer: {0}")]
     Unavailable(Arc<str>),
@@ -75,6 +78,7 @@ impl From<ActError> for Error {
             ActError::Denied(denied) => Self::Denied(denied),
             ActError::NotFound(what) => Self::NotFound(what),
             ActError::Conflict(why) => Self::Conflict(why),
+            ActError::Changed => Self::Changed,
             ActError::Taken => Self::Taken,
             ActError::NoSigningKey => Self::Unavailable(denied.to_string().into()),
         }
@@ -339,6 +343,10 @@ pub trait Store: PeopleStore + Send + Sync + 'static {
     /// Replaces the wrapped private halves of all keys that have one, and the secrets of
     /// people's second factors, because the master key is being replaced.
     async fn rewrap(&self, act: RewrapKeys) -> Result<()>;
+    /// Remembers a request before it is carried out.
+    async fn begin_request(&self, act: BeginRequest, now: UnixTime) -> Result<RequestBegun>;
+    /// Remembers the response to a request, or forgets a request that changed nothing.
+    async fn finish_request(&self, act: FinishRequest) -> Result<()>;
     /// Stores the key that signs checkpoints. [`Error::Taken`] if there is one.
     async fn set_audit_key(&self, public: [u8; 32], wrapped: WrappedKey) -> Result<()>;
     /// Stores a checkpoint. [`Error::Taken`] if its number exists already.

@@ -33,6 +33,8 @@ pub trait PeopleStore: Send + Sync {
     async fn reset_person(&self, act: ResetPerson) -> Result<PersonRow>;
     /// Deletes a person.
     async fn delete_person(&self, id: PersonId, by: By) -> Result<()>;
+    /// Decides the same without doing it.
+    async fn would_delete_person(&self, id: PersonId, by: By) -> Result<()>;
 
     /// Creates a channel, whose Admin the person becomes who creates it.
     async fn create_channel_as(&self, act: CreateChannel) -> Result<Channel>;
@@ -47,6 +49,8 @@ pub trait PeopleStore: Send + Sync {
     async fn create_admin_token(&self, new: AdminTokenRow, by: By) -> Result<AdminTokenRow>;
     /// Deletes a personal token.
     async fn delete_admin_token(&self, id: AdminTokenId, by: By) -> Result<()>;
+    /// Decides the same without doing it.
+    async fn would_delete_admin_token(&self, id: AdminTokenId, by: By) -> Result<()>;
 }
 
 /// People, sessions and personal tokens as a server holds them in memory.

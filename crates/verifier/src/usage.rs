@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
     net::IpAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 use tegata_token::{
     feed::{InstanceId, LONGEST_USAGE, TokenUse, UsageMinute, UsageReport},
@@ -28,7 +28,14 @@ struct Minute {
 
 /// Uses of tokens that were not reported yet.
 #[derive(Debug, Default)]
-pub struct Usage(Mutex<BTreeMap<i64, Minute>>);
+pub struct Usage(Mutex<Unreported>);
+
+#[derive(Debug, Default)]
+struct Unreported {
+    minutes: BTreeMap<i64, Minute>,
+    /// The newest minute whose report has arrived.
+    arrived: Option<i64>,
+}
 
 impl Usage {
     /// Counts a use at `now`; the source is the client's address, if it is known.
@@ -39,7 +46,7 @@ impl Usage {
         channel: ChannelId,
         source: Option<IpAddr>,
     ) {
-        let mut minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let minutes = &mut self.lock().minutes;
         let Minute { uses, dropped } = minutes.entry(now.0 - now.0.rem_euclid(60)).or_default();
         let is_full = uses.len() >= LONGEST_MINUTE;
         match uses.entry((token, channel, source)) {
@@ -50,27 +57,47 @@ impl Usage {
             }
         }
         while minutes.len() > MINUTES {
-            minutes.pop_first();
+            let lost = minutes.pop_first().map_or(0, |(_, it)| it.count());
+            if let Some(mut next) = minutes.first_entry() {
+                next.get_mut().dropped += lost;
+            }
         }
     }
 
-    /// The report of the minutes that are over at `now`, if there are any.
+    /// The report of the minutes that are over at `now` and were not reported. The last of
+    /// them is reported without uses, too: so the authority knows that there were none.
     #[must_use]
     pub fn report(&self, now: UnixTime, instance: &InstanceId) -> Option<UsageReport> {
-        let minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = minutes.iter().filter(|(minute, _)| **minute + 60 <= now.0);
-        let minutes: Vec<_> = over.map(|(at, it)| it.report(*at, instance)).collect();
+        let unreported = self.lock();
+        let last = now.0 - now.0.rem_euclid(60) - 60;
+        let over = unreported.minutes.range(..=last);
+        let mut minutes: Vec<_> = over.map(|(at, it)| it.report(*at, instance)).collect();
+        if unreported.arrived < Some(last) && !unreported.minutes.contains_key(&last) {
+            minutes.push(Minute::default().report(last, instance));
+        }
         (!minutes.is_empty()).then(|| UsageReport { instance: instance.clone(), minutes })
     }
 
     /// Drops the minutes of a report that has arrived.
     pub fn arrived(&self, report: &UsageReport) {
-        let mut minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        report.minutes.iter().for_each(|it| drop(minutes.remove(&it.minute.0)));
+        let mut unreported = self.lock();
+        for it in &report.minutes {
+            unreported.minutes.remove(&it.minute.0);
+            unreported.arrived = unreported.arrived.max(Some(it.minute.0));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Unreported> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Minute {
+    /// Number of all its uses.
+    fn count(&self) -> u64 {
+        self.uses.values().sum::<u64>().saturating_add(self.dropped)
+    }
+
     /// The most used tokens that fit in a report.
     fn report(&self, at: i64, instance: &InstanceId) -> UsageMinute {
         let mut all: Vec<_> = self.uses.iter().collect();

@@ -50,6 +50,14 @@ fn name_and_id(name: &Value, id: &Value) -> String {
     }
 }
 
+/// Since when a token is idle, or why that is not known.
+fn idle(it: &Value) -> String {
+    match &it["idle_unknown"] {
+        Value::Null => text(&it["idle_since"]),
+        why => format!("unknown: {}", text(why)),
+    }
+}
+
 /// A token in one line, for lists.
 pub fn line(it: &Value) -> String {
     format!(
@@ -83,6 +91,9 @@ pub fn token(it: &Value) -> String {
     row("issued", text(&it["issued_at"]));
     row("expires", text(&it["expires_at"]));
     row("last used", text(&it["last_used_at"]));
+    if !it["idle_since"].is_null() || !it["idle_unknown"].is_null() {
+        row("idle since", idle(it));
+    }
     let mut name = "recent uses";
     for used in it["recent_uses"].as_array().into_iter().flatten() {
         let source = match &used["source"] {
@@ -99,11 +110,15 @@ pub fn token(it: &Value) -> String {
         row(
             name,
             format!(
-                "{}  {}  last used {}  expires {}",
+                "{}  {}  last used {}  expires {}{}",
                 text(&other["token_id"]),
                 text(&other["kind"]),
                 text(&other["last_used_at"]),
-                text(&other["expires_at"])
+                text(&other["expires_at"]),
+                match &other["idle_since"] {
+                    Value::Null => String::new(),
+                    at => format!("  idle since {}", text(at)),
+                }
             ),
         );
         name = "";

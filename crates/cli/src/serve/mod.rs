@@ -243,6 +243,7 @@ impl ServeSettings {
             audit_retention_days: self.audit_retention_days.get(),
             token_retention_days: self.token_retention_days.get(),
             recent_uses: self.recent_uses,
+            token_idle_after: seconds(self.token_idle_after),
             log_verifications: self.log_verifications,
             warn: warnings::Policy {
                 before: self.warn_before.into_iter().map(seconds).collect(),

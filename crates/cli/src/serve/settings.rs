@@ -138,6 +138,16 @@ pub struct ServeSettings {
         default_missing_value = "true"
     )]
     pub recent_uses: bool,
+    /// How long a token must be unused, while a newer one of its group and kind is used, to be
+    /// shown as idle; at least 60.
+    #[arg(
+        long,
+        env,
+        value_name = "SECONDS",
+        value_parser = value_parser!(u64).range(60..),
+        default_value = seconds(usual().token_idle_after)
+    )]
+    pub token_idle_after: u64,
     /// Log a line for each verification, with the token's id, kind and group, the result and
     /// the source.
     #[arg(

@@ -10,6 +10,7 @@ use super::{
     locked::{Locked, Needs, Tokens},
     person::{StoredPerson, WhichPerson},
     revoke::revoke_scope,
+    tag::SettingsTag,
     things::{By, ChannelPatch, LimitsPatch, NewChannel, RevocationCause},
     upkeep::Upkeep,
 };
@@ -108,6 +109,7 @@ impl Act for ChangeChannel {
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<usize> {
         let old = locked.existing()?;
+        self.by.expects(SettingsTag::of_channel(old))?;
         let mut effects = Effects::default();
         let mut new = self.patch.applied_to(old);
         effects.write(Write::Settings(Box::new(new.clone())));
@@ -248,6 +250,7 @@ impl Act for DeletePreviousSecret {
         let current = channel.secrets.iter().find(|it| it.until.is_none());
         let current = current.filter(|_| channel.previous_secret(now).is_some());
         let current = current.ok_or(ActError::NotFound("previous secret"))?.hash;
+        self.by.expects_presence()?;
         let mut effects = Effects::default();
         effects.write(Write::Secret { channel: self.id, hash: current, kept: None });
         effects.revise(channel);

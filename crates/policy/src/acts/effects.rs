@@ -7,6 +7,7 @@ use super::{
     followers::{Instance, ReceiptRow, TokenHash, VerifierRow},
     journal::JournalEntry,
     person::{AdminTokenRow, SessionRow, StoredPerson},
+    requests::RememberedRequest,
     things::{Author, By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
     upkeep::{Checkpoint, NewWarning, ProviderJob, RecentUse, StampPlace},
 };
@@ -249,6 +250,12 @@ pub enum Write {
     AdminToken(Box<AdminTokenRow>),
     /// A personal administrator's token is deleted.
     AdminTokenDeleted(AdminTokenId),
+    /// A request that is remembered.
+    Request(Box<RememberedRequest>),
+    /// The response to a request that is remembered.
+    RequestAnswered([u8; 32], WrappedKey),
+    /// A request is not remembered any more.
+    RequestForgotten([u8; 32]),
     /// Previous secrets that would be accepted after that time are dropped.
     PreviousSecretsDropped {
         /// The time.

@@ -8,6 +8,7 @@ use super::{
     known::{check_place_for, delete_key, group_exists, group_was_deleted},
     locked::{Locked, Needs, Tokens},
     revoke::revoke_scope,
+    tag::SettingsTag,
     things::{By, GroupPatch},
 };
 use crate::{
@@ -92,6 +93,7 @@ impl Act for DeleteKey {
         if !channel.assertion_keys.iter().any(|it| it.id == self.key) {
             return Err(ActError::NotFound("assertion key"));
         }
+        self.by.expects_presence()?;
         let mut effects = Effects::default();
         delete_key(channel, self.key, now, &mut effects);
         effects.journal.push(JournalEntry::AssertionKey { channel: self.channel, key: self.key });
@@ -130,6 +132,8 @@ impl Act for SetGroup {
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<GroupSettings> {
         let channel = locked.existing()?;
         let old = channel.groups.get(&self.group).cloned().unwrap_or_default();
+        let exists = group_exists(locked, channel, &self.group, now);
+        self.by.expected.check(exists.then(|| SettingsTag::of_group(&old)))?;
         let settings = self.patch.applied_to(old);
         if settings != GroupSettings::default() {
             check_place_for(locked, channel, &self.group, now)?;
@@ -173,6 +177,8 @@ impl Act for DeleteGroup {
         if !group_exists(locked, channel, &self.group, now) {
             return Err(ActError::NotFound("group"));
         }
+        let settings = channel.groups.get(&self.group).cloned().unwrap_or_default();
+        self.by.expects(SettingsTag::of_group(&settings))?;
         let mut effects = Effects::default();
         group_was_deleted(channel, &self.group, now, &mut effects);
         let settings = channel.groups.contains_key(&self.group);

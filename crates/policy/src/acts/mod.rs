@@ -27,10 +27,12 @@ mod providers;
 mod receipts;
 mod recovery;
 mod replay;
+mod requests;
 mod revoke;
 mod signing;
 mod stamps;
 mod stored;
+mod tag;
 mod things;
 mod trim;
 mod upkeep;
@@ -50,8 +52,8 @@ pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
 pub use locked::{Before, Count, Locked, LockedProvider, Needs, Remembered, StoredKey, Tokens};
 pub use people::{
     AcceptInvitation, ChangePassword, ChangePerson, CreateAdminToken, DeleteAdminToken,
-    DeletePerson, EndSession, InvitePerson, MOST_ADMIN_TOKENS, MOST_SESSIONS, ResetPerson,
-    SecondFactor, SetRole, SignIn,
+    DeletePerson, EndSession, InvitePerson, MOST_ADMIN_TOKENS, MOST_INVITATIONS, MOST_SESSIONS,
+    ResetPerson, SecondFactor, SetRole, SignIn,
 };
 pub use person::{
     AdminTokenRow, LOGIN_RULE, PasswordHash, PersonLoss, PersonRow, PersonRows, PersonState,
@@ -62,10 +64,14 @@ pub use providers::{CreateProvider, DeleteProvider, RenameProvider};
 pub use receipts::{SettleReceipts, receipt_of};
 pub use recovery::Recover;
 pub use replay::{RaiseSerials, Replay, Replayed};
+pub use requests::{
+    BeginRequest, FinishRequest, REQUESTS_KEPT, RememberedRequest, RequestBegun,
+};
 pub use revoke::{Forget, REVOCATIONS_KEPT, Revoke, covered};
 pub use signing::{AdvanceClock, ChangeSigningKeys, Record, RecordForAll, RewrapKeys};
 pub use stamps::StampUses;
 pub use stored::{StoredToken, Times, TokenRevocation};
+pub use tag::{Expected, SettingsTag};
 pub use things::{
     Author, By, ChannelPatch, Event, GroupPatch, LimitsPatch, NewChannel, Provider,
     RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
@@ -96,6 +102,9 @@ pub enum ActError {
     /// It conflicts with the present state.
     #[error("{0}")]
     Conflict(&'static str),
+    /// The settings of the object are not those that the actor expects.
+    #[error("the object was changed meanwhile")]
+    Changed,
     /// An id that must be new exists already.
     #[error("this id exists already")]
     Taken,
@@ -230,11 +239,15 @@ pub enum ActName {
     CreateAdminToken,
     /// [`DeleteAdminToken`]
     DeleteAdminToken,
+    /// [`BeginRequest`]
+    BeginRequest,
+    /// [`FinishRequest`]
+    FinishRequest,
 }
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 53] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -286,6 +299,8 @@ impl ActName {
         Self::ChangePassword,
         Self::CreateAdminToken,
         Self::DeleteAdminToken,
+        Self::BeginRequest,
+        Self::FinishRequest,
     ];
 
     /// Whether the act can invalidate a token or a credential that was valid before, so
@@ -347,7 +362,9 @@ impl ActName {
             | Self::DropInstances
             | Self::SettleReceipts
             | Self::InvitePerson
-            | Self::CreateAdminToken => false,
+            | Self::CreateAdminToken
+            | Self::BeginRequest
+            | Self::FinishRequest => false,
         }
     }
 }

@@ -200,6 +200,10 @@ pub struct PersonRows {
     pub sessions: Vec<SessionRow>,
     /// The person's personal tokens, oldest first.
     pub admin_tokens: Vec<AdminTokenRow>,
+    /// The people with a role in the whole authority.
+    pub operators: Vec<PersonRow>,
+    /// When the invitations of people expire that were not accepted.
+    pub invitations: Vec<UnixTime>,
 }
 
 /// What was taken from a person: the revocation journal keeps it for stores that are

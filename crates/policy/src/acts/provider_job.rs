@@ -10,6 +10,7 @@ use super::{
     journal::JournalEntry,
     locked::{Locked, Needs},
     revoke::Revoke,
+    tag::Expected,
     things::{By, Event, RevocationTarget},
     upkeep::{ProviderJob, Upkeep},
 };
@@ -86,7 +87,7 @@ pub struct ProviderProgress {
 impl ContinueProviderRevocation {
     fn revocation(&self, channel: ChannelId, job: &ProviderJob, at: UnixTime) -> Revoke {
         let ProviderJob { actor, source, reason, .. } = job.clone();
-        Revoke { channel, target: RevocationTarget::All, by: By { actor, source, reason, at } }
+        Revoke { channel, target: RevocationTarget::All, by: By { actor, source, reason, at, expected: Expected::default() } }
     }
 }
 

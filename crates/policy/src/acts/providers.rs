@@ -6,6 +6,7 @@ use super::{
     change::Change,
     effects::{Effects, Write},
     locked::{Locked, Needs},
+    tag::SettingsTag,
     things::{By, Event, Provider},
 };
 use crate::denied::Denied;
@@ -60,7 +61,8 @@ impl Act for RenameProvider {
     }
 
     fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<()> {
-        locked.provider.as_ref().ok_or(ActError::NotFound("provider"))?;
+        let provider = locked.provider.as_ref().ok_or(ActError::NotFound("provider"))?;
+        self.by.expects(SettingsTag::of_provider(&provider.name))?;
         let mut effects = Effects::default();
         effects.write(Write::ProviderName(self.id, self.name.clone()));
         effects.change(Change::Empty { provider: Some(self.id) });
@@ -90,6 +92,7 @@ impl Act for DeleteProvider {
 
     fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<usize> {
         let provider = locked.provider.as_ref().ok_or(ActError::NotFound("provider"))?;
+        self.by.expects(SettingsTag::of_provider(&provider.name))?;
         if provider.channels > 0 {
             let channels = provider.channels;
             return Err(Denied::ProviderHasChannels { provider: self.id, channels }.into());

@@ -12,6 +12,7 @@ use super::{
     provider_job::BeginProviderRevocation,
     revoke::covered,
     signing::set_state,
+    tag::Expected,
     things::{Author, By, ChannelPatch, LimitsPatch, RevocationCause},
     upkeep::Upkeep,
     verifiers::{ChangeVerifier, DeleteVerifier},
@@ -55,7 +56,7 @@ impl Replay {
         let JournalEntry::ProviderRevocation { provider } = self.line else { return None };
         let by = match &self.author {
             Some(author) => author.at(self.at),
-            None => By { actor: "tegata".to_owned(), source: None, reason: None, at: self.at },
+            None => By { actor: "tegata".to_owned(), source: None, reason: None, at: self.at, expected: Expected::default() },
         };
         Some(BeginProviderRevocation { provider, by })
     }
@@ -83,7 +84,7 @@ impl Replay {
     }
 
     fn by(&self) -> By {
-        By { actor: String::new(), source: None, reason: None, at: self.at }
+        By { actor: String::new(), source: None, reason: None, at: self.at, expected: Expected::default() }
     }
 
     fn done(&self) -> Option<ProviderId> {

@@ -1,6 +1,6 @@
 //! Parameters and data of acts.
 
-use super::audit_event::AuditEvent;
+use super::{audit_event::AuditEvent, tag::Expected};
 use crate::{
     channel::{ChannelLimits, GroupSettings, RevokeTokens},
     rules::{ChannelType, TokenRules, WhenFull},
@@ -28,6 +28,8 @@ pub struct By {
     pub reason: Option<String>,
     /// The time.
     pub at: UnixTime,
+    /// The settings of the object on which the actor decided.
+    pub expected: Expected,
 }
 
 /// Who did an act and why, as the rows of revoked tokens and the revocation journal
@@ -55,7 +57,7 @@ impl Author {
     #[must_use]
     pub fn at(&self, at: UnixTime) -> By {
         let Self { actor, source, reason } = self.clone();
-        By { actor, source, reason, at }
+        By { actor, source, reason, at, expected: Expected::default() }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     followers::{Instance, VerifierRow},
     person::{PersonRows, WhichPerson},
+    requests::RememberedRequest,
     stored::Times,
 };
 use crate::secret::HashedSecret;
@@ -50,6 +51,8 @@ pub enum Upkeep {
     Person(WhichPerson),
     /// All people who can sign in.
     People,
+    /// The request that is remembered under this key, and those that were forgotten first.
+    Request([u8; 32]),
 }
 
 /// Rows that may be old enough to be deleted.
@@ -122,6 +125,8 @@ pub struct UpkeepRows {
     pub instance_count: usize,
     /// What was read about people.
     pub people: PersonRows,
+    /// Requests that are remembered; one may be there twice.
+    pub requests: Vec<RememberedRequest>,
 }
 
 /// An assertion that was used, of a channel that accepts each one once.

@@ -9,6 +9,7 @@ use super::{
     followers::{VerifierPatch, VerifierRow},
     journal::JournalEntry,
     locked::{Locked, Needs},
+    tag::SettingsTag,
     things::{By, Event},
     upkeep::Upkeep,
 };
@@ -97,6 +98,7 @@ impl Act for ChangeVerifier {
 
     fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<VerifierRow> {
         let old = existing(locked)?;
+        self.by.expects(SettingsTag::of_verifier(old))?;
         let VerifierPatch { name, max_staleness, allow } = self.patch.clone();
         let new = VerifierRow {
             name: name.unwrap_or_else(|| old.name.clone()),
@@ -135,6 +137,7 @@ impl Act for DeleteVerifier {
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<()> {
         let old = existing(locked)?;
+        self.by.expects(SettingsTag::of_verifier(old))?;
         let mut effects = Effects::default();
         effects.write(Write::VerifierDeleted(old.id, now));
         effects.change(Change::VerifierDeleted { verifier: old.id });
@@ -172,6 +175,7 @@ impl Act for RemoveInstances {
         if self.instance.is_some() && names.is_empty() {
             return Err(ActError::NotFound("instance"));
         }
+        self.by.expects_presence()?;
         let mut effects = Effects::default();
         for instance in &names {
             let (verifier, instance) = (self.id, instance.clone());

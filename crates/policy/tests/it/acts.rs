@@ -8,7 +8,7 @@ use tegata_policy::{
         Act, ActName, AdvanceClock, Before, BeginProviderRevocation, By, ChangeChannel,
         ChangeSigningKeys, ChannelPatch, ContinueProviderRevocation, Count, CreateChannel,
         CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret, DeleteProvider, Effects,
-        Event, Forget, GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch, Locked,
+        Event, Expected, Forget, GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch, Locked,
         LockedProvider, NewChannel, Record, RecordForAll, RegisterKey, RenameProvider,
         ReplaceSecret, RevocationTarget, Revoke, RewrapKeys, SetGroup, SigningKeyChange,
         SigningKeyRow, StoredKey, StoredToken, TakeAssertion, Times, WrappedKey,
@@ -27,7 +27,7 @@ use tegata_token::{
 };
 
 pub fn by() -> By {
-    By { actor: "administrator".into(), source: None, reason: None, at: NOW }
+    By { actor: "administrator".into(), source: None, reason: None, at: NOW, expected: Expected::default() }
 }
 
 pub fn signing_key(seed: u8, state: KeyState) -> SigningKeyRow {
@@ -364,6 +364,9 @@ fn examples(name: ActName) -> Vec<Example> {
             .into_iter()
             .map(|(what, effects, narrows)| Example(what, effects, narrows))
             .collect(),
+        ActName::BeginRequest | ActName::FinishRequest => {
+            vec![Example("some", crate::requests::effects_of(name), NOTHING)]
+        }
         ActName::AdvanceClock => {
             vec![Example("forward", effects(&AdvanceClock { seconds: 5 }, &locked), NOTHING)]
         }

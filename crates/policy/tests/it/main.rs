@@ -9,11 +9,13 @@ mod assertion;
 mod channel;
 mod compaction;
 mod jwk;
+mod idle;
 mod known;
 mod model;
 mod people;
 mod permission;
 mod replay;
+mod requests;
 #[path = "../../../token/tests/it/revocations.rs"]
 mod revocations;
 mod rules;

@@ -90,6 +90,7 @@ fn with(person: Option<StoredPerson>) -> Locked {
         people: person.into_iter().collect(),
         sessions: vec![session(SESSION), session(TokenHash([4; 32]))],
         admin_tokens: vec![admin_token()],
+        ..PersonRows::default()
     };
     let upkeep = UpkeepRows { people, ..UpkeepRows::default() };
     Locked { upkeep, ..locked(channel(), vec![]) }
@@ -209,6 +210,59 @@ fn a_person_is_invited_once_and_the_state_follows_the_invitation() {
     assert_eq!(person.state(), PersonState::Active);
     assert_eq!(written(&effects).invitation, None, "it is used");
     assert_eq!(ended(&effects).len(), 2, "sessions from before end");
+}
+
+/// An administrator who can sign in, and another person with a role.
+fn among(others: Vec<PersonRow>) -> Locked {
+    let administrator = PersonRow { operator: Some(OperatorRole::Administrator), ..person() };
+    let mut locked = with(Some(StoredPerson { person: administrator.clone(), ..stored() }));
+    locked.upkeep.people.operators = others;
+    locked.upkeep.people.operators.push(administrator);
+    locked
+}
+
+#[test]
+fn the_last_administrator_who_can_sign_in_is_neither_disabled_nor_deleted_nor_loses_the_role() {
+    let other = PersonRow {
+        id: PersonId::from_number(3_000_000_002).unwrap(),
+        operator: Some(OperatorRole::Administrator),
+        ..person()
+    };
+    let on_call = RoleChange::Operator { role: Some(OperatorRole::OnCall) };
+    let refusals = |others: Vec<PersonRow>| {
+        let locked = among(others);
+        let conflict = |it: Option<ActError>| matches!(it, Some(ActError::Conflict(_)));
+        [
+            conflict(change(None, Some(true)).decide(&locked, NOW).err()),
+            conflict(role(NO_OPERATOR).decide(&locked, NOW).err()),
+            conflict(role(on_call).decide(&locked, NOW).err()),
+            conflict(DeletePerson { id: id(), by: by() }.decide(&locked, NOW).err()),
+        ]
+    };
+    assert_eq!(refusals(vec![]), [true; 4]);
+    assert_eq!(refusals(vec![other.clone()]), [false; 4]);
+    assert_eq!(refusals(vec![PersonRow { disabled: true, ..other.clone() }]), [true; 4]);
+    assert_eq!(refusals(vec![PersonRow { accepted: false, ..other.clone() }]), [true; 4]);
+    let on_call = Some(OperatorRole::OnCall);
+    assert_eq!(refusals(vec![PersonRow { operator: on_call, ..other }]), [true; 4]);
+    // A new name, and an end of being disabled, take nothing away.
+    assert!(change(Some("M"), Some(false)).decide(&among(vec![]), NOW).is_ok());
+    // A line of the journal is applied again whatever the store lacks.
+    let line = JournalEntry::Person { person: id(), loss: PersonLoss::Disabled };
+    let replay = Replay { line, author: None, at: NOW };
+    assert!(replay.decide(&among(vec![]), NOW).is_ok());
+}
+
+#[test]
+fn two_hundred_invitations_can_be_open() {
+    let open = |count: usize, until: UnixTime| {
+        let mut locked = with(None);
+        locked.upkeep.people.invitations = vec![until; count];
+        invite(None).decide(&locked, NOW)
+    };
+    assert!(open(199, NOW.plus(1)).is_ok());
+    assert!(matches!(open(200, NOW.plus(1)), Err(ActError::Conflict(_))));
+    assert!(open(500, NOW).is_ok(), "expired");
 }
 
 #[test]

@@ -69,7 +69,7 @@ pub fn router(app: Arc<App>, shows: Shows) -> Router {
 pub const USAGE: &str = "/feed/usage";
 
 /// The prefix of the administrators' API.
-const ADMIN: &str = "/admin/v1";
+pub(crate) const ADMIN: &str = "/admin/v1";
 
 /// Whether this path belongs to the administrators' API, whose errors are problem
 /// details.

@@ -21,7 +21,7 @@ use std::{
     sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
 };
 use tegata_store::{
-    AuditHead, By, Error, Event, Old, Page, Result, Store, WrappedKey,
+    AuditHead, By, Error, Event, Expected, Old, Page, Result, Store, WrappedKey,
     audit::{Anchor, Anchored, AuditReport, AuditVerifier, Checkpoint, make_checkpoint},
     audit_event::{AuditCompared, AuditEvent, AuditExpired},
     sqlite::AuditFile,
@@ -163,7 +163,7 @@ impl Audit {
         let mut head = store.audit_head().await?;
         let seen = self.seen()?;
         let by =
-            || By { actor: Actor::System.to_string(), source: None, reason: None, at: clock.now() };
+            || By { actor: Actor::System.to_string(), source: None, reason: None, at: clock.now(), expected: Expected::default() };
         let agrees = self.compare(store, &head, seen.as_ref(), by).await?;
         let mut accepted = seen.as_ref().map_or(0, |it| it.accepted);
         if !agrees {

@@ -18,7 +18,7 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    By, Event, PeopleStore, Store,
+    By, Event, Expected, PeopleStore, Store,
     audit_event::{AuditEvent, NoDetail},
     sqlite::{OpenError, Recovered, Recovering, Recovery, RollbackGuardFile, SqliteStore},
 };
@@ -174,5 +174,5 @@ fn now(written_at: UnixTime, clock_offset: i64) -> UnixTime {
 }
 
 fn operator(at: UnixTime) -> By {
-    By { actor: Actor::Operator.to_string(), source: None, reason: None, at }
+    By { actor: Actor::Operator.to_string(), source: None, reason: None, at, expected: Expected::default() }
 }

@@ -5,9 +5,12 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
 };
-use tegata_policy::secret::HashedSecret;
+use tegata_policy::{idle::KnownUses, secret::HashedSecret};
 use tegata_store::{NotedUse, RecentUse, Stamp};
 use tegata_token::{
     claims::Claims,
@@ -24,6 +27,8 @@ pub struct LastUsed {
     secrets: Mutex<HashMap<(ChannelId, [u8; 32]), UnixTime>>,
     /// Whether the uses of tokens are recorded, and not their last time alone.
     uses: bool,
+    /// The last time when the use of a token was not recorded.
+    left_out: AtomicI64,
 }
 
 /// The tokens of one stripe.
@@ -58,7 +63,8 @@ impl LastUsed {
     #[must_use]
     pub fn new() -> Self {
         let tokens = std::array::from_fn(|_| Mutex::default());
-        Self { tokens, keys: Mutex::default(), secrets: Mutex::default(), uses: true }
+        let left_out = AtomicI64::new(i64::MIN);
+        Self { tokens, keys: Mutex::default(), secrets: Mutex::default(), uses: true, left_out }
     }
 
     /// The same, without the uses of tokens.
@@ -82,7 +88,7 @@ impl LastUsed {
         let full = tokens.len() >= MOST;
         let token = match tokens.get_mut(&(channel, serial)) {
             Some(token) => token,
-            None if full => return,
+            None if full => return self.leave_out(at),
             None => tokens.entry((channel, serial)).or_insert(TokenUsed { at, uses: None }),
         };
         token.at = token.at.max(at);
@@ -107,6 +113,18 @@ impl LastUsed {
     /// Records that a client authenticated with this secret of a channel.
     pub fn note_secret(&self, channel: ChannelId, secret: HashedSecret, now: UnixTime) {
         stamp(&mut lock(&self.secrets), (channel, secret.to_stored()), now);
+    }
+
+    /// Notes that the use of a token at that time is not recorded.
+    pub fn leave_out(&self, at: UnixTime) {
+        self.left_out.fetch_max(at.0, Ordering::Relaxed);
+    }
+
+    /// Which uses of tokens at this server are known.
+    pub fn known(&self, now: UnixTime) -> KnownUses {
+        let left_out = self.left_out.load(Ordering::Relaxed);
+        let left_out = (left_out > i64::MIN).then_some(UnixTime(left_out));
+        KnownUses { left_out, ..KnownUses::all(now) }
     }
 
     /// When a secret was last used, if its time was not taken out since.

@@ -182,16 +182,38 @@ impl MasterKey {
         self.encrypt(second_factor_of(id).as_bytes(), secret)
     }
 
+    /// Encrypts the response to a request, which may hold a secret.
+    ///
+    /// # Errors
+    /// As [`Self::wrap`].
+    pub fn wrap_response(
+        &self,
+        request: [u8; 32],
+        response: &[u8],
+    ) -> Result<WrappedKey, tegata_store::Error> {
+        self.encrypt(&request, response)
+    }
+
+    /// The decrypted response; `None` if it was not encrypted with this key for `request`.
+    #[must_use]
+    pub fn open_response(
+        &self,
+        request: [u8; 32],
+        wrapped: &WrappedKey,
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        self.open_bytes(&request, wrapped)
+    }
+
     /// The decrypted secret; `None` if it was not encrypted with this key for `id`.
     #[must_use]
     pub fn open_totp(&self, id: PersonId, wrapped: &WrappedKey) -> Option<Zeroizing<[u8; 32]>> {
         self.decrypt(second_factor_of(id).as_bytes(), wrapped)
     }
 
-    /// Encrypts 32 bytes; what they are for is authenticated with them.
-    fn encrypt(&self, of: &[u8], seed: &[u8; 32]) -> Result<WrappedKey, tegata_store::Error> {
+    /// Encrypts bytes; what they are for is authenticated with them.
+    fn encrypt(&self, of: &[u8], seed: &[u8]) -> Result<WrappedKey, tegata_store::Error> {
         let nonce: [u8; NONCE_LEN] = random::bytes()?;
-        let mut text = Vec::with_capacity(32 + AES_256_GCM.tag_len());
+        let mut text = Vec::with_capacity(seed.len() + AES_256_GCM.tag_len());
         text.extend_from_slice(seed);
         self.0
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(of), &mut text)
@@ -200,11 +222,17 @@ impl MasterKey {
     }
 
     fn decrypt(&self, of: &[u8], wrapped: &WrappedKey) -> Option<Zeroizing<[u8; 32]>> {
+        let seed = self.open_bytes(of, wrapped)?;
+        <&[u8; 32]>::try_from(&seed[..]).ok().copied().map(Zeroizing::new)
+    }
+
+    fn open_bytes(&self, of: &[u8], wrapped: &WrappedKey) -> Option<Zeroizing<Vec<u8>>> {
         let (nonce, text) = wrapped.0.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut text = Zeroizing::new(text.to_vec());
-        let seed = self.0.open_in_place(nonce, Aad::from(of), &mut text).ok()?;
-        <&[u8; 32]>::try_from(&*seed).ok().copied().map(Zeroizing::new)
+        let length = self.0.open_in_place(nonce, Aad::from(of), &mut text).ok()?.len();
+        text.truncate(length);
+        Some(text)
     }
 }
 

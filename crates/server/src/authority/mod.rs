@@ -12,6 +12,7 @@ mod channels;
 pub mod clock;
 pub mod feed;
 pub mod health;
+mod idle;
 pub mod jobs;
 pub mod keeping;
 mod keyring;
@@ -49,9 +50,10 @@ use crate::{
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use tegata_policy::assertion::Audience;
-use tegata_store::{By, Store, USES_KEPT};
+use tegata_store::{By, Expected, Store, USES_KEPT};
 use tegata_token::{key::KeyState, time::UnixTime, verify::Signatures, view::View};
 
 pub use memory::Memory;
@@ -59,6 +61,10 @@ pub use tegata_store::{Error, Result};
 
 /// Maximum number of last-used times that are written in one transaction.
 const STAMPS_AT_ONCE: usize = 1_000;
+
+/// After how long without use a token is idle while a newer one of its group is used, unless
+/// set otherwise.
+pub const IDLE_AFTER: Duration = Duration::from_secs(900);
 
 /// Maximum number of cached signature checks, each of about a kilobyte.
 const SIGNATURES: usize = 100_000;
@@ -82,6 +88,8 @@ pub struct Authority {
     webhook: Option<Webhook>,
     audience: Arc<Audience>,
     issuer: Arc<str>,
+    /// After how long without use a token that was replaced is idle.
+    idle_after: Duration,
     /// Held during a change of signing keys, from creating a key to dropping it.
     rotating: tokio::sync::Mutex<()>,
 }
@@ -136,6 +144,7 @@ impl Authority {
             passwords: passwords::Passwords::default(),
             audience: Arc::new(Audience::of(issuer)),
             issuer: issuer.into(),
+            idle_after: IDLE_AFTER,
             rotating: tokio::sync::Mutex::new(()),
         };
         authority.begin_feed().await?;
@@ -192,6 +201,12 @@ impl Authority {
     #[must_use]
     pub fn warning_policy(&self) -> &warnings::Policy {
         &self.warn
+    }
+
+    /// The same, with another time after which a token that was replaced is idle.
+    #[must_use]
+    pub fn idle_after(self, idle_after: Duration) -> Self {
+        Self { idle_after, ..self }
     }
 
     /// The server's counters.
@@ -266,7 +281,8 @@ impl Authority {
 
     /// The actor and time of an act now, for the audit.
     fn by(&self, actor: Actor, source: Option<String>, reason: Option<String>) -> By {
-        By { actor: actor.to_string(), source, reason, at: self.now() }
+        let expected = Expected::default();
+        By { actor: actor.to_string(), source, reason, at: self.now(), expected }
     }
 
     /// The same, without recording from where tokens are used.
@@ -284,7 +300,8 @@ impl Authority {
         let (stamps, uses) = self.last_used.take();
         // In parts, so that a revocation waits for one part at the most.
         for stamps in stamps.chunks(STAMPS_AT_ONCE) {
-            self.store.stamp(stamps.to_vec()).await?;
+            let stamped = self.store.stamp(stamps.to_vec()).await;
+            stamped.inspect_err(|_| self.last_used.leave_out(self.now()))?;
         }
         let since = self.now().plus(-USES_KEPT);
         for uses in uses.chunks(STAMPS_AT_ONCE) {

@@ -111,6 +111,13 @@ impl People {
         wanted
     }
 
+    /// Number of a person's sessions that have not expired at `now`.
+    #[must_use]
+    pub fn sessions(&self, of: PersonId, now: UnixTime) -> usize {
+        let known = self.0.load();
+        known.sessions.values().filter(|it| it.person == of && now < it.expires_at).count()
+    }
+
     /// One personal token.
     #[must_use]
     pub fn admin_token(&self, id: AdminTokenId) -> Option<AdminTokenRow> {

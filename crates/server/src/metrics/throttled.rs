@@ -15,6 +15,8 @@ pub struct Throttled {
     pub surge: Counter,
     /// By the limit on wrong secrets.
     pub guess: Counter,
+    /// By the limits on signing in.
+    pub sign_in: Counter,
     /// Cooldowns that the surge limit began.
     pub cooldowns: Counter,
 }
@@ -34,6 +36,7 @@ impl Throttled {
         let cooldowns = Counter::default();
         let words = "Issuance cooldowns that began, each of one channel, kind and group";
         registry.register("cooldowns", words, cooldowns.clone());
-        Self { rate: count("rate"), surge: count("surge"), guess: count("guess"), cooldowns }
+        let (rate, surge, guess) = (count("rate"), count("surge"), count("guess"));
+        Self { rate, surge, guess, sign_in: count("sign_in"), cooldowns }
     }
 }

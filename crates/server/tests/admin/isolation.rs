@@ -15,16 +15,16 @@ use tegata_policy::permission::{
 };
 
 /// A provider with an object of every sort.
-struct Company {
-    shop: Shop,
-    admin: Human,
+pub struct Company {
+    pub shop: Shop,
+    pub admin: Human,
     token: String,
     /// The name of each id in a path, and the object's own.
     ids: Vec<(&'static str, String)>,
 }
 
 impl Company {
-    async fn new(world: &World, name: &str) -> Self {
+    pub async fn new(world: &World, name: &str) -> Self {
         let provider = world.provider(name).await;
         let role = json!({ "provider_id": provider, "provider_role": "admin" });
         let admin = world.human(&format!("{name}-admin"), role).await;
@@ -60,14 +60,14 @@ impl Company {
         Self { shop, admin, token, ids }
     }
 
-    fn path(&self, path: &str) -> String {
+    pub fn path(&self, path: &str) -> String {
         let path = self.ids.iter().fold(path.to_owned(), |path, (name, id)| path.replace(name, id));
         assert!(!path.contains('{'), "give {path} an object of its sort here");
         path
     }
 
     /// A valid body for a call: its required members, and what it must have in addition.
-    fn body(&self, call: &Call) -> Value {
+    pub fn body(&self, call: &Call) -> Value {
         if call.method == Method::GET || call.method == Method::DELETE {
             return Value::Null;
         }
@@ -111,12 +111,12 @@ fn schema_of(call: &Call) -> &'static Value {
     if schema.is_null() { schema } else { resolved(schema) }
 }
 
-fn operation(call: &Call) -> &'static str {
+pub fn operation(call: &Call) -> &'static str {
     call.described["operationId"].as_str().unwrap()
 }
 
 /// All that root sees, and the newest audit event: what an act would change.
-async fn everything(world: &World, company: &Company) -> String {
+pub async fn everything(world: &World, company: &Company) -> String {
     let mut found = String::new();
     for call in calls().filter(|it| it.method == Method::GET) {
         if ["showAccount", "verifyAudit", "exportAudit", "describe"].contains(&operation(&call)) {
@@ -208,7 +208,7 @@ fn permission(operation: &str) -> Option<P> {
         "listAssertionKeys" => P::ReadAssertionKeys,
         "registerAssertionKey" => P::RegisterAssertionKey,
         "deleteAssertionKey" => P::DeleteAssertionKey,
-        "listGroups" => P::ReadGroups,
+        "listGroups" | "showGroup" => P::ReadGroups,
         "deleteGroup" => P::DeleteGroup,
         "changeGroup" => P::ChangeGroup,
         "reissueLongLivedToken" => P::ReissueToken,
@@ -237,9 +237,9 @@ fn permission(operation: &str) -> Option<P> {
         "changePerson" => P::ChangePerson,
         "deletePerson" => P::DeletePerson,
         "resetPerson" => P::ResetPerson,
-        "listProviderRoles" => P::ReadProviderRoles,
+        "listProviderRoles" | "showProviderRole" => P::ReadProviderRoles,
         "setProviderRole" => P::GiveProviderRole,
-        "listChannelRoles" => P::ReadChannelRoles,
+        "listChannelRoles" | "showChannelRole" => P::ReadChannelRoles,
         "setChannelRole" => P::GiveChannelRole,
         "signOut" => P::NarrowAccount,
         "showAccount" => P::ReadAccount,

@@ -5,9 +5,11 @@
 
 mod audit;
 mod channels;
+mod conditional;
 mod facade;
 mod isolation;
 mod keys;
+mod once;
 mod openapi;
 mod people;
 mod providers;

@@ -42,7 +42,7 @@ pub struct World {
     /// The same API over a connection, as the command line uses it.
     pub admin: AdminClient,
     router: Router,
-    _folder: TempDir,
+    pub folder: TempDir,
 }
 
 /// A channel with its secret.
@@ -64,6 +64,7 @@ impl Shop {
 pub struct HttpResponse {
     pub status: u16,
     pub content_type: String,
+    pub etag: Option<String>,
     pub body: Value,
 }
 
@@ -100,7 +101,7 @@ impl World {
         let metrics = authority.metrics().clone();
         let router = admin::router(authority.clone(), Arc::new(token.into()));
         let admin = connect(router.clone()).await;
-        Self { authority, metrics, admin, router, _folder: folder }
+        Self { authority, metrics, admin, router, folder }
     }
 
     /// Sends a request; whatever comes back must be as the API's description says.
@@ -254,11 +255,12 @@ async fn checked(router: Router, request: Request<Body>) -> (Response<Bytes>, Ht
     let (parts, body) = response.into_parts();
     let content_type = parts.headers.get("content-type");
     let content_type = content_type.map_or("", |it| it.to_str().unwrap()).to_owned();
+    let etag = parts.headers.get("etag").map(|it| it.to_str().unwrap().to_owned());
     let bytes = body.collect().await.unwrap().to_bytes();
     let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
     let status = parts.status.as_u16();
     check_response(&method, &path, status, &content_type, &body);
-    (Response::from_parts(parts, bytes), HttpResponse { status, content_type, body })
+    (Response::from_parts(parts, bytes), HttpResponse { status, content_type, etag, body })
 }
 
 /// A client of the API, over a listener on loopback. A response that is not as described

@@ -9,6 +9,7 @@
 
 mod credentials;
 mod following;
+mod idle;
 mod introspecting;
 mod keys;
 mod receipts;

@@ -257,6 +257,15 @@ CREATE TABLE provider_revocation (
     reason    TEXT
 );
 
+-- Requests with an `Idempotency-Key`, for a day: a repeated one gets the response of the first.
+CREATE TABLE request (
+    key         BLOB PRIMARY KEY,                 -- digest of actor, call and key; immutable
+    parameters  BLOB NOT NULL,                    -- digest of the body; immutable
+    until       INTEGER NOT NULL,                 -- immutable
+    response    BLOB                              -- encrypted with the master key; NULL: unknown
+) WITHOUT ROWID;
+CREATE INDEX request_by_age ON request (until);
+
 -- Credentials of programs that verify tokens.
 CREATE TABLE verifier (
     number         INTEGER PRIMARY KEY,           -- grows; the order of lists

@@ -7,6 +7,7 @@ use super::{
     issue::{mark_past, mark_revoked, set_serial},
     known, load, people, provider_revocation,
     recent::ChannelRows,
+    requests,
     rows::{self, unavailable},
     stamps, sweep, uses, verifiers, warnings,
     writer::{Tx, insert, write},
@@ -211,6 +212,9 @@ fn write_one(
         | Write::SessionEnded(_)
         | Write::AdminToken(_)
         | Write::AdminTokenDeleted(_) => people::apply(tx, it),
+        Write::Request(_) | Write::RequestAnswered(..) | Write::RequestForgotten(_) => {
+            requests::apply(tx, it)
+        }
         Write::Used(place, at) => stamps::apply(tx, *place, *at),
         Write::Uses { row, uses: kept } => uses::apply(tx, *row, kept),
         Write::UsesDropped { row } => uses::delete(tx, *row),

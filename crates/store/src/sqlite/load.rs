@@ -2,8 +2,8 @@
 //! is read, but `tegata_policy::acts` decides whether a token is active.
 
 use super::{
-    audit, people, provider_revocation, recent::ChannelRows, rows, stamps, sweep, uses, verifiers,
-    warnings,
+    audit, people, provider_revocation, recent::ChannelRows, requests, rows, stamps, sweep, uses,
+    verifiers, warnings,
 };
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
@@ -91,6 +91,7 @@ fn upkeep(conn: &Connection, needs: &Upkeep, rows: &mut UpkeepRows) -> rusqlite:
         Upkeep::Stamps(stamps) => rows.stamped = stamps::stamped(conn, stamps)?,
         Upkeep::Person(which) => people::load(conn, which, &mut rows.people)?,
         Upkeep::People => rows.people.people = people::who_sign_in(conn)?,
+        Upkeep::Request(key) => rows.requests = requests::load(conn, *key)?,
         Upkeep::Uses(noted) => rows.uses = uses::of_used(conn, noted)?,
     }
     Ok(())

@@ -29,6 +29,7 @@ mod readers;
 mod recent;
 mod recover;
 mod revocations;
+mod requests;
 mod rows;
 mod stamps;
 mod state;
@@ -145,6 +146,12 @@ impl SqliteStore {
 trait Taken: Send {
     /// How many.
     fn tokens(&self) -> usize;
+}
+
+impl Taken for () {
+    fn tokens(&self) -> usize {
+        0
+    }
 }
 
 impl Taken for usize {

@@ -72,6 +72,11 @@ pub(super) fn load(
     which: &WhichPerson,
     rows: &mut PersonRows,
 ) -> rusqlite::Result<()> {
+    let sql = format!("{PERSON} AND operator IS NOT NULL");
+    rows.operators = rows_of(conn, &sql, person)?.into_iter().map(|it| it.person).collect();
+    let sql = "SELECT invitation_until FROM person
+               WHERE deleted_at IS NULL AND invitation IS NOT NULL";
+    rows.invitations = rows_of(conn, sql, |row| Ok(UnixTime(row.get(0)?)))?;
     let Some(found) = one(conn, which)? else { return Ok(()) };
     let id = found.person.id.number();
     let sql = format!("{SESSION} WHERE person = ?1 ORDER BY number");

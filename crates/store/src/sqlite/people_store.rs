@@ -47,6 +47,10 @@ impl PeopleStore for SqliteStore {
         self.run(by.at, DeletePerson { id, by }).await.map(drop)
     }
 
+    async fn would_delete_person(&self, id: PersonId, by: By) -> Result<()> {
+        self.decide(by.at, DeletePerson { id, by }, 0).await.map(drop)
+    }
+
     async fn create_channel_as(&self, act: CreateChannel) -> Result<Channel> {
         self.run(act.by.at, act).await.map(|(channel, _)| channel)
     }
@@ -69,5 +73,9 @@ impl PeopleStore for SqliteStore {
 
     async fn delete_admin_token(&self, id: AdminTokenId, by: By) -> Result<()> {
         self.run(by.at, DeleteAdminToken { id, by }).await.map(drop)
+    }
+
+    async fn would_delete_admin_token(&self, id: AdminTokenId, by: By) -> Result<()> {
+        self.decide(by.at, DeleteAdminToken { id, by }, 0).await.map(drop)
     }
 }

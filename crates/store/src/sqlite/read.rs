@@ -8,7 +8,7 @@ use crate::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
 use std::collections::BTreeMap;
-use tegata_policy::channel::Channel;
+use tegata_policy::{channel::Channel, idle::Idle};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
     key::KeyState,
@@ -195,6 +195,7 @@ fn token_row(row: &Row<'_>, now: UnixTime) -> rusqlite::Result<TokenRow> {
         issued_at: times.issued_at,
         expires_at: times.ends_at.map_or(times.expires_at, |at| at.min(times.expires_at)),
         last_used_at: row.get::<_, Option<i64>>("last_used_at")?.map(UnixTime),
+        idle: Idle::No,
         revocation: revocation.map(|it| (it.by, it.at)),
         replaced_by: row.get::<_, Option<u64>>("replaced_by")?.map(Serial),
         revoked_act,

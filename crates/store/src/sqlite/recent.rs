@@ -173,7 +173,10 @@ impl Recent {
             | Write::SessionEnded(_)
             | Write::AdminToken(_)
             | Write::AdminTokenDeleted(_)
-            | Write::PreviousSecretsDropped { .. } => {}
+            | Write::PreviousSecretsDropped { .. }
+            | Write::Request(_)
+            | Write::RequestAnswered(..)
+            | Write::RequestForgotten(_) => {}
         }
     }
 

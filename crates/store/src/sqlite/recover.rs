@@ -19,7 +19,7 @@ use super::{
     writer::{Tx, Writer, write},
 };
 use crate::{
-    By, Error, Event, Result, SigningKeyRow,
+    By, Error, Event, Expected, Result, SigningKeyRow,
     audit_event::{AuditEvent, StoreRecovered, StoreRedone},
     journal::{self, JournalLine, Reading, RevocationJournal, Torn},
 };
@@ -49,7 +49,7 @@ pub(super) fn redo(tx: &mut Tx<'_>, lines: &[JournalLine]) -> Result<()> {
         tokens = done.tokens,
         "the revocation journal held a commit that the store lacks, mostly after a crash; it was applied again"
     );
-    let by = By { actor: "tegata".to_owned(), source: None, reason: None, at: tx.now };
+    let by = By { actor: "tegata".to_owned(), source: None, reason: None, at: tx.now, expected: Expected::default() };
     let event = StoreRedone { replayed: lines.len(), revoked: done.tokens };
     run(tx, &Record { event: Event::of(AuditEvent::StoreRedo(event)), by })
 }

@@ -23,7 +23,7 @@ use tegata_policy::{
     secret::{HashedSecret, PlainSecret},
 };
 use tegata_store::{
-    By, Change, ChannelPatch, Committed, Issued, NewChannel, OnCommit, Page, Result,
+    By, Change, ChannelPatch, Committed, Expected, Issued, NewChannel, OnCommit, Page, Result,
     RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow, Store, Taking, TokenFilter,
     TokenRow, TokenState, WrappedKey,
 };
@@ -124,7 +124,7 @@ pub fn after(view: &View, changes: &[Change], position: Position) -> View {
 
 /// An administrator, at a moment.
 pub fn by(at: UnixTime) -> By {
-    By { actor: "administrator".into(), source: None, reason: None, at }
+    By { actor: "administrator".into(), source: None, reason: None, at, expected: Expected::default() }
 }
 
 /// The group of that name.

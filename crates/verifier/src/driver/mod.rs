@@ -362,7 +362,8 @@ impl TokenVerifier {
                 let _elapsed = timeout(Duration::from_millis(100), changed).await;
             }
         };
-        let _elapsed = timeout(limit, stopped).await;
+        let reported = send::report(self.0.clone(), true);
+        let _elapsed = timeout(limit, async { tokio::join!(stopped, reported) }).await;
         self.1.0.abort();
         Ok(())
     }
@@ -415,7 +416,7 @@ async fn follow(inner: Arc<Inner>) {
         let now = clock::now().steady;
         if inner.usage.as_ref().is_some_and(|(interval, _)| now.since(reported) >= *interval) {
             reported = now;
-            requests.spawn(send::report(inner.clone()));
+            requests.spawn(send::report(inner.clone(), false));
         }
         tokio::select! {
             Some(_) = requests.join_next() => {}

@@ -165,12 +165,13 @@ async fn save(inner: &Arc<Inner>) {
     }
 }
 
-/// Reports the uses of the minutes that are over.
-pub(super) async fn report(inner: Arc<Inner>) {
+/// Reports the uses of the minutes that are over; at the `end`, of the running one, too.
+pub(super) async fn report(inner: Arc<Inner>, end: bool) {
     let Some((_, usage)) = &inner.usage else { return };
     let now = inner.current.load().time_ms(clock::now().steady);
-    let Some(seconds) = now.and_then(|it| (it / 1_000).try_into().ok()) else { return };
-    let Some(report) = usage.report(UnixTime(seconds), &inner.instance) else { return };
+    let Some(seconds) = now.and_then(|it| i64::try_from(it / 1_000).ok()) else { return };
+    let until = UnixTime(if end { seconds.saturating_add(60) } else { seconds });
+    let Some(report) = usage.report(until, &inner.instance) else { return };
     if inner.sender.report(&report).await {
         usage.arrived(&report);
     }

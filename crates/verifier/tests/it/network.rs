@@ -4,7 +4,7 @@ use crate::authority::{Authority, channel, provider, token};
 use axum::{Extension, Router, body::Body, http::Request, routing::get};
 use std::{path::Path, time::Duration};
 use tegata_token::{
-    feed::OnStale,
+    feed::{OnStale, TokenUse},
     id::Serial,
     kind::Kind,
     time::UnixTime,
@@ -196,11 +196,38 @@ async fn uses_reach_the_authority_once_their_minute_is_over() {
     let verified = verifier.verify(token(1).as_bytes()).await.unwrap();
     verifier.record_use(&verified.claims, Some("192.0.2.1".parse().unwrap()));
     authority.change(|it| it.later = 60);
-    until("a report", async || !authority.seen().reports.is_empty()).await;
-    let report = authority.seen().reports.remove(0);
-    assert_eq!(report.instance, verifier.health().instance);
-    let use_ = &report.minutes[0].uses[0];
-    assert_eq!((use_.token_id, use_.count, &*use_.source), (verified.claims.id, 1, "192.0.2.1"));
+    let uses = || -> Vec<_> {
+        let reports = authority.seen().reports.clone();
+        assert!(reports.iter().all(|it| it.instance == verifier.health().instance));
+        reports.into_iter().flat_map(|it| it.minutes).flat_map(|it| it.uses).collect()
+    };
+    until("a report", async || !uses().is_empty()).await;
+    let shown = |it: &TokenUse| (it.token_id, it.count, it.source.clone());
+    let once = (verified.claims.id, 1, "192.0.2.1".to_owned());
+    assert_eq!(uses().iter().map(shown).collect::<Vec<_>>(), [once.clone()]);
+
+    // The minute in which the process stops is never over for it.
+    verifier.record_use(&verified.claims, Some("192.0.2.1".parse().unwrap()));
+    verifier.stop(Duration::from_secs(10)).await.unwrap();
+    assert_eq!(uses().iter().map(shown).collect::<Vec<_>>(), [once.clone(), once]);
+}
+
+#[test]
+fn a_minute_without_uses_is_reported_once_and_lost_uses_are_counted() {
+    let usage = tegata_verifier::usage::Usage::default();
+    let instance = tegata_token::feed::InstanceId::from_random([3; 16]);
+    let at = |minute: i64| UnixTime(1_790_000_040 + minute * 60);
+    let report = usage.report(at(1), &instance).unwrap();
+    let [minute] = &report.minutes[..] else { panic!("{report:?}") };
+    assert_eq!((minute.minute, minute.uses.len(), minute.dropped), (at(0), 0, 0));
+    usage.arrived(&report);
+    assert_eq!(usage.report(at(1), &instance), None, "reported before");
+    for minute in 1..8 {
+        usage.record(at(minute), tegata_token::id::TokenId([1; 16]), channel(), None);
+    }
+    let report = usage.report(at(9), &instance).unwrap();
+    let short: Vec<_> = report.minutes.iter().map(|it| (it.uses.len(), it.dropped)).collect();
+    assert_eq!(short, [(1, 2), (1, 0), (1, 0), (1, 0), (1, 0), (0, 0)]);
 }
 
 #[tokio::test]
@@ -213,7 +240,8 @@ async fn uses_are_summed_up_by_minute_and_the_most_used_are_reported() {
         usage.record(at(5), id(1), channel(), Some("192.0.2.1".parse().unwrap()));
     }
     usage.record(at(59), id(1), channel(), None);
-    assert_eq!(usage.report(at(59), &instance), None, "the minute is not over");
+    let early = usage.report(at(59), &instance).unwrap();
+    assert!(early.minutes.iter().all(|it| it.uses.is_empty()), "the minute is not over");
     for number in 0..30_000 {
         usage.record(at(61), id(number), channel(), None);
     }

@@ -1,7 +1,7 @@
 //! Changing people and their roles.
 
 use super::{
-    common::{end_sessions, event, existing, lose, named, needs},
+    common::{end_sessions, event, existing, lose, named, needs, not_the_last_administrator},
     invite::{can_have, needs_of_role},
 };
 use crate::acts::person::{PersonLoss, PersonRow, StoredPerson};
@@ -11,6 +11,7 @@ use crate::acts::{
     change::Change,
     effects::{Effects, Write},
     locked::{Locked, Needs},
+    tag::SettingsTag,
     things::By,
 };
 use crate::permission::RoleChange;
@@ -40,6 +41,17 @@ impl Act for ChangePerson {
 
     fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<PersonRow> {
         let old = existing(locked)?;
+        self.by.expects(SettingsTag::of_person(&old.person))?;
+        if self.disabled == Some(true) {
+            not_the_last_administrator(locked, &old.person)?;
+        }
+        self.done(old, locked)
+    }
+}
+
+impl ChangePerson {
+    /// The act without its guards, which a replayed line of the journal has passed before.
+    pub(super) fn done(&self, old: &StoredPerson, locked: &Locked) -> Decided<PersonRow> {
         let mut person = old.person.clone();
         person.name = self.name.clone().unwrap_or(person.name);
         person.disabled = self.disabled.unwrap_or(person.disabled);
@@ -87,6 +99,18 @@ impl Act for SetRole {
     fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<PersonRow> {
         can_have(locked, self.role)?;
         let old = existing(locked)?;
+        self.by.expects(SettingsTag::of_role(&old.person, self.role))?;
+        if old.person.with(self.role).operator != old.person.operator {
+            not_the_last_administrator(locked, &old.person)?;
+        }
+        self.done(old, locked)
+    }
+}
+
+impl SetRole {
+    /// As of [`ChangePerson`].
+    pub(super) fn done(&self, old: &StoredPerson, locked: &Locked) -> Decided<PersonRow> {
+        can_have(locked, self.role)?;
         let person = old.person.with(self.role);
         if person == old.person {
             return match self.role.takes() {
@@ -128,6 +152,15 @@ impl Act for DeletePerson {
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<()> {
         let old = existing(locked)?;
+        self.by.expects(SettingsTag::of_person(&old.person))?;
+        not_the_last_administrator(locked, &old.person)?;
+        self.done(old, locked, now)
+    }
+}
+
+impl DeletePerson {
+    /// As of [`ChangePerson`].
+    pub(super) fn done(&self, old: &StoredPerson, locked: &Locked, now: UnixTime) -> Decided<()> {
         let mut effects = Effects::default();
         end_sessions(locked, None, &mut effects);
         for token in &locked.upkeep.people.admin_tokens {

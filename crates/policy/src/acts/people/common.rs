@@ -13,7 +13,7 @@ use crate::acts::{
 };
 use crate::{
     acts::person::{PersonLoss, PersonRow, StoredPerson, WhichPerson},
-    permission::RoleChange,
+    permission::{OperatorRole, RoleChange},
 };
 use tegata_token::id::PersonId;
 
@@ -25,6 +25,28 @@ pub(super) fn needs(id: PersonId) -> Needs {
 /// The person that was read.
 pub(super) fn existing(locked: &Locked) -> Result<&StoredPerson, ActError> {
     locked.upkeep.people.people.first().ok_or(ActError::NotFound("person"))
+}
+
+/// Whether a person administers the whole authority and can sign in.
+fn is_active_administrator(person: &PersonRow) -> bool {
+    person.operator == Some(OperatorRole::Administrator) && person.accepted && !person.disabled
+}
+
+/// Checks that another administrator can sign in, if this person is one.
+pub(super) fn not_the_last_administrator(
+    locked: &Locked,
+    person: &PersonRow,
+) -> Result<(), ActError> {
+    let others = &locked.upkeep.people.operators;
+    let mut others = others.iter().filter(|it| it.id != person.id);
+    if is_active_administrator(person) && !others.any(is_active_administrator) {
+        return Err(ActError::Conflict(
+            "this is the last administrator who can sign in; give another person the role \
+             `administrator` first. With the root administrator's token everything else can be done \
+             meanwhile",
+        ));
+    }
+    Ok(())
 }
 
 /// Ends the person's sessions, apart from one.

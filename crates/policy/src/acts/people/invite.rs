@@ -20,6 +20,9 @@ use crate::{
 use std::collections::BTreeMap;
 use tegata_token::{id::PersonId, time::UnixTime};
 
+/// Number of invitations that can be open at a time.
+pub const MOST_INVITATIONS: usize = 200;
+
 /// Invites a person: the holder of the invitation sets the password.
 #[derive(Debug, Clone)]
 pub struct InvitePerson {
@@ -51,6 +54,13 @@ impl Act for InvitePerson {
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<PersonRow> {
         if !locked.upkeep.people.people.is_empty() {
             return Err(ActError::Conflict("a person with this sign-in name exists"));
+        }
+        let open = locked.upkeep.people.invitations.iter().filter(|until| now < **until).count();
+        if open >= MOST_INVITATIONS {
+            return Err(ActError::Conflict(
+                "200 invitations are open; wait until some are accepted or expire, or withdraw some \
+                 by deleting their people",
+            ));
         }
         let mut person = PersonRow {
             id: self.id,

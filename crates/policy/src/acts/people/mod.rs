@@ -8,6 +8,6 @@ mod sign_in;
 mod tokens;
 
 pub use change::{ChangePerson, DeletePerson, SetRole};
-pub use invite::{AcceptInvitation, InvitePerson, ResetPerson};
+pub use invite::{AcceptInvitation, InvitePerson, MOST_INVITATIONS, ResetPerson};
 pub use sign_in::{ChangePassword, EndSession, MOST_SESSIONS, SecondFactor, SignIn};
 pub use tokens::{CreateAdminToken, DeleteAdminToken, MOST_ADMIN_TOKENS};

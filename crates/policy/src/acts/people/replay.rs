@@ -34,11 +34,15 @@ pub(in crate::acts) fn lost(
     let done = match loss {
         PersonLoss::Disabled => {
             let act = ChangePerson { id, name: None, disabled: Some(true), by };
-            act.decide(locked, now).map(|it| it.1)
+            existing(locked).and_then(|old| act.done(old, locked)).map(|it| it.1)
         }
-        PersonLoss::Deleted => DeletePerson { id, by }.decide(locked, now).map(|it| it.1),
+        PersonLoss::Deleted => {
+            let act = DeletePerson { id, by };
+            existing(locked).and_then(|old| act.done(old, locked, now)).map(|it| it.1)
+        }
         PersonLoss::Role { left } => {
-            SetRole { id, role: *left, by }.decide(locked, now).map(|it| it.1)
+            let act = SetRole { id, role: *left, by };
+            existing(locked).and_then(|old| act.done(old, locked)).map(|it| it.1)
         }
         PersonLoss::Session { token } => {
             EndSession { person: id, token: *token, by }.decide(locked, now).map(|it| it.1)

@@ -115,6 +115,7 @@ impl Act for EndSession {
         if !locked.upkeep.people.sessions.iter().any(|it| it.token == self.token) {
             return Err(ActError::NotFound("session"));
         }
+        self.by.expects_presence()?;
         let mut effects = Effects::default();
         effects.write(Write::SessionEnded(self.token));
         effects.change(Change::SessionEnded { token: self.token });

@@ -83,6 +83,7 @@ impl Act for DeleteAdminToken {
     fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<()> {
         let token = locked.upkeep.people.admin_tokens.iter().find(|it| it.id == self.id);
         let token = token.ok_or(ActError::NotFound("administrator's token"))?;
+        self.by.expects_presence()?;
         let mut effects = Effects::default();
         effects.write(Write::AdminTokenDeleted(token.id));
         effects.change(Change::AdminTokenDeleted { id: token.id });

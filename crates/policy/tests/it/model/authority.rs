@@ -10,7 +10,7 @@ use super::{
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        Act, ActError, By, Change, Count, Effects, Forget, Issue, Issuer, Locked, Remembered,
+        Act, ActError, By, Change, Count, Effects, Expected, Forget, Issue, Issuer, Locked, Remembered,
         RevocationCause, RevocationTarget, Revoke, SigningKeyRow, StoredKey, StoredToken, Times,
         WrappedKey, Write,
     },
@@ -79,7 +79,7 @@ pub struct Issued {
 }
 
 fn by() -> By {
-    By { actor: "administrator".into(), source: None, reason: None, at: UnixTime(0) }
+    By { actor: "administrator".into(), source: None, reason: None, at: UnixTime(0), expected: Expected::default() }
 }
 
 impl Authority {

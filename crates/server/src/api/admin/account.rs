@@ -4,10 +4,13 @@ use crate::api::admin::{
     administrator::{Administrator, Anyone},
     people,
     problem::{Code, Problem, Problems},
-    read::{Body, Ids, Line, Part, Query, moment},
+    read::{Body, Forgetting, Ids, Line, Part, Query, moment},
     schema, show,
 };
-use axum::Json;
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
 use http::StatusCode;
 use serde::Deserialize;
 use tegata_policy::{permission::Rights, secret::PlainSecret};
@@ -36,7 +39,7 @@ pub async fn open_invitation(
     Body(InvitationToOpen { invitation }): Body<InvitationToOpen>,
 ) -> Result<Json<show::Invitation>, Problem> {
     let invitation = PlainSecret::from_caller(invitation);
-    let opened = it.counted(it.authority.open_invitation(&invitation).await)?;
+    let opened = it.authority.open_invitation(&invitation).await?;
     Ok(Json(opened.into()))
 }
 
@@ -71,7 +74,7 @@ pub async fn accept_invitation(
         [how.invitation, how.password, how.totp_secret, how.code].map(PlainSecret::from_caller);
     let second = (&secret, &code);
     let accepted = it.authority.accept_invitation(&invitation, password, second, it.source).await;
-    Ok((StatusCode::CREATED, Json(it.counted(accepted)?.into())))
+    Ok((StatusCode::CREATED, Json(accepted?.into())))
 }
 
 /// What a person signs in with.
@@ -122,7 +125,7 @@ pub async fn sign_out(who: Administrator, Query(()): Query<()>) -> Result<Status
     responses((status = 200, description = "The person.", body = show::Person), Problems)
 )]
 pub async fn show(who: Administrator, Query(()): Query<()>) -> Result<Json<show::Person>, Problem> {
-    Ok(Json((&*who.admin.account()?).into()))
+    Ok(Json((&who.admin.account().await?).into()))
 }
 
 /// A new password.
@@ -178,7 +181,7 @@ pub async fn create_token(
     Body(new): Body<NewToken>,
 ) -> Result<(StatusCode, Json<show::NewAdminToken>), Problem> {
     let at = moment("expires_at", Some(new.expires_at))?;
-    let at = at.ok_or_else(|| Problem::new(Code::MissingMember, "`expires_at` is missing"))?;
+    let at = at.ok_or_else(|| Problem::member("expires_at", Code::MissingMember, "`expires_at` is missing"))?;
     let (row, token) = who.admin.create_admin_token(new.name.0, new.rights, at).await?;
     Ok((StatusCode::CREATED, Json(show::NewAdminToken::new(&row, &token))))
 }
@@ -201,14 +204,26 @@ pub async fn list_tokens(
 #[utoipa::path(
     delete, path = "/admin-tokens/{admin_token}", operation_id = "deleteAdminToken",
     tag = "signing in",
-    params(("admin_token" = schema::AdminTokenId, Path, description = "The token's id.")),
-    responses((status = 204, description = "The token is deleted."), Problems)
+    params(
+        ("admin_token" = schema::AdminTokenId, Path, description = "The token's id."),
+        Forgetting,
+    ),
+    responses(
+        (status = 204, description = "The token is deleted."),
+        (status = 200, description = "Of a dry run: the token.", body = show::TokenToDelete),
+        Problems,
+    )
 )]
 pub async fn delete_token(
     who: Administrator,
     Ids(id): Ids<AdminTokenId>,
-    Query(()): Query<()>,
-) -> Result<StatusCode, Problem> {
-    who.admin.delete_admin_token(id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Query(how): Query<Forgetting>,
+) -> Result<Response, Problem> {
+    let (dry_run, admin) = how.split(who);
+    if dry_run {
+        let found = admin.would_delete_admin_token(id).await?;
+        return Ok(Json(show::TokenToDelete::of(&found)).into_response());
+    }
+    admin.delete_admin_token(id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -3,23 +3,26 @@
 
 use crate::{
     api::{
-        admin::problem::{Code, Problem},
+        admin::{
+            problem::{Code, Problem},
+            tags,
+        },
         header::bearer,
     },
     authority::{
         Authority,
         actor::Actor,
-        admin::{self, Admin},
+        admin::Admin,
         admin_token::TokenSource,
         jobs::record_reset,
         source::Source,
     },
 };
 use axum::extract::FromRequestParts;
-use http::request::Parts;
+use http::{Method, request::Parts};
 use std::sync::Arc;
 use tegata_policy::secret::PlainSecret;
-use tegata_store::Error;
+use tegata_store::Expected;
 
 /// What a request of an administrator is authenticated with.
 pub struct Gate {
@@ -50,28 +53,21 @@ impl FromRequestParts<Arc<Gate>> for Anyone {
     }
 }
 
-impl Anyone {
-    /// The result of a request with an invitation; an unknown one counts as a guess.
-    pub fn counted<T>(&self, result: admin::Result<T>) -> Result<T, Problem> {
-        if let (Err(admin::Error::Store(Error::NotFound(_))), Some(source)) = (&result, self.source)
-        {
-            self.authority.wrong_administrator(source);
-        }
-        Ok(result?)
-    }
-}
-
 impl FromRequestParts<Arc<Gate>> for Administrator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, gate: &Arc<Gate>) -> Result<Self, Problem> {
+        let expected = match parts.method {
+            Method::PATCH | Method::DELETE => tags::expected(&parts.headers)?,
+            _ => Expected::Unstated,
+        };
         let source = parts.extensions.get::<Source>().copied();
         let shown = bearer(&parts.headers).and_then(|token| std::str::from_utf8(token).ok());
         let shown = shown.map(|token| PlainSecret::from_caller(token.to_owned()));
         let tries = shown.is_some();
         let person = shown.as_ref().and_then(|it| gate.authority.admin_by(it, source));
         if let Some(admin) = person {
-            return Ok(Self { admin });
+            return Ok(Self { admin: admin.expecting(expected) });
         }
         // First, so that the audit has a replaced token before the acts with the new one.
         record_reset(&gate.authority, &gate.admin_token).await;
@@ -88,6 +84,6 @@ impl FromRequestParts<Arc<Gate>> for Administrator {
             let way = "send an administrator's token: Authorization: Bearer …";
             return Err(Problem::new(Code::Unauthorized, way));
         }
-        Ok(Self { admin: gate.authority.admin(Actor::Root, source) })
+        Ok(Self { admin: gate.authority.admin(Actor::Root, source).expecting(expected) })
     }
 }

@@ -102,7 +102,7 @@ pub async fn list(
     who: Administrator,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<show::Events>, Problem> {
-    let (filter, part) = wanted.split()?;
+    let (filter, part) = wanted.split().map_err(Problem::in_query)?;
     let rows = who.admin.audit(filter, part.page()?).await?;
     let (rows, next) = part.split(rows.into_iter().map(|row| (row.id, row)).collect());
     Ok(show::Events::of(&rows, next))

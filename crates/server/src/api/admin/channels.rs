@@ -1,11 +1,15 @@
 //! Channels: created, listed, changed, deleted, and given new secrets.
 
-use crate::api::admin::{
-    administrator::Administrator,
-    limits::Limits,
-    problem::{Problem, Problems},
-    read::{Body, Deletion, Found, Ids, Line, Query, Whole},
-    schema, show,
+use crate::{
+    api::admin::{
+        administrator::Administrator,
+        limits::Limits,
+        problem::{Problem, Problems},
+        read::{Body, Deletion, Found, Ids, Line, Query, Whole},
+        schema, show,
+        tags::{Tagged, with_tag},
+    },
+    authority::admin::Outcome,
 };
 use axum::{Json, response::Response};
 use http::StatusCode;
@@ -14,7 +18,7 @@ use tegata_policy::{
     channel::RevokeTokens,
     rules::{ChannelType, TokenRules, WhenFull},
 };
-use tegata_store::{ChannelFilter, ChannelPatch};
+use tegata_store::{ChannelFilter, ChannelPatch, SettingsTag};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::DAY,
@@ -108,8 +112,9 @@ pub async fn show(
     who: Administrator,
     Ids(id): Ids<ChannelId>,
     Query(()): Query<()>,
-) -> Result<Json<show::WholeChannel>, Problem> {
-    Ok(Json((&who.admin.channel(id).await?).into()))
+) -> Result<Tagged<show::WholeChannel>, Problem> {
+    let found = who.admin.channel(id).await?;
+    Ok(Tagged(SettingsTag::of_channel(&found.holding.channel), (&found).into()))
 }
 
 /// The states that a channel can be set to; deletion has a method of its own.
@@ -184,10 +189,18 @@ pub async fn change(
 ) -> Result<Response, Problem> {
     let options = change.options();
     let outcome = who.admin.change_channel(id, change.into(), &options).await?;
-    Ok(show::outcome(StatusCode::OK, outcome, |it, taken| show::ChangedChannel {
+    let tag = match &outcome {
+        Outcome::Done(it, _) => Some(SettingsTag::of_channel(&it.holding.channel)),
+        Outcome::DryRun(_) => None,
+    };
+    let response = show::outcome(StatusCode::OK, outcome, |it, taken| show::ChangedChannel {
         channel: (&it).into(),
         taken,
-    }))
+    });
+    Ok(match tag {
+        Some(tag) => with_tag(response, tag),
+        None => response,
+    })
 }
 
 /// Delete a channel and revoke all its tokens. This cannot be undone.

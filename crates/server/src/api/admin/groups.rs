@@ -5,11 +5,12 @@ use crate::api::admin::{
     problem::{Problem, Problems},
     read::{Body, Deletion, Ids, Line, Part, Query, Whole},
     schema, show,
+    tags::Tagged,
 };
 use axum::{Json, response::Response};
 use serde::Deserialize;
 use tegata_policy::rules::WhenFull;
-use tegata_store::GroupPatch;
+use tegata_store::{GroupPatch, GroupRow, SettingsTag};
 use tegata_token::id::{ChannelId, Group};
 use utoipa::ToSchema;
 
@@ -27,6 +28,29 @@ pub async fn list(
     let groups = who.admin.groups(channel).await?;
     let (groups, next) = part.cut(groups, |row| row.group.to_string())?;
     Ok(show::Groups::of(&groups, next))
+}
+
+/// Show a group.
+///
+/// A group without settings, keys and tokens is 404.
+#[utoipa::path(
+    get, path = "/channels/{channel}/groups/{group}", operation_id = "showGroup", tag = "groups",
+    params(
+        ("channel" = schema::ChannelId, Path, description = "The channel."),
+        ("group" = schema::Group, Path, description = "The group."),
+    ),
+    responses((status = 200, description = "The group.", body = show::TokenGroup), Problems)
+)]
+pub async fn show(
+    who: Administrator,
+    Ids((channel, group)): Ids<(ChannelId, Group)>,
+    Query(()): Query<()>,
+) -> Result<Tagged<show::TokenGroup>, Problem> {
+    Ok(tagged(&who.admin.group(channel, &group).await?))
+}
+
+fn tagged(row: &GroupRow) -> Tagged<show::TokenGroup> {
+    Tagged(SettingsTag::of_group(&row.settings), row.into())
 }
 
 /// Changes to a group's settings; absent members leave them unchanged, null sets the
@@ -72,8 +96,8 @@ pub async fn change(
     who: Administrator,
     Ids((channel, group)): Ids<(ChannelId, Group)>,
     Body(change): Body<GroupChange>,
-) -> Result<Json<show::TokenGroup>, Problem> {
-    Ok(Json((&who.admin.change_group(channel, group, change.into()).await?).into()))
+) -> Result<Tagged<show::TokenGroup>, Problem> {
+    Ok(tagged(&who.admin.change_group(channel, group, change.into()).await?))
 }
 
 /// Delete a group: its settings and its keys are deleted, its tokens revoked.

@@ -17,10 +17,12 @@ mod administrator;
 mod assertion_keys;
 mod audit;
 mod channels;
+mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
 mod groups;
 mod limits;
+mod once;
 mod openapi;
 mod people;
 pub(super) mod problem;
@@ -29,6 +31,7 @@ mod revocations;
 mod schema;
 mod show;
 mod signing_keys;
+mod tags;
 mod tokens;
 mod verifiers;
 mod warnings;
@@ -36,7 +39,7 @@ mod warnings;
 use crate::authority::{Authority, admin_token::TokenSource, warnings::Warning};
 use administrator::{Administrator, Gate};
 use axum::{
-    Router,
+    Router, middleware,
     response::{IntoResponse, Response},
 };
 use http::header::CONTENT_TYPE;
@@ -48,8 +51,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// The routes below `/admin/v1`.
 pub fn router(authority: Arc<Authority>, admin_token: Arc<TokenSource>) -> Router {
     let gate = Arc::new(Gate { authority, admin_token });
-    let (routes, _) = routes().split_for_parts();
+    let (routes, described) = routes().split_for_parts();
+    let paths = openapi::creating(&described).map(str::to_owned).collect();
+    let once = Arc::new(once::Once { gate: gate.clone(), paths });
     routes
+        .route_layer(middleware::from_fn_with_state(once, once::once))
         .fallback(async |_: Administrator| Problem::not_found("path"))
         .method_not_allowed_fallback(async |_: Administrator| {
             Problem::new(Code::MethodNotAllowed, "this path does not take this method")
@@ -72,7 +78,7 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(assertion_keys::delete))
         .routes(routes!(assertion_keys::list_all))
         .routes(routes!(groups::list))
-        .routes(routes!(groups::change, groups::delete))
+        .routes(routes!(groups::show, groups::change, groups::delete))
         .routes(routes!(tokens::reissue))
         .routes(routes!(tokens::list))
         .routes(routes!(tokens::show))
@@ -90,9 +96,9 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(people::show, people::change, people::delete))
         .routes(routes!(people::reset))
         .routes(routes!(people::provider_roles))
-        .routes(routes!(people::set_provider_role))
+        .routes(routes!(people::provider_role, people::set_provider_role))
         .routes(routes!(people::channel_roles))
-        .routes(routes!(people::set_channel_role))
+        .routes(routes!(people::channel_role, people::set_channel_role))
         .routes(routes!(account::open_invitation))
         .routes(routes!(account::accept_invitation))
         .routes(routes!(account::sign_in))
@@ -110,7 +116,8 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
 }
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
-    let document = routes().into_openapi();
+    let mut document = routes().into_openapi();
+    openapi::add_headers(&mut document);
     // The document consists of strings and numbers only, so serialization cannot fail.
     document.to_pretty_json().unwrap_or_default() + "\n"
 });

@@ -3,18 +3,22 @@
 use crate::api::admin::{
     administrator::Administrator,
     problem::{Code, Problem, Problems},
-    read::{Body, Found, Ids, Line, Part, Query, invalid},
+    read::{Body, Forgetting, Found, Ids, Line, Part, Query, Reason, Reasoned, invalid},
     schema, show,
+    tags::Tagged,
 };
-use crate::authority::admin::NewPerson;
-use axum::Json;
+use crate::authority::admin::{ListedPerson, NewPerson};
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
 use http::StatusCode;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use tegata_policy::{
-    acts::{LOGIN_RULE, is_login},
+    acts::{LOGIN_RULE, PersonRow, is_login},
     permission::{ChannelRole, OperatorRole, ProviderRole, RoleChange},
 };
+use tegata_store::SettingsTag;
 use tegata_token::id::{ChannelId, PersonId, ProviderId};
 use utoipa::ToSchema;
 
@@ -41,6 +45,9 @@ pub struct New {
     channel_id: Option<ChannelId>,
     #[schema(value_type = Option<schema::ChannelRole>, nullable = false)]
     channel_role: Option<ChannelRole>,
+    /// The reason, for the audit.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 500, nullable = false)]
+    reason: Option<Reason>,
 }
 
 impl New {
@@ -58,7 +65,7 @@ impl New {
             _ => {
                 let what = "give `operator`, or `provider_id` with `provider_role`, or \
                             `channel_id` with `channel_role`; further roles are given afterwards";
-                return Err(Problem::new(Code::InvalidMember, what));
+                return Err(Problem::body(Code::InvalidMember, what));
             }
         })
     }
@@ -89,7 +96,8 @@ pub async fn invite(
     let role = new.role()?;
     let login = login(new.login)?;
     let name = new.name.map_or_else(|| login.clone(), |it| it.0);
-    let invited = who.admin.invite(NewPerson { login, name, role }).await?;
+    let admin = who.admin.because(new.reason.map(|it| it.0));
+    let invited = admin.invite(NewPerson { login, name, role }).await?;
     Ok((StatusCode::CREATED, Json((&invited).into())))
 }
 
@@ -119,8 +127,12 @@ pub async fn show(
     who: Administrator,
     Ids(id): Ids<PersonId>,
     Query(()): Query<()>,
-) -> Result<Json<show::Person>, Problem> {
-    Ok(Json((&who.admin.person(id).await?).into()))
+) -> Result<Tagged<show::Person>, Problem> {
+    Ok(tagged(&who.admin.person(id).await?))
+}
+
+fn tagged(it: &ListedPerson) -> Tagged<show::Person> {
+    Tagged(SettingsTag::of_person(&it.person), it.into())
 }
 
 /// The states that a person can be set to.
@@ -145,6 +157,9 @@ pub struct Changes {
     /// The role in the whole authority; null takes it away.
     #[schema(value_type = Option<schema::OperatorRole>)]
     operator: Option<Option<OperatorRole>>,
+    /// The reason, for the audit.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 500, nullable = false)]
+    reason: Option<Reason>,
 }
 
 /// Rename, disable or enable a person, or change the role in the whole authority.
@@ -158,25 +173,35 @@ pub async fn change(
     who: Administrator,
     Ids(id): Ids<PersonId>,
     Body(it): Body<Changes>,
-) -> Result<Json<show::Person>, Problem> {
+) -> Result<Tagged<show::Person>, Problem> {
     let disabled = it.state.map(|it| matches!(it, Access::Disabled));
     let name = it.name.map(|it| it.0);
-    Ok(Json((&who.admin.change_person(id, name, disabled, it.operator).await?).into()))
+    let admin = who.admin.because(it.reason.map(|it| it.0));
+    Ok(tagged(&admin.change_person(id, name, disabled, it.operator).await?))
 }
 
 /// Delete a person, with sessions and personal tokens. This cannot be undone.
 #[utoipa::path(
     delete, path = "/people/{person}", operation_id = "deletePerson", tag = "people",
-    params(("person" = schema::PersonId, Path, description = "The person.")),
-    responses((status = 204, description = "The person is deleted."), Problems)
+    params(("person" = schema::PersonId, Path, description = "The person."), Forgetting),
+    responses(
+        (status = 204, description = "The person is deleted."),
+        (status = 200, description = "Of a dry run: what would end.", body = show::PersonToDelete),
+        Problems,
+    )
 )]
 pub async fn delete(
     who: Administrator,
     Ids(id): Ids<PersonId>,
-    Query(()): Query<()>,
-) -> Result<StatusCode, Problem> {
-    who.admin.delete_person(id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Query(how): Query<Forgetting>,
+) -> Result<Response, Problem> {
+    let (dry_run, admin) = how.split(who);
+    if dry_run {
+        let found = admin.would_delete_person(id).await?;
+        return Ok(Json(show::PersonToDelete::of(&found)).into_response());
+    }
+    admin.delete_person(id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Let a person set a new password and second factor.
@@ -185,14 +210,15 @@ pub async fn delete(
 #[utoipa::path(
     post, path = "/people/{person}/reset", operation_id = "resetPerson", tag = "people",
     params(("person" = schema::PersonId, Path, description = "The person.")),
+    request_body = Option<Reasoned>,
     responses((status = 201, description = "The invitation.", body = show::InvitedPerson), Problems)
 )]
 pub async fn reset(
     who: Administrator,
     Ids(id): Ids<PersonId>,
-    Body(()): Body<()>,
+    Body(why): Body<Reasoned>,
 ) -> Result<(StatusCode, Json<show::InvitedPerson>), Problem> {
-    let invited = who.admin.reset_person(id).await?;
+    let invited = who.admin.because(why.reason()).reset_person(id).await?;
     Ok((StatusCode::CREATED, Json((&invited).into())))
 }
 
@@ -212,6 +238,27 @@ pub async fn provider_roles(
     Ok(show::RoleHolders::of(&rows, next))
 }
 
+/// Show a person's role in a provider.
+#[utoipa::path(
+    get, path = "/providers/{provider}/roles/{person}", operation_id = "showProviderRole",
+    tag = "people",
+    params(
+        ("provider" = schema::ProviderId, Path, description = "The provider."),
+        ("person" = schema::PersonId, Path, description = "The person."),
+    ),
+    responses((status = 200, description = "The person's role.", body = show::RoleHolder), Problems)
+)]
+pub async fn provider_role(
+    who: Administrator,
+    Ids((provider, person)): Ids<(ProviderId, PersonId)>,
+    Query(()): Query<()>,
+) -> Result<Tagged<show::RoleHolder>, Problem> {
+    let all = who.admin.provider_roles(provider).await?;
+    let found = all.iter().find(|(it, _)| it.id == person);
+    let (found, _) = found.ok_or_else(|| Problem::not_found("role of this person"))?;
+    Ok(tagged_role(found, RoleChange::Provider { provider, role: None }))
+}
+
 /// A person's new role in a provider.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -219,6 +266,9 @@ pub struct ProviderRoleChange {
     /// The role; null takes it away.
     #[schema(value_type = Option<schema::ProviderRole>, required)]
     role: Option<Option<ProviderRole>>,
+    /// The reason, for the audit.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 500, nullable = false)]
+    reason: Option<Reason>,
 }
 
 /// A person's new role in a channel.
@@ -228,10 +278,13 @@ pub struct ChannelRoleChange {
     /// The role; null takes it away.
     #[schema(value_type = Option<schema::ChannelRole>, required)]
     role: Option<Option<ChannelRole>>,
+    /// The reason, for the audit.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 500, nullable = false)]
+    reason: Option<Reason>,
 }
 
 fn given<T>(role: Option<T>) -> Result<T, Problem> {
-    role.ok_or_else(|| Problem::new(Code::MissingMember, "`role` is missing"))
+    role.ok_or_else(|| Problem::member("role", Code::MissingMember, "`role` is missing"))
 }
 
 /// Give a person a role in a provider, or take it away.
@@ -249,14 +302,24 @@ pub async fn set_provider_role(
     who: Administrator,
     Ids((provider, person)): Ids<(ProviderId, PersonId)>,
     Body(change): Body<ProviderRoleChange>,
-) -> Result<Json<show::RoleHolder>, Problem> {
-    let role = given(change.role)?;
-    let person = who.admin.set_role(person, RoleChange::Provider { provider, role }).await?;
-    Ok(Json(show::RoleHolder::of(&person, held(&person.providers, provider))))
+) -> Result<Tagged<show::RoleHolder>, Problem> {
+    let role = RoleChange::Provider { provider, role: given(change.role)? };
+    let admin = who.admin.because(change.reason.map(|it| it.0));
+    Ok(tagged_role(&admin.set_role(person, role).await?, role))
 }
 
-fn held<K: Ord, R: Copy>(roles: &BTreeMap<K, R>, at: K) -> Option<R> {
-    roles.get(&at).copied()
+/// The person with the role at a place, and the role's tag.
+fn tagged_role(person: &PersonRow, at: RoleChange) -> Tagged<show::RoleHolder> {
+    let holder = match at {
+        RoleChange::Provider { provider, .. } => {
+            show::RoleHolder::of(person, person.providers.get(&provider))
+        }
+        RoleChange::Channel { channel, .. } => {
+            show::RoleHolder::of(person, person.channels.get(&channel))
+        }
+        RoleChange::Operator { .. } => show::RoleHolder::of(person, person.operator),
+    };
+    Tagged(SettingsTag::of_role(person, at), holder)
 }
 
 /// List the people who have a role in a channel.
@@ -273,6 +336,27 @@ pub async fn channel_roles(
     let all = who.admin.channel_roles(channel).await?;
     let (rows, next) = part.cut(all, |(person, _)| person.id.to_string())?;
     Ok(show::RoleHolders::of(&rows, next))
+}
+
+/// Show a person's role in a channel.
+#[utoipa::path(
+    get, path = "/channels/{channel}/roles/{person}", operation_id = "showChannelRole",
+    tag = "people",
+    params(
+        ("channel" = schema::ChannelId, Path, description = "The channel."),
+        ("person" = schema::PersonId, Path, description = "The person."),
+    ),
+    responses((status = 200, description = "The person's role.", body = show::RoleHolder), Problems)
+)]
+pub async fn channel_role(
+    who: Administrator,
+    Ids((channel, person)): Ids<(ChannelId, PersonId)>,
+    Query(()): Query<()>,
+) -> Result<Tagged<show::RoleHolder>, Problem> {
+    let all = who.admin.channel_roles(channel).await?;
+    let found = all.iter().find(|(it, _)| it.id == person);
+    let (found, _) = found.ok_or_else(|| Problem::not_found("role of this person"))?;
+    Ok(tagged_role(found, RoleChange::Channel { channel, role: None }))
 }
 
 /// Give a person a role in a channel, or take it away.
@@ -292,8 +376,8 @@ pub async fn set_channel_role(
     who: Administrator,
     Ids((channel, person)): Ids<(ChannelId, PersonId)>,
     Body(change): Body<ChannelRoleChange>,
-) -> Result<Json<show::RoleHolder>, Problem> {
-    let role = given(change.role)?;
-    let person = who.admin.set_role(person, RoleChange::Channel { channel, role }).await?;
-    Ok(Json(show::RoleHolder::of(&person, held(&person.channels, channel))))
+) -> Result<Tagged<show::RoleHolder>, Problem> {
+    let role = RoleChange::Channel { channel, role: given(change.role)? };
+    let admin = who.admin.because(change.reason.map(|it| it.0));
+    Ok(tagged_role(&admin.set_role(person, role).await?, role))
 }

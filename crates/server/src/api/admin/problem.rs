@@ -1,6 +1,7 @@
 //! Problem details (RFC 9457). Each has a `code` that stays stable for as long as the
 //! API; the text beside it is for people and may change.
 
+use super::fault::{Fault, Place};
 use crate::authority::admin;
 use axum::response::{IntoResponse, Response};
 use http::{
@@ -24,6 +25,8 @@ pub struct Problem {
     detail: Cow<'static, str>,
     /// After how many seconds a retry may succeed, where that is known.
     retry_after: Option<u64>,
+    /// What is wrong with single parts of the request.
+    errors: Vec<Fault>,
 }
 
 /// The error, for programs. New codes can be added at any time.
@@ -72,6 +75,8 @@ pub enum Code {
     IdempotencyKeyReused,
     /// The token of this `Idempotency-Key` is expired or revoked.
     IdempotencyKeyInactive,
+    /// The object is not as `If-Match` expects it.
+    PreconditionFailed,
     /// A rate or surge limit is exceeded.
     LimitExceeded,
     /// Too many single revocations of stateless tokens.
@@ -104,6 +109,7 @@ impl Code {
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::LimitExceeded | Self::TooManySingleRevocations => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
@@ -125,6 +131,9 @@ pub struct Details {
     /// What is wrong, and the next step, for people; its wording may change.
     #[schema(example = "`nmae` is unknown; known here: name")]
     detail: Cow<'static, str>,
+    /// Each member, query field or header that is invalid; `code` and `detail` above are those
+    /// of the first.
+    errors: Vec<Fault>,
     /// The request's id, as in the header `x-line-request-id` and in the log.
     #[schema(example = "6f0e0a5e-7f0c-4a44-a1f8-6f1a3c0b1d42")]
     request_id: String,
@@ -146,7 +155,7 @@ impl IntoResponses for Problems {
 impl Problem {
     /// The problem with that code; `detail` describes it and names the next step.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None }
+        Self { code, detail: detail.into(), retry_after: None, errors: Vec::new() }
     }
 
     /// The error.
@@ -158,6 +167,34 @@ impl Problem {
     /// Its status, and its text for people.
     pub fn status_and_detail(&self) -> (u16, &str) {
         (self.code.status().as_u16(), &self.detail)
+    }
+
+    /// The problem of a header.
+    pub fn header(name: &str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(vec![Fault::of_name(Place::Header, name, Code::InvalidMember, detail)])
+    }
+
+    /// The problem of a member of the body.
+    pub fn member(name: &str, code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(vec![Fault::of_member(&[name.to_owned()], code, detail)])
+    }
+
+    /// The problem of the body as a whole.
+    pub fn body(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(vec![Fault::of_member(&[], code, detail)])
+    }
+
+    /// The problem of these parts of the request, of which there is at least one.
+    pub fn of(errors: Vec<Fault>) -> Self {
+        let first = errors.first().map(Fault::code_and_detail);
+        let (code, detail) = first.unwrap_or((Code::InternalError, "".into()));
+        Self { errors, ..Self::new(code, detail) }
+    }
+
+    /// The same for fields of the query.
+    pub fn in_query(mut self) -> Self {
+        self.errors = self.errors.into_iter().map(Fault::in_query).collect();
+        self
     }
 
     /// "There is no such `what`".
@@ -196,13 +233,13 @@ impl IntoResponse for Problem {
 
 /// Writes the body of a response that is a problem; other responses are left as they are.
 pub fn signed(mut response: Response, request: &Uuid) -> Response {
-    let Some(Problem { code, detail, .. }) = response.extensions_mut().remove() else {
+    let Some(Problem { code, detail, errors, .. }) = response.extensions_mut().remove() else {
         return response;
     };
     let status = response.status();
     let title = status.canonical_reason();
     let request_id = request.to_string();
-    let details = Details { title, status: status.as_u16(), code, detail, request_id };
+    let details = Details { title, status: status.as_u16(), code, detail, errors, request_id };
     // None of these members can fail to serialize.
     let body = serde_json::to_vec(&details).unwrap_or_default();
     // The router set the length of the empty body.
@@ -226,7 +263,9 @@ impl From<admin::Error> for Problem {
                 Self { retry_after: Some(1), ..Self::new(Code::Unavailable, error.to_string()) }
             }
             admin::Error::LoginTaken(..) => Self::new(Code::Conflict, error.to_string()),
-            admin::Error::Unacceptable(_) => Self::new(Code::InvalidMember, error.to_string()),
+            admin::Error::Unacceptable(member, _) => {
+                Self::member(member, Code::InvalidMember, error.to_string())
+            }
             admin::Error::NotOurToken => Self::new(Code::NotOurToken, error.to_string()),
             admin::Error::OtherChannelsToken
             | admin::Error::NothingCreated(_)
@@ -242,6 +281,12 @@ impl From<Error> for Problem {
             Error::Denied(denied) => denied.into(),
             Error::NotFound(what) => Self::not_found(what),
             Error::Conflict(why) => Self::new(Code::Conflict, why),
+            Error::Changed => {
+                let detail = "the object is not as your If-Match expects it: it was changed \
+                              meanwhile, or has no tag; read it again, and repeat the request with \
+                              its new ETag if it still fits";
+                Self::new(Code::PreconditionFailed, detail)
+            }
             // The authority retries by itself; a caller that gets this error may retry,
             // too.
             Error::Taken => Self::new(Code::Unavailable, "no unused id was found; retry"),
@@ -290,6 +335,6 @@ impl From<Denied> for Problem {
 
 impl From<BadJwk> for Problem {
     fn from(bad: BadJwk) -> Self {
-        Self::new(Code::InvalidJwk, bad.to_string())
+        Self::member("jwk", Code::InvalidJwk, bad.to_string())
     }
 }

@@ -1,14 +1,19 @@
 //! Providers: the organisations that own channels.
 
-use crate::api::admin::{
-    administrator::Administrator,
-    problem::{Problem, Problems},
-    read::{Body, Deletion, Found, Ids, Line, Query},
-    schema, show,
+use crate::{
+    api::admin::{
+        administrator::Administrator,
+        problem::{Problem, Problems},
+        read::{Body, Deletion, Found, Ids, Line, Query},
+        schema, show,
+        tags::Tagged,
+    },
+    authority::admin::ListedProvider,
 };
 use axum::{Json, response::Response};
 use http::StatusCode;
 use serde::Deserialize;
+use tegata_store::SettingsTag;
 use tegata_token::id::ProviderId;
 use utoipa::ToSchema;
 
@@ -60,8 +65,12 @@ pub async fn show(
     who: Administrator,
     Ids(id): Ids<ProviderId>,
     Query(()): Query<()>,
-) -> Result<Json<show::Provider>, Problem> {
-    Ok(Json((&who.admin.provider(id).await?).into()))
+) -> Result<Tagged<show::Provider>, Problem> {
+    Ok(tagged(&who.admin.provider(id).await?))
+}
+
+fn tagged(it: &ListedProvider) -> Tagged<show::Provider> {
+    Tagged(SettingsTag::of_provider(&it.provider.name), it.into())
 }
 
 /// Changes to a provider; absent members leave it unchanged.
@@ -84,9 +93,9 @@ pub async fn change(
     who: Administrator,
     Ids(id): Ids<ProviderId>,
     Body(change): Body<ProviderChange>,
-) -> Result<Json<show::Provider>, Problem> {
+) -> Result<Tagged<show::Provider>, Problem> {
     let name = change.name.map(|it| it.0);
-    Ok(Json((&who.admin.change_provider(id, name).await?).into()))
+    Ok(tagged(&who.admin.change_provider(id, name).await?))
 }
 
 /// Delete a provider whose channels are all deleted.

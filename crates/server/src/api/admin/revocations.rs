@@ -148,16 +148,17 @@ fn exactly_one<T, const N: usize>(
     let names = given.each_ref().map(|(name, _)| *name).join(", ");
     if let Some((name, _)) = elsewhere.iter().find(|(_, given)| *given) {
         let detail = format!("`{name}` is unknown to this call; give exactly one of {names}");
-        return Err(Problem::new(Code::UnknownMember, detail));
+        return Err(Problem::member(name, Code::UnknownMember, detail));
     }
     let mut given = given.into_iter().filter_map(|(_, it)| it);
     match (given.next(), given.next()) {
         (Some(it), None) => Ok(it),
         (None, _) => {
-            Err(Problem::new(Code::MissingMember, format!("name what to revoke by one of {names}")))
+            let detail = format!("name what to revoke by one of {names}");
+            Err(Problem::body(Code::MissingMember, detail))
         }
         (Some(_), Some(_)) => {
-            Err(Problem::new(Code::InvalidMember, format!("give exactly one of {names}")))
+            Err(Problem::body(Code::InvalidMember, format!("give exactly one of {names}")))
         }
     }
 }

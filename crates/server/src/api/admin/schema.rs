@@ -155,6 +155,13 @@ word! {
     TokenReason, crate::authority::admin::Why::CODES
 }
 word! {
+    /// Why it is not known whether a token is idle. `reports-missing`: an instance of a
+    /// verifier has not reported uses since the server's start; `reports-too-old`: one has
+    /// reported none for minutes; `uses-left-out`: reports were incomplete lately, or an
+    /// instance stopped without one.
+    IdleUnknown, tegata_policy::idle::IdleUnknown::ALL.map(tegata_policy::idle::IdleUnknown::code)
+}
+word! {
     /// The cause of a revocation.
     RevocationCause, ["requested", "evicted", "reissued"]
 }

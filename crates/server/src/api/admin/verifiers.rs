@@ -5,13 +5,14 @@ use crate::api::admin::{
     problem::{Problem, Problems},
     read::{Body, Ids, Line, Part, Query, Whole},
     schema, show,
+    tags::Tagged,
 };
-use crate::authority::admin::VerifierSettings;
+use crate::authority::admin::{ListedVerifier, VerifierSettings};
 use axum::Json;
 use http::StatusCode;
 use serde::Deserialize;
 use tegata_policy::acts::DEFAULT_MAX_STALENESS;
-use tegata_store::VerifierPatch;
+use tegata_store::{SettingsTag, VerifierPatch};
 use tegata_token::{
     feed::InstanceId,
     id::{ProviderId, VerifierId},
@@ -109,8 +110,12 @@ pub async fn show(
     who: Administrator,
     Ids(id): Ids<VerifierId>,
     Query(()): Query<()>,
-) -> Result<Json<show::Verifier>, Problem> {
-    Ok(Json((&who.admin.verifier(id).await?).into()))
+) -> Result<Tagged<show::Verifier>, Problem> {
+    Ok(tagged(&who.admin.verifier(id).await?))
+}
+
+fn tagged(it: &ListedVerifier) -> Tagged<show::Verifier> {
+    Tagged(SettingsTag::of_verifier(&it.verifier), it.into())
 }
 
 /// Change a verifier's settings.
@@ -126,13 +131,13 @@ pub async fn change(
     who: Administrator,
     Ids(id): Ids<VerifierId>,
     Body(changes): Body<Changes>,
-) -> Result<Json<show::Verifier>, Problem> {
+) -> Result<Tagged<show::Verifier>, Problem> {
     let patch = VerifierPatch {
         name: changes.name.map(|it| it.0),
         max_staleness: changes.max_staleness.map(milliseconds),
         allow: changes.allow,
     };
-    Ok(Json((&who.admin.change_verifier(id, patch).await?).into()))
+    Ok(tagged(&who.admin.change_verifier(id, patch).await?))
 }
 
 /// Delete a verifier.

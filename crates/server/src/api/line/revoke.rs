@@ -87,7 +87,7 @@ async fn revoke(
             | admin::Error::WrongSignIn
             | admin::Error::TooManySignIns(_)
             | admin::Error::Busy
-            | admin::Error::Unacceptable(_)
+            | admin::Error::Unacceptable(..)
             | admin::Error::NothingCreated(_)
             | admin::Error::NoSuch { .. },
         ) => Ok(Reply::default()),

@@ -1,6 +1,9 @@
 //! Signing in: invitations, sessions, the own password and personal tokens.
 
-use super::facade::{Admin, Error, Result};
+use super::{
+    facade::{Admin, Error, Result},
+    people::ListedPerson,
+};
 use crate::authority::{
     Authority,
     actor::Actor,
@@ -98,11 +101,13 @@ impl Authority {
         source: Option<Source>,
     ) -> Result<Accepted> {
         let (StoredPerson { person, .. }, _) = self.invited(invitation).await?;
-        check(&password, &person.login, &person.name).map_err(Error::Unacceptable)?;
+        let wrong = |why| Error::Unacceptable("password", why);
+        check(&password, &person.login, &person.name).map_err(wrong)?;
         let secret = decoded(totp_secret)
-            .ok_or(Error::Unacceptable("`totp_secret` must be the one that was shown"))?;
+            .ok_or(Error::Unacceptable("totp_secret", "`totp_secret` must be the one that was shown"))?;
         let step = totp::step_of(&secret[..], code.reveal(), self.now());
         let step = step.ok_or(Error::Unacceptable(
+            "code",
             "`code` must be a present code of six digits; compare the clock of the device",
         ))?;
         let mut recovery_codes = Vec::new();
@@ -202,6 +207,7 @@ impl Authority {
         person: Option<PersonId>,
         source: Option<Source>,
     ) -> Error {
+        self.metrics.throttled.sign_in.inc();
         if begins {
             self.record_sign_ins(person, source, seconds);
         }
@@ -230,9 +236,9 @@ impl Admin {
     ///
     /// # Errors
     /// The actor is not a person.
-    pub fn account(&self) -> Result<Arc<PersonRow>> {
+    pub async fn account(&self) -> Result<ListedPerson> {
         self.may(Permission::ReadAccount)?;
-        self.own()
+        self.stored_person(self.own()?.id).await
     }
 
     fn own(&self) -> Result<Arc<PersonRow>> {
@@ -270,7 +276,8 @@ impl Admin {
         if let Some(source) = self.source {
             authority.try_sign_in(source)?;
         }
-        check(&new, &own.login, &own.name).map_err(Error::Unacceptable)?;
+        let wrong = |why| Error::Unacceptable("new_password", why);
+        check(&new, &own.login, &own.name).map_err(wrong)?;
         let stored = authority.store().person(WhichPerson::Id(own.id)).await?;
         let hash = stored.and_then(|it| it.secrets).map(|it| it.password);
         if !authority.passwords.verify(old, hash.clone()).await? {
@@ -298,7 +305,10 @@ impl Admin {
         self.may(Permission::ChangeAccount)?;
         let (person, now) = (self.own()?.id, self.authority.now());
         if expires_at <= now || now.plus(LONGEST) < expires_at {
-            return Err(Error::Unacceptable("a personal token expires within 366 days"));
+            return Err(Error::Unacceptable(
+                "expires_at",
+                "a personal token expires within 366 days",
+            ));
         }
         let token = people::personal_token(random::bytes()?);
         loop {
@@ -339,17 +349,32 @@ impl Admin {
     /// # Errors
     /// [`StoreError::NotFound`] or [`StoreError::Unavailable`].
     pub async fn delete_admin_token(&self, id: AdminTokenId) -> Result<()> {
+        self.may_delete_token(id)?;
+        Ok(self.authority.store().delete_admin_token(id, self.by()).await?)
+    }
+
+    /// Decides the same without doing it.
+    ///
+    /// # Errors
+    /// As [`Self::delete_admin_token`].
+    pub async fn would_delete_admin_token(&self, id: AdminTokenId) -> Result<AdminTokenRow> {
+        self.may_delete_token(id)?;
+        self.authority.store().would_delete_admin_token(id, self.by()).await?;
+        let found = self.authority.memory.people.admin_token(id);
+        Ok(found.ok_or(StoreError::NotFound("administrator's token"))?)
+    }
+
+    fn may_delete_token(&self, id: AdminTokenId) -> Result<()> {
         let found = self.authority.memory.people.admin_token(id);
         let is_own = found.is_some_and(|it| Some(it.person) == self.person_id());
         match is_own {
-            true => self.may(Permission::NarrowAccount)?,
+            true => self.may(Permission::NarrowAccount),
             false => self.may_with(Permission::DeleteOthersToken).map_err(|error| match error {
                 Error::Store(StoreError::NotFound(_)) => {
                     StoreError::NotFound("administrator's token").into()
                 }
                 other => other,
-            })?,
+            }),
         }
-        Ok(self.authority.store().delete_admin_token(id, self.by()).await?)
     }
 }

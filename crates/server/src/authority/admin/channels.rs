@@ -18,7 +18,7 @@ use tegata_policy::{
     rules::ChannelType,
     secret::PlainSecret,
 };
-use tegata_store::{ChannelFilter, ChannelPatch, Error, Holding, NewChannel, Page, RowId, Taking};
+use tegata_store::{ChannelFilter, ChannelPatch, Error, Holding, NewChannel, Page, RowId, SettingsTag, Taking};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::UnixTime,
@@ -116,6 +116,7 @@ impl Admin {
         let suspends =
             of.state == ChannelState::Active && patch.state == Some(ChannelState::Suspended);
         let outcome = if patch == ChannelPatch::default() && !options.dry_run {
+            self.expects(SettingsTag::of_channel(&of))?;
             let act = CommittedAct {
                 position: self.authority.view().position(),
                 effective_at: self.authority.now(),

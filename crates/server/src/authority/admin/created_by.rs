@@ -121,7 +121,7 @@ impl Admin {
             Err(error) => return Err(error.into()),
         };
         let Some(channel) = self.authority.channel(id).await? else { return Ok(()) };
-        let found = DryRun::of_channel(&channel, would, false);
+        let found = self.would_take_of(&channel, would, false).await?;
         sum.tokens += found.tokens;
         sum.rows.extend(found.rows.into_iter().map(|(_, row)| (Some(id), row)));
         Ok(())

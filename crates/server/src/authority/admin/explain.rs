@@ -4,7 +4,7 @@ use super::{
     facade::{Admin, Error, Result},
     token_context::TokenContext,
 };
-use tegata_policy::permission::Permission;
+use tegata_policy::{idle::Idle, permission::Permission};
 use tegata_store::{
     AuditFilter, AuditRow, Page, RecentUse, RevocationCause, TokenName, TokenRow, TokenState,
     audit_event::AuditEvent,
@@ -205,9 +205,10 @@ impl Admin {
         let verdict = self.first_cause(&claims, &row, verdict).await?;
         let mut row = in_state_of(row, verdict);
         let recent_uses = match claims.kind.is_stored() {
-            true => self.uses_of(claims.channel, &mut row).await?,
+            true => self.authority.recent_uses(claims.channel, claims.serial).await?,
             false => Vec::new(),
         };
+        self.authority.note_idle(claims.channel, &mut [&mut row]).await?;
         Ok(Explanation {
             recent_uses,
             channel: claims.channel,
@@ -300,6 +301,7 @@ pub(super) fn without_row(claims: &Claims) -> TokenRow {
         issued_at: claims.issued_at,
         expires_at: claims.expires_at,
         last_used_at: None,
+        idle: Idle::No,
         revocation: None,
         replaced_by: None,
         revoked_act: None,

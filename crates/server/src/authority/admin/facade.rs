@@ -8,7 +8,7 @@ use tegata_policy::{
     permission::{Permission, Rights},
     secret::PlainSecret,
 };
-use tegata_store::{By, Holding};
+use tegata_store::{By, Expected, Holding, SettingsTag};
 use tegata_token::id::{ChannelId, PersonId};
 
 /// What reaches further than a personal token with these rights.
@@ -28,6 +28,7 @@ pub struct Admin {
     pub(super) credential: Option<PersonCredential>,
     pub(super) source: Option<Source>,
     reason: Option<String>,
+    expected: Expected,
 }
 
 /// Why an administrative request has no result.
@@ -60,9 +61,10 @@ pub enum Error {
     /// Too many passwords are being verified at the moment.
     #[error("too many people sign in at the moment; nothing was changed, try again")]
     Busy,
-    /// A password or a code that a person wants to set cannot be accepted.
-    #[error("{0}")]
-    Unacceptable(&'static str),
+    /// A password, a code or a time that a person wants to set cannot be accepted: the member's
+    /// name, and why.
+    #[error("{1}")]
+    Unacceptable(&'static str, &'static str),
     /// The text is not a token that this authority signed.
     #[error("the string is not a token of this authority")]
     NotOurToken,
@@ -95,7 +97,8 @@ impl Authority {
     /// Administration on behalf of `actor`, from the address `source`.
     #[must_use]
     pub fn admin(self: &Arc<Self>, actor: Actor, source: Option<Source>) -> Admin {
-        Admin { authority: self.clone(), actor, credential: None, source, reason: None }
+        let (authority, expected) = (self.clone(), Expected::default());
+        Admin { authority, actor, credential: None, source, reason: None, expected }
     }
 
     /// Administration by the person whom this token authenticates now; `None` if it
@@ -119,6 +122,18 @@ impl Admin {
         Self { reason, ..self }
     }
 
+    /// The same, for acts on an object with these settings only.
+    #[must_use]
+    pub fn expecting(self, expected: Expected) -> Self {
+        Self { expected, ..self }
+    }
+
+    /// Compares the settings that the actor expects with the present ones, for a request that
+    /// is no act.
+    pub(super) fn expects(&self, present: SettingsTag) -> Result<()> {
+        Ok(self.expected.check(Some(present)).map_err(tegata_store::Error::from)?)
+    }
+
     /// The authority that is administered.
     #[must_use]
     pub fn authority(&self) -> &Authority {
@@ -137,7 +152,7 @@ impl Admin {
 
     fn by_reason(&self, reason: Option<String>) -> By {
         let source = self.source.map(|it| it.to_string());
-        self.authority.by(self.actor, source, reason)
+        By { expected: self.expected.clone(), ..self.authority.by(self.actor, source, reason) }
     }
 
     /// The channel with what belongs to it, or the error that it does not exist.

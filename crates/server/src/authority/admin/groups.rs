@@ -21,6 +21,18 @@ impl Admin {
         Ok(self.authority.store().groups(channel, self.authority.now()).await?)
     }
 
+    /// One group.
+    ///
+    /// # Errors
+    /// [`NoSuch`](super::Error::NoSuch), or as [`Self::groups`].
+    pub async fn group(&self, channel: ChannelId, group: &Group) -> Result<GroupRow> {
+        let groups = self.groups(channel).await?;
+        match groups.into_iter().find(|it| it.group == *group) {
+            Some(row) => Ok(row),
+            None => Err(self.naming(channel, tegata_store::Error::NotFound("group")).await),
+        }
+    }
+
     /// Changes a group's settings; returns the group as it is now.
     ///
     /// # Errors

@@ -8,12 +8,12 @@ use crate::authority::{people, random};
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        ChangePerson, InvitePerson, PersonRow, ResetPerson, SetRole, StoredPerson, WhichPerson,
+        AdminTokenRow, ChangePerson, InvitePerson, PersonRow, ResetPerson, SetRole, StoredPerson, WhichPerson,
     },
     permission::{ChannelRole, OperatorRole, Permission, ProviderRole, RoleChange},
     secret::PlainSecret,
 };
-use tegata_store::Error as StoreError;
+use tegata_store::{Error as StoreError, Expected, SettingsTag};
 use tegata_token::{
     id::{ChannelId, PersonId, ProviderId},
     time::{DAY, UnixTime},
@@ -52,11 +52,28 @@ pub struct ListedPerson {
     pub person: PersonRow,
     /// When the invitation that can be accepted expires.
     pub invited_until: Option<UnixTime>,
+    /// How many recovery codes are left; `None` without a password.
+    pub recovery_codes_left: Option<usize>,
+}
+
+/// What the deletion of a person ends.
+#[derive(Debug, Clone)]
+pub struct PersonToDelete {
+    /// The person.
+    pub person: ListedPerson,
+    /// The personal tokens.
+    pub admin_tokens: Vec<AdminTokenRow>,
+    /// Number of sessions.
+    pub sessions: usize,
 }
 
 impl From<StoredPerson> for ListedPerson {
-    fn from(StoredPerson { person, invitation, .. }: StoredPerson) -> Self {
-        Self { person, invited_until: invitation.map(|(_, until)| until) }
+    fn from(StoredPerson { person, invitation, secrets }: StoredPerson) -> Self {
+        Self {
+            person,
+            invited_until: invitation.map(|(_, until)| until),
+            recovery_codes_left: secrets.map(|it| it.recovery.len()),
+        }
     }
 }
 
@@ -142,7 +159,7 @@ impl Admin {
         self.stored_person(id).await
     }
 
-    async fn stored_person(&self, id: PersonId) -> Result<ListedPerson> {
+    pub(super) async fn stored_person(&self, id: PersonId) -> Result<ListedPerson> {
         let found = self.authority.store().person(WhichPerson::Id(id)).await?;
         found.map(ListedPerson::from).ok_or_else(|| StoreError::NotFound("person").into())
     }
@@ -163,14 +180,20 @@ impl Admin {
             true => Permission::ChangePerson,
             false => Permission::DisablePerson,
         })?;
-        let store = self.authority.store();
+        let (store, mut by) = (self.authority.store(), self.by());
+        let changes = name.is_some() || disabled.is_some();
+        if operator.is_none() && !changes {
+            self.expects(SettingsTag::of_person(&self.stored_person(id).await?.person))?;
+        }
         // First, since this one can be refused: nothing is changed then.
         if let Some(role) = operator {
             let role = RoleChange::Operator { role };
-            store.set_role(SetRole { id, role, by: self.by() }).await?;
+            store.set_role(SetRole { id, role, by: by.clone() }).await?;
+            // They were compared before this change.
+            by.expected = Expected::default();
         }
-        if name.is_some() || disabled.is_some() {
-            store.change_person(ChangePerson { id, name, disabled, by: self.by() }).await?;
+        if changes {
+            store.change_person(ChangePerson { id, name, disabled, by }).await?;
         }
         self.stored_person(id).await
     }
@@ -200,6 +223,21 @@ impl Admin {
     pub async fn delete_person(&self, id: PersonId) -> Result<()> {
         self.may_with(Permission::DeletePerson)?;
         Ok(self.authority.store().delete_person(id, self.by()).await?)
+    }
+
+    /// Decides the same without doing it.
+    ///
+    /// # Errors
+    /// As [`Self::delete_person`].
+    pub async fn would_delete_person(&self, id: PersonId) -> Result<PersonToDelete> {
+        self.may_with(Permission::DeletePerson)?;
+        self.authority.store().would_delete_person(id, self.by()).await?;
+        let people = &self.authority.memory.people;
+        Ok(PersonToDelete {
+            person: self.stored_person(id).await?,
+            admin_tokens: people.admin_tokens(Some(id)),
+            sessions: people.sessions(id, self.authority.now()),
+        })
     }
 
     /// The people who have a role in a provider.

@@ -4,12 +4,12 @@ use super::{
     facade::{Admin, Result},
     ids::{no_id, ten_digits},
     options::ActOptions,
-    taking::{DryRun, Outcome, ROWS},
+    taking::{Outcome, ROWS},
 };
 use crate::authority::receipt::{CommittedAct, Concerns};
 use tegata_policy::permission::Permission;
 use tegata_store::{
-    Error, Page, Provider, ProviderFilter, ProviderRevocation, Revoked, RowId, Taking,
+    Error, Page, Provider, ProviderFilter, ProviderRevocation, Revoked, RowId, SettingsTag, Taking,
 };
 use tegata_token::id::ProviderId;
 
@@ -65,8 +65,12 @@ impl Admin {
         name: Option<String>,
     ) -> Result<ListedProvider> {
         self.may_in(Permission::ChangeProvider, id)?;
-        if let Some(name) = name {
-            self.authority.store().rename_provider(id, name, self.by()).await?;
+        match name {
+            Some(name) => self.authority.store().rename_provider(id, name, self.by()).await?,
+            None => {
+                let present = self.existing_provider(id).await?;
+                self.expects(SettingsTag::of_provider(&present.name))?;
+            }
         }
         self.provider(id).await
     }
@@ -84,7 +88,8 @@ impl Admin {
         self.may_in(Permission::DeleteProvider, id)?;
         let (store, act) = (self.authority.store(), Taking::provider(id, self.by_of(options)));
         if options.dry_run {
-            return Ok(Outcome::DryRun(DryRun::of(store.would_take(act, ROWS).await?, false)));
+            let would = store.would_take(act, ROWS).await?;
+            return Ok(Outcome::DryRun(self.would_take(would, false).await?));
         }
         let Revoked { tokens, position, at } = store.take(act).await?;
         let concerns = Concerns::Provider(id);

@@ -238,7 +238,7 @@ impl Admin {
             None => keys,
         };
         let would = self.authority.store().signed_by(keys, ROWS, self.authority.now()).await?;
-        let mut found = DryRun::of(would, true);
+        let mut found = self.would_take(would, true).await?;
         for (channel, row) in &mut found.rows {
             let Some(id) = *channel else { continue };
             if let Some(of) = self.authority.channel(id).await? {
@@ -259,7 +259,7 @@ impl Admin {
                 let act = Taking::revoke(channel.id, RevocationTarget::All, self.by());
                 match store.would_take(act, ROWS - sum.rows.len()).await {
                     Ok(would) => {
-                        let found = DryRun::of_channel(channel, would, true);
+                        let found = self.would_take_of(channel, would, true).await?;
                         sum.tokens += found.tokens;
                         let rows = found.rows.into_iter();
                         sum.rows.extend(rows.map(|(_, row)| (Some(channel.id), row)));

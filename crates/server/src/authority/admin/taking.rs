@@ -61,25 +61,33 @@ impl<T> Outcome<T> {
 /// Maximum number of tokens that a dry run lists.
 pub const ROWS: usize = 100;
 
-impl DryRun {
+impl Admin {
     /// What would be taken from channels of any state.
-    pub(super) fn of(would: WouldTake, stateless_too: bool) -> Self {
+    pub(super) async fn would_take(
+        &self,
+        mut would: WouldTake,
+        stateless_too: bool,
+    ) -> Result<DryRun> {
+        self.authority.note_idle_of_all(&mut would.rows).await?;
         let rows = would.rows.into_iter().map(|(channel, row)| (Some(channel), row)).collect();
-        Self { tokens: would.tokens, stateless_too, rows, ..Self::default() }
+        Ok(DryRun { tokens: would.tokens, stateless_too, rows, ..DryRun::default() })
     }
 
     /// What would be taken from this channel.
-    pub(super) fn of_channel(channel: &Channel, would: WouldTake, stateless_too: bool) -> Self {
-        let mut found = Self::of(would, stateless_too);
-        for (of, row) in &mut found.rows {
+    pub(super) async fn would_take_of(
+        &self,
+        channel: &Channel,
+        mut would: WouldTake,
+        stateless_too: bool,
+    ) -> Result<DryRun> {
+        for (_, row) in &mut would.rows {
             row.state = row.state.in_channel(channel.state);
-            *of = None;
         }
-        found
+        let mut found = self.would_take(would, stateless_too).await?;
+        found.rows.iter_mut().for_each(|(of, _)| *of = None);
+        Ok(found)
     }
-}
 
-impl Admin {
     /// Does an act on a channel, or decides it alone. Returns the time of the act.
     pub(super) async fn take(
         &self,
@@ -92,7 +100,8 @@ impl Admin {
         if options.dry_run {
             let would = store.would_take(act, ROWS).await;
             let would = self.named(channel.id, would).await?;
-            return Ok(Outcome::DryRun(DryRun::of_channel(channel, would, stateless_too)));
+            let found = self.would_take_of(channel, would, stateless_too).await?;
+            return Ok(Outcome::DryRun(found));
         }
         let revoked = store.take(act).await;
         let revoked = self.named(channel.id, revoked).await?;

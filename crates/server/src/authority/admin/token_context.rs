@@ -3,7 +3,7 @@
 
 use super::facade::{Admin, Result};
 use std::sync::Arc;
-use tegata_policy::channel::Channel;
+use tegata_policy::{channel::Channel, permission::Permission};
 use tegata_store::{Page, Provider, TokenFilter, TokenRow, TokenState};
 use tegata_token::{
     claims::Claims,
@@ -15,7 +15,7 @@ use tegata_token::{
 pub struct TokenContext {
     /// The channel.
     pub channel: Option<Arc<Channel>>,
-    /// The provider that owns the channel.
+    /// The provider that owns the channel, if the actor may see it.
     pub provider: Option<Provider>,
     /// The other active tokens of the token's group, newest first; for a token without a
     /// group, those of its channel without one.
@@ -52,7 +52,13 @@ impl Admin {
         }
         let group_tokens_more = others.len().saturating_sub(OTHERS);
         others.truncate(OTHERS);
-        let provider = self.authority.store().provider(channel.provider).await?;
+        let mut shown: Vec<_> = others.iter_mut().collect();
+        self.authority.note_idle(claims.channel, &mut shown).await?;
+        // A person of the channel alone may not see its provider.
+        let provider = match self.may_in(Permission::ReadProvider, channel.provider) {
+            Ok(()) => self.authority.store().provider(channel.provider).await?,
+            Err(_) => None,
+        };
         Ok(TokenContext {
             channel: Some(channel),
             provider,

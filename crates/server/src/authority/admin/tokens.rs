@@ -3,7 +3,7 @@
 use super::{
     facade::{Admin, Result},
     options::ActOptions,
-    taking::{DryRun, Outcome, ROWS},
+    taking::{Outcome, ROWS},
 };
 use crate::{
     authority::{
@@ -46,6 +46,8 @@ impl Admin {
         for (_, row) in &mut rows {
             row.state = row.state.in_channel(of);
         }
+        let mut shown: Vec<_> = rows.iter_mut().map(|(_, row)| row).collect();
+        self.authority.note_idle(channel, &mut shown).await?;
         Ok(rows)
     }
 
@@ -61,21 +63,9 @@ impl Admin {
         let of = self.channel_for(Permission::ReadTokens, channel).await?;
         let mut row = self.stored(channel, token).await?;
         row.state = row.state.in_channel(of.state);
-        let uses = self.uses_of(channel, &mut row).await?;
+        self.authority.note_idle(channel, &mut [&mut row]).await?;
+        let uses = self.authority.recent_uses(channel, row.serial).await?;
         Ok((row, uses))
-    }
-
-    /// The recent uses of a stored token. The last one is noted in its row: the newest are
-    /// in memory until a job writes them.
-    pub(super) async fn uses_of(
-        &self,
-        channel: ChannelId,
-        row: &mut TokenRow,
-    ) -> Result<Vec<RecentUse>> {
-        if let Some((at, _)) = self.authority.last_used.token(channel, row.serial) {
-            row.last_used_at = row.last_used_at.max(Some(at));
-        }
-        Ok(self.authority.recent_uses(channel, row.serial).await?)
     }
 
     /// One stored token, with its state regardless of its channel's.
@@ -106,7 +96,7 @@ impl Admin {
             // No token gets this id.
             let act = Reissue { grant, id: TokenId([0; 16]), by };
             let would = authority.store().would_reissue(act, ROWS).await?;
-            return Ok(Outcome::DryRun(DryRun::of_channel(&of, would, false)));
+            return Ok(Outcome::DryRun(self.would_take_of(&of, would, false).await?));
         }
         let began = authority.clock().steady();
         let issued = authority.issue(request, channel, Some(by)).await;
@@ -128,6 +118,8 @@ fn not_issued(error: &Error) -> NotIssued {
     match error {
         Error::Unavailable(_) | Error::Taken => NotIssued::Unavailable,
         Error::Denied(Denied::LimitExceeded { .. }) => NotIssued::Limited,
-        Error::Denied(_) | Error::NotFound(_) | Error::Conflict(_) => NotIssued::Denied,
+        Error::Denied(_) | Error::NotFound(_) | Error::Conflict(_) | Error::Changed => {
+            NotIssued::Denied
+        }
     }
 }

@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
-use tegata_policy::acts::Instance;
+use tegata_policy::{
+    acts::Instance,
+    idle::{KnownUses, REPORTS_WITHIN},
+};
 use tegata_store::VerifierRow;
 use tegata_token::{
     feed::{FeedQuery, InstanceId, OnStale},
@@ -37,6 +40,8 @@ struct Known {
     renewed: Instant,
     /// The newest minute whose uses it has reported.
     reported: UnixTime,
+    /// The last minute of which it has not reported all uses.
+    left_out: Option<UnixTime>,
     /// A revoked token that it accepted, although it had learned of that.
     accepted: Option<AcceptedRevoked>,
 }
@@ -85,6 +90,9 @@ const RENEWED: Duration = Duration::from_secs(60);
 /// How long the row of an instance that does not ask any more is kept beyond three times its
 /// staleness.
 const KEPT: Duration = Duration::from_secs(3_600);
+
+/// The length of the minutes of which uses are reported, in seconds.
+const MINUTE: i64 = 60;
 
 /// How an instance is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,6 +200,29 @@ impl Instances {
         Some(before)
     }
 
+    /// Notes that an instance, or the server, left out uses of a minute.
+    pub(super) fn leave_out(&self, name: &Name, minute: UnixTime) {
+        if let Some(known) = self.lock().get_mut(name) {
+            known.left_out = known.left_out.max(Some(minute));
+        }
+    }
+
+    /// Which uses of a provider's tokens the instances have reported.
+    pub fn known_uses(
+        &self,
+        provider: ProviderId,
+        steady: Instant,
+        now: UnixTime,
+    ) -> KnownUses {
+        let all = self.lock();
+        let concerned = all.values().filter(|it| {
+            let of = it.verifier.provider;
+            of.is_none() || of == Some(provider)
+        });
+        let known = concerned.map(|it| it.known_uses(steady, now));
+        known.fold(KnownUses::all(now), KnownUses::and)
+    }
+
     /// Notes a use of a token that was revoked at `revoked_at`; whether the instance could
     /// know of that in the minute of the use. By then it has acknowledged the revocation, or
     /// it may not use what it knows any more, unless it may use a stale view.
@@ -280,8 +311,8 @@ impl Instances {
 impl Known {
     fn new(row: Instance, verifier: Arc<VerifierRow>, now: Instant) -> Self {
         let (reported, seen, renewed) = (UnixTime(i64::MIN), now, now);
-        let (acknowledged, cannot, accepted) = (None, None, None);
-        Self { row, verifier, acknowledged, cannot, seen, renewed, reported, accepted }
+        let (acknowledged, cannot, left_out, accepted) = (None, None, None, None);
+        Self { row, verifier, acknowledged, cannot, seen, renewed, reported, left_out, accepted }
     }
 
     /// Whether its row can be dropped.
@@ -289,6 +320,26 @@ impl Known {
         let kept = KEPT + 3 * self.staleness();
         let is_lenient = self.row.on_stale == OnStale::Allow && !self.row.stopped;
         !is_lenient && now.saturating_duration_since(self.seen) > kept
+    }
+
+    /// Which uses it has reported. It accepts no token before it is registered, and none after
+    /// its report of its end or, unless it may use a stale view, its lease.
+    fn known_uses(&self, steady: Instant, now: UnixTime) -> KnownUses {
+        let reported = UnixTime(self.reported.0.saturating_add(MINUTE)).min(now);
+        let through = reported.max(self.row.registered_at);
+        let silent = steady.saturating_duration_since(self.seen);
+        let over = silent.saturating_sub(self.line().lease());
+        let stopped = match self.row.stopped {
+            true => Some(self.row.renewed_at),
+            false if over.is_zero() || self.row.on_stale == OnStale::Allow => None,
+            false => Some(now.plus(-i64::try_from(over.as_secs()).unwrap_or(i64::MAX))),
+        };
+        if let Some(stopped) = stopped {
+            let unreported = Some(stopped).filter(|at| *at > through);
+            return KnownUses { left_out: self.left_out.max(unreported), ..KnownUses::all(now) };
+        }
+        let is_missing = self.reported.0 == i64::MIN && now.since(through) > REPORTS_WITHIN;
+        KnownUses { is_missing, through, left_out: self.left_out }
     }
 
     fn staleness(&self) -> Duration {

@@ -74,7 +74,7 @@ impl Authority {
         let now = self.now();
         let Some(newest) = report.minutes.iter().map(|it| it.minute).max() else { return Ok(()) };
         let name = (verifier.id, report.instance.clone());
-        let before = self.feed().instances.report(&name, newest);
+        let before = self.feed().instances.report(&name, newest.min(now));
         // A minute that is sent again, since the response was lost, counts once.
         let is_new = |minute: &&UsageMinute| before.is_none_or(|before| minute.minute > before);
         // A verifier's clock may be wrong, but a use cannot be in the future.
@@ -88,6 +88,9 @@ impl Authority {
                 reported.entry((it.channel, it.token_id)).or_default().push(used);
             }
         }
+        let left_out = report.minutes.iter().filter(|it| it.dropped > 0).map(|it| it.minute).max();
+        let left_out = if reported.len() > MOST { Some(newest) } else { left_out };
+        left_out.into_iter().for_each(|at| self.feed().instances.leave_out(&name, at.min(now)));
         let names: Vec<_> = reported.keys().copied().take(MOST).collect();
         for token in self.store.used_tokens(names, verifier.provider).await? {
             let uses = reported.remove(&(token.channel, token.id)).unwrap_or_default();

@@ -19,7 +19,7 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    NewVerifier, PeopleStore, RewrapKeys, Store, Taking, VerifierPatch,
+    Expected, NewVerifier, PeopleStore, RewrapKeys, Store, Taking, VerifierPatch,
     sqlite::{Options, SqliteStore},
 };
 use tegata_token::{
@@ -81,7 +81,7 @@ struct World {
 }
 
 fn by() -> By {
-    By { actor: "administrator".into(), source: None, reason: None, at: NOW }
+    By { actor: "administrator".into(), source: None, reason: None, at: NOW, expected: Expected::default() }
 }
 
 fn signing_key(seed: u64) -> SigningKeyRow {

@@ -4,7 +4,7 @@ use crate::world::{ALL, Ask, NOW, World, by, denied, group, signing_key};
 use tegata_policy::channel::RevokeTokens;
 use tegata_policy::{channel::GroupSettings, rules::TokenRules, secret::PlainSecret};
 use tegata_store::{
-    AuditFilter, AuditRow, By, ChannelPatch, Event, Page, RevocationTarget, SigningKeyChange,
+    AuditFilter, AuditRow, By, ChannelPatch, Event, Expected, Page, RevocationTarget, SigningKeyChange,
     TokenName,
     audit_event::{AuditEvent, SecretThrottled},
 };
@@ -27,6 +27,7 @@ pub async fn every_act_writes_its_audit_event_in_the_same_transaction(mut world:
         source: Some("192.0.2.1".into()),
         reason: Some("because".into()),
         at: NOW.plus(9),
+        expected: Expected::default(),
     };
     let shop = world.shop().await;
     let first = rows(&world).await;

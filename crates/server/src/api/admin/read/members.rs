@@ -4,7 +4,10 @@
 //! Its errors name the member and the values that are valid, and never repeat the value:
 //! it may be a token or a secret.
 
-use crate::api::admin::problem::{Code, Problem};
+use crate::api::admin::{
+    fault::{Fault, Place, shown},
+    problem::{Code, Problem},
+};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, Error, Expected, IntoDeserializer, MapAccess, Unexpected, Visitor},
@@ -12,40 +15,67 @@ use serde::{
 };
 use serde_json::value::RawValue;
 use std::{
-    collections::{BTreeMap, btree_map::IntoIter},
+    collections::{BTreeMap, BTreeSet, btree_map::IntoIter},
     fmt,
 };
-use tegata_policy::text::is_plain;
 
 /// The members of an object, whose values are not parsed yet.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Members {
     given: BTreeMap<String, Given>,
-    repeated: Option<String>,
+    repeated: BTreeSet<String>,
+    place: Place,
 }
+
+/// Maximum number of invalid members that are reported at once.
+const FAULTS: usize = 20;
 
 impl Members {
     /// Adds a field of a query.
     pub fn add_field(&mut self, name: String, text: String) {
+        self.place = Place::Query;
         self.add(name, Given::Field(text));
     }
 
     fn add(&mut self, name: String, value: Given) {
         if self.given.insert(name.clone(), value).is_some() {
-            self.repeated = Some(name);
+            self.repeated.insert(name);
         }
     }
 
-    /// Reads the members as `T`.
-    pub fn read<T: for<'de> Deserialize<'de>>(self) -> Result<T, Problem> {
-        T::deserialize(self).map_err(Problem::from)
+    /// Reads the members as `T`. The error has every invalid one: without the one that was
+    /// found, the others are read again.
+    pub fn read<T: for<'de> Deserialize<'de>>(mut self) -> Result<T, Problem> {
+        let mut found: Vec<MemberFault> = Vec::new();
+        while found.len() < FAULTS {
+            let wrong = match T::deserialize(self.clone()) {
+                Ok(read) if found.is_empty() => return Ok(read),
+                Ok(_) => break,
+                Err(wrong) => MemberFault::from(wrong),
+            };
+            // A member that is invalid, and required, is missing now.
+            if found.iter().any(|it| it.path == wrong.path) {
+                break;
+            }
+            let is_there = wrong.path.first().is_some_and(|name| self.leave_out(name));
+            found.push(wrong);
+            if !is_there {
+                break;
+            }
+        }
+        Err(Problem::of(found.into_iter().map(|it| it.shown(self.place)).collect()))
+    }
+
+    /// Leaves out a member that is invalid; one that is repeated, only the first time.
+    fn leave_out(&mut self, name: &str) -> bool {
+        self.repeated.remove(name) || self.given.remove(name).is_some()
     }
 
     /// Rejects repeated members, and those that are not `known`.
     fn check(&self, known: &[&str]) -> Result<(), Wrong> {
-        if let Some(name) = &self.repeated {
+        if let Some(name) = self.repeated.first() {
             let detail = format!("`{}` is repeated", shown(name));
-            return Err(Wrong::Member(Problem::new(Code::RepeatedMember, detail)));
+            return Err(Wrong::of(name, Code::RepeatedMember, detail));
         }
         let Some(name) = self.given.keys().find(|name| !known.contains(&name.as_str())) else {
             return Ok(());
@@ -55,13 +85,8 @@ impl Members {
             known => format!("known here: {}", known.join(", ")),
         };
         let detail = format!("`{}` is unknown; {known}", shown(name));
-        Err(Wrong::Member(Problem::new(Code::UnknownMember, detail)))
+        Err(Wrong::of(name, Code::UnknownMember, detail))
     }
-}
-
-/// A member's name from the request, shortened and escaped.
-fn shown(name: &str) -> String {
-    name.chars().take(60).filter(|it| is_plain(*it)).collect()
 }
 
 impl<'de> Deserialize<'de> for Members {
@@ -104,7 +129,7 @@ impl<'de> Deserializer<'de> for Members {
         visitor.visit_map(pairs).map_err(|wrong| match wrong {
             Wrong::Missing(name) => {
                 let detail = format!("`{name}` is missing; known here: {}", known.join(", "));
-                Wrong::Member(Problem::new(Code::MissingMember, detail))
+                Wrong::of(name, Code::MissingMember, detail)
             }
             wrong => wrong,
         })
@@ -148,14 +173,17 @@ impl<'de> MapAccess<'de> for Pairs {
             return Err(Wrong::custom("no member is left"));
         };
         seed.deserialize(MemberValue { value, nullable: false }).map_err(|wrong| match wrong {
-            Wrong::Value(why) => {
-                Wrong::Member(Problem::new(Code::InvalidMember, format!("`{name}` {why}")))
+            Wrong::Value(why) => Wrong::of(&name, Code::InvalidMember, format!("`{name}` {why}")),
+            Wrong::Member(mut fault) => {
+                fault.path.insert(0, name);
+                Wrong::Member(fault)
             }
             wrong => wrong,
         })
     }
 }
 
+#[derive(Clone)]
 enum Given {
     Json(Box<RawValue>),
     /// A query field, where numbers and booleans are written like text.
@@ -269,8 +297,32 @@ pub enum Wrong {
     Missing(&'static str),
     /// The value of a member is invalid: "must be …".
     Value(String),
-    /// The error as it is shown.
-    Member(Problem),
+    /// What is wrong with a member.
+    Member(MemberFault),
+}
+
+/// What is wrong with a member.
+#[derive(Debug)]
+pub struct MemberFault {
+    /// The names of the members that it is in, and its own.
+    path: Vec<String>,
+    code: Code,
+    detail: String,
+}
+
+impl MemberFault {
+    fn shown(self, place: Place) -> Fault {
+        match (place, self.path.first()) {
+            (Place::Query, Some(name)) => Fault::of_name(place, name, self.code, self.detail),
+            _ => Fault::of_member(&self.path, self.code, self.detail),
+        }
+    }
+}
+
+impl Wrong {
+    fn of(name: &str, code: Code, detail: String) -> Self {
+        Self::Member(MemberFault { path: vec![name.to_owned()], code, detail })
+    }
 }
 
 impl Error for Wrong {
@@ -307,17 +359,20 @@ impl fmt::Display for Wrong {
         match self {
             Self::Missing(name) => write!(f, "`{name}` is missing"),
             Self::Value(why) => f.write_str(why),
-            Self::Member(problem) => f.write_str(problem.status_and_detail().1),
+            Self::Member(fault) => f.write_str(&fault.detail),
         }
     }
 }
 
-impl From<Wrong> for Problem {
+impl From<Wrong> for MemberFault {
     fn from(wrong: Wrong) -> Self {
+        let detail = wrong.to_string();
         match wrong {
-            Wrong::Member(problem) => problem,
-            Wrong::Missing(_) => Self::new(Code::MissingMember, wrong.to_string()),
-            Wrong::Value(why) => Self::new(Code::InvalidMember, why),
+            Wrong::Member(fault) => fault,
+            Wrong::Missing(name) => {
+                Self { path: vec![name.to_owned()], code: Code::MissingMember, detail }
+            }
+            Wrong::Value(_) => Self { path: Vec::new(), code: Code::InvalidMember, detail },
         }
     }
 }

@@ -8,6 +8,7 @@
 mod members;
 mod moments;
 mod page;
+mod reasoned;
 #[macro_use]
 mod taking;
 mod values;
@@ -22,6 +23,7 @@ use http::request::Parts;
 use members::Members;
 pub use moments::{moment, parsed};
 pub use page::{Found, Limit, Part, PartOf};
+pub use reasoned::{Forgetting, Reasoned};
 use serde::de::DeserializeOwned;
 pub use taking::{Deletion, Reason, Wait, options};
 pub use values::{Line, Unparsed, Whole};
@@ -106,7 +108,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Ids<T> 
 
 /// The error for a member with an invalid value.
 pub fn invalid(name: &str, what: &str) -> Problem {
-    Problem::new(Code::InvalidMember, format!("`{name}` must be {what}"))
+    Problem::member(name, Code::InvalidMember, format!("`{name}` must be {what}"))
 }
 
 /// The digest of the request's `Idempotency-Key`, if it has one.
@@ -117,7 +119,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let key = header::idempotency_key(&parts.headers);
-        key.map(Self).map_err(|bad| Problem::new(Code::InvalidMember, bad.to_string()))
+        key.map(Self).map_err(|bad| Problem::header("Idempotency-Key", bad.to_string()))
     }
 }
 

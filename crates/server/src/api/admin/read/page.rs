@@ -86,14 +86,14 @@ impl Part {
     /// The cursor, for a list whose cursors are names.
     pub fn after<T: FromStr>(&self) -> Result<Option<T>, Problem> {
         let after = self.after.as_ref().map(|it| it.parse()).transpose();
-        after.map_err(|_| invalid("after", CURSOR))
+        after.map_err(|_| invalid("after", CURSOR).in_query())
     }
 
     /// The page to request from the store: one row more, to find out whether there is a
     /// next page.
     pub fn page(&self) -> Result<Page, Problem> {
         let before: Option<Result<RowId, _>> = self.after.as_ref().map(|it| it.parse());
-        let before = before.transpose().map_err(|_| invalid("after", CURSOR))?;
+        let before = before.transpose().map_err(|_| invalid("after", CURSOR).in_query())?;
         Ok(Page { before, most: self.limit() + 1 })
     }
 
@@ -116,7 +116,7 @@ impl Part {
             let place = rows.iter().position(|row| name(row) == *after);
             let gone = "a cursor that the previous page returned as `next`, and whose row still \
                         exists; start again from the first page";
-            let place = place.ok_or_else(|| invalid("after", gone))?;
+            let place = place.ok_or_else(|| invalid("after", gone).in_query())?;
             rows.drain(..=place);
         }
         let more = rows.len() > self.limit();

@@ -3,7 +3,7 @@
 use super::time::time;
 use crate::{
     api::admin::schema,
-    authority::admin::{Accepted, Invited, ListedPerson, NewSession, OpenedInvitation},
+    authority::admin::{self, Accepted, Invited, ListedPerson, NewSession, OpenedInvitation},
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -35,6 +35,9 @@ pub struct Person {
     /// Until when an invitation can be accepted; null: there is none.
     #[schema(required, value_type = Option<schema::Time>)]
     invited_until: Option<String>,
+    /// How many recovery codes are left; null without a password.
+    #[schema(required)]
+    recovery_codes_left: Option<usize>,
     #[schema(required, value_type = Option<schema::Time>)]
     created_at: Option<String>,
 }
@@ -76,6 +79,7 @@ impl From<&PersonRow> for Person {
             providers: it.providers.iter().map(provider).collect(),
             channels: it.channels.iter().map(channel).collect(),
             invited_until: None,
+            recovery_codes_left: None,
             created_at: time(it.created_at),
         }
     }
@@ -83,7 +87,9 @@ impl From<&PersonRow> for Person {
 
 impl From<&ListedPerson> for Person {
     fn from(it: &ListedPerson) -> Self {
-        Self { invited_until: it.invited_until.and_then(time), ..(&it.person).into() }
+        let invited_until = it.invited_until.and_then(time);
+        let recovery_codes_left = it.recovery_codes_left;
+        Self { invited_until, recovery_codes_left, ..(&it.person).into() }
     }
 }
 
@@ -254,6 +260,46 @@ impl From<&AdminTokenRow> for AdminToken {
             created_at: time(it.created_at),
             expires_at: time(it.expires_at),
         }
+    }
+}
+
+/// What the deletion of a person would end.
+#[derive(Serialize, ToSchema)]
+pub struct PersonToDelete {
+    /// Always true.
+    dry_run: bool,
+    person: Person,
+    /// The personal tokens, newest first.
+    admin_tokens: Vec<AdminToken>,
+    /// Number of sessions.
+    sessions: usize,
+}
+
+impl PersonToDelete {
+    /// The result of a dry run.
+    pub fn of(it: &admin::PersonToDelete) -> Self {
+        Self {
+            dry_run: true,
+            person: (&it.person).into(),
+            admin_tokens: it.admin_tokens.iter().map(AdminToken::from).collect(),
+            sessions: it.sessions,
+        }
+    }
+}
+
+/// A personal administrator's token that would be deleted.
+#[derive(Serialize, ToSchema)]
+pub struct TokenToDelete {
+    /// Always true.
+    dry_run: bool,
+    #[serde(flatten)]
+    token: AdminToken,
+}
+
+impl TokenToDelete {
+    /// The result of a dry run.
+    pub fn of(it: &AdminTokenRow) -> Self {
+        Self { dry_run: true, token: it.into() }
     }
 }
 

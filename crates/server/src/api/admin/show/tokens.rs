@@ -8,6 +8,7 @@ use crate::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use std::net::IpAddr;
+use tegata_policy::idle::IdleUnknown;
 use tegata_store::{RevocationCause, SigningKeyRow, TokenRow, TokenState};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId, TokenId},
@@ -38,6 +39,14 @@ pub struct Token {
     /// The last use that was recorded; null if none was.
     #[schema(required, value_type = Option<schema::Time>)]
     last_used_at: Option<String>,
+    /// Since when the token is idle: it was not used since then, for at least the time of
+    /// `--token-idle-after`, and a newer active token of its group and kind was. Null while it
+    /// is in use, not replaced or not active, and while `idle_unknown` is set.
+    #[schema(required, value_type = Option<schema::Time>)]
+    idle_since: Option<String>,
+    /// Why it is not known whether it is idle; null if it is.
+    #[schema(required, value_type = Option<schema::IdleUnknown>)]
+    idle_unknown: Option<&'static str>,
     #[schema(required, value_type = Option<schema::RevocationCause>)]
     cause: Option<RevocationCause>,
     #[schema(required, value_type = Option<schema::Time>)]
@@ -64,6 +73,8 @@ impl From<&TokenRow> for Token {
             issued_at: time(it.issued_at),
             expires_at: time(it.expires_at),
             last_used_at: it.last_used_at.and_then(time),
+            idle_since: it.idle.since().and_then(time),
+            idle_unknown: it.idle.unknown().map(IdleUnknown::code),
             cause: it.revocation.map(|(by, _)| by),
             revoked_at: it.revocation.and_then(|(_, at)| time(at)),
             assertion_key: it.assertion_key,
@@ -121,6 +132,7 @@ pub struct Explanation {
     pub channel_name: Option<String>,
     #[schema(required, value_type = Option<schema::ProviderId>)]
     pub provider_id: Option<ProviderId>,
+    /// Null if the caller may not see the provider.
     #[schema(required, value_type = Option<schema::Name>)]
     pub provider_name: Option<String>,
     /// Whom to contact about the group.
@@ -132,6 +144,8 @@ pub struct Explanation {
     /// The reason, as a sentence for people.
     #[schema(example = "It is valid until 2026-12-26T09:00:00Z.")]
     pub why: String,
+    /// The facts of that sentence, for a text in another language.
+    pub why_facts: WhyFacts,
     /// From where it was used lately, as `GET …/tokens/{token}` returns it; empty for a
     /// stateless token.
     pub recent_uses: Vec<RecentUse>,
@@ -156,14 +170,85 @@ impl From<&admin::Explanation> for Explanation {
             token,
             channel_id: it.channel,
             channel_name: around.channel.as_ref().map(|it| it.name.clone()),
-            provider_id: around.provider.as_ref().map(|it| it.id),
+            provider_id: around.channel.as_ref().map(|it| it.provider),
             provider_name: around.provider.as_ref().map(|it| it.name.clone()),
             contact: around.contact(it.token.group.as_ref()).map(str::to_owned),
             code: it.why.code(),
             why: sentence(it.why) + &behind(it),
+            why_facts: WhyFacts::of(it),
             recent_uses: it.recent_uses.iter().map(RecentUse::from).collect(),
             group_tokens: around.group_tokens.iter().map(Token::from).collect(),
             group_tokens_more: around.group_tokens_more,
+        }
+    }
+}
+
+/// The facts behind the state of a token; null where `code` has no such fact.
+#[derive(Default, Serialize, ToSchema)]
+pub struct WhyFacts {
+    /// Until when it is valid.
+    #[schema(required, value_type = Option<schema::Time>)]
+    until: Option<String>,
+    /// When it expired, or was revoked, evicted or replaced.
+    #[schema(required, value_type = Option<schema::Time>)]
+    at: Option<String>,
+    /// The signing key that is revoked or limited.
+    #[schema(required, value_type = Option<schema::SigningKeyId>)]
+    signing_key: Option<SigningKeyId>,
+    /// Of its tokens, only those issued before are valid.
+    #[schema(required, value_type = Option<schema::Time>)]
+    issued_before: Option<String>,
+    /// The token that evicted or replaced it.
+    #[schema(required, value_type = Option<schema::TokenId>)]
+    newer_token_id: Option<TokenId>,
+    /// The audit event of the act that caused the state.
+    #[schema(required)]
+    event_id: Option<i64>,
+    /// The act of that event.
+    #[schema(required, example = "token.revoke")]
+    act: Option<String>,
+    /// Its actor.
+    #[schema(required)]
+    actor: Option<String>,
+    /// The address that it came from.
+    #[schema(required)]
+    source: Option<String>,
+    /// Its time.
+    #[schema(required, value_type = Option<schema::Time>)]
+    acted_at: Option<String>,
+}
+
+impl WhyFacts {
+    fn of(it: &admin::Explanation) -> Self {
+        let event = it.event.as_ref();
+        let facts = Self {
+            newer_token_id: it.newer,
+            event_id: event.map(|it| it.id),
+            act: event.map(|it| it.act.clone()),
+            actor: event.map(|it| it.actor.clone()),
+            source: event.and_then(|it| it.source.clone()),
+            acted_at: event.and_then(|it| time(it.at)),
+            ..Self::default()
+        };
+        match it.why {
+            Why::Valid { until } | Why::ValidForDelay { until } => {
+                Self { until: time(until), ..facts }
+            }
+            Why::Expired { at }
+            | Why::RevokedAndExpired { at }
+            | Why::Evicted { at }
+            | Why::Reissued { at } => Self { at: time(at), ..facts },
+            Why::Revoked { at } | Why::RevokedWithOthers { at } => {
+                Self { at: at.and_then(time), ..facts }
+            }
+            Why::SigningKeyRevoked { key } => Self { signing_key: Some(key), ..facts },
+            Why::SigningKeyLimited { key, issued_before } => {
+                Self { signing_key: Some(key), issued_before: time(issued_before), ..facts }
+            }
+            Why::ValidUntilRevoked
+            | Why::ChannelSuspended
+            | Why::ChannelDeleted
+            | Why::Invalid(_) => facts,
         }
     }
 }
