@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod console;
 mod dev;
 mod faults;
 mod feed;
@@ -35,7 +36,7 @@ use uuid::Uuid;
 pub struct Shows {
     /// The operations of LINE, gateways and the well-known paths.
     pub public: bool,
-    /// `/admin/v1`.
+    /// `/admin/v1` and `/console`.
     pub admin: bool,
     /// `/metrics`.
     pub metrics: bool,
@@ -56,11 +57,14 @@ pub fn router(app: Arc<App>, shows: Shows) -> Router {
             router = router.merge(dev::router());
         }
     }
-    let admin = shows.admin.then(|| admin::router(app.authority.clone(), app.admin_token.clone()));
+    let admin = shows.admin.then(|| {
+        let api = admin::router(app.authority.clone(), app.admin_token.clone());
+        Router::new().nest(ADMIN, api).nest(console::CONSOLE, console::router(&app))
+    });
     let mut router =
         router.method_not_allowed_fallback(async || method_not_allowed()).with_state(app);
     if let Some(admin) = admin {
-        router = router.nest(ADMIN, admin);
+        router = router.merge(admin);
     }
     router.fallback(async || reply::message(StatusCode::NOT_FOUND, "Not found"))
 }
@@ -70,6 +74,10 @@ pub const USAGE: &str = "/feed/usage";
 
 /// The prefix of the administrators' API.
 pub(crate) const ADMIN: &str = "/admin/v1";
+
+/// The id of a request, which the HTTP server attaches to it.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestId(pub Uuid);
 
 /// Whether this path belongs to the administrators' API, whose errors are problem
 /// details.

@@ -82,7 +82,6 @@ impl Clock {
     }
 
     /// The offset of the development clock, in seconds.
-    #[cfg(test)]
     pub(crate) fn offset(&self) -> i64 {
         self.offset.load(Relaxed)
     }

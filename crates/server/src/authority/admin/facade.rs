@@ -115,6 +115,19 @@ impl Authority {
     }
 }
 
+impl Authority {
+    /// The same for a session's token alone: what a browser is authenticated with.
+    #[must_use]
+    pub fn admin_in_session(
+        self: &Arc<Self>,
+        token: &PlainSecret,
+        source: Option<Source>,
+    ) -> Option<Admin> {
+        let admin = self.admin_by(token, source)?;
+        matches!(admin.credential, Some(PersonCredential::Session(_))).then_some(admin)
+    }
+}
+
 impl Admin {
     /// The same, with a reason for the audit of acts that are given none.
     #[must_use]

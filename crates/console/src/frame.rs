@@ -1,0 +1,303 @@
+//! What all pages have in common: who looks at it, in which language, when and where.
+
+use crate::{
+    assets,
+    html::{Bdi, Html},
+    texts::{self, Texts},
+    times::Times,
+};
+use tegata_token::time::UnixTime;
+
+/// A language of the pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// Japanese.
+    Ja,
+}
+
+impl Language {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::En, Self::Ja];
+
+    /// Its code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Ja => "ja",
+        }
+    }
+
+    /// Its own name for itself.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::En => "English",
+            Self::Ja => "日本語",
+        }
+    }
+
+    /// The language with this code.
+    #[must_use]
+    pub fn of(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.code() == code)
+    }
+
+    /// The first language of ours that an `Accept-Language` header prefers.
+    #[must_use]
+    pub fn accepted(header: &str) -> Self {
+        let weight = |it: &str| {
+            let (range, parameter) = it.split_once(';').unwrap_or((it, "q=1"));
+            let weight = parameter.trim().strip_prefix("q=").and_then(|it| it.parse().ok());
+            let code = range.trim().split('-').next().unwrap_or("").to_ascii_lowercase();
+            Some((Self::of(&code)?, weight.unwrap_or(0.0)))
+        };
+        let ranges = header.split(',').filter_map(weight).filter(|(_, it): &(_, f32)| *it > 0.0);
+        let first = ranges.fold(None, |best: Option<(Self, f32)>, it| match best {
+            Some(best) if best.1 >= it.1 => Some(best),
+            _ => Some(it),
+        });
+        first.map_or(Self::En, |(language, _)| language)
+    }
+
+    /// All texts of the language.
+    #[must_use]
+    pub const fn texts(self) -> &'static Texts {
+        match self {
+            Self::En => &texts::en::TEXTS,
+            Self::Ja => &texts::ja::TEXTS,
+        }
+    }
+}
+
+/// The colours of the pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Theme {
+    /// As the system is set.
+    #[default]
+    System,
+    /// Light.
+    Light,
+    /// Dark.
+    Dark,
+}
+
+impl Theme {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::System, Self::Light, Self::Dark];
+
+    /// Its name in forms and cookies.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    /// The theme of this name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.name() == name)
+    }
+}
+
+/// The person who is signed in.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// The display name.
+    pub name: String,
+    /// What the bar shows after it: the role in the whole authority, if any.
+    pub role: Option<tegata_policy::permission::OperatorRole>,
+}
+
+/// That the server is for trials only.
+#[derive(Debug, Clone, Copy)]
+pub struct Dev {
+    /// By how many seconds its clock is ahead.
+    pub ahead: i64,
+}
+
+/// A section of the bar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// What needs attention; providers and channels.
+    Overview,
+    /// What to do with a leaked token.
+    LeakDesk,
+    /// The services that verify tokens.
+    Verifiers,
+    /// The keys that sign tokens.
+    SigningKeys,
+    /// Who did what.
+    Audit,
+    /// People and their roles.
+    People,
+    /// The own account; it is not in the bar.
+    Account,
+}
+
+/// A step of the path to a page.
+#[derive(Debug, Clone)]
+pub struct Crumb {
+    /// Its address.
+    pub href: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Crumb {
+    /// A step.
+    pub fn new(href: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { href: href.into(), name: name.into() }
+    }
+}
+
+/// What all pages have in common.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// The language.
+    pub language: Language,
+    /// The colours.
+    pub theme: Theme,
+    /// When the page is made.
+    pub now: UnixTime,
+    /// The host that the browser asked, as it named it.
+    pub host: String,
+    /// The path and query of the page itself, where the settings return to.
+    pub here: String,
+    /// The person who is signed in.
+    pub user: Option<User>,
+    /// The sections that the person may see.
+    pub sections: Vec<Section>,
+    /// Set under `--dev`.
+    pub dev: Option<Dev>,
+    /// What the request before has done.
+    pub notice: Option<Html>,
+}
+
+impl Frame {
+    /// The texts of its language.
+    #[must_use]
+    pub fn t(&self) -> &'static Texts {
+        self.language.texts()
+    }
+
+    /// Times, as this page shows them.
+    #[must_use]
+    pub fn times(&self) -> Times {
+        Times { now: self.now, language: self.language }
+    }
+
+    /// The role of the person in the whole authority.
+    #[must_use]
+    pub fn role(&self) -> Option<&'static str> {
+        self.user.as_ref()?.role.map(self.t().frame.role)
+    }
+
+    /// The sentences of a development server.
+    #[must_use]
+    pub fn dev_lines(&self) -> Option<String> {
+        let (ahead, t) = (self.dev?.ahead, &self.t().frame);
+        let ahead = (ahead > 0).then(|| (t.ahead)(&self.times().length(ahead)));
+        Some(format!("{} {}", t.dev, ahead.unwrap_or_default()).trim_end().to_owned())
+    }
+
+    /// What the footer shows: the program, the zone of the times and the page's age.
+    #[must_use]
+    pub fn server(&self) -> Html {
+        let t = &self.t().frame;
+        let server = (t.server)(env!("CARGO_PKG_VERSION"), Bdi(&self.host));
+        let updated = (t.updated)(self.times().clock(self.now));
+        crate::html!("{} {} {}", server, Html::from(t.zone), updated)
+    }
+
+    /// The name of the style sheet.
+    #[must_use]
+    pub fn style(&self) -> &'static str {
+        assets::STYLE.name
+    }
+
+    /// The name of the script.
+    #[must_use]
+    pub fn script(&self) -> &'static str {
+        assets::SCRIPT.name
+    }
+
+    /// Whether this is the page's language.
+    #[must_use]
+    pub fn is_language(&self, language: &Language) -> bool {
+        self.language == *language
+    }
+
+    /// Whether these are the page's colours.
+    #[must_use]
+    pub fn is_theme(&self, theme: &Theme) -> bool {
+        self.theme == *theme
+    }
+}
+
+impl Section {
+    /// The sections of the bar, in its order.
+    pub const BAR: [Self; 6] = [
+        Self::Overview,
+        Self::LeakDesk,
+        Self::Verifiers,
+        Self::SigningKeys,
+        Self::Audit,
+        Self::People,
+    ];
+
+    /// Its address.
+    #[must_use]
+    pub const fn href(&self) -> &'static str {
+        match self {
+            Self::Overview => "/console",
+            Self::LeakDesk => "/console/leak-desk",
+            Self::Verifiers => "/console/verifiers",
+            Self::SigningKeys => "/console/signing-keys",
+            Self::Audit => "/console/audit",
+            Self::People => "/console/people",
+            Self::Account => "/console/account",
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self, t: &Texts) -> &'static str {
+        match self {
+            Self::Overview => t.frame.overview,
+            Self::LeakDesk => t.frame.leak_desk,
+            Self::Verifiers => t.frame.verifiers,
+            Self::SigningKeys => t.frame.signing_keys,
+            Self::Audit => t.frame.audit,
+            Self::People => t.frame.people,
+            Self::Account => t.frame.account,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preferred_language_of_ours_is_taken() {
+        for (header, language) in [
+            ("", Language::En),
+            ("ja", Language::Ja),
+            ("ja-JP,ja;q=0.9,en;q=0.8", Language::Ja),
+            ("en-US,en;q=0.9,ja;q=0.8", Language::En),
+            ("de,ja;q=0.5,en;q=0.7", Language::En),
+            ("fr, ja;q=0.1", Language::Ja),
+            ("ja;q=0, en;q=0.1", Language::En),
+            ("jav;q=x,,;", Language::En),
+        ] {
+            assert_eq!(Language::accepted(header), language, "{header}");
+        }
+    }
+}

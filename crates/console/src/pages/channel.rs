@@ -1,0 +1,146 @@
+//! The head of a channel's pages: its name, its facts and its tabs.
+
+use super::{Page, Tab, Tabs};
+use crate::{
+    Crumb, Frame, Section,
+    html::{Bdi, Html, Id},
+};
+use tegata_policy::rules::ChannelType;
+use tegata_token::{
+    id::{ChannelId, ProviderId},
+    view::ChannelState,
+};
+
+/// What the head of a channel's pages shows.
+#[derive(Debug, Clone)]
+pub struct ChannelHead {
+    /// Its id.
+    pub id: ChannelId,
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub channel_type: ChannelType,
+    /// Its state.
+    pub state: ChannelState,
+    /// Its provider.
+    pub provider: ProviderId,
+    /// The provider's name, if the person may see it.
+    pub provider_name: Option<String>,
+    /// The tabs that the person may see.
+    pub tabs: Vec<ChannelTab>,
+}
+
+/// A tab of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelTab {
+    /// Name, secret, keys, suspension and deletion.
+    Basic,
+    /// The long-lived token.
+    MessagingApi,
+    /// All tokens.
+    Tokens,
+    /// Groups.
+    Groups,
+    /// Rules and limits.
+    Security,
+    /// Who has which role.
+    Roles,
+    /// Who did what.
+    Audit,
+}
+
+impl ChannelTab {
+    /// All of them, in LINE's order.
+    pub const ALL: [Self; 7] = [
+        Self::Basic,
+        Self::MessagingApi,
+        Self::Tokens,
+        Self::Groups,
+        Self::Security,
+        Self::Roles,
+        Self::Audit,
+    ];
+
+    /// The end of its address.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Basic => "",
+            Self::MessagingApi => "/messaging-api",
+            Self::Tokens => "/tokens",
+            Self::Groups => "/groups",
+            Self::Security => "/security",
+            Self::Roles => "/roles",
+            Self::Audit => "/audit",
+        }
+    }
+}
+
+impl ChannelHead {
+    /// The address of a page of the channel.
+    #[must_use]
+    pub fn at(&self, path: &str) -> String {
+        format!("/console/channels/{}{path}", self.id)
+    }
+
+    /// The head of the page of a tab.
+    #[must_use]
+    pub fn page(&self, frame: Frame, tab: ChannelTab) -> Page {
+        let t = frame.t();
+        let tabs = self.tabs.iter().map(|it| Tab {
+            href: self.at(it.path()),
+            name: (t.channel.tab)(*it),
+            count: None,
+            current: *it == tab,
+        });
+        let tabs = Tabs { label: t.channel.tabs, all: tabs.collect() };
+        let facts = self.facts(&frame);
+        let page = Page::new(frame, Some(Section::Overview), crate::html!("{}", Bdi(&self.name)));
+        Page { facts, tabs: Some(tabs), ..page }.below(self.crumbs(t.overview.providers))
+    }
+
+    /// The head of a page that is below the channel, such as one that asks before an act.
+    #[must_use]
+    pub fn below(&self, frame: Frame, heading: Html, name: &str) -> Page {
+        let mut crumbs = self.crumbs(frame.t().overview.providers);
+        crumbs.push(Crumb::new("", name));
+        Page::new(frame, Some(Section::Overview), heading).below(crumbs)
+    }
+
+    fn crumbs(&self, providers: &str) -> Vec<Crumb> {
+        let provider = self
+            .provider_name
+            .as_ref()
+            .map(|name| Crumb::new(format!("/console/providers/{}", self.provider), name.clone()));
+        let first = Crumb::new("/console", providers);
+        let own = Crumb::new(self.at(""), self.name.clone());
+        [Some(first), provider, Some(own)].into_iter().flatten().collect()
+    }
+
+    fn facts(&self, frame: &Frame) -> Vec<Html> {
+        let t = frame.t();
+        let (class, state) = match self.state {
+            ChannelState::Active => ("ok", t.common.active),
+            ChannelState::Suspended => ("warn", t.common.suspended),
+            ChannelState::Deleted => ("inactive", t.common.deleted),
+        };
+        vec![
+            crate::html!("<span class=\"tag {}\">{}</span>", Html::from(class), Html::from(state)),
+            crate::html!(
+                "<span class=\"tag plain\">{}</span>",
+                Html::from(type_name(self.channel_type))
+            ),
+            (t.channel.id)(Id(self.id)),
+        ]
+    }
+}
+
+/// The name of a channel's type, as LINE and the API have it.
+#[must_use]
+pub const fn type_name(channel_type: ChannelType) -> &'static str {
+    match channel_type {
+        ChannelType::MessagingApi => "messaging-api",
+        ChannelType::LineLogin => "line-login",
+        ChannelType::MiniApp => "mini-app",
+    }
+}

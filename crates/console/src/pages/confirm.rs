@@ -1,0 +1,69 @@
+//! The page before an act that takes something away: what it would take, and the form that
+//! does it.
+
+use super::{Page, TokenTable};
+use crate::{forms::Field, html::Html};
+use askama::Template;
+
+/// A notice with a heading.
+#[derive(Debug, Clone)]
+pub struct Note {
+    /// `bad`, `warn` or `ok`.
+    pub class: &'static str,
+    /// The most important words.
+    pub heading: Html,
+    /// The rest.
+    pub text: Html,
+}
+
+/// An act that takes something away, before it is done.
+#[derive(Debug, Clone)]
+pub struct Act {
+    /// Where the form goes.
+    pub action: String,
+    /// The fields of the form that the person chose on the page before.
+    pub hidden: Vec<(&'static str, String)>,
+    /// What must be known before.
+    pub notes: Vec<Note>,
+    /// The tokens that it would revoke, of an act that can revoke some.
+    pub tokens: Option<TokenTable>,
+    /// Whether the form asks for a reason, and whether to wait for verifiers.
+    pub options: bool,
+    /// What was entered as the reason before.
+    pub reason: Field,
+    /// Asks for a code of the authenticator, since the sign-in was too long ago.
+    pub again: Option<Field>,
+    /// The verb and the object.
+    pub button: Html,
+    /// Where to go without doing it, and that in words.
+    pub keep: (String, &'static str),
+    /// The same act on the command line.
+    pub commands: Vec<String>,
+    /// What could be done instead.
+    pub alternatives: Vec<(String, Html)>,
+}
+
+/// The page.
+#[derive(Debug, Template)]
+#[template(path = "confirm.html")]
+pub struct ConfirmPage {
+    page: Page,
+    act: Act,
+}
+
+impl ConfirmPage {
+    /// The page of an act; its heading is a question with the object and the count.
+    #[must_use]
+    pub fn new(page: Page, act: Act) -> Self {
+        Self { page, act }
+    }
+
+    fn tokens(&self) -> Option<Html> {
+        self.act.tokens.as_ref().map(|it| it.html(&self.page.frame))
+    }
+}
+
+/// The choices of how long to wait for verifiers, in seconds.
+const WAITS: [u64; 4] = [10, 30, 60, 0];
+/// The one that is selected at first.
+const USUAL_WAIT: u64 = 30;

@@ -1,0 +1,103 @@
+//! The pages. Each is a value with a template of the same name in `templates/`.
+
+mod channel;
+mod confirm;
+mod error;
+mod overview;
+mod sign_in;
+mod token_table;
+
+pub use channel::{ChannelHead, ChannelTab, type_name};
+pub use confirm::{Act, ConfirmPage, Note};
+pub use error::{ErrorPage, Trouble};
+pub use overview::OverviewPage;
+pub use sign_in::SignInPage;
+pub use token_table::{TokenLine, TokenTable};
+
+use crate::{
+    frame::{Crumb, Frame, Section},
+    html::Html,
+};
+
+/// The head of a page: what the layout shows around its content.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// What all pages have in common.
+    pub frame: Frame,
+    /// The heading; without its markup it is the title of the window.
+    pub heading: Html,
+    /// A sentence below the heading.
+    pub lead: Option<Html>,
+    /// Facts below the heading.
+    pub facts: Vec<Html>,
+    /// The section of the bar.
+    pub section: Option<Section>,
+    /// The path to the page; the last step is the page itself.
+    pub crumbs: Vec<Crumb>,
+    /// The tabs, of a page that has some.
+    pub tabs: Option<Tabs>,
+}
+
+impl Page {
+    /// A page of a section, with this heading.
+    #[must_use]
+    pub fn new(frame: Frame, section: Option<Section>, heading: impl Into<Html>) -> Self {
+        Self {
+            frame,
+            heading: heading.into(),
+            lead: None,
+            facts: Vec::new(),
+            section,
+            crumbs: Vec::new(),
+            tabs: None,
+        }
+    }
+
+    /// The same, with a sentence below the heading.
+    #[must_use]
+    pub fn lead(self, lead: impl Into<Html>) -> Self {
+        Self { lead: Some(lead.into()), ..self }
+    }
+
+    /// The same, with the path to it.
+    #[must_use]
+    pub fn below(self, crumbs: impl IntoIterator<Item = Crumb>) -> Self {
+        Self { crumbs: crumbs.into_iter().collect(), ..self }
+    }
+
+    /// Whether it belongs to this section.
+    #[must_use]
+    pub fn is_in(&self, section: &Section) -> bool {
+        self.section == Some(*section)
+    }
+}
+
+/// The tabs of a page.
+#[derive(Debug, Clone)]
+pub struct Tabs {
+    /// What they are of, for those who do not see it.
+    pub label: &'static str,
+    /// The tabs.
+    pub all: Vec<Tab>,
+}
+
+impl Tabs {
+    /// The name of the tab that is shown.
+    #[must_use]
+    pub fn current(&self) -> &'static str {
+        self.all.iter().find(|it| it.current).map_or("", |it| it.name)
+    }
+}
+
+/// One tab.
+#[derive(Debug, Clone)]
+pub struct Tab {
+    /// Its address.
+    pub href: String,
+    /// Its name.
+    pub name: &'static str,
+    /// How many things it holds, where that is known.
+    pub count: Option<usize>,
+    /// Whether it is the page that is shown.
+    pub current: bool,
+}

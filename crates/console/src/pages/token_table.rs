@@ -1,0 +1,96 @@
+//! The tokens that an act would revoke, as a table.
+
+use crate::{Frame, html::Html};
+use askama::Template;
+use tegata_token::{
+    id::{ChannelId, Group, TokenId},
+    kind::Kind,
+    time::UnixTime,
+};
+
+/// A token, as tables show it.
+#[derive(Debug, Clone)]
+pub struct TokenLine {
+    /// Its id.
+    pub id: TokenId,
+    /// Its channel, in a table of several channels.
+    pub channel: Option<ChannelId>,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its group.
+    pub group: Option<Group>,
+    /// When it was issued.
+    pub issued_at: UnixTime,
+    /// When it expires.
+    pub expires_at: UnixTime,
+    /// When it was last used.
+    pub last_used_at: Option<UnixTime>,
+}
+
+/// The tokens that an act would revoke.
+#[derive(Debug, Clone, Default)]
+pub struct TokenTable {
+    /// How many it would revoke.
+    pub total: usize,
+    /// Some of them, newest first.
+    pub rows: Vec<TokenLine>,
+    /// Whether it would revoke stateless tokens, too, which have no rows.
+    pub stateless_too: bool,
+}
+
+/// A token that was used within this time is in use, in seconds.
+const IN_USE: i64 = 3_600;
+
+impl TokenTable {
+    /// How many of the tokens that are shown are in use.
+    #[must_use]
+    pub fn in_use(&self, now: UnixTime) -> usize {
+        let used = |it: &&TokenLine| it.last_used_at.is_some_and(|at| now.since(at) <= IN_USE);
+        self.rows.iter().filter(used).count()
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn html(&self, frame: &Frame) -> Html {
+        let html = Rendered { frame, table: self }.render();
+        Html::trusted(html.unwrap_or_default())
+    }
+}
+
+#[derive(Template)]
+#[template(path = "token_table.html")]
+struct Rendered<'a> {
+    frame: &'a Frame,
+    table: &'a TokenTable,
+}
+
+impl Rendered<'_> {
+    fn expiry(&self, at: &UnixTime) -> Html {
+        let times = self.frame.times();
+        match times.is_never(*at) {
+            true => crate::html!(
+                "<span class=\"quiet\">{}</span>",
+                Html::from(self.frame.t().common.never)
+            ),
+            false => times.cell(*at),
+        }
+    }
+
+    fn used(&self, at: &Option<UnixTime>) -> Html {
+        self.frame.times().used(*at)
+    }
+
+    fn more(&self) -> Option<String> {
+        let more = self.table.total.saturating_sub(self.table.rows.len());
+        (more > 0).then(|| (self.frame.t().confirm.more)(more))
+    }
+
+    fn has_channels(&self) -> bool {
+        self.table.rows.iter().any(|it| it.channel.is_some())
+    }
+
+    fn in_use(&self) -> Option<String> {
+        let count = self.table.in_use(self.frame.now);
+        (count > 0).then(|| (self.frame.t().confirm.in_use)(count))
+    }
+}

@@ -1,0 +1,29 @@
+use crate::{html, texts::ErrorTexts};
+
+pub const TEXTS: ErrorTexts = ErrorTexts {
+    not_found: "Page not found",
+    not_found_why: "The page does not exist, or you do not have access to it.",
+    forbidden: "Permission required",
+    forbidden_why: "Your role lets you see this, but not change it. An Admin of the channel or \
+                    the provider, or an administrator, can give you another role.",
+    foreign: "Request from another site",
+    foreign_why: "Your browser did not confirm that this request came from a page of this \
+                  console, so nothing was changed. Open the page here and send the form again.",
+    bad_request: "Request not understood",
+    bad_request_why: "Nothing was changed. Open the page again and send its form.",
+    conflict: "Not possible now",
+    conflict_why: "Nothing was changed.",
+    too_many: "Too many attempts",
+    too_many_why: |length| format!("Nothing was changed. Try again in {length}."),
+    unavailable: "Unknown result",
+    unavailable_why: "The server could not confirm your request, because the store did not \
+                      respond.",
+    unavailable_strong: "Your change may or may not have been saved.",
+    unavailable_next: "Look at the present state before you send the request again.",
+    on_the_server: "On the server",
+    internal: "Internal error",
+    internal_why: "This is a bug. Your change may or may not have been saved; the server log \
+                   has the details.",
+    overview: "Go to overview",
+    request: |id| html!("Request ID: {}. The server log lists this request under the same ID.", id),
+};

@@ -1,0 +1,125 @@
+//! What is in front of every route of the console.
+
+use super::{
+    Console, cookie,
+    failure::{Failure, status},
+    visit::{Visit, redirect},
+};
+use crate::api::RequestId;
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use form_urlencoded::byte_serialize;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
+use std::sync::Arc;
+use tegata_console::{
+    Template,
+    pages::{ErrorPage, Trouble},
+};
+
+/// What a page may load and do: nothing but this server's own style sheet, script and
+/// images, and forms to this server. No page may be shown in a frame.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+    img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
+    connect-src 'self'";
+
+/// Handles a request: a form of another site is rejected, an error becomes a page, and each
+/// response gets the headers of the console.
+pub async fn guard(State(console): State<Arc<Console>>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let visit = Visit::of(&console, &parts);
+    let id = parts.extensions.get::<RequestId>().map(|it| it.0.to_string());
+    let response = match is_own(&console, &visit, &parts) {
+        true => {
+            parts.extensions.insert(visit.clone());
+            next.run(Request::from_parts(parts, body)).await
+        }
+        false => Failure::Trouble(Trouble::Foreign).into_response(),
+    };
+    let mut response = shown(&visit, response, id);
+    for cookie in visit.cookies() {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    add_headers(response.headers_mut());
+    response
+}
+
+/// Whether a request comes from a page of this console, or changes nothing.
+///
+/// `Origin` must name the host that was asked, or that of the public address: a proxy may
+/// have replaced `Host`. Browsers send it with every form.
+fn is_own(console: &Console, visit: &Visit, parts: &Parts) -> bool {
+    if parts.method == Method::GET || parts.method == Method::HEAD {
+        return true;
+    }
+    let text = |name: &str| parts.headers.get(name).map(|it| it.to_str().unwrap_or("?"));
+    if text("sec-fetch-site").is_some_and(|it| it != "same-origin") {
+        return false;
+    }
+    let Some(origin) = text("origin") else { return false };
+    let host = ["https://", "http://"].iter().find_map(|it| origin.strip_prefix(it));
+    let is_host = host.is_some_and(|it| !it.is_empty() && it.eq_ignore_ascii_case(&visit.host));
+    is_host || is_origin_of(origin, console.authority.issuer())
+}
+
+/// Whether this is the origin of an address.
+fn is_origin_of(origin: &str, address: &str) -> bool {
+    let scheme = address.find("://").map_or(0, |at| at + 3);
+    let end = address[scheme..].find('/').map_or(address.len(), |at| at + scheme);
+    origin.eq_ignore_ascii_case(&address[..end])
+}
+
+/// The response, or the page of the error that it is.
+fn shown(visit: &Visit, mut response: Response, id: Option<String>) -> Response {
+    let trouble = match response.extensions_mut().remove::<Failure>() {
+        None => return response,
+        Some(Failure::SignedOut) => {
+            visit.set_cookie(cookie::of_session("", 0, visit.tls));
+            let next: String = byte_serialize(visit.here.as_bytes()).collect();
+            return redirect(&format!("/console/sign-in?next={next}"));
+        }
+        Some(Failure::Trouble(trouble)) => trouble,
+    };
+    let code = status(&trouble);
+    let page = ErrorPage::new(visit.frame(), trouble, id).render().unwrap_or_default();
+    let html = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+    let mut page = (code, html, page).into_response();
+    if let Some(after) = response.headers_mut().remove(header::RETRY_AFTER) {
+        page.headers_mut().insert(header::RETRY_AFTER, after);
+    }
+    page
+}
+
+fn add_headers(headers: &mut HeaderMap) {
+    let fixed = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        // With `no-referrer` a browser would send `Origin: null` with a form.
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_origin_of_an_address_is_its_scheme_and_host() {
+        let address = "https://tokens.example.com/line";
+        assert!(is_origin_of("https://tokens.example.com", address));
+        for other in ["http://tokens.example.com", "https://tokens.example.com.evil", "", "null"] {
+            assert!(!is_origin_of(other, address), "{other}");
+        }
+        assert!(is_origin_of("http://127.0.0.1:8080", "http://127.0.0.1:8080"));
+    }
+}

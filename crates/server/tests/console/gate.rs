@@ -1,0 +1,90 @@
+//! What is in front of every page.
+
+use crate::browser::World;
+use reqwest::Method;
+use tegata_policy::permission::OperatorRole;
+
+#[tokio::test]
+async fn a_form_of_another_site_is_rejected() {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let browser = world.browser_of(&human).await;
+    let own = format!("http://{}", world.running.address);
+    let foreign: &[&[(&str, &str)]] = &[
+        &[],
+        &[("origin", "null")],
+        &[("origin", "https://evil.example")],
+        &[("origin", &own.replace("http:", "https:").replace("127", "128"))],
+        &[("origin", &format!("{own}.evil.example"))],
+        &[("origin", &own), ("sec-fetch-site", "same-site")],
+        &[("origin", &own), ("sec-fetch-site", "cross-site")],
+    ];
+    for headers in foreign {
+        let path = "/console/sign-out";
+        let answer = browser.request(Method::POST, path, headers, Some(&[])).await;
+        answer.shows(403, "Request from another site");
+    }
+    // It would have ended the session.
+    browser.get("/console").await.shows(200, "Overview");
+    let same = [("origin", &*own), ("sec-fetch-site", "same-origin")];
+    let done = browser.request(Method::POST, "/console/sign-out", &same, Some(&[])).await;
+    assert_eq!((done.status, done.location()), (303, "/console/sign-in"));
+    assert_eq!(browser.get("/console").await.status, 303);
+}
+
+#[tokio::test]
+async fn every_response_has_the_headers_of_the_console() {
+    let world = World::new().await;
+    let browser = world.browser();
+    for path in ["/console/sign-in", "/console", "/console/nothing/there"] {
+        let page = browser.get(path).await;
+        let policy = page.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; style-src 'self'"), "{path}: {policy}");
+        assert!(policy.contains("frame-ancestors 'none'"), "{path}");
+        assert_eq!(page.header("cache-control"), "no-store", "{path}");
+        assert_eq!(page.header("referrer-policy"), "same-origin", "{path}");
+        assert_eq!(page.header("x-frame-options"), "DENY", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_there_is_as_one_that_may_not_be_seen() {
+    let world = World::new().await;
+    let browser = world.browser();
+    let answer = browser.get("/console/nothing?x=1").await;
+    let sign_in = "/console/sign-in?next=%2Fconsole%2Fnothing%3Fx%3D1";
+    assert_eq!((answer.status, answer.location()), (303, sign_in));
+    let human = world.operator("mika", OperatorRole::Auditor).await;
+    let browser = world.browser_of(&human).await;
+    browser.get("/console/nothing").await.shows(404, "Page not found");
+}
+
+#[tokio::test]
+async fn the_style_sheet_is_kept_until_it_changes() {
+    let world = World::new().await;
+    let browser = world.browser();
+    let page = browser.get("/console/sign-in").await;
+    let at = page.text.find("/console/assets/style-").unwrap();
+    let path = page.text[at..].split('"').next().unwrap();
+    let style = browser.get(path).await.shows(200, "--paper");
+    assert!(style.header("cache-control").contains("immutable"));
+    let tag = [("if-none-match", style.header("etag"))];
+    assert_eq!(browser.request(Method::GET, path, &tag, None).await.status, 304);
+    assert_eq!(browser.get("/console/assets/style-old.css").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_language_and_the_colours_are_the_browsers_choice() {
+    let world = World::new().await;
+    let browser = world.browser();
+    let japanese = [("accept-language", "ja,en;q=0.5")];
+    let page = browser.request(Method::GET, "/console/sign-in", &japanese, None).await;
+    page.shows(200, "<html lang=\"ja\">");
+    let next = ("next", "/console/sign-in?next=%2Fconsole");
+    let set = browser.send("/console/settings", &[("language", "ja"), next]).await;
+    assert_eq!((set.status, set.location()), (303, next.1));
+    browser.send("/console/settings", &[("theme", "dark"), next]).await;
+    browser.get("/console/sign-in").await.shows(200, "<html lang=\"ja\" data-theme=\"dark\">");
+    let evil = browser.send("/console/settings", &[("next", "https://evil.example")]).await;
+    assert_eq!(evil.location(), "/console");
+}

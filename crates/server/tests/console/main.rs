@@ -1,0 +1,7 @@
+//! The console over real HTTP, as a browser without a script uses it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod browser;
+mod gate;
+mod signing_in;
