@@ -16,3 +16,15 @@ document.addEventListener("click", async (event) => {
     getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
   }
 });
+
+// Follows a receipt until every verifier has acknowledged it.
+const receipt = document.querySelector("[data-follow]");
+if (receipt) {
+  const events = new EventSource(receipt.dataset.follow);
+  events.addEventListener("receipt", (event) => {
+    const { complete, html } = JSON.parse(event.data);
+    // The server renders it, as it renders the page.
+    receipt.innerHTML = html;
+    if (complete) events.close();
+  });
+}

@@ -6,10 +6,12 @@
 //! server fills a page's value and sends what it renders.
 
 pub mod assets;
+pub mod draw;
 pub mod forms;
 pub mod frame;
 pub mod html;
 pub mod pages;
+pub mod pieces;
 pub mod qr;
 pub mod texts;
 pub mod times;

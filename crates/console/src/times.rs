@@ -111,6 +111,12 @@ impl Times {
         }
     }
 
+    /// Exact without the zone, as tables show what is past.
+    #[must_use]
+    pub fn without_zone(&self, at: UnixTime) -> Html {
+        self.tagged(at, &self.plain(at))
+    }
+
     /// As tables show it: exact without the zone, and relative below.
     #[must_use]
     pub fn cell(&self, at: UnixTime) -> Html {

@@ -2,19 +2,16 @@
 //! within limits. What is not searched is reported, so that "nothing found" is reliable.
 
 mod containers;
-mod flat;
 mod limits;
-mod secrets;
 mod zstd;
 
 pub use limits::Limits;
-pub use secrets::Secret;
+pub use tegata_scan::Secret;
 
-use flat::Flat;
 use limits::Budget;
 use memchr::{memchr_iter, memrchr};
-use secrets::{Finder, Verdict};
 use std::{fs::File, io, io::Read};
+use tegata_scan::{Finder, Flat, Verdict};
 use tegata_token::wire::LONGEST;
 
 /// A place in a text, both counted from 1; columns count bytes.

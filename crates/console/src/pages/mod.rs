@@ -3,16 +3,26 @@
 mod channel;
 mod confirm;
 mod error;
+mod groups;
+mod leak_desk;
 mod overview;
+mod receipt;
+mod shown_token;
 mod sign_in;
 mod token_table;
+mod tokens;
 
 pub use channel::{ChannelHead, ChannelTab, type_name};
 pub use confirm::{Act, ConfirmPage, Note};
 pub use error::{ErrorPage, Trouble};
+pub use groups::{GroupForm, GroupPage, GroupsPage, ShownGroup};
+pub use leak_desk::{Desk, Found, LeakDeskPage, LeakedToken, OtherSecrets};
 pub use overview::OverviewPage;
+pub use receipt::{InstanceStanding, ReceiptPage, ShownInstance, ShownReceipt};
+pub use shown_token::{REVOKED, ShownToken, revoke_href};
 pub use sign_in::SignInPage;
 pub use token_table::{TokenLine, TokenTable};
+pub use tokens::{Count, Filter, ShownUse, TokenPage, Tokens, TokensPage, uses_table};
 
 use crate::{
     frame::{Crumb, Frame, Section},

@@ -15,18 +15,30 @@ mod common;
 mod confirm;
 mod error;
 mod frame;
+mod groups;
+mod leak_desk;
 mod notice;
 mod overview;
+mod receipt;
+mod review;
 mod sign_in;
+mod tokens;
+mod token;
 
 pub use channel::ChannelTexts;
 pub use common::CommonTexts;
 pub use confirm::ConfirmTexts;
 pub use error::ErrorTexts;
 pub use frame::FrameTexts;
+pub use groups::GroupsTexts;
+pub use leak_desk::LeakDeskTexts;
 pub use notice::NoticeTexts;
 pub use overview::OverviewTexts;
+pub use receipt::ReceiptTexts;
+pub use review::ReviewTexts;
 pub use sign_in::SignInTexts;
+pub use tokens::TokensTexts;
+pub use token::TokenTexts;
 
 /// All texts of one language.
 #[derive(Debug)]
@@ -36,7 +48,13 @@ pub struct Texts {
     pub common: CommonTexts,
     pub error: ErrorTexts,
     pub frame: FrameTexts,
+    pub groups: GroupsTexts,
+    pub leak_desk: LeakDeskTexts,
     pub notice: NoticeTexts,
     pub overview: OverviewTexts,
+    pub receipt: ReceiptTexts,
+    pub review: ReviewTexts,
     pub sign_in: SignInTexts,
+    pub tokens: TokensTexts,
+    pub token: TokenTexts,
 }

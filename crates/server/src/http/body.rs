@@ -11,6 +11,9 @@ use tokio::time::{Instant, timeout_at};
 const LONGEST: usize = 64 * 1024;
 /// Maximum length of a report of a verifier's uses.
 const LONGEST_USAGE: usize = tegata_token::feed::LONGEST_USAGE;
+/// The form that can contain a whole log, and its maximum length.
+const LEAK_DESK: &str = api::console::LEAK_DESK.0;
+const LONGEST_LEAK: usize = api::console::LEAK_DESK.1;
 /// Of a body that is too long, this many more bytes are read and dropped, so that a
 /// client that only reads after it has written still gets the response.
 const DRAINED: usize = 1024 * 1024;
@@ -28,7 +31,11 @@ pub async fn read(
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    let longest = if path == api::USAGE { LONGEST_USAGE } else { LONGEST };
+    let longest = match path {
+        api::USAGE => LONGEST_USAGE,
+        LEAK_DESK => LONGEST_LEAK,
+        _ => LONGEST,
+    };
     let unread = match timeout_at(due, collect(body, longest)).await {
         Ok(Ok(Some(body))) => return Ok(body),
         Ok(Ok(None)) => api::Unread::TooLong,

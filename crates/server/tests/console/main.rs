@@ -4,4 +4,7 @@
 
 mod browser;
 mod gate;
+mod leaks;
+mod shop;
 mod signing_in;
+mod tokens;

@@ -10,7 +10,7 @@
 
 #[macro_use]
 mod read;
-mod receipts;
+pub(super) mod receipts;
 
 mod account;
 mod administrator;

@@ -9,6 +9,7 @@ use crate::api::{
     },
     header::accepts,
 };
+use crate::authority::{Authority, receipt::Receipt};
 use axum::{
     Json,
     response::{IntoResponse, Response},
@@ -31,7 +32,7 @@ pub struct Waiting {
 }
 
 /// The media type of a signed receipt, and its `typ`.
-const SIGNED: (&str, &str) = ("application/jwt", "receipt+jwt");
+pub const SIGNED: (&str, &str) = ("application/jwt", "receipt+jwt");
 
 /// Show the receipt of the act at a position: which instances of verifiers have applied it.
 ///
@@ -58,12 +59,20 @@ pub async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wait = Duration::from_secs(waiting.wait_seconds.get().unsigned_abs());
-    let receipt = show::Receipt::from(who.admin.receipt(position, wait).await?);
+    let receipt = who.admin.receipt(position, wait).await?;
     if !accepts(&headers, SIGNED.0) {
-        return Ok(Json(receipt).into_response());
+        return Ok(Json(show::Receipt::from(receipt)).into_response());
     }
-    // Strings, numbers and lists can always be written.
-    let claims = serde_json::to_value(&receipt).unwrap_or_default();
-    let signed = who.admin.authority().statement(SIGNED.1, claims)?;
+    let signed = signed(who.admin.authority(), receipt)?;
     Ok(([(header::CONTENT_TYPE, SIGNED.0)], signed).into_response())
+}
+
+/// A receipt as a JWT, signed with the active signing key.
+///
+/// # Errors
+/// [`Unavailable`](tegata_store::Error::Unavailable).
+pub fn signed(authority: &Authority, receipt: Receipt) -> Result<String, tegata_store::Error> {
+    // Strings, numbers and lists can always be written.
+    let claims = serde_json::to_value(show::Receipt::from(receipt)).unwrap_or_default();
+    authority.statement(SIGNED.1, claims)
 }

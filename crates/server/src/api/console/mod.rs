@@ -10,11 +10,16 @@ mod assets;
 mod cookie;
 mod failure;
 mod gate;
+mod leak_desk;
 mod notice;
 mod overview;
+mod receipts;
+mod revoke;
 mod sent;
 mod settings;
+mod shown;
 mod sign_in;
+mod tokens;
 mod visit;
 
 use crate::{api::app::App, authority::Authority};
@@ -34,6 +39,9 @@ pub struct Console {
     /// Whether the server is for trials.
     dev: bool,
 }
+
+/// The address of the leak desk, which takes longer texts, and how long its form can be.
+pub const LEAK_DESK: (&str, usize) = ("/console/leak-desk", leak_desk::LONGEST_FORM);
 
 /// The prefix of the console.
 pub(super) const CONSOLE: &str = "/console";
@@ -58,6 +66,13 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
     |it| it.route("/sign-out", post(sign_in::sign_out)),
     |it| it.route("/settings", post(settings::set)),
     |it| it.route("/", get(overview::show)),
+    |it| it.route("/channels/{channel}/tokens", get(tokens::list)),
+    |it| it.route("/channels/{channel}/tokens/{token}", get(tokens::show)),
+    |it| it.route("/channels/{channel}/revoke", get(revoke::review).post(revoke::revoke)),
+    |it| it.route("/leak-desk", get(leak_desk::start).post(leak_desk::look_up)),
+    |it| it.route("/receipts/{position}", get(receipts::show)),
+    |it| it.route("/receipts/{position}/events", get(receipts::events)),
+    |it| it.route("/receipts/{position}/signed", get(receipts::download)),
 ];
 
 /// The result of a handler: a response, or what a page of an error shows.

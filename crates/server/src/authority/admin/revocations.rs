@@ -22,6 +22,7 @@ use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId, TokenId},
     key::KeyState,
     kind::Kind,
+    time::UnixTime,
     verify::{Invalid, verify_claims},
 };
 
@@ -32,6 +33,13 @@ pub enum InChannel {
     Token(String),
     /// The stored token of this id.
     Stored(TokenId),
+    /// The stateless token of this id; such tokens have no rows.
+    Stateless {
+        /// Its id.
+        id: TokenId,
+        /// Its expiry.
+        expires_at: UnixTime,
+    },
     /// All tokens of a group.
     Group(Group),
     /// All tokens of a kind.
@@ -84,6 +92,12 @@ impl Admin {
             InChannel::Stored(id) => {
                 let serial = self.stored(channel, id).await?.serial;
                 (&scopes.token, RevocationTarget::Stored { serial })
+            }
+            InChannel::Stateless { id, expires_at } => {
+                // A later expiry than any such token has would stay in every view until then.
+                let longest = self.authority.now().plus(Kind::Stateless.life().longest());
+                let target = RevocationTarget::Stateless { id, expires_at: expires_at.min(longest) };
+                (&scopes.token, target)
             }
             InChannel::Group(group) => (&scopes.group, RevocationTarget::Group(group)),
             InChannel::Kind(kind) => (&scopes.kind, RevocationTarget::Kind(kind)),

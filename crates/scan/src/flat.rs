@@ -5,8 +5,9 @@
 //! byte order, with and without a byte order mark.
 
 /// A piece of text, flattened.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Flat {
+    /// The bytes, without what was left out.
     pub bytes: Vec<u8>,
     /// The starts, here and in the original, of runs of bytes that are adjacent there.
     runs: Vec<(usize, usize)>,
@@ -50,6 +51,7 @@ impl Flat {
     }
 
     /// The position in the original of the byte at `at`, or of the end.
+    #[must_use]
     pub fn raw(&self, at: usize) -> usize {
         if at >= self.bytes.len() {
             return self.end;
@@ -62,11 +64,13 @@ impl Flat {
     }
 
     /// Whether something was left out, or decoded, just before the byte at `at`.
+    #[must_use]
     pub fn begins_run(&self, at: usize) -> bool {
         self.runs.binary_search_by_key(&at, |&(flat, _)| flat).is_ok()
     }
 
     /// The first byte here whose position in the original is `raw` or later.
+    #[must_use]
     pub fn at_raw(&self, raw: usize) -> usize {
         let run = self.runs.partition_point(|&(_, begins)| begins <= raw);
         let end = self.runs.get(run).map_or(self.bytes.len(), |&(flat, _)| flat);

@@ -1,7 +1,7 @@
 //! Recognises secrets: patterns find where one may begin, and a check confirms it.
 
-use super::flat::Flat;
-use aho_corasick::{AhoCorasick, Input, MatchKind};
+use crate::Flat;
+use aho_corasick::{AhoCorasick, BuildError, Input, MatchKind};
 use base64::{
     Engine,
     alphabet::STANDARD,
@@ -104,7 +104,11 @@ const WHOLE: usize = 12 * 1024;
 const DEPTH: usize = 1;
 
 impl Finder {
-    pub fn new() -> anyhow::Result<Self> {
+    /// Compiles the patterns.
+    ///
+    /// # Errors
+    /// None for the patterns of this crate.
+    pub fn new() -> Result<Self, BuildError> {
         let patterns = patterns();
         let longest = patterns.iter().map(|(text, _)| text.len()).max().unwrap_or(0);
         let anchors = patterns.iter().map(|(_, anchor)| *anchor).collect();
@@ -117,18 +121,22 @@ impl Finder {
     }
 
     /// The next place at or after `from` where a secret may begin.
-    pub fn next(&self, text: &[u8], from: usize) -> Option<Place> {
+    #[must_use]
+    pub fn next(&self, text: &[u8], from: usize) -> Option<Candidate> {
         let found = self.patterns.find(Input::new(text).range(from.min(text.len())..))?;
         let anchor = *self.anchors.get(found.pattern().as_usize())?;
-        Some(Place { anchor, at: found.range() })
+        Some(Candidate { anchor, at: found.range() })
     }
 
     /// Checks a place in `text`, which is incomplete unless it is the `last` piece, and
     /// reports a secret with the place where it begins.
+    ///
+    /// # Errors
+    /// Those of `report`.
     pub fn look<E>(
         &self,
         text: &Flat,
-        place: &Place,
+        place: &Candidate,
         last: bool,
         report: &mut dyn FnMut(usize, &Secret<'_>) -> Result<(), E>,
     ) -> Result<Verdict, E> {
@@ -138,7 +146,7 @@ impl Finder {
     fn look_deep<E>(
         &self,
         flat: &Flat,
-        place: &Place,
+        place: &Candidate,
         last: bool,
         depth: usize,
         report: &mut dyn FnMut(usize, &Secret<'_>) -> Result<(), E>,
@@ -251,8 +259,9 @@ fn patterns() -> Vec<(String, Anchor)> {
 }
 
 /// A place where a secret may begin.
-pub struct Place {
+pub struct Candidate {
     anchor: Anchor,
+    /// Where the pattern is.
     pub at: Range<usize>,
 }
 

@@ -1,0 +1,8 @@
+//! Drawings as inline SVG: positions are in per cent, so that text keeps its size at every
+//! width, and each drawing has a sentence that says the same.
+
+mod tablets;
+mod timeline;
+
+pub use tablets::tablets;
+pub use timeline::{Axis, Bar, SOON, timeline};

@@ -1,0 +1,211 @@
+//! Pieces that several pages share: tables, lists of facts, commands.
+
+use crate::html::Html;
+use std::fmt::Write;
+
+/// A table that becomes a list of cards on narrow screens; roles in the markup keep it a
+/// table for screen readers.
+#[derive(Debug)]
+pub struct Table<'a> {
+    /// What it lists, for those who do not see it.
+    pub caption: Html,
+    /// Its columns. The first one names the row.
+    pub columns: Vec<Column<'a>>,
+    /// Its rows, with a cell for each column.
+    pub rows: Vec<Row>,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, Copy)]
+pub struct Column<'a> {
+    /// Its heading.
+    pub name: &'a str,
+    /// Classes of its cells: `nw`, `num`, `full`, or `act` for buttons, whose heading is
+    /// hidden.
+    pub class: &'static str,
+}
+
+/// A row of a table.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    /// Whether it is about something that is over.
+    pub past: bool,
+    /// Its cells; an empty one is left out on narrow screens.
+    pub cells: Vec<Html>,
+}
+
+/// A column without a class.
+#[must_use]
+pub fn column(name: &str) -> Column<'_> {
+    Column { name, class: "" }
+}
+
+/// A column whose cells are on one line.
+#[must_use]
+pub fn narrow(name: &str) -> Column<'_> {
+    Column { name, class: "nw" }
+}
+
+/// The column of the buttons.
+#[must_use]
+pub fn buttons(name: &str) -> Column<'_> {
+    Column { name, class: "act" }
+}
+
+impl Table<'_> {
+    /// The table.
+    #[must_use]
+    pub fn html(&self) -> Html {
+        let mut it = format!(
+            "<table role=\"table\" class=\"cards\"><caption class=\"hide\">{}</caption>\
+             <thead role=\"rowgroup\"><tr role=\"row\">",
+            self.caption
+        );
+        for column in &self.columns {
+            let name = Html::text(column.name);
+            let name = match column.class {
+                "act" => format!("<span class=\"hide\">{name}</span>"),
+                _ => name.to_string(),
+            };
+            let class = class(column.class);
+            // Writing to a string cannot fail.
+            let _ = write!(it, "<th role=\"columnheader\" scope=\"col\"{class}>{name}</th>");
+        }
+        it.push_str("</tr></thead><tbody role=\"rowgroup\">\n");
+        for row in &self.rows {
+            self.row(&mut it, row);
+        }
+        it.push_str("</tbody></table>");
+        Html::trusted(it)
+    }
+
+    fn row(&self, it: &mut String, row: &Row) {
+        let past = class(if row.past { "past" } else { "" });
+        let _ = write!(it, "<tr role=\"row\"{past}>");
+        for (number, (cell, column)) in row.cells.iter().zip(&self.columns).enumerate() {
+            let label = match column.class {
+                "act" => String::new(),
+                _ => format!(" data-label=\"{}\"", Html::text(column.name)),
+            };
+            let _ = if number == 0 {
+                let class = class(column.class);
+                write!(it, "<th role=\"rowheader\" scope=\"row\"{class}{label}><div>{cell}</div></th>")
+            } else if cell.as_str().is_empty() {
+                let class = class(format!("{} none", column.class).trim());
+                write!(it, "<td role=\"cell\"{class}{label}></td>")
+            } else {
+                let class = class(column.class);
+                write!(it, "<td role=\"cell\"{class}{label}><div>{cell}</div></td>")
+            };
+        }
+        it.push_str("</tr>\n");
+    }
+}
+
+fn class(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!(" class=\"{name}\"") }
+}
+
+/// Facts, each with its name.
+#[must_use]
+pub fn pairs(facts: &[(&str, Html)]) -> Html {
+    let facts = facts.iter().fold(String::new(), |mut all, (name, fact)| {
+        let _ = write!(all, "<dt>{}</dt><dd>{fact}</dd>\n", Html::text(name));
+        all
+    });
+    Html::trusted(format!("<dl class=\"pairs\">{facts}</dl>"))
+}
+
+/// Commands that do the same as a page.
+#[must_use]
+pub fn commands(caption: &str, lines: &[String]) -> Html {
+    let lines: String =
+        lines.iter().map(|line| format!("<code>{}</code>", Html::text(line))).collect();
+    let caption = Html::text(caption);
+    Html::trusted(format!(
+        "<figure class=\"cli\"><figcaption>{caption}</figcaption><pre tabindex=\"0\">{lines}</pre></figure>"
+    ))
+}
+
+/// A link.
+#[must_use]
+pub fn link(href: &str, text: &Html) -> Html {
+    Html::trusted(format!("<a href=\"{}\">{text}</a>", Html::text(href)))
+}
+
+/// A link that looks like a button; `object` follows its text for those who do not see the
+/// row that it is in.
+#[must_use]
+pub fn button(class: &'static str, href: &str, text: &str, object: &str) -> Html {
+    let (href, text, object) = (Html::text(href), Html::text(text), Html::text(object));
+    Html::trusted(format!(
+        "<a class=\"btn {class}\" href=\"{href}\">{text}<span class=\"hide\"> {object}</span></a>"
+    ))
+}
+
+/// A state: shape, word and colour. The class is `ok`, `warn`, `bad`, `inactive` or `plain`.
+#[must_use]
+pub fn tag(class: &'static str, text: &str) -> Html {
+    Html::trusted(format!("<span class=\"tag {class}\">{}</span>", Html::text(text)))
+}
+
+/// A line below the first one of a cell.
+#[must_use]
+pub fn sub(text: &Html) -> Html {
+    Html::trusted(format!("<span class=\"sub\">{text}</span>"))
+}
+
+/// A word for what is not there.
+#[must_use]
+pub fn quiet(text: &str) -> Html {
+    Html::trusted(format!("<span class=\"quiet\">{}</span>", Html::text(text)))
+}
+
+/// Several pieces, one after the other.
+#[must_use]
+pub fn joined(all: &[Html]) -> Html {
+    Html::trusted(all.iter().map(Html::as_str).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_names_its_rows_and_labels_its_cells() {
+        let table = Table {
+            caption: Html::text("All <b>"),
+            columns: vec![column("Name"), narrow("State"), column("Note"), buttons("Action")],
+            rows: vec![Row {
+                past: true,
+                cells: vec![Html::text("a<i>"), tag("ok", "active"), Html::default(), Html::text("x")],
+            }],
+        };
+        let html = table.html().to_string();
+        for part in [
+            "<caption class=\"hide\">All &lt;b&gt;</caption>",
+            "<tr role=\"row\" class=\"past\">",
+            "<th role=\"rowheader\" scope=\"row\" data-label=\"Name\"><div>a&lt;i&gt;</div></th>",
+            "<td role=\"cell\" class=\"nw\" data-label=\"State\"><div><span class=\"tag ok\">active</span></div></td>",
+            "<td role=\"cell\" class=\"none\" data-label=\"Note\"></td>",
+            "<td role=\"cell\" class=\"act\"><div>x</div></td>",
+            "<th role=\"columnheader\" scope=\"col\" class=\"act\"><span class=\"hide\">Action</span></th>",
+        ] {
+            assert!(html.contains(part), "{part}\nin {html}");
+        }
+    }
+
+    #[test]
+    fn what_people_chose_stays_text() {
+        let evil = "\"><script>";
+        let all = [
+            pairs(&[(evil, Html::text(evil))]),
+            commands(evil, &[evil.to_owned()]),
+            link(evil, &Html::text(evil)),
+            button("", evil, evil, evil),
+            tag("ok", evil),
+            quiet(evil),
+        ];
+        assert!(all.iter().all(|it| !it.as_str().contains("<script>") && !it.as_str().contains("\">\">")));
+    }
+}

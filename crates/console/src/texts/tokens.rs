@@ -1,0 +1,53 @@
+//! The tokens of a channel.
+
+use crate::html::{Bdi, Html};
+use tegata_policy::rules::{ChannelType, WhenFull};
+
+#[derive(Debug)]
+pub struct TokensTexts {
+    pub counts: &'static str,
+    /// How many tokens of how many.
+    pub of: fn(usize) -> String,
+    pub of_cap: fn(usize, usize) -> String,
+    pub and: &'static str,
+    pub full: fn(usize, WhenFull) -> String,
+    pub previous: fn(&str) -> String,
+    pub no_limit: &'static str,
+    pub stateless: &'static str,
+    pub not_available: &'static str,
+    pub only_for: fn(ChannelType) -> &'static str,
+    pub timeline: &'static str,
+    pub by_expiry: &'static str,
+    pub elapsed: &'static str,
+    pub remaining: &'static str,
+    pub due: &'static str,
+    pub today: &'static str,
+    pub first: fn(&str) -> String,
+    pub no_active: &'static str,
+    pub no_replacement: &'static str,
+    pub older_in_use: &'static str,
+    pub long_lived: &'static str,
+    pub more_groups: fn(usize) -> String,
+    pub all: &'static str,
+    pub all_kinds: &'static str,
+    pub all_groups: &'static str,
+    pub all_states: &'static str,
+    pub filter: &'static str,
+    pub caption: fn(Bdi<'_>) -> Html,
+    pub order: &'static str,
+    pub older: &'static str,
+    pub newest: &'static str,
+    pub none_yet: &'static str,
+    pub none_yet_why: &'static str,
+    pub none_found: &'static str,
+    pub bulk: &'static str,
+    pub what: &'static str,
+    pub of_group: &'static str,
+    pub of_kind: &'static str,
+    pub of_key: &'static str,
+    pub of_channel: &'static str,
+    pub which: &'static str,
+    pub which_hint: &'static str,
+    pub review: &'static str,
+    pub first_token: &'static str,
+}

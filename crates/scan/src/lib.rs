@@ -1,0 +1,12 @@
+//! Finds channel access tokens and other secrets in text of several encodings.
+//!
+//! [`search`] is for a text that is in memory as a whole. The command line reads files in
+//! pieces, and containers; for these, [`Flat`] and [`Finder`] can be used by themselves.
+
+mod finder;
+mod flat;
+mod search;
+
+pub use finder::{Candidate, Finder, Secret, Verdict};
+pub use flat::Flat;
+pub use search::search;

@@ -1,0 +1,233 @@
+//! Revoking tokens of a channel: a page that lists what goes, and the act.
+
+use super::{
+    Answer,
+    failure::Failure,
+    notice::Notice,
+    render,
+    sent::Sent,
+    shown::{self, id, parsed},
+    visit::SignedIn,
+};
+use crate::{
+    api::form::Form,
+    authority::{
+        admin::{self, ActOptions, DryRun, InChannel, Outcome, TakenAway},
+    },
+};
+use axum::extract::{Path, RawQuery};
+use std::time::Duration;
+use tegata_console::{
+    forms::Field,
+    html::{Bdi, Html, Id},
+    pages::{Act, ChannelHead, ConfirmPage, Note, revoke_href},
+    texts::Texts,
+};
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, Group, TokenId},
+    kind::Kind,
+    time::UnixTime,
+};
+
+/// What to revoke, as an address and a form name it.
+#[derive(Debug, Clone)]
+enum What {
+    Token(TokenId),
+    Stateless(TokenId, UnixTime),
+    Group(Group),
+    Kind(Kind),
+    Key(AssertionKeyId),
+    All,
+}
+
+impl What {
+    fn of(form: &Form<'_>) -> Result<Self, Failure> {
+        let named = |it: Option<Self>| {
+            it.ok_or_else(|| Failure::bad_request("which: enter the name or id of what to revoke"))
+        };
+        match form.get("what").unwrap_or_default() {
+            "token" => named(parsed(form, "which")?.map(Self::Token)),
+            "stateless" => {
+                let parts = form.get("which").and_then(|it| it.split_once('.'));
+                named(parts.and_then(|(id, expires)| {
+                    Some(Self::Stateless(id.parse().ok()?, UnixTime(expires.parse().ok()?)))
+                }))
+            }
+            "group" => named(parsed(form, "which")?.map(Self::Group)),
+            "kind" => named(parsed(form, "which")?.map(Self::Kind)),
+            "key" => named(parsed(form, "which")?.map(Self::Key)),
+            "all" => Ok(Self::All),
+            other => Err(Failure::bad_request(format_args!("what {other:?}: there is no such scope"))),
+        }
+    }
+
+    fn target(&self) -> InChannel {
+        match self.clone() {
+            Self::Token(id) => InChannel::Stored(id),
+            Self::Stateless(id, expires_at) => InChannel::Stateless { id, expires_at },
+            Self::Group(group) => InChannel::Group(group),
+            Self::Kind(kind) => InChannel::Kind(kind),
+            Self::Key(key) => InChannel::AssertionKey(key),
+            Self::All => InChannel::All,
+        }
+    }
+
+    /// As an address and a form name it.
+    fn fields(&self) -> (&'static str, String) {
+        match self {
+            Self::Token(id) => ("token", id.to_string()),
+            Self::Stateless(id, expires) => ("stateless", format!("{id}.{}", expires.0)),
+            Self::Group(group) => ("group", group.to_string()),
+            Self::Kind(kind) => ("kind", kind.name().to_owned()),
+            Self::Key(key) => ("key", key.to_string()),
+            Self::All => ("all", String::new()),
+        }
+    }
+
+    fn question(&self, t: &Texts, count: usize, channel: &str) -> Html {
+        let t = &t.review;
+        match self {
+            Self::Token(id) | Self::Stateless(id, _) => (t.revoke_token)(Id(*id)),
+            Self::Group(group) => (t.revoke_group)(count, Bdi(group.as_str())),
+            Self::Kind(kind) => (t.revoke_kind)(count, *kind),
+            Self::Key(key) => (t.revoke_key)(count, Id(*key)),
+            Self::All => (t.revoke_channel)(count, Bdi(channel)),
+        }
+    }
+
+    fn commands(&self, channel: ChannelId) -> Vec<String> {
+        let scope = match self {
+            Self::Stateless(..) => {
+                return vec!["printf %s \"$TOKEN\" | tegata token revoke - --wait 30s".to_owned()];
+            }
+            Self::Token(id) => format!("--token-id {id}"),
+            Self::Group(group) => format!("--group {group}"),
+            Self::Kind(kind) => format!("--kind {}", kind.name()),
+            Self::Key(key) => format!("--assertion-key {key}"),
+            Self::All => "--all".to_owned(),
+        };
+        let command = format!("tegata token revoke --channel {channel} {scope}");
+        vec![format!("{command} --dry-run"), format!("{command} --wait 30s")]
+    }
+}
+
+/// Lists what would be revoked, and asks.
+pub async fn review(
+    who: SignedIn,
+    Path(channel): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let query = query.unwrap_or_default();
+    let form = Form::parse(query.as_bytes()).map_err(Failure::bad_request)?;
+    ask(&who, id(&channel)?, &What::of(&form)?, Field::default()).await
+}
+
+async fn ask(who: &SignedIn, channel: ChannelId, what: &What, reason: Field) -> Answer {
+    let rehearsal = ActOptions::rehearsal();
+    let would = match who.admin.revoke_in_channel(channel, what.target(), &rehearsal).await {
+        // What a person has entered.
+        Err(error @ admin::Error::NoSuch { .. }) => return Err(Failure::bad_request(error)),
+        would => would?,
+    };
+    let Outcome::DryRun(would) = would else {
+        return Err(Failure::internal(&"a dry run was an act"));
+    };
+    let (head, found) = shown::channel(who, channel).await?;
+    let contacts = contacts(&found.holding.channel.groups, &would);
+    let frame = who.frame();
+    let t = frame.t();
+    let question = what.question(t, would.tokens, &head.name);
+    let act = act(t, &head, what, &would, contacts, reason);
+    let page = head.below(frame, question, t.review.revoke_short).lead(t.review.not_undone);
+    render(&ConfirmPage::new(page, act))
+}
+
+fn act(
+    t: &Texts,
+    head: &ChannelHead,
+    what: &What,
+    would: &DryRun,
+    contacts: Vec<String>,
+    reason: Field,
+) -> Act {
+    let (kind, which) = what.fields();
+    let mut notes: Vec<Note> = Vec::new();
+    if let What::Stateless(..) = what {
+        let (heading, text) = (t.review.one_stateless_short, t.review.one_stateless);
+        notes.push(Note { class: "warn", heading: heading.into(), text: text.into() });
+    }
+    if !contacts.is_empty() {
+        let names: Vec<_> = contacts.iter().map(|it| Bdi(it).to_string()).collect();
+        let text = Html::trusted(names.join(t.token.comma));
+        notes.push(Note { class: "", heading: t.token.contact.into(), text });
+    }
+    let mut alternatives = Vec::new();
+    if let (What::Group(_), Some((_, older))) = (what, would.rows.last().filter(|_| would.rows.len() > 1)) {
+        let href = revoke_href(head.id, "token", &older.id.to_string());
+        alternatives.push((href, (t.review.only_token)(Id(older.id))));
+    }
+    alternatives.push((head.at(""), t.review.suspend.into()));
+    Act {
+        action: head.at("/revoke"),
+        hidden: vec![("what", kind.to_owned()), ("which", which)],
+        notes,
+        tokens: (!matches!(what, What::Stateless(..))).then(|| shown::table(would)),
+        options: true,
+        reason,
+        again: None,
+        button: (t.review.revoke)(would.tokens).into(),
+        keep: (head.at("/tokens"), (t.review.keep)(would.tokens)),
+        commands: what.commands(head.id),
+        alternatives,
+    }
+}
+
+/// Whom to contact about the tokens that would be revoked.
+fn contacts(
+    groups: &std::collections::BTreeMap<Group, tegata_policy::channel::GroupSettings>,
+    would: &DryRun,
+) -> Vec<String> {
+    let of = would.rows.iter().filter_map(|(_, row)| row.group.as_ref());
+    let mut all: Vec<_> = of.filter_map(|it| groups.get(it)?.contact.clone()).collect();
+    all.sort_unstable();
+    all.dedup();
+    all.truncate(10);
+    all
+}
+
+/// Revokes, and shows the receipt.
+pub async fn revoke(who: SignedIn, Path(channel): Path<String>, sent: Sent) -> Answer {
+    let channel: ChannelId = id(&channel)?;
+    let form = sent.form()?;
+    let what = What::of(&form)?;
+    let options = match shown::options(&form) {
+        Ok(options) => options,
+        Err(entered) => {
+            let wrong = who.frame().t().confirm.reason_wrong;
+            return ask(&who, channel, &what, Field::of(entered).wrong(wrong)).await;
+        }
+    };
+    match who.admin.revoke_in_channel(channel, what.target(), &options).await? {
+        Outcome::Done((), taken) => {
+            let otherwise = format!("/console/channels/{channel}/tokens");
+            to_receipt(&who, &taken, Notice::Revoked(taken.tokens), &otherwise).await
+        }
+        Outcome::DryRun(_) => Err(Failure::internal(&"an act was a dry run")),
+    }
+}
+
+/// Goes on to the receipt of an act, if it has one: an act that found everything done has
+/// none, and neither has one on what no verifier must learn.
+pub async fn to_receipt(
+    who: &SignedIn,
+    taken: &TakenAway,
+    notice: Notice,
+    otherwise: &str,
+) -> Answer {
+    let position = taken.receipt.position;
+    let path = match who.admin.receipt(position, Duration::ZERO).await {
+        Ok(_) => format!("/console/receipts/{position}"),
+        Err(_) => otherwise.to_owned(),
+    };
+    Ok(who.done(notice, &path))
+}
