@@ -241,7 +241,12 @@ impl Admin {
         self.stored_person(self.own()?.id).await
     }
 
-    fn own(&self) -> Result<Arc<PersonRow>> {
+    /// The own account as memory has it.
+    ///
+    /// # Errors
+    /// The actor is not a person.
+    pub fn own(&self) -> Result<Arc<PersonRow>> {
+        self.may(Permission::ReadAccount)?;
         let id = self.person_id();
         let person = id.and_then(|id| self.authority.memory.people.get(id));
         person.ok_or_else(|| StoreError::NotFound("person").into())
