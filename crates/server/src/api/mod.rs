@@ -12,7 +12,7 @@ mod feed;
 pub mod form;
 pub mod gateway;
 mod header;
-mod introspection;
+pub mod introspection;
 pub mod line;
 mod operations;
 pub mod reply;

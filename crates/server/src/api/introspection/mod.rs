@@ -1,15 +1,18 @@
 //! Token introspection (RFC 7662, signed: RFC 9701): for verifiers whose view is too old, and
 //! for channels about their own tokens.
 
+pub mod credential;
+
 use super::{
     app::App,
-    form::{Form, JWT_BEARER},
-    header::{accepts, basic, bearer},
+    form::Form,
+    header::{accepts, bearer},
     reply::{self, Reply},
 };
 use crate::authority::{Error, feed::Introspector, source::Source};
 use axum::{Router, extract::State, routing::post};
 use bytes::Bytes;
+use credential::{BadCaller, CallerCredential, WHO};
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use std::sync::Arc;
@@ -25,7 +28,7 @@ use tegata_token::{
 };
 
 /// `/oauth2/introspect`.
-pub fn router() -> Router<Arc<App>> {
+pub(super) fn router() -> Router<Arc<App>> {
     let introspect = async |State(app): State<Arc<App>>,
                             extensions: Extensions,
                             headers: HeaderMap,
@@ -116,39 +119,30 @@ async fn authenticate(
     headers: &HeaderMap,
     form: Option<&Form<'_>>,
 ) -> Result<Introspector, Reply> {
-    let field = |name| form.and_then(|it| it.get(name));
-    let (secret, assertion) = (field("client_secret"), field("client_assertion"));
-    let is_assertion = assertion.is_some() || field("client_assertion_type").is_some();
-    let in_header = headers.contains_key(header::AUTHORIZATION);
-    if usize::from(in_header) + usize::from(secret.is_some()) + usize::from(is_assertion) > 1 {
-        return Err(invalid_request(
-            "authenticate once: in Authorization, by client_secret or by client_assertion",
-        ));
+    let presented = credential::read(headers, form).map_err(|bad| match bad {
+        BadCaller::Request(words) => invalid_request(&words),
+        BadCaller::Client(scheme, words) => unauthorized(scheme, &words),
+    })?;
+    match presented {
+        CallerCredential::Bearer => {
+            let verifier = app.authority.verifier_of(bearer(headers));
+            verifier.map(Introspector::Verifier).map_err(|_| unauthorized("Bearer", WHO))
+        }
+        CallerCredential::Secret(scheme, id, secret) => {
+            by_secret(app, source, (id, &secret), scheme).await
+        }
+        CallerCredential::Assertion(assertion) => by_assertion(app, &assertion).await,
     }
-    if is_assertion {
-        let kind = field("client_assertion_type");
-        return by_assertion(app, kind, assertion, field("client_id")).await;
-    }
-    if let Some((id, secret)) = basic(headers) {
-        return by_secret(app, source, (&id, &secret), "Basic").await;
-    }
-    if let (Some(id), Some(secret)) = (field("client_id"), secret) {
-        return by_secret(app, source, (id, secret), "Bearer").await;
-    }
-    let verifier = app.authority.verifier_of(bearer(headers));
-    verifier.map(Introspector::Verifier).map_err(|_| unauthorized("Bearer", WHO))
 }
 
 /// By the channel's secret, in the form or in Basic authentication (RFC 6749, section 2.3.1).
 async fn by_secret(
     app: &App,
     source: Source,
-    (id, secret): (&str, &str),
+    (id, secret): (ChannelId, &PlainSecret),
     scheme: &'static str,
 ) -> Result<Introspector, Reply> {
-    let id: ChannelId = id.parse().map_err(|_| unauthorized(scheme, WHO))?;
-    let secret = PlainSecret::from_caller(secret.to_owned());
-    match app.authority.check_secret(id, &secret).await {
+    match app.authority.check_secret(id, secret).await {
         Ok(channel) => Ok(Introspector::Channel(channel.id, None)),
         Err(Error::Denied(denied)) => match app.authority.after_secret(denied, source, id) {
             Denied::LimitExceeded { seconds } => {
@@ -164,22 +158,9 @@ async fn by_secret(
 }
 
 /// By an assertion (RFC 7523, section 2.2), by the rules for issuing v2.1 tokens.
-async fn by_assertion(
-    app: &App,
-    kind: Option<&str>,
-    text: Option<&str>,
-    client: Option<&str>,
-) -> Result<Introspector, Reply> {
-    if kind != Some(JWT_BEARER) {
-        return Err(invalid_request(&format!("client_assertion_type must be {JWT_BEARER}")));
-    }
-    let text = text.ok_or_else(|| invalid_request("client_assertion is missing"))?;
+async fn by_assertion(app: &App, assertion: &UnverifiedAssertion) -> Result<Introspector, Reply> {
     let wrong = |words: &str| unauthorized("Bearer", words);
-    let assertion = UnverifiedAssertion::parse(text).map_err(|bad| wrong(&bad.to_string()))?;
-    if client.is_some_and(|it| it != assertion.channel().to_string()) {
-        return Err(wrong("client_id is not the channel that iss names"));
-    }
-    match app.authority.check_assertion(&assertion).await {
+    match app.authority.check_assertion(assertion).await {
         Ok((channel, group)) => Ok(Introspector::Channel(channel.id, group)),
         // A suspended channel gets the answer of a wrong signature.
         Err(Error::Denied(Denied::Suspended)) => Err(wrong(&BadAssertion::Signature.to_string())),
@@ -190,10 +171,6 @@ async fn by_assertion(
         Err(error) => Err(refused(&error)),
     }
 }
-
-/// Who may ask.
-const WHO: &str = "introspection needs the token of a verifier, or the id and the secret of a \
-    channel, or its assertion";
 
 fn unauthorized(scheme: &'static str, words: &str) -> Reply {
     let reply = oauth_error(StatusCode::UNAUTHORIZED, "invalid_client", words);
