@@ -174,7 +174,8 @@ fn next_steps(done: &sqlite::Recovered, unopened: usize, dry_run: bool) -> Strin
         None => words.push_str("- all tokens are revoked: their owners must request new ones\n"),
     }
     words.push_str(&format!(
-        "- channels, groups and assertion keys created since {since} are lost; create them again\n"
+        "- what was created since {since} is lost: providers, channels, groups, assertion keys, \
+         verifiers, people; create it again\n"
     ));
     if done.issued_before.is_none() {
         words.push_str(&format!(
@@ -184,7 +185,9 @@ fn next_steps(done: &sqlite::Recovered, unopened: usize, dry_run: bool) -> Strin
     }
     if done.people > 0 {
         words.push_str(&format!(
-            "- no person can sign in, and personal tokens are deleted: look through              `tegata person list`, where people who were deleted, disabled or had another role              since {since} are as before, and `tegata person reset` those who may sign in\n"
+            "- no person can sign in, and personal tokens are deleted: look through `tegata person \
+             list`, where people who were deleted, disabled or had another role since {since} are \
+             as before, and `tegata person reset` those who may sign in\n"
         ));
     }
     if !done.unknown.is_empty() {
