@@ -174,6 +174,7 @@ impl Audit {
             reason: None,
             at: clock.now(),
             expected: Expected::default(),
+            request_id: None,
         };
         let agrees = self.compare(store, &head, seen.as_ref(), by).await?;
         let mut accepted = seen.as_ref().map_or(0, |it| it.accepted);
