@@ -64,6 +64,9 @@ impl From<RightsArgument> for Rights {
 pub struct Delete {
     /// The token's id.
     id: AdminTokenId,
+    /// The reason, for the audit.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
     /// Change nothing; show the token that would be deleted.
     #[arg(long)]
     dry_run: bool,
@@ -85,20 +88,25 @@ pub async fn run(api: &Api, out: &Output, verb: Verb) -> anyhow::Result<()> {
 
 async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
     let id = args.id.to_string();
-    if args.dry_run || args.confirm.asks() {
+    if args.dry_run {
+        let query = json!({ "dry_run": true });
+        let found = api.delete_with(&["admin-tokens", &id], &query).await?;
+        let text = |name: &str| found[name].as_str().unwrap_or_default();
+        let (name, person) = (text("name"), text("person_id"));
+        let what = format!("would delete personal token {id}, {name} of person {person}");
+        return out.done(&what, &json!({ "dry_run": true, "would_delete": found }));
+    }
+    if args.confirm.asks() {
         let all = api.rows(&["admin-tokens"], "admin_tokens").await?;
         let Some(found) = all.iter().find(|it| it["admin_token_id"] == *id) else {
             bail!("no personal token {id}; see: tegata admin-token list");
         };
         let text = |name: &str| found[name].as_str().unwrap_or_default();
         let what = format!("personal token {id}, {} of person {}", text("name"), text("person_id"));
-        if args.dry_run {
-            let shown = json!({ "dry_run": true, "would_delete": found });
-            return out.done(&format!("would delete {what}"), &shown);
-        }
         args.confirm.ask(&format!("{what}: it is refused from then on\n"), false)?;
     }
-    api.delete(&["admin-tokens", &id]).await?;
+    let why = args.reason.map_or_else(|| json!({}), |it| json!({ "reason": it }));
+    api.delete_with(&["admin-tokens", &id], &why).await?;
     out.done(&format!("token {id} is deleted"), &json!({ "deleted": id }))
 }
 

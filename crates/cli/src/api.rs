@@ -143,6 +143,11 @@ impl Api {
         self.read(self.admin()?.delete(path).await)
     }
 
+    /// `DELETE` of an admin path with a query.
+    pub async fn delete_with(&self, path: &[&str], query: &Value) -> anyhow::Result<Value> {
+        self.read(self.admin()?.delete_with(path, query).await)
+    }
+
     /// What the authority knows of a token; `None` if it is not one of its own.
     pub async fn explain(&self, token: &PlainSecret) -> anyhow::Result<Option<Value>> {
         let body = json!({ "access_token": token.reveal() });

@@ -15,6 +15,7 @@ use tegata_policy::{
     password,
     permission::{ChannelRole, OperatorRole, ProviderRole},
     secret::PlainSecret,
+    text::counted,
     totp,
 };
 use tegata_token::id::{ChannelId, PersonId, ProviderId};
@@ -100,6 +101,8 @@ pub struct SetRole {
     /// Take the role away.
     #[arg(long, group = "what")]
     remove: bool,
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(Args, Serialize)]
@@ -128,9 +131,28 @@ pub struct Named {
 }
 
 #[derive(Args)]
+pub struct Why {
+    /// The reason, for the audit.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+impl Why {
+    /// The members of a request with the reason, if one is given.
+    fn added_to(&self, mut members: Value) -> Value {
+        if let Some(reason) = &self.reason {
+            members["reason"] = reason.as_str().into();
+        }
+        members
+    }
+}
+
+#[derive(Args)]
 pub struct Confirmed {
     /// The person's id.
     person: PersonId,
+    #[command(flatten)]
+    why: Why,
     #[command(flatten)]
     confirm: Confirmation,
 }
@@ -166,7 +188,8 @@ pub async fn run(api: &Api, out: &Output, verb: Verb) -> anyhow::Result<()> {
         Verb::Set(Set { person, name }) => change(api, out, person, &json!({ "name": name })).await,
         Verb::Disable(args) => {
             ask_about(api, &args, "sessions end, and personal tokens are rejected").await?;
-            change(api, out, args.person, &json!({ "state": "disabled" })).await
+            let body = args.why.added_to(json!({ "state": "disabled" }));
+            change(api, out, args.person, &body).await
         }
         Verb::Enable(Named { person }) => {
             change(api, out, person, &json!({ "state": "active" })).await
@@ -175,25 +198,38 @@ pub async fn run(api: &Api, out: &Output, verb: Verb) -> anyhow::Result<()> {
         Verb::Reset(args) => {
             ask_about(api, &args, "the password, the second factor and all sessions end").await?;
             let path = ["people", &args.person.to_string(), "reset"];
-            invited(out, &api.post(&path, &json!({})).await?)
+            invited(out, &api.post(&path, &args.why.added_to(json!({}))).await?)
         }
         Verb::Delete(Delete { confirmed, dry_run }) => {
             let id = confirmed.person.to_string();
             if dry_run {
-                let found: Value = api.get(&["people", &id], &()).await?;
-                let shown = json!({ "dry_run": true, "would_delete": found });
+                let dry_run = json!({ "dry_run": true });
+                let found = api.delete_with(&["people", &id], &dry_run).await?;
+                let shown = json!({
+                    "dry_run": true, "would_delete": found["person"],
+                    "admin_tokens": found["admin_tokens"], "sessions": found["sessions"],
+                });
                 return out.done(&would_delete(&found), &shown);
             }
             ask_about(api, &confirmed, "sessions and personal tokens go, too").await?;
-            api.delete(&["people", &id]).await?;
+            let why = confirmed.why.added_to(json!({}));
+            api.delete_with(&["people", &id], &why).await?;
             out.done(&format!("person {id} is deleted"), &json!({ "deleted": id }))
         }
     }
 }
 
 fn would_delete(found: &Value) -> String {
-    let (id, login, name) = (text(found, "person_id"), text(found, "login"), text(found, "name"));
-    format!("would delete person {id}, {login} ({name}), with sessions and personal tokens")
+    let person = &found["person"];
+    let (id, login, name) =
+        (text(person, "person_id"), text(person, "login"), text(person, "name"));
+    let tokens = found["admin_tokens"].as_array().map_or(0, Vec::len);
+    let sessions = found["sessions"].as_u64().unwrap_or_default();
+    format!(
+        "would delete person {id}, {login} ({name}), with {} and {}",
+        counted(sessions, "session", "sessions"),
+        counted(tokens as u64, "personal token", "personal tokens")
+    )
 }
 
 const FIRST: &[&str] = &["person_id", "login", "name", "state", "operator"];
@@ -349,13 +385,18 @@ async fn set_role(api: &Api, out: &Output, args: SetRole) -> anyhow::Result<()> 
     match (args.place.provider, args.place.channel, args.place.operator) {
         (Some(provider), _, _) => {
             let path = ["providers", &provider.to_string(), "roles", &person];
-            out.thing(&api.patch(&path, &json!({ "role": role })).await?, &first)
+            let body = args.why.added_to(json!({ "role": role }));
+            out.thing(&api.patch(&path, &body).await?, &first)
         }
         (_, Some(channel), _) => {
             let path = ["channels", &channel.to_string(), "roles", &person];
-            out.thing(&api.patch(&path, &json!({ "role": role })).await?, &first)
+            let body = args.why.added_to(json!({ "role": role }));
+            out.thing(&api.patch(&path, &body).await?, &first)
         }
-        (None, None, true) => change(api, out, args.person, &json!({ "operator": role })).await,
+        (None, None, true) => {
+            let body = args.why.added_to(json!({ "operator": role }));
+            change(api, out, args.person, &body).await
+        }
         (None, None, false) => {
             let words = "give --operator, --provider ID or --channel ID";
             Err(BadUsage(words.to_owned()).into())

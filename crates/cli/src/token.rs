@@ -100,6 +100,10 @@ pub struct List {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<Group>,
+    /// Only those that were issued for this assertion key.
+    #[arg(long, value_name = "KID")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assertion_key: Option<AssertionKeyId>,
     /// Only in this state.
     #[arg(long, value_parser = ["active", "suspended", "expired", "revoked"])]
     #[serde(skip_serializing_if = "Option::is_none")]

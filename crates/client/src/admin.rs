@@ -129,6 +129,14 @@ impl AdminClient {
         self.send(Method::DELETE, path, |it| it).await
     }
 
+    /// `DELETE` with a query.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn delete_with(&self, path: &[&str], query: &Value) -> Result<Value, RequestError> {
+        self.send(Method::DELETE, path, |it| it.query(query)).await
+    }
+
     /// `PATCH`.
     ///
     /// # Errors

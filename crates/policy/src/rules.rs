@@ -41,6 +41,14 @@ pub struct Cap {
     pub when_full: WhenFull,
 }
 
+impl Cap {
+    /// Whether so many active tokens nearly reach it: nine tenths, 27 of 30.
+    #[must_use]
+    pub const fn is_nearly_reached(self, active: usize) -> bool {
+        active * 10 >= self.most * 9
+    }
+}
+
 /// How a caller authenticates for a token of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Authentication {

@@ -68,8 +68,6 @@ pub struct Settings {
     pub webhook: Option<webhook::WebhookSettings>,
     /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
-    /// Maximum age of a signing key in days, before its replacement is overdue.
-    pub signing_key_days: u32,
     /// Minimum free space on the store's disk, in bytes, for readiness.
     pub min_free_disk: u64,
     /// How long the server still serves, not ready, after it was asked to stop.
@@ -104,7 +102,6 @@ impl Settings {
             warn: warnings::Policy::default(),
             webhook: None,
             trusted_proxies: TrustedProxies::default(),
-            signing_key_days: 90,
             min_free_disk: 64 << 20,
             drain_delay: Duration::ZERO,
         }

@@ -1,12 +1,9 @@
 //! Starts a server from its settings, and stops it.
 
 use crate::{
-    api::{
-        self, Shows,
-        app::{App, CertificateUntil},
-    },
+    api::{self, Shows, app::App},
     authority::{
-        self, Authority, Memory,
+        self, Authority, CertificateUntil, Memory,
         admin_token::{self, TokenSource},
         health::Health,
         jobs::{self, Jobs},
@@ -98,7 +95,8 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     // connects before the store is open waits.
     let listeners = Listeners::bind(&settings).await?;
     let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
-    let authority = Arc::new(start(&settings, &issuer(&settings, listeners.public)).await?);
+    let authority = start(&settings, &issuer(&settings, listeners.public)).await?;
+    let authority = Arc::new(authority.certified(tls.as_ref().map(until)));
     let (admin_token, admin_token_file) = admin_token(&settings)?;
     let administered = admin_token.was_used();
     let app = Arc::new(app(&settings, authority.clone(), admin_token, tls.as_ref())?);
@@ -166,6 +164,12 @@ fn admin_token(settings: &Settings) -> Result<(TokenSource, Option<PathBuf>), Er
     Ok((token.recorded(&record::path(&place.store)), file))
 }
 
+/// The expiry of the present certificate.
+fn until(tls: &Arc<Tls>) -> CertificateUntil {
+    let tls = tls.clone();
+    Box::new(move || tls.until())
+}
+
 /// Creates the state that all protocols share.
 fn app(
     settings: &Settings,
@@ -173,7 +177,7 @@ fn app(
     admin_token: TokenSource,
     tls: Option<&Arc<Tls>>,
 ) -> Result<App, Error> {
-    let key_age = i64::from(settings.signing_key_days) * DAY;
+    let key_age = i64::from(settings.warn.signing_key_days) * DAY;
     let (store, began) = (settings.place.store.clone(), authority.clock().steady());
     let health = Arc::new(Health::new(store, settings.min_free_disk, key_age, began));
     let admin_token = Arc::new(admin_token);
@@ -186,10 +190,6 @@ fn app(
         token_retention_days: settings.token_retention_days,
         swept_to: AtomicI64::new(0),
     });
-    let until = |tls: &Arc<Tls>| -> CertificateUntil {
-        let tls = tls.clone();
-        Box::new(move || tls.until())
-    };
     Ok(App {
         metrics: authority.metrics().clone(),
         authority,

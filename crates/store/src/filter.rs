@@ -36,8 +36,21 @@ pub struct TokenFilter {
     pub kind: Option<Kind>,
     /// Only of this group.
     pub group: Option<Group>,
+    /// Only those that were issued for this assertion key.
+    pub assertion_key: Option<AssertionKeyId>,
     /// Only in this state.
     pub state: Option<TokenState>,
+}
+
+/// Which active tokens of all channels to list, by their expiry.
+#[derive(Debug, Clone)]
+pub struct ExpiryFilter {
+    /// Only those that expire before this time.
+    pub before: UnixTime,
+    /// Only those behind this one: its expiry, and its row.
+    pub after: Option<(UnixTime, RowId)>,
+    /// Only those of these channels.
+    pub seen: Option<Vec<ChannelId>>,
 }
 
 /// The providers and channels that an actor may see.

@@ -14,20 +14,25 @@ pub mod figures;
 pub mod file;
 mod filter;
 pub mod journal;
+mod overview;
 mod people;
+mod requests;
 pub mod sqlite;
 mod taking;
 
 pub use act::*;
 pub use audit::{AuditHead, Batch};
 pub use filter::*;
+pub use overview::OverviewStore;
 pub use people::{PeopleState, PeopleStore};
+pub use requests::RequestStore;
 pub use taking::*;
 pub use tegata_policy::acts::{
-    BeginRequest, By, Change, ChannelPatch, Event, Expected, FinishRequest, GroupPatch, Instance, Issued, LimitsPatch, NewChannel,
-    NewWarning, NotedUse, Old, Provider, ReceiptFor, ReceiptRow, RecentUse, RegisterInstance,
-    Registration, RequestBegun, RevocationCause, RevocationTarget, RewrapKeys, SettingsTag, SigningKeyChange, SigningKeyRow,
-    Stamp, TokenState, USES_KEPT, VerifierPatch, VerifierRow, WrappedKey, audit_event, merged,
+    By, Change, ChannelPatch, Event, Expected, GroupPatch, Instance, Issued, LimitsPatch,
+    NewChannel, NewWarning, NotedUse, Old, Provider, ReceiptFor, ReceiptRow, RecentUse,
+    RegisterInstance, Registration, RevocationCause, RevocationTarget, RewrapKeys, SettingsTag,
+    SigningKeyChange, SigningKeyRow, Stamp, TokenState, USES_KEPT, VerifierPatch, VerifierRow,
+    WrappedKey, audit_event, merged,
 };
 
 /// The tracing target of spans that are exported to the operator's collector. No other
@@ -108,7 +113,7 @@ pub type OnCommit = Box<dyn Fn(&Committed) + Send + Sync>;
 
 /// A store of the authority's state.
 #[async_trait]
-pub trait Store: PeopleStore + Send + Sync + 'static {
+pub trait Store: PeopleStore + OverviewStore + RequestStore + Send + Sync + 'static {
     // ---- Questions. They read only what is committed.
 
     /// Everything that a server holds in memory, read at one position.
@@ -343,10 +348,6 @@ pub trait Store: PeopleStore + Send + Sync + 'static {
     /// Replaces the wrapped private halves of all keys that have one, and the secrets of
     /// people's second factors, because the master key is being replaced.
     async fn rewrap(&self, act: RewrapKeys) -> Result<()>;
-    /// Remembers a request before it is carried out.
-    async fn begin_request(&self, act: BeginRequest, now: UnixTime) -> Result<RequestBegun>;
-    /// Remembers the response to a request, or forgets a request that changed nothing.
-    async fn finish_request(&self, act: FinishRequest) -> Result<()>;
     /// Stores the key that signs checkpoints. [`Error::Taken`] if there is one.
     async fn set_audit_key(&self, public: [u8; 32], wrapped: WrappedKey) -> Result<()>;
     /// Stores a checkpoint. [`Error::Taken`] if its number exists already.

@@ -248,10 +248,10 @@ impl ServeSettings {
             warn: warnings::Policy {
                 before: self.warn_before.into_iter().map(seconds).collect(),
                 unused_after: seconds(self.warn_unused_after),
+                signing_key_days: self.signing_key_days,
             },
             webhook,
             trusted_proxies: TrustedProxies::new(self.trusted_proxy),
-            signing_key_days: self.signing_key_days,
             min_free_disk: u64::from(self.min_free_disk) << settings::MIB,
             drain_delay: seconds(self.drain_delay),
         })

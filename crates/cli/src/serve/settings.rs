@@ -186,7 +186,7 @@ pub struct ServeSettings {
     pub trusted_proxy: Vec<Network>,
     /// After how many days a signing key should be replaced; a metric counts down to it,
     /// and the log warns from then on.
-    #[arg(long, env, value_name = "DAYS", default_value_t = usual().signing_key_days)]
+    #[arg(long, env, value_name = "DAYS", default_value_t = usual().warn.signing_key_days)]
     pub signing_key_days: u32,
     /// Minimum free space on the store's disk; with less, /readyz answers 503.
     #[arg(

@@ -64,9 +64,7 @@ pub use providers::{CreateProvider, DeleteProvider, RenameProvider};
 pub use receipts::{SettleReceipts, receipt_of};
 pub use recovery::Recover;
 pub use replay::{RaiseSerials, Replay, Replayed};
-pub use requests::{
-    BeginRequest, FinishRequest, REQUESTS_KEPT, RememberedRequest, RequestBegun,
-};
+pub use requests::{BeginRequest, FinishRequest, REQUESTS_KEPT, RememberedRequest, RequestBegun};
 pub use revoke::{Forget, REVOCATIONS_KEPT, Revoke, covered};
 pub use signing::{AdvanceClock, ChangeSigningKeys, Record, RecordForAll, RewrapKeys};
 pub use stamps::StampUses;

@@ -87,7 +87,11 @@ pub struct ProviderProgress {
 impl ContinueProviderRevocation {
     fn revocation(&self, channel: ChannelId, job: &ProviderJob, at: UnixTime) -> Revoke {
         let ProviderJob { actor, source, reason, .. } = job.clone();
-        Revoke { channel, target: RevocationTarget::All, by: By { actor, source, reason, at, expected: Expected::default() } }
+        Revoke {
+            channel,
+            target: RevocationTarget::All,
+            by: By { actor, source, reason, at, expected: Expected::default(), request_id: None },
+        }
     }
 }
 

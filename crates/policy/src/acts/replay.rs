@@ -56,7 +56,14 @@ impl Replay {
         let JournalEntry::ProviderRevocation { provider } = self.line else { return None };
         let by = match &self.author {
             Some(author) => author.at(self.at),
-            None => By { actor: "tegata".to_owned(), source: None, reason: None, at: self.at, expected: Expected::default() },
+            None => By {
+                actor: "tegata".to_owned(),
+                source: None,
+                reason: None,
+                at: self.at,
+                expected: Expected::default(),
+                request_id: None,
+            },
         };
         Some(BeginProviderRevocation { provider, by })
     }
@@ -84,7 +91,14 @@ impl Replay {
     }
 
     fn by(&self) -> By {
-        By { actor: String::new(), source: None, reason: None, at: self.at, expected: Expected::default() }
+        By {
+            actor: String::new(),
+            source: None,
+            reason: None,
+            at: self.at,
+            expected: Expected::default(),
+            request_id: None,
+        }
     }
 
     fn done(&self) -> Option<ProviderId> {

@@ -27,7 +27,14 @@ use tegata_token::{
 };
 
 pub fn by() -> By {
-    By { actor: "administrator".into(), source: None, reason: None, at: NOW, expected: Expected::default() }
+    By {
+        actor: "administrator".into(),
+        source: None,
+        reason: None,
+        at: NOW,
+        expected: Expected::default(),
+        request_id: None,
+    }
 }
 
 pub fn signing_key(seed: u8, state: KeyState) -> SigningKeyRow {

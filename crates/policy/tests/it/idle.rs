@@ -1,6 +1,6 @@
 //! When a token is idle.
 
-use tegata_policy::idle::{Idle, IdleUnknown, KnownUses, REPORTS_WITHIN, LastUse, idle};
+use tegata_policy::idle::{Idle, IdleUnknown, KnownUses, LastUse, REPORTS_WITHIN, idle};
 use tegata_token::time::UnixTime;
 
 /// All times are in minutes after the first issue.
@@ -58,7 +58,11 @@ fn it_is_not_known_while_reports_are_missing_old_or_incomplete() {
             KnownUses { left_out: Some(at(90)), ..all },
             unknown(IdleUnknown::UsesLeftOut),
         ),
-        ("left out before its last use", KnownUses { left_out: Some(at(9)), ..all }, Idle::Since(at(10))),
+        (
+            "left out before its last use",
+            KnownUses { left_out: Some(at(9)), ..all },
+            Idle::Since(at(10)),
+        ),
     ] {
         assert_eq!(decide(old, &newer, known, 100), expected, "{why}");
     }

@@ -36,11 +36,16 @@ fn a_key_stands_for_one_request_for_a_day() {
     let begun = |requests| BEGIN.decide(&with(requests), NOW).unwrap();
     let (first, effects) = begun(vec![]);
     assert_eq!(first, RequestBegun::New);
-    assert!(matches!(&effects.writes[..], [Write::Request(it)] if it.until == NOW.plus(REQUESTS_KEPT)));
+    assert!(
+        matches!(&effects.writes[..], [Write::Request(it)] if it.until == NOW.plus(REQUESTS_KEPT))
+    );
     for (before, expected) in [
         (remembered(None), RequestBegun::Unfinished),
         (remembered(Some(7)), RequestBegun::Before(WrappedKey(vec![7]))),
-        (RememberedRequest { parameters: [3; 32], ..remembered(Some(7)) }, RequestBegun::OtherParameters),
+        (
+            RememberedRequest { parameters: [3; 32], ..remembered(Some(7)) },
+            RequestBegun::OtherParameters,
+        ),
     ] {
         let (again, effects) = begun(vec![before.clone()]);
         assert_eq!(again, expected);

@@ -3,13 +3,15 @@
 use super::subject::{self, VerifiedToken};
 use crate::{
     api::faults::Faults,
-    authority::{Authority, admin_token::TokenSource, health::Health, jobs::Jobs, source::Source},
+    authority::{
+        Authority, CertificateUntil, admin_token::TokenSource, health::Health, jobs::Jobs,
+        source::Source,
+    },
     metrics::{Metrics, Verifications, reason},
 };
 use std::sync::Arc;
 use tegata_token::{
     claims::Claims,
-    time::UnixTime,
     verify::{Active, Invalid},
 };
 
@@ -34,9 +36,6 @@ pub struct App {
     /// The expiry of the TLS certificate in force, where TLS is used.
     pub certificate_until: Option<CertificateUntil>,
 }
-
-/// Reads the expiry of the TLS certificate in force.
-pub type CertificateUntil = Box<dyn Fn() -> UnixTime + Send + Sync>;
 
 impl App {
     /// Verifies a token for a client; some verifications are timed among `counts`.

@@ -50,6 +50,10 @@ pub struct Audit {
     checkpointing: tokio::sync::Mutex<()>,
     /// When the whole audit was last verified.
     checked: AtomicI64,
+    /// When the audit was last verified by the job or a request.
+    verified_at: AtomicI64,
+    /// The result of that.
+    was_ok: AtomicBool,
     broken: AtomicBool,
     /// The anchor's file exists but cannot be read.
     unreadable: AtomicBool,
@@ -120,6 +124,8 @@ impl Audit {
             days: KEPT_DAYS,
             checkpointing: tokio::sync::Mutex::new(()),
             checked: AtomicI64::new(i64::MIN),
+            verified_at: AtomicI64::new(i64::MIN),
+            was_ok: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             unreadable: AtomicBool::new(false),
         }))
@@ -162,8 +168,14 @@ impl Audit {
         let now = clock.now();
         let mut head = store.audit_head().await?;
         let seen = self.seen()?;
-        let by =
-            || By { actor: Actor::System.to_string(), source: None, reason: None, at: clock.now(), expected: Expected::default() };
+        let by = || By {
+            actor: Actor::System.to_string(),
+            source: None,
+            reason: None,
+            at: clock.now(),
+            expected: Expected::default(),
+            request_id: None,
+        };
         let agrees = self.compare(store, &head, seen.as_ref(), by).await?;
         let mut accepted = seen.as_ref().map_or(0, |it| it.accepted);
         if !agrees {
@@ -251,10 +263,21 @@ impl Audit {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn verify(&self, store: &dyn Store) -> Result<AuditReport> {
+    pub async fn verify(&self, store: &dyn Store, now: UnixTime) -> Result<AuditReport> {
         let anchored = || self.file.as_deref().map_or(Anchored::Ignored, anchored);
         let verifier = AuditVerifier::new(self.key.public().clone(), anchored());
-        Ok(store.verify_audit(verifier).await?.and_then(&anchored()))
+        let report = store.verify_audit(verifier).await?.and_then(&anchored());
+        self.verified_at.store(now.0, Relaxed);
+        self.was_ok.store(report.ok, Relaxed);
+        Ok(report)
+    }
+
+    /// When the whole audit was last verified, and whether it was as its checkpoints say;
+    /// `None`: not since the start.
+    #[must_use]
+    pub fn last_verified(&self) -> Option<(UnixTime, bool)> {
+        let at = self.verified_at.load(Relaxed);
+        (at != i64::MIN).then(|| (UnixTime(at), self.was_ok.load(Relaxed)))
     }
 
     /// Verifies the whole audit, unless it was verified within the hour before `now`.
@@ -265,7 +288,7 @@ impl Audit {
         if now.0.saturating_sub(self.checked.load(Relaxed)) < CHECKED_EVERY {
             return Ok(());
         }
-        let report = self.verify(store).await?;
+        let report = self.verify(store, now).await?;
         self.checked.store(now.0, Relaxed);
         let was_broken = self.broken.swap(!report.ok, Relaxed);
         if let Some(problem) = report.problems.first().filter(|_| !was_broken) {

@@ -172,6 +172,7 @@ async fn warn(jobs: &Jobs) {
 /// Runs all jobs but the warnings. A job that fails is tried again a minute later.
 async fn run_all(jobs: &Jobs) {
     jobs.health.jobs_are_at(jobs.authority.clock().steady());
+    jobs.authority.note_activity();
     record_reset(&jobs.authority, &jobs.admin_token).await;
     // After the clock was moved forward, waiting events would look overdue; the
     // checkpoint task logs the error.

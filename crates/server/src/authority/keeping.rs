@@ -174,5 +174,12 @@ fn now(written_at: UnixTime, clock_offset: i64) -> UnixTime {
 }
 
 fn operator(at: UnixTime) -> By {
-    By { actor: Actor::Operator.to_string(), source: None, reason: None, at, expected: Expected::default() }
+    By {
+        actor: Actor::Operator.to_string(),
+        source: None,
+        reason: None,
+        at,
+        expected: Expected::default(),
+        request_id: None,
+    }
 }

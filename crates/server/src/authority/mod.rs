@@ -4,6 +4,7 @@
 //! in memory before its response is sent: see [`Memory::apply`]. Protocols have no state
 //! of their own, and the authority does not depend on them.
 
+pub mod activity;
 pub mod actor;
 pub mod admin;
 pub mod admin_token;
@@ -66,6 +67,9 @@ const STAMPS_AT_ONCE: usize = 1_000;
 /// set otherwise.
 pub const IDLE_AFTER: Duration = Duration::from_secs(900);
 
+/// The expiry of the present TLS certificate.
+pub type CertificateUntil = Box<dyn Fn() -> UnixTime + Send + Sync>;
+
 /// Maximum number of cached signature checks, each of about a kilobyte.
 const SIGNATURES: usize = 100_000;
 
@@ -90,6 +94,10 @@ pub struct Authority {
     issuer: Arc<str>,
     /// After how long without use a token that was replaced is idle.
     idle_after: Duration,
+    /// What happened in each minute of the last day.
+    activity: activity::Activity,
+    /// When the TLS certificate expires, if there is one.
+    certificate_until: Option<CertificateUntil>,
     /// Held during a change of signing keys, from creating a key to dropping it.
     rotating: tokio::sync::Mutex<()>,
 }
@@ -145,6 +153,8 @@ impl Authority {
             audience: Arc::new(Audience::of(issuer)),
             issuer: issuer.into(),
             idle_after: IDLE_AFTER,
+            certificate_until: None,
+            activity: activity::Activity::default(),
             rotating: tokio::sync::Mutex::new(()),
         };
         authority.begin_feed().await?;
@@ -201,6 +211,12 @@ impl Authority {
     #[must_use]
     pub fn warning_policy(&self) -> &warnings::Policy {
         &self.warn
+    }
+
+    /// The same, with a TLS certificate.
+    #[must_use]
+    pub fn certified(self, certificate_until: Option<CertificateUntil>) -> Self {
+        Self { certificate_until, ..self }
     }
 
     /// The same, with another time after which a token that was replaced is idle.
@@ -282,7 +298,7 @@ impl Authority {
     /// The actor and time of an act now, for the audit.
     fn by(&self, actor: Actor, source: Option<String>, reason: Option<String>) -> By {
         let expected = Expected::default();
-        By { actor: actor.to_string(), source, reason, at: self.now(), expected }
+        By { actor: actor.to_string(), source, reason, at: self.now(), expected, request_id: None }
     }
 
     /// The same, without recording from where tokens are used.

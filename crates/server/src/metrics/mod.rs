@@ -158,6 +158,19 @@ impl Metrics {
         }
     }
 
+    /// How many verifications found an active token, and how many did not, in all APIs.
+    #[must_use]
+    pub fn verified(&self) -> (u64, u64) {
+        let all = [
+            &self.verifications_jws,
+            &self.verifications_opaque,
+            &self.verifications_gateway,
+            &self.verifications_ext_authz,
+        ];
+        let sums = all.map(Verifications::sums);
+        sums.iter().fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1))
+    }
+
     /// Shows what a search through all channels counted.
     pub fn searched(&self, found: &SearchCounts) {
         self.search.set(found);

@@ -7,6 +7,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use std::collections::BTreeMap;
+use tegata_policy::rules::Cap;
 use tegata_token::kind::Kind;
 
 /// What a search through all channels counted.
@@ -21,7 +22,8 @@ pub struct SearchCounts {
 const KINDS: [Kind; 2] = [Kind::V21, Kind::ShortLived];
 
 /// The types of warnings.
-pub const TYPES: [&str; 5] = [
+pub const TYPES: [&str; 6] = [
+    "channel.nearly-full",
     "token.expiring",
     "token.unused",
     "token.replaced-in-use",
@@ -31,12 +33,11 @@ pub const TYPES: [&str; 5] = [
 
 impl SearchCounts {
     /// Counts a channel that has so many active tokens of a kind, under this cap.
-    pub fn room(&mut self, kind: Kind, active: usize, cap: usize) {
-        if active >= cap {
+    pub fn room(&mut self, kind: Kind, active: usize, cap: Cap) {
+        if active >= cap.most {
             *self.full.entry(kind.name()).or_default() += 1;
         }
-        // Nine tenths: 27 of 30.
-        if active * 10 >= cap * 9 {
+        if cap.is_nearly_reached(active) {
             *self.nearly_full.entry(kind.name()).or_default() += 1;
         }
     }

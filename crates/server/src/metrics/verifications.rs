@@ -62,6 +62,11 @@ impl Verifications {
         self.invalid[index_of(invalid)].inc();
     }
 
+    /// How many found an active token, and how many did not.
+    pub(super) fn sums(&self) -> (u64, u64) {
+        (self.active.get(), self.invalid.iter().map(Counter::get).sum())
+    }
+
     /// Runs a verification, and times one in sixteen of them by `clock`.
     pub fn timed<T>(&self, clock: impl Fn() -> Instant, verify: impl FnOnce() -> T) -> T {
         thread_local! {

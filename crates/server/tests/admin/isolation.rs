@@ -200,8 +200,12 @@ fn permission(operation: &str) -> Option<P> {
         | "listAllChannels"
         | "listProviders"
         | "listWarnings"
+        | "listExpiringTokens"
+        | "showTokenRules"
+        | "showSettings"
         | "listAdminTokens" => return None,
-        "exportAudit" | "verifyAudit" => P::ReadAudit,
+        "showActivity" => P::ReadVerifierWarnings,
+        "exportAudit" | "verifyAudit" | "lastAuditVerification" => P::ReadAudit,
         "showChannel" => P::ReadChannel,
         "deleteChannel" => P::DeleteChannel,
         "changeChannel" => P::ChangeChannel,

@@ -149,7 +149,7 @@ fn every_call_has_a_summary_and_describes_each_id_of_its_path() {
 }
 
 /// A path with a valid sample for each id.
-fn sample(path: &str) -> String {
+pub fn sample(path: &str) -> String {
     let ids = [
         ("{provider}", "1234567890"),
         ("{channel}", "1234567890"),

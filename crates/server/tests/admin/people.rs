@@ -409,3 +409,89 @@ async fn a_new_master_key_keeps_the_second_factors() {
     let code = world.code(&mika.totp, 1);
     world.sign_in("mika", PASSWORD, &code).await.expect(201);
 }
+
+#[tokio::test]
+async fn the_deletion_of_a_person_and_of_a_token_can_be_dry_runs_with_a_reason() {
+    let world = World::new().await;
+    let one = world.human("one", json!({ "operator": "administrator" })).await;
+    let two = world.human("two", json!({ "operator": "administrator" })).await;
+    let at = jiff::Timestamp::from_second(world.authority.now().0 + 3_600).unwrap().to_string();
+    let body = json!({ "name": "deploy", "rights": "read", "expires_at": at });
+    let made = world.call(&two.session, Method::POST, "/admin-tokens", body).await.expect(201);
+    let (person, token) = (format!("/people/{}", two.id), text(&made, "admin_token_id"));
+    let would = world.delete(&format!("{person}?dry_run=true")).await.expect(200);
+    assert_eq!((&would["dry_run"], &would["sessions"]), (&json!(true), &json!(1)));
+    assert_eq!(would["admin_tokens"][0]["admin_token_id"], token);
+    assert_eq!(would["person"]["recovery_codes_left"], 10);
+    let of_token = format!("/admin-tokens/{token}");
+    let would = world.delete(&format!("{of_token}?dry_run=true")).await.expect(200);
+    assert_eq!((&would["dry_run"], &would["name"]), (&json!(true), &json!("deploy")));
+    world.get(&person).await.expect(200);
+
+    // Each act on people has its reason in the audit.
+    let newest = async || world.get("/audit?limit=1").await.expect(200)["events"][0].clone();
+    let reason = json!({ "name": "Two", "reason": "a new name" });
+    world.patch(&person, reason).await.expect(200);
+    assert_eq!(newest().await["reason"], "a new name");
+    let reset = json!({ "reason": "lost the phone" });
+    world.post(&format!("{person}/reset"), reset).await.expect(201);
+    assert_eq!(newest().await["reason"], "lost the phone");
+    world.delete(&format!("{of_token}?reason=unused")).await.expect(204);
+    assert_eq!(newest().await["reason"], "unused");
+    world.delete(&format!("{person}?reason=left")).await.expect(204);
+    assert_eq!(newest().await["reason"], "left");
+
+    // The last administrator stays, and a dry run says so.
+    let last = format!("/people/{}", one.id);
+    for path in [format!("{last}?dry_run=true"), last.clone()] {
+        world.delete(&path).await.expect_problem(409, "conflict");
+    }
+    let disabled = json!({ "state": "disabled" });
+    world.patch(&last, disabled).await.expect_problem(409, "conflict");
+    let on_call = json!({ "operator": "on-call" });
+    world.patch(&last, on_call).await.expect_problem(409, "conflict");
+    world.call(&one.session, Method::GET, "/account", Value::Null).await.expect(200);
+}
+
+#[tokio::test]
+async fn throttled_sign_ins_are_counted_and_unknown_invitations_are_no_guesses() {
+    let world = World::new().await;
+    let source = Source([192, 0, 2, 250].into());
+    let try_once = async |path: &str, body: &Value| {
+        let mut request = world.request(Method::POST, path, body.to_string());
+        request.extensions_mut().insert(source);
+        request.headers_mut().remove("authorization");
+        world.send(request).await.status
+    };
+    let unknown = json!({ "invitation": format!("tgi_{}", "0".repeat(64)) });
+    for _ in 0..30 {
+        assert_eq!(try_once("/invitations/open", &unknown).await, 404);
+    }
+    let sign_in = json!({ "login": "none", "password": "x", "code": "000000" });
+    let mut refused = 0;
+    for _ in 0..30 {
+        refused += u64::from(try_once("/sessions", &sign_in).await == 429);
+    }
+    assert!(refused > 0);
+    assert_eq!(world.metrics.throttled.sign_in.get(), refused);
+    let events = world.get("/audit?act=admin-token.throttle").await.expect(200);
+    assert_eq!(events["events"], json!([]), "an invitation is no administrator's token");
+}
+
+#[tokio::test]
+async fn an_explanation_names_a_provider_only_to_whom_may_see_it() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let token = world.short_lived(&shop, None).await;
+    let role = |role: &str| json!({ "channel_id": shop.id, "channel_role": role });
+    let human = world.human("channel-admin", role("admin")).await;
+    let body = json!({ "access_token": token });
+    let explain =
+        async |by: &str| world.call(by, Method::POST, "/explain", body.clone()).await.expect(200);
+    let shown = explain(&human.session).await;
+    assert_eq!((&shown["provider_name"], &shown["channel_id"]), (&Value::Null, &json!(shop.id)));
+    assert_eq!(shown["code"], "valid");
+    assert!(shown["why_facts"]["until"].is_string(), "{shown}");
+    let shown = explain(crate::world::ADMIN_TOKEN).await;
+    assert_eq!(shown["provider_name"], "Company");
+}

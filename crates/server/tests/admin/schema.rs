@@ -230,7 +230,8 @@ fn a_value_that_does_not_fit_the_description_is_found() {
     use serde_json::json;
     let schema = &document()["components"]["schemas"]["Provider"];
     let good = json!({
-        "provider_id": "1234567890", "name": "a", "created_at": "2026-11-26T09:00:00Z", "revocation": null,
+        "provider_id": "1234567890", "name": "a", "created_at": "2026-11-26T09:00:00Z",
+        "revocation": null, "channels": 1, "active_tokens": null,
     });
     assert_eq!(fits(schema, &good), Ok(()));
     for (name, wrong) in [

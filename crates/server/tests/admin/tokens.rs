@@ -94,6 +94,8 @@ async fn tokens_are_listed_by_kind_group_and_state() {
         "issued_at",
         "expires_at",
         "last_used_at",
+        "idle_since",
+        "idle_unknown",
         "cause",
         "revoked_at",
         "assertion_key",

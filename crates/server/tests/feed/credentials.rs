@@ -86,3 +86,29 @@ async fn the_position_before_an_act_does_not_acknowledge_it() {
     follower.changes(position, 0).await.is(200);
     are(&world.receipt(&revoked["position"], 0).await, &[("one", "acknowledged")]);
 }
+
+#[tokio::test]
+async fn a_verifier_that_is_created_twice_under_one_key_is_one() {
+    let world = World::new().await;
+    let create = async |key: &str| {
+        let (body, header) = (json!({ "name": "gateway" }), [("idempotency-key", key)]);
+        let made = world.admin_with(Method::POST, "/verifiers", &header, Some(body)).await;
+        made.is(201).json()
+    };
+    let first = create("a").await;
+    assert_eq!(create("a").await, first, "the token is shown again");
+    assert_ne!(create("b").await, first);
+    let listed = world.admin(Method::GET, "/verifiers", None).await.is(200).json();
+    assert_eq!(listed["verifiers"].as_array().unwrap().len(), 2);
+    let path = format!("/verifiers/{}", first["verifier_id"].as_str().unwrap());
+    let tag = world.admin(Method::GET, &path, None).await.is(200).headers["etag"].clone();
+    let change = async |name: &str| {
+        let (body, header) = (json!({ "name": name }), [("if-match", tag.to_str().unwrap())]);
+        world.admin_with(Method::PATCH, &path, &header, Some(body)).await
+    };
+    let changed = change("one").await.is(200);
+    let events = world.admin(Method::GET, "/audit?limit=1", None).await.is(200).json();
+    let id = changed.headers["x-line-request-id"].to_str().unwrap();
+    assert_eq!(events["events"][0]["request_id"], id, "{events}");
+    change("other").await.is(412);
+}

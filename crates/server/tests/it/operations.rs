@@ -77,7 +77,7 @@ async fn tokens_evicted_by_an_issue_are_counted_as_evicted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_days_until_a_signing_keys_rotation_are_counted_down() {
-    let world = World::with(|settings| settings.signing_key_days = 3).await;
+    let world = World::with(|settings| settings.warn.signing_key_days = 3).await;
     let due = async || {
         let shown = world.get("/metrics").await.text;
         let line = shown.lines().find(|it| it.starts_with("tegata_signing_key_rotation_due_sec"));

@@ -4,6 +4,7 @@
 //! that puts many acts into one commit; readers on connections of their own; locks that
 //! refuse a second process.
 
+mod across;
 mod admin;
 mod apply;
 mod audit;
@@ -28,8 +29,8 @@ mod read;
 mod readers;
 mod recent;
 mod recover;
-mod revocations;
 mod requests;
+mod revocations;
 mod rows;
 mod stamps;
 mod state;

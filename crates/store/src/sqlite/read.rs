@@ -231,6 +231,7 @@ pub(super) fn tokens(
     let sql = format!(
         "{rows} WHERE serial < :before AND (:kind IS NULL OR kind = :kind)
             AND (:group IS NULL OR grp = :group)
+            AND (:key IS NULL OR assertion_key = :key)
          ORDER BY serial DESC"
     );
     let (before, most) = bounds(page);
@@ -239,6 +240,7 @@ pub(super) fn tokens(
         ":before": before,
         ":kind": filter.kind.map(rows::word),
         ":group": filter.group.as_ref().map(|group| group.as_str()),
+        ":key": filter.assertion_key.map(|key| key.0),
     };
     let mut query = conn.prepare_cached(&sql)?;
     let mut found = query.query(values)?;
@@ -286,6 +288,7 @@ pub(super) fn live_v21(
         kind: Some(tegata_token::kind::Kind::V21),
         group: group.cloned(),
         state: Some(TokenState::Active),
+        ..TokenFilter::default()
     };
     let page = Page { before: None, most: 1000 };
     let mut ids: Vec<TokenId> =

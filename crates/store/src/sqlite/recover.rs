@@ -49,7 +49,14 @@ pub(super) fn redo(tx: &mut Tx<'_>, lines: &[JournalLine]) -> Result<()> {
         tokens = done.tokens,
         "the revocation journal held a commit that the store lacks, mostly after a crash; it was applied again"
     );
-    let by = By { actor: "tegata".to_owned(), source: None, reason: None, at: tx.now, expected: Expected::default() };
+    let by = By {
+        actor: "tegata".to_owned(),
+        source: None,
+        reason: None,
+        at: tx.now,
+        expected: Expected::default(),
+        request_id: None,
+    };
     let event = StoreRedone { replayed: lines.len(), revoked: done.tokens };
     run(tx, &Record { event: Event::of(AuditEvent::StoreRedo(event)), by })
 }

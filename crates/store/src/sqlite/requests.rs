@@ -1,13 +1,28 @@
 //! Requests with an `Idempotency-Key`, and their responses.
 
 use super::{
+    SqliteStore,
     rows::bytes,
     writer::{Tx, insert, write},
 };
-use crate::Result;
+use crate::{RequestStore, Result};
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tegata_policy::acts::{RememberedRequest, WrappedKey, Write};
+use tegata_policy::acts::{
+    BeginRequest, FinishRequest, RememberedRequest, RequestBegun, WrappedKey, Write,
+};
 use tegata_token::time::UnixTime;
+
+#[async_trait]
+impl RequestStore for SqliteStore {
+    async fn begin_request(&self, act: BeginRequest, now: UnixTime) -> Result<RequestBegun> {
+        self.run(now, act).await.map(|(begun, _)| begun)
+    }
+
+    async fn finish_request(&self, act: FinishRequest) -> Result<()> {
+        self.run(UnixTime(0), act).await.map(drop)
+    }
+}
 
 /// Maximum number of old requests that a new one deletes; since it adds one, they decrease
 /// faster than they increase.

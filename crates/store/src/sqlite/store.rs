@@ -352,14 +352,6 @@ impl Store for SqliteStore {
         self.run(act.by.at, act).await.map(drop)
     }
 
-    async fn begin_request(&self, act: BeginRequest, now: UnixTime) -> Result<RequestBegun> {
-        self.run(now, act).await.map(|(begun, _)| begun)
-    }
-
-    async fn finish_request(&self, act: FinishRequest) -> Result<()> {
-        self.run(UnixTime(0), act).await.map(drop)
-    }
-
     async fn audit_row(&self, id: RowId) -> Result<Option<AuditRow>> {
         self.read(move |conn| audit_list::one(conn, id).map_err(unavailable)).await
     }

@@ -124,7 +124,14 @@ pub fn after(view: &View, changes: &[Change], position: Position) -> View {
 
 /// An administrator, at a moment.
 pub fn by(at: UnixTime) -> By {
-    By { actor: "administrator".into(), source: None, reason: None, at, expected: Expected::default() }
+    By {
+        actor: "administrator".into(),
+        source: None,
+        reason: None,
+        at,
+        expected: Expected::default(),
+        request_id: None,
+    }
 }
 
 /// The group of that name.

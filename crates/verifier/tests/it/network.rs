@@ -204,7 +204,7 @@ async fn uses_reach_the_authority_once_their_minute_is_over() {
     until("a report", async || !uses().is_empty()).await;
     let shown = |it: &TokenUse| (it.token_id, it.count, it.source.clone());
     let once = (verified.claims.id, 1, "192.0.2.1".to_owned());
-    assert_eq!(uses().iter().map(shown).collect::<Vec<_>>(), [once.clone()]);
+    assert_eq!(uses().iter().map(shown).collect::<Vec<_>>(), vec![once.clone()]);
 
     // The minute in which the process stops is never over for it.
     verifier.record_use(&verified.claims, Some("192.0.2.1".parse().unwrap()));

@@ -10,9 +10,9 @@ use super::{
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        Act, ActError, By, Change, Count, Effects, Expected, Forget, Issue, Issuer, Locked, Remembered,
-        RevocationCause, RevocationTarget, Revoke, SigningKeyRow, StoredKey, StoredToken, Times,
-        WrappedKey, Write,
+        Act, ActError, By, Change, Count, Effects, Expected, Forget, Issue, Issuer, Locked,
+        Remembered, RevocationCause, RevocationTarget, Revoke, SigningKeyRow, StoredKey,
+        StoredToken, Times, WrappedKey, Write,
     },
     admit::Live,
     authorize::Grant,
@@ -79,7 +79,14 @@ pub struct Issued {
 }
 
 fn by() -> By {
-    By { actor: "administrator".into(), source: None, reason: None, at: UnixTime(0), expected: Expected::default() }
+    By {
+        actor: "administrator".into(),
+        source: None,
+        reason: None,
+        at: UnixTime(0),
+        expected: Expected::default(),
+        request_id: None,
+    }
 }
 
 impl Authority {

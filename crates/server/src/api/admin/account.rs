@@ -181,7 +181,9 @@ pub async fn create_token(
     Body(new): Body<NewToken>,
 ) -> Result<(StatusCode, Json<show::NewAdminToken>), Problem> {
     let at = moment("expires_at", Some(new.expires_at))?;
-    let at = at.ok_or_else(|| Problem::member("expires_at", Code::MissingMember, "`expires_at` is missing"))?;
+    let at = at.ok_or_else(|| {
+        Problem::member("expires_at", Code::MissingMember, "`expires_at` is missing")
+    })?;
     let (row, token) = who.admin.create_admin_token(new.name.0, new.rights, at).await?;
     Ok((StatusCode::CREATED, Json(show::NewAdminToken::new(&row, &token))))
 }

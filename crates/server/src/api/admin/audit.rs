@@ -121,6 +121,19 @@ pub async fn verify(
     Ok(Json(show::AuditReport::of(report, who.admin.audit_key()?)))
 }
 
+/// Show when the whole audit was last verified, by a call or by the hourly job.
+#[utoipa::path(
+    get, path = "/audit/last-verification", operation_id = "lastAuditVerification", tag = "audit",
+    responses((status = 200, description = "The last verification.", body = show::AuditVerification),
+              Problems)
+)]
+pub async fn last_verification(
+    who: Administrator,
+    Query(()): Query<()>,
+) -> Result<Json<show::AuditVerification>, Problem> {
+    Ok(Json(who.admin.last_audit_verification()?.into()))
+}
+
 /// Where the previous part of an export ended.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

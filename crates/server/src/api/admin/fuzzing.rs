@@ -4,7 +4,7 @@
 use super::{
     account, assertion_keys, audit, channels, groups, people, providers,
     read::{self, Part},
-    revocations, tokens,
+    revocations, tokens, warnings,
 };
 use serde::de::DeserializeOwned;
 
@@ -56,7 +56,7 @@ pub fn queries(query: &[u8]) -> Vec<(&'static str, Read)> {
         ("all assertion keys", of::<assertion_keys::WantedKeys>(query)),
         ("tokens", of::<tokens::Wanted>(query)),
         ("audit", of::<audit::Wanted>(query)),
-        ("warnings", of::<read::PartOf>(query)),
+        ("warnings", of::<warnings::Wanted>(query)),
         ("audit export", of::<audit::Behind>(query)),
     ]
 }

@@ -29,6 +29,7 @@ pub(super) mod problem;
 mod providers;
 mod revocations;
 mod schema;
+mod settings;
 mod show;
 mod signing_keys;
 mod tags;
@@ -81,6 +82,7 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(groups::show, groups::change, groups::delete))
         .routes(routes!(tokens::reissue))
         .routes(routes!(tokens::list))
+        .routes(routes!(tokens::list_expiring))
         .routes(routes!(tokens::show))
         .routes(routes!(tokens::explain))
         .routes(routes!(revocations::of_channel))
@@ -113,6 +115,10 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(warnings::test))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))
+        .routes(routes!(audit::last_verification))
+        .routes(routes!(settings::token_rules))
+        .routes(routes!(settings::settings))
+        .routes(routes!(settings::activity))
 }
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {

@@ -93,7 +93,11 @@ fn name(parts: &Parts, key: [u8; 32]) -> RequestName {
 }
 
 /// Remembers the response, unless nothing was changed, or it is not known.
-async fn finish(admin: &Admin, name: &RequestName, response: Response) -> Result<Response, Problem> {
+async fn finish(
+    admin: &Admin,
+    name: &RequestName,
+    response: Response,
+) -> Result<Response, Problem> {
     let (parts, body) = response.into_parts();
     if parts.status.is_server_error() {
         return Ok(Response::from_parts(parts, body));

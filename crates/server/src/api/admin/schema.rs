@@ -204,6 +204,10 @@ word! {
 }
 
 word! {
+    /// The order of warnings: by the channels' ids, or by time, newest first.
+    WarningOrder, ["channel", "time"]
+}
+word! {
     /// The state of a receipt: `complete` if no instance of a verifier is left that could
     /// accept what was taken away.
     ReceiptState, ["pending", "complete"]

@@ -73,7 +73,10 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
 }
 
 fn malformed() -> Problem {
-    Problem::header("If-Match", "If-Match must be * or a list of tags in quotes, as ETag returns them")
+    Problem::header(
+        "If-Match",
+        "If-Match must be * or a list of tags in quotes, as ETag returns them",
+    )
 }
 
 #[cfg(test)]

@@ -4,17 +4,19 @@
 use crate::api::admin::{
     administrator::Administrator,
     problem::{Problem, Problems},
-    read::{Body, IdempotencyKey, Ids, Limit, Part, Query, Whole},
+    read::{Body, IdempotencyKey, Ids, Limit, Part, Query, Whole, moment},
     schema, show,
 };
 use axum::{Json, response::Response};
 use http::StatusCode;
 use serde::Deserialize;
+use std::str::FromStr;
 use tegata_policy::rules::LONGEST_DELAY;
-use tegata_store::{TokenFilter, TokenState};
+use tegata_store::{ExpiryFilter, RowId, TokenFilter, TokenState};
 use tegata_token::{
-    id::{ChannelId, Group, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, TokenId},
     kind::Kind,
+    time::UnixTime,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -75,6 +77,9 @@ pub struct Wanted {
     /// Only of this group.
     #[param(value_type = Option<schema::Group>)]
     group: Option<Group>,
+    /// Only those that were issued for this assertion key.
+    #[param(value_type = Option<schema::AssertionKeyId>)]
+    assertion_key: Option<AssertionKeyId>,
     /// Only in this state.
     #[param(value_type = Option<schema::TokenState>)]
     state: Option<TokenState>,
@@ -103,10 +108,62 @@ pub async fn list(
     Ids(channel): Ids<ChannelId>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<show::Tokens>, Problem> {
-    let Wanted { kind, group, state, after, limit } = wanted;
-    let (filter, part) = (TokenFilter { kind, group, state }, Part::new(after, limit));
+    let Wanted { kind, group, assertion_key, state, after, limit } = wanted;
+    let filter = TokenFilter { kind, group, assertion_key, state };
+    let part = Part::new(after, limit);
     let (rows, next) = part.split(who.admin.tokens(channel, filter, part.page()?).await?);
     Ok(show::Tokens::of(&rows, next))
+}
+
+/// Which tokens of all channels to list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WantedExpiries {
+    /// Only those that expire before this time (RFC 3339).
+    #[param(value_type = Option<schema::Time>)]
+    expires_before: Option<String>,
+    /// Continue behind this cursor, which the previous page returned as `next`.
+    #[param(value_type = Option<schema::Cursor>)]
+    after: Option<String>,
+    /// Maximum number of rows.
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 1_000, default = 100)]
+    limit: Option<Limit>,
+}
+
+/// List active tokens of all channels, the first to expire first.
+#[utoipa::path(
+    get, path = "/tokens", operation_id = "listExpiringTokens", tag = "tokens",
+    params(WantedExpiries),
+    responses((status = 200, description = "A page of tokens.", body = show::TokensOfChannels), Problems)
+)]
+pub async fn list_expiring(
+    who: Administrator,
+    Query(wanted): Query<WantedExpiries>,
+) -> Result<Json<show::TokensOfChannels>, Problem> {
+    let before = moment("expires_before", wanted.expires_before).map_err(Problem::in_query)?;
+    let before = before.unwrap_or(UnixTime(i64::MAX));
+    let part = Part::new(wanted.after, wanted.limit);
+    let after = part.after::<ExpiryCursor>()?.map(|ExpiryCursor(at, row)| (at, row));
+    let filter = ExpiryFilter { before, after, seen: None };
+    let mut rows = who.admin.expiring_tokens(filter, part.limit() + 1).await?;
+    let more = rows.len() > part.limit();
+    rows.truncate(part.limit());
+    let next = rows.last().filter(|_| more);
+    let next = next.map(|(number, _, row)| format!("{}.{number}", row.expires_at.0));
+    Ok(show::TokensOfChannels::of(&rows, next))
+}
+
+/// The expiry and the row of the last token of a page.
+struct ExpiryCursor(UnixTime, RowId);
+
+impl FromStr for ExpiryCursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (at, row) = text.split_once('.').ok_or(())?;
+        Ok(Self(UnixTime(at.parse().map_err(drop)?), row.parse().map_err(drop)?))
+    }
 }
 
 /// Show a stored token.

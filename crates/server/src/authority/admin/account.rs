@@ -103,8 +103,10 @@ impl Authority {
         let (StoredPerson { person, .. }, _) = self.invited(invitation).await?;
         let wrong = |why| Error::Unacceptable("password", why);
         check(&password, &person.login, &person.name).map_err(wrong)?;
-        let secret = decoded(totp_secret)
-            .ok_or(Error::Unacceptable("totp_secret", "`totp_secret` must be the one that was shown"))?;
+        let secret = decoded(totp_secret).ok_or(Error::Unacceptable(
+            "totp_secret",
+            "`totp_secret` must be the one that was shown",
+        ))?;
         let step = totp::step_of(&secret[..], code.reveal(), self.now());
         let step = step.ok_or(Error::Unacceptable(
             "code",

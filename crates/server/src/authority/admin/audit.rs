@@ -3,7 +3,7 @@
 use super::facade::{Admin, Result};
 use tegata_policy::permission::Permission;
 use tegata_store::{AuditFilter, AuditRow, Batch, Page, RowId, audit::AuditReport};
-use tegata_token::key::VerifyingKey;
+use tegata_token::{key::VerifyingKey, time::UnixTime};
 
 /// Maximum number of events in one part of an export; a checkpoint covers no more.
 const PART: usize = 1_000;
@@ -24,7 +24,18 @@ impl Admin {
     /// As [`Self::audit`].
     pub async fn verify_audit(&self) -> Result<AuditReport> {
         self.may(Permission::ReadAudit)?;
-        Ok(self.authority.audit().verify(self.authority.store()).await?)
+        let now = self.authority.now();
+        Ok(self.authority.audit().verify(self.authority.store(), now).await?)
+    }
+
+    /// When the whole audit was last verified, by a request or the hourly job, and whether it
+    /// was as its checkpoints say.
+    ///
+    /// # Errors
+    /// The actor may not read the audit.
+    pub fn last_audit_verification(&self) -> Result<Option<(UnixTime, bool)>> {
+        self.may(Permission::ReadAudit)?;
+        Ok(self.authority.audit().last_verified())
     }
 
     /// The next checkpoint behind that number and event, and the events that it covers,

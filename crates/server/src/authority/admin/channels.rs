@@ -18,7 +18,9 @@ use tegata_policy::{
     rules::ChannelType,
     secret::PlainSecret,
 };
-use tegata_store::{ChannelFilter, ChannelPatch, Error, Holding, NewChannel, Page, RowId, SettingsTag, Taking};
+use tegata_store::{
+    ChannelFilter, ChannelPatch, Error, Holding, NewChannel, Page, RowId, SettingsTag, Taking,
+};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::UnixTime,

@@ -8,7 +8,8 @@ use crate::authority::{people, random};
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        AdminTokenRow, ChangePerson, InvitePerson, PersonRow, ResetPerson, SetRole, StoredPerson, WhichPerson,
+        AdminTokenRow, ChangePerson, InvitePerson, PersonRow, ResetPerson, SetRole, StoredPerson,
+        WhichPerson,
     },
     permission::{ChannelRole, OperatorRole, Permission, ProviderRole, RoleChange},
     secret::PlainSecret,

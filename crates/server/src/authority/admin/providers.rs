@@ -20,6 +20,10 @@ pub struct ListedProvider {
     pub provider: Provider,
     /// The progress of revoking all its tokens, while that is under way.
     pub revocation: Option<ProviderRevocation>,
+    /// How many channels it has.
+    pub channels: usize,
+    /// How many active stored tokens these have; only counted for a single provider.
+    pub active_tokens: Option<usize>,
 }
 
 impl Admin {
@@ -47,7 +51,10 @@ impl Admin {
         let provider = self.existing_provider(id).await?;
         let revocations = self.authority.store().provider_revocations().await?;
         let revocation = revocations.into_iter().find(|it| it.provider == id);
-        Ok(ListedProvider { provider, revocation })
+        let store = self.authority.store();
+        let channels = store.count_channels(vec![id]).await?.remove(&id).unwrap_or_default();
+        let active_tokens = Some(store.count_tokens(id, self.authority.now()).await?);
+        Ok(ListedProvider { provider, revocation, channels, active_tokens })
     }
 
     async fn existing_provider(&self, id: ProviderId) -> Result<Provider> {
@@ -110,9 +117,12 @@ impl Admin {
         let filter = ProviderFilter { search, seen };
         let providers = self.authority.store().providers(filter, page).await?;
         let revocations = self.authority.store().provider_revocations().await?;
+        let ids = providers.iter().map(|(_, it)| it.id).collect();
+        let counts = self.authority.store().count_channels(ids).await?;
         let listed = |(row, provider): (RowId, Provider)| {
             let revocation = revocations.iter().find(|it| it.provider == provider.id).copied();
-            (row, ListedProvider { provider, revocation })
+            let channels = counts.get(&provider.id).copied().unwrap_or_default();
+            (row, ListedProvider { provider, revocation, channels, active_tokens: None })
         };
         Ok(providers.into_iter().map(listed).collect())
     }

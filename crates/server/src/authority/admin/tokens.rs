@@ -17,7 +17,9 @@ use tegata_policy::{
     authorize::{Credential, IssueRequest},
     denied::Denied,
 };
-use tegata_store::{Error, Page, RecentUse, Reissue, RowId, TokenFilter, TokenName, TokenRow};
+use tegata_store::{
+    Error, ExpiryFilter, Page, RecentUse, Reissue, RowId, TokenFilter, TokenName, TokenRow,
+};
 use tegata_token::{
     id::{ChannelId, TokenId},
     kind::Kind,
@@ -49,6 +51,28 @@ impl Admin {
         let mut shown: Vec<_> = rows.iter_mut().map(|(_, row)| row).collect();
         self.authority.note_idle(channel, &mut shown).await?;
         Ok(rows)
+    }
+
+    /// Active tokens of all channels that the actor sees, the first to expire first, with the
+    /// numbers of their rows.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn expiring_tokens(
+        &self,
+        mut filter: ExpiryFilter,
+        most: usize,
+    ) -> Result<Vec<(RowId, ChannelId, TokenRow)>> {
+        filter.seen = self.seen(Permission::ReadTokens)?.map(|it| it.channels);
+        let (store, now) = (self.authority.store(), self.authority.now());
+        let mut found = store.expiring_tokens(filter, most, now).await?;
+        for (_, channel, row) in &mut found {
+            if let Some(of) = self.authority.channel(*channel).await? {
+                row.state = row.state.in_channel(of.state);
+            }
+            self.authority.note_idle(*channel, &mut [row]).await?;
+        }
+        Ok(found)
     }
 
     /// One stored token, and its recent uses, newest first.

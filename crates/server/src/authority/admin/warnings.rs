@@ -1,10 +1,17 @@
 //! What is about to expire, is unused, or is used though it was replaced.
 
 use super::facade::{Admin, Result};
-use crate::authority::warnings::{Warning, find, webhook::TestDelivery};
+use crate::authority::warnings::{
+    Warning, find,
+    own::{OwnWarning, find_own},
+    webhook::TestDelivery,
+};
 use tegata_policy::permission::Permission;
 use tegata_store::{Holding, Seen};
-use tegata_token::id::ChannelId;
+use tegata_token::{
+    id::{ChannelId, ProviderId},
+    time::UnixTime,
+};
 
 /// Maximum number of channels that are searched for one page. If there are more, the page
 /// has a `next` even when it is empty.
@@ -21,15 +28,75 @@ pub struct FoundWarnings {
     pub next: Option<ChannelId>,
 }
 
+/// Which warnings to list.
+#[derive(Debug, Clone, Default)]
+pub struct WarningFilter {
+    /// Only of this type.
+    pub kind: Option<String>,
+    /// Only of this provider's channels.
+    pub provider: Option<ProviderId>,
+    /// Only those that apply since this time or later.
+    pub since: Option<UnixTime>,
+    /// Only those that apply since before this time.
+    pub until: Option<UnixTime>,
+}
+
+impl WarningFilter {
+    fn fits(&self, kind: &str, since: UnixTime) -> bool {
+        self.kind.as_ref().is_none_or(|it| it == kind)
+            && self.since.is_none_or(|it| since >= it)
+            && self.until.is_none_or(|it| since < it)
+    }
+}
+
 impl Admin {
+    /// All warnings of channels that fit, by channel. It reads every channel, so that they can
+    /// be sorted by time.
+    ///
+    /// # Errors
+    /// As [`Self::warnings_of`].
+    pub async fn all_warnings(&self, filter: &WarningFilter) -> Result<FoundWarnings> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.warnings(after, SLICE, filter).await?;
+            all.extend(page.of_channels);
+            after = page.next;
+            if after.is_none() {
+                return Ok(FoundWarnings { of_channels: all, next: None });
+            }
+        }
+    }
+
+    /// The warnings about the authority itself that fit, newest first; none for an actor that
+    /// may not see them.
+    ///
+    /// # Errors
+    /// [`Unavailable`](tegata_store::Error::Unavailable).
+    pub async fn own_warnings(&self, filter: &WarningFilter) -> Result<Vec<OwnWarning>> {
+        if self.may(Permission::ReadVerifierWarnings).is_err() || filter.provider.is_some() {
+            return Ok(Vec::new());
+        }
+        let (authority, now) = (&self.authority, self.authority.now());
+        let keys = authority.store().signing_keys().await?;
+        let certificate = authority.certificate_until.as_ref().map(|until| until());
+        let mut found = find_own(&keys, certificate, authority.warning_policy(), now);
+        found.retain(|it| filter.fits(it.kind(), it.since()));
+        found.sort_by_key(|it| std::cmp::Reverse(it.since()));
+        Ok(found)
+    }
+
     /// The warnings of one channel.
     ///
     /// # Errors
     /// [`NotFound`](tegata_store::Error::NotFound) or
     /// [`Unavailable`](tegata_store::Error::Unavailable).
-    pub async fn warnings_of(&self, channel: ChannelId) -> Result<FoundWarnings> {
+    pub async fn warnings_of(
+        &self,
+        channel: ChannelId,
+        filter: &WarningFilter,
+    ) -> Result<FoundWarnings> {
         self.channel_for(Permission::ReadWarnings, channel).await?;
-        let of_channels = vec![self.found(self.holding(channel).await?)];
+        let of_channels = vec![self.found(self.holding(channel).await?, filter)];
         Ok(FoundWarnings { of_channels, next: None })
     }
 
@@ -42,9 +109,10 @@ impl Admin {
         &self,
         mut after: Option<ChannelId>,
         most: usize,
+        filter: &WarningFilter,
     ) -> Result<FoundWarnings> {
         if let Some(seen) = self.seen(Permission::ReadWarnings)? {
-            return self.warnings_of_seen(seen, after, most).await;
+            return self.warnings_of_seen(seen, after, most, filter).await;
         }
         let (mut of_channels, mut found, mut looked) = (Vec::new(), 0, 0);
         let next = loop {
@@ -53,7 +121,7 @@ impl Admin {
             let Some(last) = slice.last() else { break None };
             (after, looked) = (Some(last.channel.id), looked + slice.len());
             for holding in slice {
-                let (holding, warnings) = self.found(holding);
+                let (holding, warnings) = self.found(holding, filter);
                 found += warnings.len();
                 if !warnings.is_empty() {
                     of_channels.push((holding, warnings));
@@ -73,6 +141,7 @@ impl Admin {
         seen: Seen,
         after: Option<ChannelId>,
         most: usize,
+        filter: &WarningFilter,
     ) -> Result<FoundWarnings> {
         let mut ids: Vec<_> = seen.channels.into_iter().collect();
         ids.sort_unstable();
@@ -80,7 +149,7 @@ impl Admin {
         for id in ids.into_iter().filter(|id| after.is_none_or(|after| after < *id)) {
             let now = self.authority.now();
             let Some(holding) = self.authority.store().holding(id, now).await? else { continue };
-            let (holding, warnings) = self.found(holding);
+            let (holding, warnings) = self.found(holding, filter);
             found += warnings.len();
             if !warnings.is_empty() {
                 of_channels.push((holding, warnings));
@@ -105,9 +174,11 @@ impl Admin {
         Ok(webhook.test(self.authority.now()).await)
     }
 
-    fn found(&self, holding: Holding) -> (Holding, Vec<Warning>) {
+    fn found(&self, holding: Holding, filter: &WarningFilter) -> (Holding, Vec<Warning>) {
         let policy = self.authority.warning_policy();
-        let warnings = find(&holding, policy, self.authority.now());
+        let mut warnings = find(&holding, policy, self.authority.now());
+        let is_theirs = filter.provider.is_none_or(|it| it == holding.channel.provider);
+        warnings.retain(|it| is_theirs && filter.fits(it.kind(), it.since));
         (holding, warnings)
     }
 }

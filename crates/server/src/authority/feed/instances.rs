@@ -208,12 +208,7 @@ impl Instances {
     }
 
     /// Which uses of a provider's tokens the instances have reported.
-    pub fn known_uses(
-        &self,
-        provider: ProviderId,
-        steady: Instant,
-        now: UnixTime,
-    ) -> KnownUses {
+    pub fn known_uses(&self, provider: ProviderId, steady: Instant, now: UnixTime) -> KnownUses {
         let all = self.lock();
         let concerned = all.values().filter(|it| {
             let of = it.verifier.provider;

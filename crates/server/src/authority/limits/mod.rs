@@ -201,6 +201,12 @@ impl Drop for Reservation<'_> {
 }
 
 impl Limits {
+    /// The rates for channels without settings of their own.
+    #[must_use]
+    pub fn rates(&self) -> Rates {
+        self.rates
+    }
+
     /// New limits without any use; throttled requests are counted in `throttled`.
     #[must_use]
     pub fn new(rates: Rates, throttled: Throttled, now: Instant) -> Self {

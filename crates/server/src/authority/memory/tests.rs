@@ -81,7 +81,14 @@ struct World {
 }
 
 fn by() -> By {
-    By { actor: "administrator".into(), source: None, reason: None, at: NOW, expected: Expected::default() }
+    By {
+        actor: "administrator".into(),
+        source: None,
+        reason: None,
+        at: NOW,
+        expected: Expected::default(),
+        request_id: None,
+    }
 }
 
 fn signing_key(seed: u64) -> SigningKeyRow {

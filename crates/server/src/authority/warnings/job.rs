@@ -2,12 +2,12 @@
 //! the warnings that are due. Without a webhook, warnings are only counted and listed.
 
 use super::{
-    Warning, find,
+    Warning, find, of_pool, pools,
     webhook::{Delivery, Webhook},
 };
 use crate::{authority::Authority, metrics::SearchCounts};
 use tegata_store::{Holding, Result};
-use tegata_token::{id::ChannelId, kind::Kind};
+use tegata_token::id::ChannelId;
 use tokio::sync::Mutex;
 
 /// The state of the search and the delivery.
@@ -101,10 +101,7 @@ async fn deliver(webhook: &Webhook, authority: &Authority) -> Result<()> {
 /// Counts whether the channel is full, or nearly, for each kind that several tokens can be
 /// active of.
 fn count_room(holding: &Holding, counts: &mut SearchCounts) {
-    for kind in [Kind::V21, Kind::ShortLived] {
-        let Some(pool) = holding.channel.rules.pool(kind) else { continue };
-        let of_pool = |it: &&tegata_store::TokenRow| pool.kinds.contains(&it.kind);
-        let active = holding.tokens.iter().filter(of_pool).count();
-        counts.room(kind, active, pool.cap.most);
+    for (kind, pool) in pools(holding) {
+        counts.room(kind, of_pool(holding, pool).count(), pool.cap);
     }
 }

@@ -5,13 +5,17 @@
 //! [`webhook`] delivers them.
 
 pub mod job;
+pub mod own;
 pub mod webhook;
 
 use std::time::Duration;
-use tegata_policy::{channel::RegisteredKey, rules::LONGEST_DELAY};
+use tegata_policy::{
+    channel::RegisteredKey,
+    rules::{LONGEST_DELAY, Pool},
+};
 use tegata_store::{Holding, NewWarning, TokenRow};
 use tegata_token::{
-    id::{AssertionKeyId, TokenId},
+    id::{AssertionKeyId, ChannelId, TokenId},
     kind::Kind,
     time::{DAY, UnixTime},
 };
@@ -23,14 +27,31 @@ pub struct Policy {
     pub before: Vec<Duration>,
     /// How long after its creation something without use counts as unused.
     pub unused_after: Duration,
+    /// After how many days a signing key should be replaced.
+    pub signing_key_days: u32,
 }
 
 impl Default for Policy {
     fn default() -> Self {
         let day = Duration::from_secs(DAY.unsigned_abs());
-        Self { before: vec![7 * day, day, day / 24], unused_after: 7 * day }
+        Self { before: vec![7 * day, day, day / 24], unused_after: 7 * day, signing_key_days: 90 }
     }
 }
+
+/// The types of warnings that lists can have.
+pub const TYPES: [&str; 11] = [
+    "token.expiring",
+    "token.unused",
+    "token.replaced-in-use",
+    "secret.expiring",
+    "assertion-key.unused",
+    "channel.nearly-full",
+    "signing-key.overdue",
+    "certificate.expiring",
+    "verifier.behind",
+    "verifier.may-still-accept",
+    "verifier.accepted-revoked",
+];
 
 /// How long the holder of a new token has to switch to it, in seconds.
 const CHANGEOVER: i64 = 3_600;
@@ -45,6 +66,8 @@ pub struct Warning {
     pub what: Subject,
     /// For something that expires: the time before its expiry that has come, in seconds.
     pub stage: Option<i64>,
+    /// Since when it applies.
+    pub since: UnixTime,
 }
 
 /// What a warning is about.
@@ -76,6 +99,15 @@ pub enum Subject {
         group: Option<String>,
         /// When it was registered.
         created_at: UnixTime,
+    },
+    /// A channel nearly has as many active tokens of a kind as it may have.
+    NearlyFull {
+        /// The kind.
+        kind: Kind,
+        /// How many are active.
+        active: usize,
+        /// How many may be.
+        cap: usize,
     },
 }
 
@@ -120,7 +152,8 @@ pub fn find(holding: &Holding, policy: &Policy, now: UnixTime) -> Vec<Warning> {
         if let Some(at) = secret.until
             && let Some(stage) = policy.stage(at.since(now), LONGEST_DELAY)
         {
-            found.push(Warning { what: Subject::SecretExpires { at }, stage: Some(stage) });
+            let (what, since) = (Subject::SecretExpires { at }, at.plus(-stage));
+            found.push(Warning { what, stage: Some(stage), since });
         }
     }
     let unused = |key: &&RegisteredKey| {
@@ -129,9 +162,29 @@ pub fn find(holding: &Holding, policy: &Policy, now: UnixTime) -> Vec<Warning> {
     for key in holding.channel.assertion_keys.iter().filter(unused) {
         let group = key.group.as_ref().map(|group| group.as_str().to_owned());
         let what = Subject::KeyUnused { kid: key.id, group, created_at: key.created_at };
-        found.push(Warning { what, stage: None });
+        let since = policy.old_from(key.created_at);
+        found.push(Warning { what, stage: None, since });
+    }
+    for (kind, pool) in pools(holding) {
+        let active = of_pool(holding, pool).count();
+        let newest = of_pool(holding, pool).map(|it| it.issued_at).max();
+        if let Some(since) = newest.filter(|_| pool.cap.is_nearly_reached(active)) {
+            let what = Subject::NearlyFull { kind, active, cap: pool.cap.most };
+            found.push(Warning { what, stage: None, since });
+        }
     }
     found
+}
+
+/// What is counted together under a cap, for each kind that several tokens can be active of.
+fn pools(holding: &Holding) -> impl Iterator<Item = (Kind, Pool)> {
+    let kinds = [Kind::V21, Kind::ShortLived].into_iter();
+    kinds.filter_map(|kind| Some((kind, holding.channel.rules.pool(kind)?)))
+}
+
+/// The active tokens that are counted together.
+fn of_pool(holding: &Holding, pool: Pool) -> impl Iterator<Item = &TokenRow> {
+    holding.tokens.iter().filter(move |it| pool.kinds.contains(&it.kind))
 }
 
 fn of_token(
@@ -153,17 +206,21 @@ fn of_token(
     let one_holder = token.group.is_some() || token.kind == Kind::LongLived;
     if let Some(by) = newer.filter(|_| used_beyond && one_holder) {
         let what = Subject::TokenReplaced { token: WarnedToken::of(token), by: by.id };
-        found.push(Warning { what, stage: None });
+        let since = by.issued_at.plus(CHANGEOVER);
+        found.push(Warning { what, stage: None, since });
         return;
     }
     let outlived = newer.is_some_and(|newer| newer.expires_at > token.expires_at) && !used_beyond;
     let life = token.expires_at.since(token.issued_at);
     if !outlived && let Some(stage) = policy.stage(token.expires_at.since(now), life) {
         let what = Subject::TokenExpires(WarnedToken::of(token));
-        found.push(Warning { what, stage: Some(stage) });
+        let since = token.expires_at.plus(-stage);
+        found.push(Warning { what, stage: Some(stage), since });
     }
     if token.last_used_at.is_none() && newer.is_none() && policy.is_old(token.issued_at, now) {
-        found.push(Warning { what: Subject::TokenUnused(WarnedToken::of(token)), stage: None });
+        let what = Subject::TokenUnused(WarnedToken::of(token));
+        let since = policy.old_from(token.issued_at);
+        found.push(Warning { what, stage: None, since });
     }
 }
 
@@ -177,7 +234,12 @@ impl Policy {
     }
 
     fn is_old(&self, made_at: UnixTime, now: UnixTime) -> bool {
-        now.since(made_at) >= i64::try_from(self.unused_after.as_secs()).unwrap_or(i64::MAX)
+        now >= self.old_from(made_at)
+    }
+
+    /// From when on something that was made at that time counts as unused.
+    fn old_from(&self, made_at: UnixTime) -> UnixTime {
+        made_at.plus(i64::try_from(self.unused_after.as_secs()).unwrap_or(i64::MAX))
     }
 }
 
@@ -191,6 +253,7 @@ impl Warning {
             Subject::TokenReplaced { .. } => "token.replaced-in-use",
             Subject::SecretExpires { .. } => "secret.expiring",
             Subject::KeyUnused { .. } => "assertion-key.unused",
+            Subject::NearlyFull { .. } => "channel.nearly-full",
         }
     }
 
@@ -201,7 +264,9 @@ impl Warning {
             Subject::TokenExpires(token)
             | Subject::TokenUnused(token)
             | Subject::TokenReplaced { token, .. } => Some(token),
-            Subject::SecretExpires { .. } | Subject::KeyUnused { .. } => None,
+            Subject::SecretExpires { .. }
+            | Subject::KeyUnused { .. }
+            | Subject::NearlyFull { .. } => None,
         }
     }
 
@@ -244,6 +309,10 @@ impl Warning {
             Subject::KeyUnused { .. } => {
                 "no assertion was signed with it; delete it if no client needs it"
             }
+            Subject::NearlyFull { .. } => {
+                "its cap is nearly reached; revoke tokens that are not used, before an issue is \
+                 denied or evicts one that is"
+            }
         }
     }
 
@@ -251,16 +320,28 @@ impl Warning {
     #[must_use]
     pub fn to_send(&self, of: &Holding, body: String, now: UnixTime) -> NewWarning {
         let thing = match &self.what {
-            // Each rotation of the secret has its own expiry.
-            Subject::SecretExpires { at } => at.0.to_string(),
-            Subject::KeyUnused { kid, .. } => kid.to_string(),
-            _ => self.token().map(|token| token.id.to_string()).unwrap_or_default(),
+            // Again a week later, if it is still so.
+            Subject::NearlyFull { .. } => now.0.div_euclid(7 * DAY).to_string(),
+            _ => String::new(),
         };
-        let stage = self.stage.unwrap_or(0);
-        let name = format!("{}/{}/{thing}/{stage}", self.kind(), of.channel.id);
+        let name = format!("{}{thing}", self.name(of.channel.id));
         let ends = self.expires_at().filter(|_| self.stage.is_some());
         // A warning without an expiry is sent once; the name is kept for a limited time.
         let keep_until = ends.unwrap_or(now.plus(400 * DAY)).plus(KEPT);
         NewWarning { name, body, keep_until }
+    }
+
+    /// Its name: that of no other warning.
+    #[must_use]
+    pub fn name(&self, channel: ChannelId) -> String {
+        let thing = match &self.what {
+            // Each rotation of the secret has its own expiry.
+            Subject::SecretExpires { at } => at.0.to_string(),
+            Subject::KeyUnused { kid, .. } => kid.to_string(),
+            Subject::NearlyFull { kind, .. } => kind.to_string(),
+            _ => self.token().map(|token| token.id.to_string()).unwrap_or_default(),
+        };
+        let stage = self.stage.unwrap_or(0);
+        format!("{}/{channel}/{thing}/{stage}", self.kind())
     }
 }

@@ -493,6 +493,7 @@ impl History {
                 kind: Some(kind),
                 group: Some(group.clone()),
                 state: Some(tegata_store::TokenState::Active),
+                ..Default::default()
             };
             let own = self.world.rows_of(shop.id, filter, self.now).await.len();
             assert!(own <= channel.rule_of(group).cap);

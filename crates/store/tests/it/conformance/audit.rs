@@ -4,8 +4,8 @@ use crate::world::{ALL, Ask, NOW, World, by, denied, group, signing_key};
 use tegata_policy::channel::RevokeTokens;
 use tegata_policy::{channel::GroupSettings, rules::TokenRules, secret::PlainSecret};
 use tegata_store::{
-    AuditFilter, AuditRow, By, ChannelPatch, Event, Expected, Page, RevocationTarget, SigningKeyChange,
-    TokenName,
+    AuditFilter, AuditRow, By, ChannelPatch, Event, Expected, Page, RevocationTarget,
+    SigningKeyChange, TokenName,
     audit_event::{AuditEvent, SecretThrottled},
 };
 use tegata_token::{
@@ -28,6 +28,7 @@ pub async fn every_act_writes_its_audit_event_in_the_same_transaction(mut world:
         reason: Some("because".into()),
         at: NOW.plus(9),
         expected: Expected::default(),
+        request_id: None,
     };
     let shop = world.shop().await;
     let first = rows(&world).await;

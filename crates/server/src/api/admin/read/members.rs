@@ -54,7 +54,8 @@ impl Members {
                 Err(wrong) => MemberFault::from(wrong),
             };
             // A member that is invalid, and required, is missing now.
-            if found.iter().any(|it| it.path == wrong.path) {
+            let is_known = found.iter().any(|it| it.path == wrong.path);
+            if is_known && wrong.code == Code::MissingMember {
                 break;
             }
             let is_there = wrong.path.first().is_some_and(|name| self.leave_out(name));

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use members::Members;
 pub use moments::{moment, parsed};
-pub use page::{Found, Limit, Part, PartOf};
+pub use page::{Found, Limit, Part};
 pub use reasoned::{Forgetting, Reasoned};
 use serde::de::DeserializeOwned;
 pub use taking::{Deletion, Reason, Wait, options};

@@ -5,7 +5,6 @@ use crate::api::admin::{problem::Problem, schema};
 use serde::Deserialize;
 use std::str::FromStr;
 use tegata_store::{Page, RowId};
-use tegata_token::id::ChannelId;
 use utoipa::IntoParams;
 
 /// Maximum number of rows of a page.
@@ -25,29 +24,6 @@ pub struct Part {
 }
 
 const CURSOR: &str = "a cursor that the previous page returned as `next`";
-
-/// The page to return, of one channel's list or of all.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct PartOf {
-    /// Only rows of this channel.
-    #[param(value_type = Option<schema::ChannelId>)]
-    channel: Option<ChannelId>,
-    /// Continue behind this cursor, which the previous page returned as `next`.
-    #[param(value_type = Option<schema::Cursor>)]
-    after: Option<String>,
-    /// Maximum number of rows.
-    #[param(value_type = Option<usize>, minimum = 1, maximum = 1_000, default = 100)]
-    limit: Option<Limit>,
-}
-
-impl PartOf {
-    /// The channel, and the page.
-    pub fn split(self) -> (Option<ChannelId>, Part) {
-        (self.channel, Part::new(self.after, self.limit))
-    }
-}
 
 /// The page to return, of the rows that a text is searched in.
 #[derive(Deserialize, IntoParams)]

@@ -6,7 +6,10 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde_json::Value;
 use tegata_store::AuditRow;
-use tegata_token::id::{ChannelId, Position, ProviderId};
+use tegata_token::{
+    id::{ChannelId, Position, ProviderId},
+    time::UnixTime,
+};
 use utoipa::ToSchema;
 
 /// An audit event: the actor, the act, the time and the source.
@@ -30,6 +33,9 @@ pub struct Event {
     /// The reason that the actor gave, if any.
     #[schema(required, value_type = Option<String>)]
     reason: Option<Value>,
+    /// The id of the request, as in its response's `x-line-request-id` and in the log.
+    #[schema(required, value_type = Option<String>)]
+    request_id: Option<Value>,
     /// Further details of the act.
     #[schema(value_type = Object)]
     detail: Value,
@@ -40,9 +46,10 @@ pub struct Event {
 
 impl From<&AuditRow> for Event {
     fn from(it: &AuditRow) -> Self {
-        // The reason is shown beside the act, so it is removed from the details.
+        // They are shown beside the act, so they are removed from the details.
         let mut detail = it.detail.clone();
-        let reason = detail.as_object_mut().and_then(|members| members.remove("reason"));
+        let mut taken = |name| detail.as_object_mut().and_then(|members| members.remove(name));
+        let (reason, request_id) = (taken("reason"), taken("request_id"));
         Self {
             id: it.id,
             at: time(it.at),
@@ -52,6 +59,7 @@ impl From<&AuditRow> for Event {
             provider_id: it.provider,
             channel_id: it.channel,
             reason,
+            request_id,
             detail,
             position: it.position,
         }
@@ -132,5 +140,23 @@ impl CheckpointPart {
     pub fn of(it: tegata_store::Batch, key: &tegata_token::key::VerifyingKey) -> Self {
         let public_key = HEXLOWER.encode(&key.to_bytes());
         Self { rows: it.rows, checkpoint: it.checkpoint, public_key }
+    }
+}
+
+/// When the whole audit was last verified since the server's start.
+#[derive(Serialize, ToSchema)]
+pub struct AuditVerification {
+    /// Null: not yet.
+    #[schema(required, value_type = Option<schema::Time>)]
+    verified_at: Option<String>,
+    /// Whether it was as its checkpoints say.
+    #[schema(required)]
+    ok: Option<bool>,
+}
+
+impl From<Option<(UnixTime, bool)>> for AuditVerification {
+    fn from(last: Option<(UnixTime, bool)>) -> Self {
+        let (at, ok) = last.unzip();
+        Self { verified_at: at.and_then(time), ok }
     }
 }

@@ -34,12 +34,18 @@ pub struct Provider {
     /// The progress of revoking all its tokens, while that is under way.
     #[schema(required)]
     revocation: Option<ProviderRevocation>,
+    /// How many channels it has.
+    channels: usize,
+    /// How many active stored tokens these have; null in a list.
+    #[schema(required)]
+    active_tokens: Option<usize>,
 }
 
 impl From<&tegata_store::Provider> for Provider {
     fn from(it: &tegata_store::Provider) -> Self {
         let (name, created_at) = (it.name.clone(), time(it.created_at));
-        Self { provider_id: it.id, name, created_at, revocation: None }
+        let (revocation, channels, active_tokens) = (None, 0, Some(0));
+        Self { provider_id: it.id, name, created_at, revocation, channels, active_tokens }
     }
 }
 
@@ -49,7 +55,8 @@ impl From<&ListedProvider> for Provider {
             channels_left: it.channels_left,
             tokens_revoked: it.revoked,
         });
-        Self { revocation, ..(&it.provider).into() }
+        let (channels, active_tokens) = (it.channels, it.active_tokens);
+        Self { revocation, channels, active_tokens, ..(&it.provider).into() }
     }
 }
 

@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use std::net::IpAddr;
 use tegata_policy::idle::IdleUnknown;
-use tegata_store::{RevocationCause, SigningKeyRow, TokenRow, TokenState};
+use tegata_store::{RevocationCause, RowId, SigningKeyRow, TokenRow, TokenState};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId, TokenId},
     key::KeyState,
@@ -378,6 +378,23 @@ impl From<&SigningKeyRow> for SigningKey {
 }
 
 page! { #[doc = "A page of tokens."] Tokens, tokens: Token }
+
+/// A token with its channel.
+#[derive(Serialize, ToSchema)]
+pub struct TokenOfChannel {
+    #[serde(flatten)]
+    token: Token,
+    #[schema(value_type = schema::ChannelId)]
+    channel_id: ChannelId,
+}
+
+impl From<&(RowId, ChannelId, TokenRow)> for TokenOfChannel {
+    fn from((_, channel_id, row): &(RowId, ChannelId, TokenRow)) -> Self {
+        Self { token: row.into(), channel_id: *channel_id }
+    }
+}
+
+page! { #[doc = "A page of tokens of all channels."] TokensOfChannels, tokens: TokenOfChannel }
 
 page! { #[doc = "A page of signing keys."] SigningKeys, signing_keys: SigningKey }
 

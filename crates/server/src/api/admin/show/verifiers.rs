@@ -137,6 +137,13 @@ pub struct VerifierWarning {
     advice: &'static str,
 }
 
+impl VerifierWarning {
+    /// Whether it is of this type.
+    pub fn is(&self, kind: &str) -> bool {
+        self.r#type == kind
+    }
+}
+
 impl From<&ListedInstance> for VerifierWarning {
     fn from(it: &ListedInstance) -> Self {
         let (r#type, advice) = match it.row.on_stale {

@@ -3,12 +3,12 @@
 use super::{VerifierWarning, time::time};
 use crate::{
     api::admin::schema,
-    authority::warnings::{self, Subject, webhook},
+    authority::warnings::{self, Subject, own, webhook},
 };
 use serde::Serialize;
 use tegata_store::Holding;
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, ProviderId, TokenId},
+    id::{AssertionKeyId, ChannelId, ProviderId, SigningKeyId, TokenId},
     kind::Kind,
 };
 use utoipa::ToSchema;
@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 pub struct Warning {
     /// The type: `token.expiring`, `token.unused`, `token.replaced-in-use`,
-    /// `secret.expiring` or `assertion-key.unused`.
+    /// `secret.expiring`, `assertion-key.unused` or `channel.nearly-full`.
     #[schema(example = "token.expiring")]
     r#type: &'static str,
     #[schema(value_type = schema::ProviderId)]
@@ -49,6 +49,15 @@ pub struct Warning {
     expires_at: Option<String>,
     #[schema(required, value_type = Option<schema::Time>)]
     last_used_at: Option<String>,
+    /// Since when the warning applies.
+    #[schema(required, value_type = Option<schema::Time>)]
+    since: Option<String>,
+    /// Of `channel.nearly-full`: how many tokens of the kind are active.
+    #[schema(required)]
+    active: Option<usize>,
+    /// Of `channel.nearly-full`: how many may be.
+    #[schema(required)]
+    cap: Option<usize>,
     /// The newer token that should be used in its place.
     #[schema(required, value_type = Option<String>)]
     replaced_by: Option<TokenId>,
@@ -63,6 +72,10 @@ impl Warning {
         let (kid, made_at) = match &it.what {
             Subject::KeyUnused { kid, created_at, .. } => (Some(*kid), Some(*created_at)),
             _ => (None, token.map(|token| token.issued_at)),
+        };
+        let room = match &it.what {
+            Subject::NearlyFull { kind, active, cap } => Some((*kind, *active, *cap)),
+            _ => None,
         };
         let replaced_by = match &it.what {
             Subject::TokenReplaced { by, .. } => Some(*by),
@@ -79,7 +92,10 @@ impl Warning {
             group: it.group().map(str::to_owned),
             contact: settings.and_then(|settings| settings.contact.clone()),
             token_id: token.map(|token| token.id),
-            kind: token.map(|token| token.kind),
+            kind: token.map(|token| token.kind).or(room.map(|it| it.0)),
+            since: time(it.since),
+            active: room.map(|it| it.1),
+            cap: room.map(|it| it.2),
             kid,
             made_at: made_at.and_then(time),
             expires_at: it.expires_at().and_then(time),
@@ -97,10 +113,57 @@ pub struct Warnings {
     /// Instances of verifiers that do not follow any more: on the first page of all channels'
     /// warnings.
     pub verifiers: Vec<VerifierWarning>,
+    /// Warnings about the authority itself: on the first page of all channels' warnings.
+    pub authority: Vec<OwnWarning>,
     /// The cursor of the next page; null on the last one. A page can be empty and have a
     /// next one.
     #[schema(required, value_type = Option<schema::Cursor>)]
     pub next: Option<String>,
+}
+
+/// A warning about what belongs to the authority itself.
+#[derive(Serialize, ToSchema)]
+pub struct OwnWarning {
+    /// The type: `signing-key.overdue` or `certificate.expiring`.
+    #[schema(example = "signing-key.overdue")]
+    r#type: &'static str,
+    /// Since when it applies.
+    #[schema(required, value_type = Option<schema::Time>)]
+    since: Option<String>,
+    /// The signing key that should have been replaced.
+    #[schema(required, value_type = Option<schema::SigningKeyId>)]
+    kid: Option<SigningKeyId>,
+    /// Since when that key signs.
+    #[schema(required, value_type = Option<schema::Time>)]
+    active_since: Option<String>,
+    /// The expiry of the TLS certificate.
+    #[schema(required, value_type = Option<schema::Time>)]
+    expires_at: Option<String>,
+    /// What to do.
+    advice: &'static str,
+    /// The page of the runbooks about it.
+    #[schema(example = "signing-key-overdue")]
+    runbook: &'static str,
+}
+
+impl From<&own::OwnWarning> for OwnWarning {
+    fn from(it: &own::OwnWarning) -> Self {
+        let (kid, active_since, expires_at) = match it {
+            own::OwnWarning::SigningKeyOverdue { kid, active_since, .. } => {
+                (Some(*kid), time(*active_since), None)
+            }
+            own::OwnWarning::CertificateExpires { expires_at } => (None, None, time(*expires_at)),
+        };
+        Self {
+            r#type: it.kind(),
+            since: time(it.since()),
+            kid,
+            active_since,
+            expires_at,
+            advice: it.advice(),
+            runbook: it.runbook(),
+        }
+    }
 }
 
 /// The result of sending a test warning.

@@ -1,0 +1,128 @@
+//! Warnings about what belongs to the authority itself, and to no channel.
+
+use super::Policy;
+use tegata_store::SigningKeyRow;
+use tegata_token::{
+    id::SigningKeyId,
+    key::KeyState,
+    time::{DAY, UnixTime},
+};
+
+/// How long before its expiry a TLS certificate is a warning, in seconds.
+const CERTIFICATE: i64 = 7 * DAY;
+
+/// A warning about the authority itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnWarning {
+    /// The active signing key should have been replaced.
+    SigningKeyOverdue {
+        /// The key.
+        kid: SigningKeyId,
+        /// Since when it signs.
+        active_since: UnixTime,
+        /// When its replacement was due.
+        due_at: UnixTime,
+    },
+    /// The TLS certificate expires, or has expired.
+    CertificateExpires {
+        /// Its expiry.
+        expires_at: UnixTime,
+    },
+}
+
+/// The warnings at `now`; `certificate` is the expiry of the TLS certificate.
+#[must_use]
+pub fn find_own(
+    keys: &[SigningKeyRow],
+    certificate: Option<UnixTime>,
+    policy: &Policy,
+    now: UnixTime,
+) -> Vec<OwnWarning> {
+    let age = i64::from(policy.signing_key_days).saturating_mul(DAY);
+    let active = keys.iter().filter(|it| it.state == KeyState::Active);
+    let overdue = active.filter_map(|it| {
+        let (kid, active_since, due_at) = (it.id, it.changed_at, it.changed_at.plus(age));
+        (due_at < now).then_some(OwnWarning::SigningKeyOverdue { kid, active_since, due_at })
+    });
+    let soon = certificate.filter(|at| at.since(now) < CERTIFICATE);
+    let expires = soon.map(|expires_at| OwnWarning::CertificateExpires { expires_at });
+    overdue.chain(expires).collect()
+}
+
+impl OwnWarning {
+    /// The name of the type.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::SigningKeyOverdue { .. } => "signing-key.overdue",
+            Self::CertificateExpires { .. } => "certificate.expiring",
+        }
+    }
+
+    /// Since when it applies.
+    #[must_use]
+    pub fn since(&self) -> UnixTime {
+        match self {
+            Self::SigningKeyOverdue { due_at, .. } => *due_at,
+            Self::CertificateExpires { expires_at } => expires_at.plus(-CERTIFICATE),
+        }
+    }
+
+    /// What to do, for people.
+    #[must_use]
+    pub const fn advice(&self) -> &'static str {
+        match self {
+            Self::SigningKeyOverdue { .. } => {
+                "replace the signing key: `tegata signing-key rotate`; no token becomes invalid"
+            }
+            Self::CertificateExpires { .. } => {
+                "renew the certificate in its file; the server reads it again by itself"
+            }
+        }
+    }
+
+    /// The name of its page of the runbooks.
+    #[must_use]
+    pub const fn runbook(&self) -> &'static str {
+        match self {
+            Self::SigningKeyOverdue { .. } => "signing-key-overdue",
+            Self::CertificateExpires { .. } => "certificate",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tegata_store::WrappedKey;
+
+    const NOW: UnixTime = UnixTime(1_790_000_000);
+
+    fn key(id: u8, state: KeyState, days: i64) -> SigningKeyRow {
+        SigningKeyRow {
+            id: SigningKeyId([id; 8]),
+            public: [0; 32],
+            wrapped: WrappedKey(vec![]),
+            state,
+            created_at: NOW.plus(-days * DAY),
+            changed_at: NOW.plus(-days * DAY),
+        }
+    }
+
+    #[test]
+    fn only_an_active_key_is_overdue_and_a_certificate_is_named_a_week_before() {
+        let policy = Policy::default();
+        let retired = KeyState::Retired { issued_before: None };
+        let of = |keys: &[SigningKeyRow], certificate| {
+            let found = find_own(keys, certificate, &policy, NOW);
+            found.iter().map(|it| (it.kind(), it.since())).collect::<Vec<_>>()
+        };
+        let keys = [key(1, retired, 400), key(2, KeyState::Active, 91)];
+        assert_eq!(of(&keys, None), [("signing-key.overdue", NOW.plus(-DAY))]);
+        assert_eq!(of(&[key(2, KeyState::Active, 90)], None), []);
+        assert_eq!(of(&[], Some(NOW.plus(7 * DAY))), []);
+        let soon = NOW.plus(7 * DAY - 1);
+        assert_eq!(of(&[], Some(soon)), [("certificate.expiring", NOW.plus(-1))]);
+        assert_eq!(of(&[], Some(NOW.plus(-1))).len(), 1, "expired");
+    }
+}
