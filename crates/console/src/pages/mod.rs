@@ -1,6 +1,7 @@
 //! The pages. Each is a value with a template of the same name in `templates/`.
 
 mod account;
+mod audit;
 mod basic;
 mod channel;
 mod channel_table;
@@ -9,12 +10,15 @@ mod error;
 mod invitation;
 mod messaging_api;
 mod overview;
+mod person;
 mod provider;
 mod roles;
+mod security;
 mod sign_in;
 mod token_table;
 
 pub use account::{Account, AccountPage, PersonalToken};
+pub use audit::{Audit, AuditLine, AuditPage, Verification};
 pub use basic::{Basic, BasicActs, BasicPage, KeyLine, SecretLine};
 pub use channel::{ChannelHead, ChannelTab, type_name};
 pub use channel_table::{ChannelLine, channel_table, state_tag};
@@ -23,8 +27,10 @@ pub use error::{ErrorPage, Trouble};
 pub use invitation::{AcceptPage, InvitationPage, RecoveryCodesPage, ToAccept};
 pub use messaging_api::{MessagingApi, MessagingApiPage};
 pub use overview::{Alert, AlertKind, Overview, OverviewPage, ProviderLine};
+pub use person::{PersonPage, PersonView};
 pub use provider::{NewChannelPage, NewProviderPage, ProviderHead, ProviderPage, ProviderView};
 pub use roles::{PersonLine, Roles, RolesPage};
+pub use security::{Security, SecurityPage};
 pub use sign_in::SignInPage;
 pub use token_table::{TokenLine, TokenTable};
 

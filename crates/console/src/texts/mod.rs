@@ -11,6 +11,7 @@ pub mod en;
 pub mod ja;
 
 mod account;
+mod audit;
 mod basic;
 mod channel;
 mod common;
@@ -23,9 +24,11 @@ mod notice;
 mod overview;
 mod provider;
 mod roles;
+mod security;
 mod sign_in;
 
 pub use account::AccountTexts;
+pub use audit::AuditTexts;
 pub use basic::BasicTexts;
 pub use channel::ChannelTexts;
 pub use common::CommonTexts;
@@ -38,12 +41,14 @@ pub use notice::NoticeTexts;
 pub use overview::OverviewTexts;
 pub use provider::ProviderTexts;
 pub use roles::RolesTexts;
+pub use security::SecurityTexts;
 pub use sign_in::SignInTexts;
 
 /// All texts of one language.
 #[derive(Debug)]
 pub struct Texts {
     pub account: AccountTexts,
+    pub audit: AuditTexts,
     pub basic: BasicTexts,
     pub channel: ChannelTexts,
     pub confirm: ConfirmTexts,
@@ -56,5 +61,6 @@ pub struct Texts {
     pub overview: OverviewTexts,
     pub provider: ProviderTexts,
     pub roles: RolesTexts,
+    pub security: SecurityTexts,
     pub sign_in: SignInTexts,
 }

@@ -1,6 +1,7 @@
 //! English.
 
 mod account;
+mod audit;
 mod basic;
 mod channel;
 mod common;
@@ -13,6 +14,7 @@ mod notice;
 mod overview;
 mod provider;
 mod roles;
+mod security;
 mod sign_in;
 
 use super::Texts;
@@ -20,6 +22,7 @@ use super::Texts;
 /// All texts in English.
 pub const TEXTS: Texts = Texts {
     account: account::TEXTS,
+    audit: audit::TEXTS,
     basic: basic::TEXTS,
     channel: channel::TEXTS,
     confirm: confirm::TEXTS,
@@ -32,5 +35,6 @@ pub const TEXTS: Texts = Texts {
     overview: overview::TEXTS,
     provider: provider::TEXTS,
     roles: roles::TEXTS,
+    security: security::TEXTS,
     sign_in: sign_in::TEXTS,
 };

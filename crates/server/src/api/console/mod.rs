@@ -8,6 +8,7 @@
 
 mod account;
 mod assets;
+mod audit;
 mod channel;
 mod confirm;
 mod cookie;
@@ -19,7 +20,9 @@ mod notice;
 mod once;
 mod overview;
 mod pager;
+mod people;
 mod providers;
+mod roles;
 mod sent;
 mod settings;
 mod sign_in;
@@ -55,7 +58,8 @@ pub fn router(app: &App) -> Router {
         dev: app.dev,
         once: Default::default(),
     });
-    let routes = ROUTES.iter().chain(channel::ROUTES).fold(Router::new(), |router, add| add(router));
+    let routes =
+        ROUTES.iter().chain(channel::ROUTES).fold(Router::new(), |router, add| add(router));
     routes
         .fallback(async |_: SignedIn| Failure::not_found())
         .method_not_allowed_fallback(async |_: SignedIn| Failure::not_found())
@@ -89,6 +93,24 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
         let both = get(providers::ask_delete).post(providers::delete);
         it.route("/providers/{provider}/delete", both)
     },
+    |it| {
+        let both = get(roles::of_provider).post(roles::give_in_provider);
+        it.route("/providers/{provider}/roles", both)
+    },
+    |it| {
+        let invite = post(roles::invite_to_provider);
+        it.route("/providers/{provider}/roles/invitations", invite)
+    },
+    |it| it.route("/providers/{provider}/roles/{person}", post(roles::change_in_provider)),
+    |it| it.route("/audit", get(audit::of_all)),
+    |it| it.route("/audit/verify", get(audit::verify)),
+    |it| it.route("/people", get(people::list)),
+    |it| it.route("/people/invitations", post(people::invite_operator)),
+    |it| it.route("/people/{person}", get(people::show).post(people::change_role)),
+    |it| it.route("/people/{person}/disable", get(people::ask_disable).post(people::disable)),
+    |it| it.route("/people/{person}/enable", post(people::enable)),
+    |it| it.route("/people/{person}/reset", get(people::ask_reset).post(people::reset)),
+    |it| it.route("/people/{person}/delete", get(people::ask_delete).post(people::delete)),
     |it| it.route("/providers/{provider}/channels", post(providers::create_channel)),
     |it| it.route("/providers/{provider}/channels/new", get(providers::new_channel)),
 ];

@@ -4,11 +4,13 @@ mod basic;
 mod keys;
 mod messaging_api;
 mod secret;
+mod security;
 mod state;
 
 use super::{
-    Routes,
+    Routes, audit,
     failure::Failure,
+    roles,
     visit::{SignedIn, may},
 };
 use crate::authority::admin::{self, ChannelWithUse};
@@ -36,13 +38,18 @@ pub const ROUTES: &[fn(Routes) -> Routes] = &[
         let both = get(messaging_api::show).post(messaging_api::reissue);
         it.route("/channels/{channel}/messaging-api", both)
     },
+    |it| it.route("/channels/{channel}/security", get(security::show).post(security::change)),
+    |it| {
+        let both = get(roles::of_channel).post(roles::give_in_channel);
+        it.route("/channels/{channel}/roles", both)
+    },
+    |it| it.route("/channels/{channel}/roles/invitations", post(roles::invite_to_channel)),
+    |it| it.route("/channels/{channel}/roles/{person}", post(roles::change_in_channel)),
+    |it| it.route("/channels/{channel}/audit", get(audit::of_channel)),
 ];
 
 /// The head of a channel's pages, and the channel.
-pub async fn head(
-    who: &SignedIn,
-    id: ChannelId,
-) -> Result<(ChannelHead, ChannelWithUse), Failure> {
+pub async fn head(who: &SignedIn, id: ChannelId) -> Result<(ChannelHead, ChannelWithUse), Failure> {
     let found = who.admin.channel(id).await?;
     let channel = &found.holding.channel;
     let provider_name = match who.admin.provider(channel.provider).await {

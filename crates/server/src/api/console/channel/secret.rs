@@ -74,8 +74,7 @@ async fn asking(who: &SignedIn, id: ChannelId, how: Rotation, wrong: Wrong) -> A
         keep => (t.rotate_lead)(&frame.times().length(keep)).into(),
     };
     let mut act = who.act(head.at("/secret/rotate"), t.rotate, wrong);
-    act.hidden =
-        vec![("keep", how.keep.to_string()), ("revoke", how.revoke_name().to_owned())];
+    act.hidden = vec![("keep", how.keep.to_string()), ("revoke", how.revoke_name().to_owned())];
     act.notes = notes(who, &found);
     act.tokens = (how.revoke != RevokeTokens::None).then(|| table(&found));
     act.keep = (head.at(""), t.rotate_keep);
@@ -83,8 +82,7 @@ async fn asking(who: &SignedIn, id: ChannelId, how: Rotation, wrong: Wrong) -> A
         RevokeTokens::None => String::new(),
         _ => format!(" --revoke-tokens {}", how.revoke_name()),
     };
-    let command =
-        format!("tegata channel rotate-secret {id} --keep-previous {}{revoke}", how.keep);
+    let command = format!("tegata channel rotate-secret {id} --keep-previous {}{revoke}", how.keep);
     act.commands = vec![format!("{command} --dry-run"), command];
     let page = head.below(frame, heading, t.rotate).lead(lead);
     render(&ConfirmPage::new(page, act))
