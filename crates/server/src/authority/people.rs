@@ -111,6 +111,16 @@ impl People {
         wanted
     }
 
+    /// The sessions of a person that have not expired, newest first.
+    #[must_use]
+    pub fn sessions(&self, of: PersonId, now: UnixTime) -> Vec<SessionRow> {
+        let known = self.0.load();
+        let own = known.sessions.values().filter(|it| it.person == of && now < it.expires_at);
+        let mut own: Vec<_> = own.cloned().collect();
+        own.sort_by_key(|it| std::cmp::Reverse((it.created_at, it.token.0)));
+        own
+    }
+
     /// One personal token.
     #[must_use]
     pub fn admin_token(&self, id: AdminTokenId) -> Option<AdminTokenRow> {

@@ -4,4 +4,6 @@
 
 mod browser;
 mod gate;
+mod journeys;
+mod pages;
 mod signing_in;

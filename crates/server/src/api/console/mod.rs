@@ -23,6 +23,7 @@ mod pager;
 mod people;
 mod providers;
 mod roles;
+mod routes;
 mod sent;
 mod settings;
 mod sign_in;
@@ -32,9 +33,10 @@ use crate::{api::app::App, authority::Authority};
 use axum::{
     Router, middleware,
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use failure::Failure;
+use http::Method;
+use routes::{Routes, get, post};
 use std::sync::Arc;
 use tegata_console::Template;
 use visit::SignedIn;
@@ -58,16 +60,26 @@ pub fn router(app: &App) -> Router {
         dev: app.dev,
         once: Default::default(),
     });
-    let routes =
-        ROUTES.iter().chain(channel::ROUTES).fold(Router::new(), |router, add| add(router));
-    routes
+    all()
+        .router
         .fallback(async |_: SignedIn| Failure::not_found())
         .method_not_allowed_fallback(async |_: SignedIn| Failure::not_found())
         .layer(middleware::from_fn_with_state(console.clone(), gate::guard))
         .with_state(console)
 }
 
-type Routes = Router<Arc<Console>>;
+/// All routes.
+fn all() -> Routes {
+    let all = ROUTES.iter().chain(channel::ROUTES);
+    all.fold(Routes::default(), |routes, add| add(routes))
+}
+
+/// The paths below `/console` that take this method, with a name for each id.
+#[doc(hidden)]
+pub fn paths(method: Method) -> impl Iterator<Item = &'static str> {
+    let all = all().paths.into_iter();
+    all.filter(move |(_, methods)| methods.contains(&method)).map(|(path, _)| path)
+}
 
 /// The routes of each page.
 const ROUTES: &[fn(Routes) -> Routes] = &[
@@ -77,6 +89,7 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
     |it| it.route("/invitation", get(invitation::form).post(invitation::open)),
     |it| it.route("/invitation/accept", post(invitation::accept)),
     |it| it.route("/account", get(account::show)),
+    |it| it.route("/account/sessions", post(account::end_sessions)),
     |it| it.route("/account/password", post(account::change_password)),
     |it| it.route("/account/tokens", post(account::create_token)),
     |it| {

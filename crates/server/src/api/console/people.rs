@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Console,
-    confirm::Wrong,
+    confirm::{Wrong, asked},
     failure::Failure,
     ids::Ids,
     notice::Notice,
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use tegata_console::{
     Crumb, Section,
     html::Bdi,
-    pages::{ConfirmPage, Page, PersonPage, PersonView, Roles, RolesPage},
+    pages::{Page, PersonPage, PersonView, Roles, RolesPage},
 };
 use tegata_policy::permission::{OperatorRole, Permission, RoleChange};
 use tegata_token::id::PersonId;
@@ -170,7 +170,7 @@ async fn asking(who: &SignedIn, id: PersonId, deed: Deed, wrong: Wrong) -> Answe
     act.options = false;
     act.keep = (here, t.roles.keep);
     act.commands = vec![format!("tegata person {word} {id}")];
-    render(&ConfirmPage::new(page.lead(why), act))
+    asked(page.lead(why), act)
 }
 
 /// Asks before a person is disabled.

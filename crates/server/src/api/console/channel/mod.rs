@@ -8,13 +8,13 @@ mod security;
 mod state;
 
 use super::{
-    Routes, audit,
+    audit,
     failure::Failure,
     roles,
+    routes::{Routes, get, post},
     visit::{SignedIn, may},
 };
 use crate::authority::admin::{self, ChannelWithUse};
-use axum::routing::{get, post};
 use tegata_console::pages::{ChannelHead, ChannelTab};
 use tegata_policy::{permission::Permission, rules::ChannelType};
 use tegata_store::Error;

@@ -5,11 +5,10 @@ use crate::{
     api::{
         console::{
             Answer, Console,
-            confirm::{Wrong, table},
+            confirm::{Wrong, asked, table},
             failure::Failure,
             ids::Ids,
             notice::Notice,
-            render,
             sent::Sent,
             visit::SignedIn,
         },
@@ -21,7 +20,7 @@ use axum::extract::{RawQuery, State};
 use std::sync::Arc;
 use tegata_console::{
     html::{Bdi, Html},
-    pages::{ConfirmPage, Note},
+    pages::Note,
 };
 use tegata_policy::channel::RevokeTokens;
 use tegata_token::{id::ChannelId, time::DAY};
@@ -85,7 +84,7 @@ async fn asking(who: &SignedIn, id: ChannelId, how: Rotation, wrong: Wrong) -> A
     let command = format!("tegata channel rotate-secret {id} --keep-previous {}{revoke}", how.keep);
     act.commands = vec![format!("{command} --dry-run"), command];
     let page = head.below(frame, heading, t.rotate).lead(lead);
-    render(&ConfirmPage::new(page, act))
+    asked(page, act)
 }
 
 fn notes(who: &SignedIn, found: &DryRun) -> Vec<Note> {
@@ -146,7 +145,7 @@ async fn asking_previous(who: &SignedIn, id: ChannelId, wrong: Wrong) -> Answer 
         .to_vec();
     let heading = (t.previous_question)(Bdi(&head.name));
     let page = head.below(who.frame(), heading, t.previous_button).lead(t.previous_lead);
-    render(&ConfirmPage::new(page, act))
+    asked(page, act)
 }
 
 /// Deletes the previous secret.
