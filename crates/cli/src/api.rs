@@ -91,6 +91,13 @@ pub struct Api {
 }
 
 impl Api {
+    /// The link with which an invitation is accepted in a browser. The invitation is behind
+    /// `#`, which browsers do not send, so that no log has it.
+    pub fn invitation_link(&self, invitation: &str) -> String {
+        let url = self.url.as_str().trim_end_matches('/');
+        format!("{url}/console/invitation#{invitation}")
+    }
+
     /// `GET` of an admin path, such as `["channels", id]`, with query `query`.
     pub async fn get(&self, path: &[&str], query: &impl Serialize) -> anyhow::Result<Value> {
         self.read(self.admin()?.get(path, query).await)

@@ -28,3 +28,43 @@ if (receipt) {
     if (complete) events.close();
   });
 }
+
+// An invitation is behind `#` in its link, which browsers do not send: no log has it.
+for (const form of document.querySelectorAll("[data-fragment]")) {
+  const field = form.elements[form.dataset.fragment];
+  const given = decodeURIComponent(location.hash.slice(1));
+  if (!given || field.value) continue;
+  history.replaceState(null, "", location.pathname);
+  field.value = given;
+  form.requestSubmit();
+}
+
+// Generates a key pair; the private key is downloaded and never sent.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-generate]");
+  if (!button) return;
+  const status = document.getElementById("generated");
+  try {
+    const algorithm = {
+      name: "RSASSA-PKCS1-v1_5",
+      modulusLength: 2048,
+      publicExponent: new Uint8Array([1, 0, 1]),
+      hash: "SHA-256",
+    };
+    const pair = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+    const whole = await crypto.subtle.exportKey("jwk", pair.privateKey);
+    const { kty, n, e } = await crypto.subtle.exportKey("jwk", pair.publicKey);
+    const file = new Blob([JSON.stringify({ ...whole, key_ops: undefined, ext: undefined, use: "sig" }, null, 2)]);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(file);
+    link.download = button.dataset.file;
+    link.click();
+    URL.revokeObjectURL(link.href);
+    const form = document.getElementById(button.dataset.generate);
+    form.elements.key.value = JSON.stringify({ kty, alg: "RS256", use: "sig", n, e });
+    status.textContent = status.dataset.text;
+    form.elements.key.focus();
+  } catch {
+    status.textContent = status.dataset.failed;
+  }
+});

@@ -7,6 +7,7 @@ use tegata_token::time::{DAY, UnixTime};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3_600;
+const HALF_A_CENTURY: i64 = 50 * 365 * DAY;
 
 /// Shows times of one page.
 #[derive(Debug, Clone, Copy)]
@@ -136,10 +137,11 @@ impl Times {
         }
     }
 
-    /// Whether a time is beyond any calendar: the expiry of what does not expire.
+    /// Whether a time is the expiry of what does not expire: a long-lived token is written
+    /// with a century.
     #[must_use]
     pub fn is_never(&self, at: UnixTime) -> bool {
-        Timestamp::from_second(at.0).is_err()
+        at.since(self.now) > HALF_A_CENTURY
     }
 
     /// The date, as a `time` element.

@@ -1,6 +1,7 @@
 //! `tegata serve`: starts an authority with the operator's settings, and stops it.
 //! Messages for people go to stdout, the log to stderr.
 
+mod console;
 mod dev;
 mod file;
 mod settings;
@@ -142,6 +143,7 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
     } else {
         words.push_str(&first_steps(&running));
     }
+    words.push_str(&console::first_steps(&running).await);
     // The server runs also if no program reads its output.
     let _ = std::io::stdout().lock().write_all(words.as_bytes());
     let manager = ServiceManager::from_environment().unwrap_or_else(|error| {

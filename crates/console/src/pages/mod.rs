@@ -1,24 +1,45 @@
 //! The pages. Each is a value with a template of the same name in `templates/`.
 
+mod account;
+mod audit;
+mod basic;
 mod channel;
+mod channel_table;
 mod confirm;
 mod error;
 mod groups;
+mod invitation;
 mod leak_desk;
+mod messaging_api;
 mod overview;
+mod person;
+mod provider;
 mod receipt;
+mod roles;
+mod security;
 mod shown_token;
 mod sign_in;
 mod token_table;
 mod tokens;
 
+pub use account::{Account, AccountPage, PersonalToken};
+pub use audit::{Audit, AuditLine, AuditPage, Verification};
+pub use basic::{Basic, BasicActs, BasicPage, KeyLine, SecretLine};
 pub use channel::{ChannelHead, ChannelTab, type_name};
+pub use channel_table::{ChannelLine, channel_table, state_tag};
 pub use confirm::{Act, ConfirmPage, Note};
 pub use error::{ErrorPage, Trouble};
 pub use groups::{GroupForm, GroupPage, GroupsPage, ShownGroup};
+pub use invitation::{AcceptPage, InvitationPage, RecoveryCodesPage, ToAccept};
 pub use leak_desk::{Desk, Found, LeakDeskPage, LeakedToken, OtherSecrets};
+pub use messaging_api::{MessagingApi, MessagingApiPage};
 pub use overview::OverviewPage;
+pub use overview::{Alert, AlertKind, Overview, OverviewPage, ProviderLine};
+pub use person::{PersonPage, PersonView};
+pub use provider::{NewChannelPage, NewProviderPage, ProviderHead, ProviderPage, ProviderView};
 pub use receipt::{InstanceStanding, ReceiptPage, ShownInstance, ShownReceipt};
+pub use roles::{PersonLine, Roles, RolesPage};
+pub use security::{Security, SecurityPage};
 pub use shown_token::{REVOKED, ShownToken, revoke_href};
 pub use sign_in::SignInPage;
 pub use token_table::{TokenLine, TokenTable};

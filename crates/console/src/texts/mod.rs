@@ -10,32 +10,48 @@
 pub mod en;
 pub mod ja;
 
+mod account;
+mod audit;
+mod basic;
 mod channel;
 mod common;
 mod confirm;
 mod error;
 mod frame;
 mod groups;
+mod invitation;
 mod leak_desk;
+mod messaging_api;
 mod notice;
 mod overview;
+mod provider;
 mod receipt;
 mod review;
+mod roles;
+mod security;
 mod sign_in;
 mod tokens;
 mod token;
 
+pub use account::AccountTexts;
+pub use audit::AuditTexts;
+pub use basic::BasicTexts;
 pub use channel::ChannelTexts;
 pub use common::CommonTexts;
 pub use confirm::ConfirmTexts;
 pub use error::ErrorTexts;
 pub use frame::FrameTexts;
 pub use groups::GroupsTexts;
+pub use invitation::InvitationTexts;
 pub use leak_desk::LeakDeskTexts;
+pub use messaging_api::MessagingApiTexts;
 pub use notice::NoticeTexts;
 pub use overview::OverviewTexts;
+pub use provider::ProviderTexts;
 pub use receipt::ReceiptTexts;
 pub use review::ReviewTexts;
+pub use roles::RolesTexts;
+pub use security::SecurityTexts;
 pub use sign_in::SignInTexts;
 pub use tokens::TokensTexts;
 pub use token::TokenTexts;
@@ -43,17 +59,25 @@ pub use token::TokenTexts;
 /// All texts of one language.
 #[derive(Debug)]
 pub struct Texts {
+    pub account: AccountTexts,
+    pub audit: AuditTexts,
+    pub basic: BasicTexts,
     pub channel: ChannelTexts,
     pub confirm: ConfirmTexts,
     pub common: CommonTexts,
     pub error: ErrorTexts,
     pub frame: FrameTexts,
     pub groups: GroupsTexts,
+    pub invitation: InvitationTexts,
     pub leak_desk: LeakDeskTexts,
+    pub messaging_api: MessagingApiTexts,
     pub notice: NoticeTexts,
     pub overview: OverviewTexts,
+    pub provider: ProviderTexts,
     pub receipt: ReceiptTexts,
     pub review: ReviewTexts,
+    pub roles: RolesTexts,
+    pub security: SecurityTexts,
     pub sign_in: SignInTexts,
     pub tokens: TokensTexts,
     pub token: TokenTexts,

@@ -1,8 +1,32 @@
 //! What needs attention; providers and channels.
 
+use crate::html::{Bdi, Html};
+use tegata_token::kind::Kind;
+
 #[derive(Debug)]
 pub struct OverviewTexts {
     pub title: &'static str,
-    pub providers: &'static str,
+    pub alerts_lead: fn(usize, bool) -> String,
+    pub leaked: &'static str,
     pub create_provider: &'static str,
+    pub warnings: &'static str,
+    pub view: &'static str,
+    pub providers: &'static str,
+    pub search: &'static str,
+    pub name_or_id: &'static str,
+    pub nothing_found: &'static str,
+    pub no_providers: &'static str,
+    pub first_steps: &'static str,
+    pub revoking: fn(usize) -> String,
+    pub token_expires: fn(Kind, Option<Bdi<'_>>, Bdi<'_>) -> Html,
+    pub token_expires_why: fn(Html, Html) -> Html,
+    pub token_unused: fn(Kind, Option<Bdi<'_>>, Bdi<'_>) -> Html,
+    pub unused_why: fn(Html) -> Html,
+    pub token_replaced: fn(Kind, Option<Bdi<'_>>, Bdi<'_>) -> Html,
+    pub token_replaced_why: fn(Html, Html) -> Html,
+    pub secret_expires: fn(Bdi<'_>) -> Html,
+    pub secret_expires_why: fn(Html) -> Html,
+    pub key_unused: fn(Bdi<'_>) -> Html,
+    pub key_unused_why: fn(Html) -> Html,
+    pub contact: fn(Bdi<'_>) -> Html,
 }

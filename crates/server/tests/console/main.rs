@@ -5,7 +5,9 @@
 mod attacks;
 mod browser;
 mod gate;
+mod journeys;
 mod leaks;
+mod pages;
 mod shop;
 mod signing_in;
 mod tokens;

@@ -17,6 +17,16 @@ pub const TEXTS: CommonTexts = CommonTexts {
     deleted: "deleted",
     copy: "Copy",
     copied: "Copied",
+    hide: "Hide",
+    save: "Save",
+    delete: "Delete…",
+    expires: "Expires",
+    provider: "Provider",
+    channel: "Channel",
+    kind: "Type",
+    state: "State",
+    name_wrong: "Enter a name of 1 to 100 characters that shows something, without characters that control the direction of writing.",
+    keep: "Change nothing",
 };
 
 /// A number of tokens.

@@ -1,4 +1,63 @@
-use crate::texts::OverviewTexts;
+use crate::{
+    html,
+    html::{Bdi, Html},
+    texts::OverviewTexts,
+};
+use tegata_token::kind::Kind;
 
-pub const TEXTS: OverviewTexts =
-    OverviewTexts { title: "Overview", providers: "Providers", create_provider: "Create provider" };
+pub const TEXTS: OverviewTexts = OverviewTexts {
+    title: "Overview",
+    alerts_lead: |count, more| match (count, more) {
+        (0, _) => "No warnings.".to_owned(),
+        (1, false) => "1 warning.".to_owned(),
+        (_, false) => format!("{count} warnings, most urgent first."),
+        (_, true) => format!("More than {count} warnings, most urgent of the first ones first."),
+    },
+    leaked: "Revoke leaked token",
+    create_provider: "Create provider",
+    warnings: "Warnings",
+    view: "View",
+    providers: "Providers",
+    search: "Search providers and channels by name or ID",
+    name_or_id: "Name or ID",
+    nothing_found: "Nothing found.",
+    no_providers: "No providers yet",
+    first_steps: "A provider is the organisation that owns channels. Create one, then create a \
+                  channel in it.",
+    revoking: |left| match left {
+        1 => "revoking tokens: 1 channel left".to_owned(),
+        _ => format!("revoking tokens: {left} channels left"),
+    },
+    token_expires: |kind, group, channel| {
+        html!("The {} token of {} has no replacement", kind_name(kind), holder(group, channel))
+    },
+    token_expires_why: |at, used| {
+        html!("It expires {}; last used: {}. Issue and deploy a new token.", at, used)
+    },
+    token_unused: |kind, group, channel| {
+        html!("A {} token of {} has never been used", kind_name(kind), holder(group, channel))
+    },
+    unused_why: |at| html!("It was issued {}. Deploy it, or revoke it if it is not needed.", at),
+    token_replaced: |kind, group, channel| {
+        html!("{} still uses its older {} token", holder(group, channel), kind_name(kind))
+    },
+    token_replaced_why: |at, used| {
+        html!("The older token expires {}; last used: {}. Deploy the newer one.", at, used)
+    },
+    secret_expires: |channel| html!("The previous secret of {} expires", channel),
+    secret_expires_why: |at| html!("It expires {}. Update all clients to the current secret.", at),
+    key_unused: |channel| html!("An assertion key of {} has never been used", channel),
+    key_unused_why: |at| html!("It was registered {}. Delete it if it is not needed.", at),
+    contact: |contact| html!("Contact: {}.", contact),
+};
+
+fn kind_name(kind: Kind) -> Html {
+    Html::from(kind.name())
+}
+
+fn holder(group: Option<Bdi<'_>>, channel: Bdi<'_>) -> Html {
+    match group {
+        Some(group) => html!("{} ({})", group, channel),
+        None => html!("{}", channel),
+    }
+}

@@ -1,16 +1,24 @@
 //! Japanese.
 
+mod account;
+mod audit;
+mod basic;
 mod channel;
 mod common;
 mod confirm;
 mod error;
 mod frame;
 mod groups;
+mod invitation;
 mod leak_desk;
+mod messaging_api;
 mod notice;
 mod overview;
+mod provider;
 mod receipt;
 mod review;
+mod roles;
+mod security;
 mod sign_in;
 mod tokens;
 mod token;
@@ -19,17 +27,25 @@ use super::Texts;
 
 /// All texts in Japanese.
 pub const TEXTS: Texts = Texts {
+    account: account::TEXTS,
+    audit: audit::TEXTS,
+    basic: basic::TEXTS,
     channel: channel::TEXTS,
     confirm: confirm::TEXTS,
     common: common::TEXTS,
     error: error::TEXTS,
     frame: frame::TEXTS,
     groups: groups::TEXTS,
+    invitation: invitation::TEXTS,
     leak_desk: leak_desk::TEXTS,
+    messaging_api: messaging_api::TEXTS,
     notice: notice::TEXTS,
     overview: overview::TEXTS,
+    provider: provider::TEXTS,
     receipt: receipt::TEXTS,
     review: review::TEXTS,
+    roles: roles::TEXTS,
+    security: security::TEXTS,
     sign_in: sign_in::TEXTS,
     tokens: tokens::TEXTS,
     token: token::TEXTS,

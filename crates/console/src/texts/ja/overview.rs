@@ -1,7 +1,67 @@
-use crate::texts::OverviewTexts;
+use crate::{
+    html,
+    html::{Bdi, Html},
+    texts::OverviewTexts,
+};
+use tegata_token::kind::Kind;
 
 pub const TEXTS: OverviewTexts = OverviewTexts {
     title: "概要",
-    providers: "プロバイダー",
+    alerts_lead: |count, more| match (count, more) {
+        (0, _) => "警告はありません。".to_owned(),
+        (_, false) => format!("警告が{count}件あります（緊急度の高い順）。"),
+        (_, true) => format!("警告が{count}件以上あります（表示中の警告は緊急度の高い順）。"),
+    },
+    leaked: "漏洩したトークンを取り消す",
     create_provider: "プロバイダーを作成する",
+    warnings: "警告",
+    view: "表示する",
+    providers: "プロバイダー",
+    search: "プロバイダーとチャネルを名前またはIDで検索",
+    name_or_id: "名前またはID",
+    nothing_found: "見つかりませんでした。",
+    no_providers: "プロバイダーはまだありません",
+    first_steps: "プロバイダーは、チャネルを所有する組織です。プロバイダーを作成し、その中にチャネルを作成\
+                  してください。",
+    revoking: |left| format!("トークンを取り消し中：残り{left}チャネル"),
+    token_expires: |kind, group, channel| {
+        html!("{}の{}トークンに後継がありません", holder(group, channel), kind_name(kind))
+    },
+    token_expires_why: |at, used| {
+        html!("有効期限は{}。最終使用：{}。新しいトークンを発行して設定してください。", at, used)
+    },
+    token_unused: |kind, group, channel| {
+        html!("{}の{}トークンは一度も使われていません", holder(group, channel), kind_name(kind))
+    },
+    unused_why: |at| html!("発行は{}。設定するか、不要なら取り消してください。", at),
+    token_replaced: |kind, group, channel| {
+        html!("{}は古い{}トークンを使い続けています", holder(group, channel), kind_name(kind))
+    },
+    token_replaced_why: |at, used| {
+        html!(
+            "古いトークンの有効期限は{}。最終使用：{}。新しいトークンを設定してください。",
+            at,
+            used
+        )
+    },
+    secret_expires: |channel| {
+        html!("{}の再発行前のシークレットの有効期限が近づいています", channel)
+    },
+    secret_expires_why: |at| {
+        html!("有効期限は{}。すべてのクライアントを現在のシークレットに切り替えてください。", at)
+    },
+    key_unused: |channel| html!("{}のアサーション署名キーは一度も使われていません", channel),
+    key_unused_why: |at| html!("登録は{}。不要なら削除してください。", at),
+    contact: |contact| html!("連絡先：{}。", contact),
 };
+
+fn kind_name(kind: Kind) -> Html {
+    Html::from(kind.name())
+}
+
+fn holder(group: Option<Bdi<'_>>, channel: Bdi<'_>) -> Html {
+    match group {
+        Some(group) => html!("{}（{}）", group, channel),
+        None => html!("{}", channel),
+    }
+}

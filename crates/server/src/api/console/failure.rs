@@ -22,6 +22,11 @@ impl Failure {
         Self::Trouble(Trouble::NotFound)
     }
 
+    /// The person may see the object, and may not do this.
+    pub fn forbidden() -> Self {
+        Self::Trouble(Trouble::Forbidden)
+    }
+
     /// The form is none of ours.
     pub fn bad_request(why: impl fmt::Display) -> Self {
         Self::Trouble(Trouble::BadRequest(why.to_string()))

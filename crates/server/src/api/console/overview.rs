@@ -1,9 +1,110 @@
 //! What needs attention; providers and channels.
 
-use super::{Answer, render, visit::SignedIn};
-use tegata_console::pages::OverviewPage;
+use super::{
+    Answer,
+    failure::Failure,
+    pager::Pager,
+    render,
+    visit::{SignedIn, may},
+};
+use crate::{
+    api::form::Form,
+    authority::{
+        admin::FoundWarnings,
+        warnings::{Subject, Warning},
+    },
+};
+use axum::extract::RawQuery;
+use tegata_console::pages::{Alert, AlertKind, ChannelLine, Overview, OverviewPage, ProviderLine};
+use tegata_policy::{channel::Channel, permission::Permission};
+use tegata_store::{ChannelFilter, Holding};
+
+/// Maximum number of warnings that are shown.
+const WARNINGS: usize = 50;
 
 /// The page.
-pub async fn show(who: SignedIn) -> Answer {
-    render(&OverviewPage::new(who.frame()))
+pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
+    let query = query.unwrap_or_default();
+    let query = Form::parse(query.as_bytes()).map_err(Failure::bad_request)?;
+    let search = query.get("q").map(|it| it.chars().take(100).collect::<String>());
+    let fields = [("q", search.as_deref().unwrap_or_default())];
+    let (alerts, more_alerts) = match search {
+        Some(_) => Default::default(),
+        None => alerts(&who).await?,
+    };
+    let pager = Pager::of(&query, "providers")?;
+    let rows = who.admin.providers(search.clone(), pager.page()).await?;
+    let (providers, providers_next) = pager.split(rows, "/console", &fields);
+    let pager = Pager::of(&query, "channels")?;
+    let filter = ChannelFilter { search: search.clone(), ..ChannelFilter::default() };
+    let rows = who.admin.channels(filter, pager.page()).await?;
+    let (channels, channels_next) = pager.split(rows, "/console", &fields);
+    let provider = |it: crate::authority::admin::ListedProvider| ProviderLine {
+        id: it.provider.id,
+        name: it.provider.name,
+        created_at: it.provider.created_at,
+        channels_left: it.revocation.map(|it| it.channels_left),
+    };
+    let it = Overview {
+        alerts,
+        more_alerts,
+        search: search.unwrap_or_default(),
+        providers: providers.into_iter().map(provider).collect(),
+        providers_next,
+        channels: channels.iter().map(channel_line).collect(),
+        channels_next,
+        creates: may(&who, Permission::CreateProvider, None, None),
+    };
+    render(&OverviewPage::new(who.frame(), it))
+}
+
+/// A channel, as lists show it.
+pub fn channel_line(it: &Channel) -> ChannelLine {
+    ChannelLine {
+        id: it.id,
+        name: it.name.clone(),
+        channel_type: it.channel_type,
+        state: it.state,
+        created_at: it.created_at,
+    }
+}
+
+/// What needs attention, the most urgent first, and whether there is more.
+async fn alerts(who: &SignedIn) -> Result<(Vec<Alert>, bool), Failure> {
+    let FoundWarnings { of_channels, next } = who.admin.warnings(None, WARNINGS).await?;
+    let alerts = of_channels.iter().flat_map(|(of, all)| all.iter().map(|it| alert(of, it)));
+    let mut alerts: Vec<_> = alerts.collect();
+    let is_due = |it: &Alert| !matches!(it.what, AlertKind::TokenUnused(_) | AlertKind::KeyUnused);
+    alerts.sort_by_key(|it| (!is_due(it), it.expires_at, it.made_at));
+    let more = next.is_some() || alerts.len() > WARNINGS;
+    alerts.truncate(WARNINGS);
+    Ok((alerts, more))
+}
+
+fn alert(of: &Holding, it: &Warning) -> Alert {
+    let token = it.token();
+    let (what, made_at, last_used_at) = match &it.what {
+        Subject::TokenExpires(token) => {
+            (AlertKind::TokenExpires(token.kind), None, token.last_used_at)
+        }
+        Subject::TokenUnused(token) => (AlertKind::TokenUnused(token.kind), None, None),
+        Subject::TokenReplaced { token, .. } => {
+            (AlertKind::TokenReplaced(token.kind), None, token.last_used_at)
+        }
+        Subject::SecretExpires { .. } => (AlertKind::SecretExpires, None, None),
+        Subject::KeyUnused { created_at, .. } => (AlertKind::KeyUnused, Some(*created_at), None),
+    };
+    let settings = it.group().and_then(|name| {
+        of.channel.groups.iter().find(|(group, _)| group.as_str() == name).map(|it| it.1)
+    });
+    Alert {
+        channel: of.channel.id,
+        name: of.channel.name.clone(),
+        group: it.group().map(str::to_owned),
+        contact: settings.and_then(|it| it.contact.clone()),
+        made_at: made_at.or(token.map(|it| it.issued_at)),
+        expires_at: it.expires_at(),
+        last_used_at,
+        what,
+    }
 }

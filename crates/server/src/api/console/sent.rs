@@ -7,6 +7,7 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use std::sync::Arc;
+use tegata_policy::text::{is_plain, is_visible};
 
 /// The body of a form.
 pub struct Sent(Bytes);
@@ -30,4 +31,12 @@ impl Sent {
     pub fn form(&self) -> Result<Form<'_>, Failure> {
         Form::parse(&self.0).map_err(|it: BadForm| Failure::bad_request(it))
     }
+}
+
+/// A name: 1 to 100 characters that show something, without those that control a terminal or
+/// the direction of writing.
+pub fn name(entered: Option<&str>) -> Option<String> {
+    let name = entered?.trim();
+    let fits = name.chars().count() <= 100 && is_visible(name) && name.chars().all(is_plain);
+    fits.then(|| name.to_owned())
 }

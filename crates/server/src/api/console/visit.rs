@@ -9,8 +9,14 @@ use axum::{
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use std::sync::{Arc, Mutex, PoisonError};
 use tegata_console::{Dev, Frame, Language, Section, Theme, User, html::Html};
-use tegata_policy::acts::PersonRow;
-use tegata_token::time::UnixTime;
+use tegata_policy::{
+    acts::PersonRow,
+    permission::{Access, Permission},
+};
+use tegata_token::{
+    id::{ChannelId, ProviderId},
+    time::UnixTime,
+};
 
 /// A request of a browser.
 #[derive(Clone)]
@@ -153,4 +159,15 @@ impl SignedIn {
 pub fn redirect(path: &str) -> Response {
     let location = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static(CONSOLE));
     (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+}
+
+/// Whether a page offers an act to the person: what the table of permissions says. Whether
+/// the act is done is decided by the façade.
+pub fn may(
+    who: &SignedIn,
+    act: Permission,
+    provider: Option<ProviderId>,
+    channel: Option<ChannelId>,
+) -> bool {
+    act.verdict(&who.person.roles(provider, channel)) == Access::Allowed
 }

@@ -155,6 +155,17 @@ impl Authority {
         // First and for unknown names, too: the time tells nothing about which names exist.
         let is_right = self.passwords.verify(password, hash).await?;
         let (person, secrets) = known.filter(|_| is_right).ok_or(Error::WrongSignIn)?;
+        self.begin_session(person, secrets, code, source).await
+    }
+
+    /// Begins a session of a person who has proven the rest, with a code.
+    async fn begin_session(
+        &self,
+        person: PersonId,
+        secrets: SignInSecrets,
+        code: &PlainSecret,
+        source: Option<Source>,
+    ) -> Result<NewSession> {
         let second = self.second_factor(person, &secrets, code);
         // Recovery codes are too long to guess, and so remain a way in.
         if !matches!(second, Some(SecondFactor::Recovery(_))) {
@@ -270,6 +281,76 @@ impl Admin {
         self.may(Permission::NarrowAccount)?;
         let (person, token) = (self.own()?.id, self.session()?);
         Ok(self.authority.store().end_session(person, token, self.by()).await?)
+    }
+
+    /// The own sessions, newest first, and whether it is the one that authenticated the
+    /// request.
+    ///
+    /// # Errors
+    /// The request was not made in a session.
+    pub fn sessions(&self) -> Result<Vec<(SessionRow, bool)>> {
+        self.may(Permission::ReadAccount)?;
+        let (own, present) = (self.own()?.id, self.session()?);
+        let all = self.authority.memory.people.sessions(own, self.authority.now());
+        let marked = |it: SessionRow| {
+            let is_present = it.token == present;
+            (it, is_present)
+        };
+        Ok(all.into_iter().map(marked).collect())
+    }
+
+    /// Ends all own sessions but the one that authenticated the request.
+    ///
+    /// # Errors
+    /// As [`Self::sessions`], or [`StoreError::Unavailable`].
+    pub async fn end_other_sessions(&self) -> Result<usize> {
+        self.may(Permission::NarrowAccount)?;
+        let own = self.own()?.id;
+        let others = self.sessions()?.into_iter().filter(|(_, is_present)| !is_present);
+        let mut ended = 0;
+        for (session, _) in others {
+            match self.authority.store().end_session(own, session.token, self.by()).await {
+                // It has ended meanwhile.
+                Err(StoreError::NotFound(_)) => {}
+                done => {
+                    done?;
+                    ended += 1;
+                }
+            }
+        }
+        Ok(ended)
+    }
+
+    /// When the session that authenticated the request began.
+    ///
+    /// # Errors
+    /// It was authenticated by another credential.
+    pub fn session_began(&self) -> Result<UnixTime> {
+        match &self.credential {
+            Some(PersonCredential::Session(session)) => Ok(session.created_at),
+            _ => self.session().map(|_| self.authority.now()),
+        }
+    }
+
+    /// Begins another session of the same person with a code alone, and ends the present one:
+    /// so a page makes sure that the person is there. Returns administration in it.
+    ///
+    /// # Errors
+    /// As [`Authority::sign_in`].
+    pub async fn renew_session(&self, code: &PlainSecret) -> Result<(NewSession, Self)> {
+        self.may(Permission::NarrowAccount)?;
+        let (authority, own, old) = (&self.authority, self.own()?.id, self.session()?);
+        if let Some(source) = self.source {
+            authority.try_sign_in(source)?;
+        }
+        let stored = authority.store().person(WhichPerson::Id(own)).await?;
+        let secrets = stored.and_then(|it| it.secrets).ok_or(Error::WrongSignIn)?;
+        let new = authority.begin_session(own, secrets, code, self.source).await?;
+        authority.store().end_session(own, old, self.by()).await?;
+        let credential = Some(PersonCredential::Session(new.session.clone()));
+        let mut renewed = self.clone();
+        renewed.credential = credential;
+        Ok((new, renewed))
     }
 
     /// Changes the own password; all other sessions end.

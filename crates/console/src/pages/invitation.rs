@@ -1,0 +1,114 @@
+//! Accepting an invitation: a password, a second factor, and recovery codes.
+
+use super::Page;
+use crate::{
+    Frame,
+    forms::{Field, Input},
+    html::Html,
+    qr,
+};
+use askama::Template;
+use tegata_token::time::UnixTime;
+
+/// The form that takes an invitation. A link has it behind `#`, which browsers do not send, so
+/// that no log has it; a script moves it into the form.
+#[derive(Debug, Template)]
+#[template(path = "invitation.html")]
+pub struct InvitationPage {
+    page: Page,
+    invitation: Field,
+}
+
+impl InvitationPage {
+    /// The form; `invitation` never has the value that was entered.
+    #[must_use]
+    pub fn new(frame: Frame, invitation: Field) -> Self {
+        let t = &frame.t().invitation;
+        let (heading, lead) = (t.title, t.lead);
+        Self { page: Page::new(frame, None, heading).lead(lead), invitation }
+    }
+
+    fn field(&self) -> Html {
+        let t = &self.page.frame.t().invitation;
+        Input::new("invitation", t.invitation, &self.invitation).hint(t.invitation_hint).html()
+    }
+}
+
+/// What an invitation needs to be accepted.
+#[derive(Debug, Clone)]
+pub struct ToAccept {
+    /// The name to sign in with.
+    pub login: String,
+    /// The display name.
+    pub name: String,
+    /// When the invitation expires.
+    pub expires_at: UnixTime,
+    /// The invitation, which the form sends again.
+    pub invitation: String,
+    /// The secret of the second factor, in base32.
+    pub totp_secret: String,
+    /// What is wrong with the password.
+    pub password: Field,
+    /// What is wrong with the code.
+    pub code: Field,
+    /// How hard the password that was entered is to guess, from 0 to 4.
+    pub strength: Option<u8>,
+}
+
+/// The form that accepts an invitation.
+#[derive(Debug, Template)]
+#[template(path = "accept.html")]
+pub struct AcceptPage {
+    page: Page,
+    it: ToAccept,
+}
+
+impl AcceptPage {
+    /// The form.
+    #[must_use]
+    pub fn new(frame: Frame, it: ToAccept) -> Self {
+        let t = &frame.t().invitation;
+        let (heading, lead) = (t.accept, (t.expires)(frame.times().both(it.expires_at)));
+        Self { page: Page::new(frame, None, heading).lead(lead), it }
+    }
+
+    fn password(&self) -> Html {
+        let t = &self.page.frame.t().invitation;
+        let input = Input::new("password", t.password, &self.it.password).hint(t.password_hint);
+        input.password("new-password").html()
+    }
+
+    fn code(&self) -> Html {
+        let t = self.page.frame.t();
+        Input::new("code", t.sign_in.code, &self.it.code).hint(t.invitation.code_hint).code().html()
+    }
+
+    fn qr(&self) -> Option<Html> {
+        let ToAccept { login, totp_secret, .. } = &self.it;
+        let address = format!("otpauth://totp/Tegata:{login}?secret={totp_secret}&issuer=Tegata");
+        qr::svg(&address, self.page.frame.t().invitation.qr)
+    }
+
+    fn strength(&self) -> Option<(u8, &'static str)> {
+        let strength = self.it.strength?;
+        Some((strength, (self.page.frame.t().invitation.strength)(strength)))
+    }
+}
+
+/// The recovery codes, which are shown this once.
+#[derive(Debug, Template)]
+#[template(path = "recovery_codes.html")]
+pub struct RecoveryCodesPage {
+    page: Page,
+    codes: Vec<String>,
+    strength: u8,
+}
+
+impl RecoveryCodesPage {
+    /// The codes of a person who has just accepted an invitation.
+    #[must_use]
+    pub fn new(frame: Frame, codes: Vec<String>, strength: u8) -> Self {
+        let heading = frame.t().invitation.codes;
+        Self { page: Page::new(frame, None, heading), codes, strength }
+    }
+}

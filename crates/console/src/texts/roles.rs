@@ -1,0 +1,50 @@
+//! People and their roles.
+
+use crate::html::{Bdi, Html};
+use tegata_policy::{
+    acts::PersonState,
+    permission::{ChannelRole, OperatorRole, ProviderRole},
+};
+
+#[derive(Debug)]
+pub struct RolesTexts {
+    pub title: &'static str,
+    pub people: &'static str,
+    pub no_people: &'static str,
+    pub role: &'static str,
+    pub no_role: &'static str,
+    pub you: &'static str,
+    pub state: fn(PersonState) -> &'static str,
+    pub invited_until: &'static str,
+    pub add: &'static str,
+    pub person: &'static str,
+    pub person_hint: &'static str,
+    pub person_wrong: &'static str,
+    pub give: &'static str,
+    pub invite: &'static str,
+    pub invite_under: &'static str,
+    pub invite_button: &'static str,
+    pub login_hint: &'static str,
+    pub login_wrong: &'static str,
+    pub login_taken: &'static str,
+    pub name_hint: &'static str,
+    pub once: &'static str,
+    pub once_lead: &'static str,
+    pub what: &'static str,
+    pub operator_hint: fn(OperatorRole) -> &'static str,
+    pub provider_hint: fn(ProviderRole) -> &'static str,
+    pub channel_hint: fn(ChannelRole) -> &'static str,
+    pub disable: &'static str,
+    pub disable_question: fn(Bdi<'_>) -> Html,
+    pub disable_why: &'static str,
+    pub enable: &'static str,
+    pub reset: &'static str,
+    pub reset_question: fn(Bdi<'_>) -> Html,
+    pub reset_why: &'static str,
+    pub delete: &'static str,
+    pub delete_question: fn(Bdi<'_>) -> Html,
+    pub delete_why: &'static str,
+    pub keep: &'static str,
+    pub account: &'static str,
+    pub in_places: &'static str,
+}

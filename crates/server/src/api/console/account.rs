@@ -1,0 +1,151 @@
+//! The own account.
+
+use super::{
+    Answer, Console,
+    confirm::{Wrong, asked},
+    failure::Failure,
+    ids::Ids,
+    notice::Notice,
+    render,
+    sent::{Sent, name},
+    visit::SignedIn,
+};
+use crate::authority::admin;
+use axum::{extract::State, response::IntoResponse};
+use http::StatusCode;
+use std::sync::Arc;
+use tegata_console::{
+    Crumb, Section,
+    forms::{Field, Once},
+    html::Bdi,
+    pages::{Account, AccountPage, Page, PersonalToken},
+};
+use tegata_policy::{permission::Rights, secret::PlainSecret};
+use tegata_token::{id::AdminTokenId, time::DAY};
+
+const HERE: &str = "/console/account";
+
+/// The page.
+pub async fn show(State(console): State<Arc<Console>>, who: SignedIn) -> Answer {
+    let mut it = account(&who)?;
+    let t = &who.frame().t().account;
+    it.once = who.shown_once(&console, HERE).map(|secret| Once {
+        heading: t.once,
+        lead: t.once_lead.into(),
+        secret,
+        hide: HERE.to_owned(),
+    });
+    render(&AccountPage::new(who.frame(), it))
+}
+
+fn account(who: &SignedIn) -> Result<Account, Failure> {
+    let (person, t) = (&who.person, &who.frame().t().account);
+    let own = who.admin.admin_tokens()?.into_iter().filter(|it| it.person == person.id);
+    let tokens = own.map(|it| PersonalToken {
+        id: it.id,
+        name: it.name,
+        rights: it.rights,
+        expires_at: it.expires_at,
+    });
+    let sessions = who.admin.sessions()?.into_iter();
+    Ok(Account {
+        id: person.id,
+        login: person.login.clone(),
+        sessions: sessions.map(|(it, present)| (it.created_at, it.expires_at, present)).collect(),
+        providers: person
+            .providers
+            .iter()
+            .map(|(id, role)| (*id, (t.provider_role)(*role)))
+            .collect(),
+        channels: person.channels.iter().map(|(id, role)| (*id, (t.channel_role)(*role))).collect(),
+        tokens: tokens.collect(),
+        once: None,
+        old: Field::default(),
+        new: Field::default(),
+        token_name: Field::default(),
+    })
+}
+
+fn again(who: &SignedIn, it: Account) -> Answer {
+    let frame = tegata_console::Frame { here: HERE.to_owned(), ..who.frame() };
+    let page = AccountPage::new(frame, it);
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response())
+}
+
+/// Changes the password.
+pub async fn change_password(who: SignedIn, sent: Sent) -> Answer {
+    let form = sent.form()?;
+    let [old, new] = ["old", "new"]
+        .map(|it| PlainSecret::from_caller(form.get(it).unwrap_or_default().to_owned()));
+    let t = who.frame().t();
+    match who.admin.change_password(old, new).await {
+        Ok(()) => Ok(who.done(Notice::Saved, HERE)),
+        Err(admin::Error::WrongSignIn) => {
+            let old = Field::default().wrong(t.account.old_wrong);
+            again(&who, Account { old, ..account(&who)? })
+        }
+        Err(admin::Error::Unacceptable(_)) => {
+            let new = Field::default().wrong(t.invitation.password_wrong);
+            again(&who, Account { new, ..account(&who)? })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Ends all sessions but the present one.
+pub async fn end_sessions(who: SignedIn) -> Answer {
+    who.admin.end_other_sessions().await?;
+    Ok(who.done(Notice::Saved, HERE))
+}
+
+/// Creates a personal token, which the page shows once.
+pub async fn create_token(
+    State(console): State<Arc<Console>>,
+    who: SignedIn,
+    sent: Sent,
+) -> Answer {
+    let form = sent.form()?;
+    let Some(name) = name(form.get("name")) else {
+        let entered = form.get("name").unwrap_or_default();
+        let token_name = Field::of(entered).wrong(who.frame().t().common.name_wrong);
+        return again(&who, Account { token_name, ..account(&who)? });
+    };
+    let rights = [Rights::Read, Rights::Revoke, Rights::Full];
+    let rights = rights.into_iter().find(|it| Some(it.name()) == form.get("rights"));
+    let rights = rights.ok_or_else(|| Failure::bad_request("`rights` is unknown"))?;
+    let days = form.get("days").and_then(|it| it.parse().ok()).filter(|it| (1..=366).contains(it));
+    let days: i64 = days.ok_or_else(|| Failure::bad_request("`days` must be from 1 to 366"))?;
+    let until = who.visit.now.plus(days * DAY);
+    let (_, token) = who.admin.create_admin_token(name, rights, until).await?;
+    who.show_once(&console, HERE, token);
+    Ok(who.done(Notice::Created, HERE))
+}
+
+/// Asks before a personal token is deleted.
+pub async fn ask_delete_token(who: SignedIn, Ids(id): Ids<AdminTokenId>) -> Answer {
+    asking(&who, id, Wrong::default())
+}
+
+fn asking(who: &SignedIn, id: AdminTokenId, wrong: Wrong) -> Answer {
+    let found = who.admin.admin_tokens()?.into_iter().find(|it| it.id == id);
+    let found = found.ok_or_else(Failure::not_found)?;
+    let (frame, t) = (who.frame(), who.frame().t());
+    let crumbs = [Crumb::new(HERE, t.frame.account), Crumb::new("", t.account.delete_token_name)];
+    let heading = (t.account.delete_token)(Bdi(&found.name));
+    let page = Page::new(frame, Some(Section::Account), heading).below(crumbs);
+    let mut act =
+        who.act(format!("{HERE}/tokens/{id}/delete"), t.account.delete_token_button, wrong);
+    act.options = false;
+    act.keep = (HERE.to_owned(), t.account.delete_token_keep);
+    act.commands = vec![format!("tegata admin-token delete {id}")];
+    asked(page.lead(t.confirm.nothing_yet), act)
+}
+
+/// Deletes a personal token.
+pub async fn delete_token(mut who: SignedIn, Ids(id): Ids<AdminTokenId>, sent: Sent) -> Answer {
+    if let Err(code) = who.prove(&sent.form()?).await? {
+        return asking(&who, id, Wrong { code: Some(code), ..Wrong::default() });
+    }
+    who.admin.delete_admin_token(id).await?;
+    Ok(who.done(Notice::Deleted(0), HERE))
+}

@@ -1,0 +1,109 @@
+//! Basic settings.
+
+use super::head;
+use crate::{
+    api::console::{
+        Answer, Console,
+        failure::Failure,
+        ids::Ids,
+        notice::Notice,
+        providers::wrong_name,
+        render,
+        sent::{Sent, name},
+        visit::{SignedIn, may},
+    },
+    authority::admin::ActOptions,
+};
+use axum::{extract::State, response::IntoResponse};
+use http::StatusCode;
+use std::sync::Arc;
+use tegata_console::{
+    Frame,
+    forms::{Field, Once},
+    pages::{Basic, BasicActs, BasicPage, KeyLine, SecretLine},
+};
+use tegata_policy::permission::Permission;
+use tegata_store::ChannelPatch;
+use tegata_token::{id::ChannelId, view::ChannelState};
+
+/// The page.
+pub async fn show(
+    State(console): State<Arc<Console>>,
+    who: SignedIn,
+    Ids(id): Ids<ChannelId>,
+) -> Answer {
+    let mut it = view(&who, id).await?;
+    let (t, hide) = (&who.frame().t().basic, it.head.at(""));
+    it.once = who.shown_once(&console, &hide).map(|secret| Once {
+        heading: t.once,
+        lead: t.once_lead.into(),
+        secret,
+        hide,
+    });
+    render(&BasicPage::new(who.frame(), it))
+}
+
+/// What the page shows.
+pub async fn view(who: &SignedIn, id: ChannelId) -> Result<Basic, Failure> {
+    let (head, found) = head(who, id).await?;
+    let (held, now) = (&found.holding, found.now);
+    let channel = &held.channel;
+    let may = |act| may(who, act, Some(channel.provider), Some(id));
+    let acts = BasicActs {
+        changes: may(Permission::ChangeChannel),
+        replaces_secret: may(Permission::ReplaceSecret),
+        deletes_previous: may(Permission::DeletePreviousSecret),
+        sees_keys: may(Permission::ReadAssertionKeys),
+        registers_keys: may(Permission::RegisterAssertionKey),
+        deletes_keys: may(Permission::DeleteAssertionKey),
+        suspends: may(Permission::SuspendChannel),
+        deletes: may(Permission::DeleteChannel),
+    };
+    let keys = match acts.sees_keys {
+        true => who.admin.assertion_keys(id).await?,
+        false => Vec::new(),
+    };
+    let key = |(key, last_used_at): (tegata_policy::channel::RegisteredKey, _)| KeyLine {
+        id: key.id,
+        group: key.group,
+        created_at: key.created_at,
+        last_used_at,
+    };
+    let secrets = channel.secrets.iter().zip(&held.secrets_used);
+    let accepted = secrets.filter(|(it, _)| it.until.is_none_or(|until| now < until));
+    let secret = |(it, used): (&tegata_policy::channel::Secret, &Option<_>)| SecretLine {
+        until: it.until,
+        last_used_at: *used,
+    };
+    Ok(Basic {
+        created_at: channel.created_at,
+        suspended: channel.state == ChannelState::Suspended,
+        secrets: accepted.map(secret).collect(),
+        keys: keys.into_iter().map(key).collect(),
+        acts,
+        once: None,
+        name: Field::of(&channel.name),
+        key: Field::default(),
+        group: Field::default(),
+        head,
+    })
+}
+
+/// The page again, with what is wrong.
+pub fn again(who: &SignedIn, it: Basic) -> Answer {
+    let frame = Frame { here: it.head.at(""), ..who.frame() };
+    let page = BasicPage::new(frame, it);
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response())
+}
+
+/// Renames a channel.
+pub async fn rename(who: SignedIn, Ids(id): Ids<ChannelId>, sent: Sent) -> Answer {
+    let form = sent.form()?;
+    let Some(name) = name(form.get("name")) else {
+        let name = wrong_name(&who, &form);
+        return again(&who, Basic { name, ..view(&who, id).await? });
+    };
+    let patch = ChannelPatch { name: Some(name), ..ChannelPatch::default() };
+    who.admin.change_channel(id, patch, &ActOptions::default()).await?;
+    Ok(who.done(Notice::Saved, &format!("/console/channels/{id}")))
+}

@@ -1,0 +1,125 @@
+//! Assertion keys: registered and deleted.
+
+use super::{
+    basic::{again, view},
+    head,
+    secret::rehearsed,
+};
+use crate::{
+    api::{
+        console::{
+            Answer,
+            confirm::{Wrong, asked, table},
+            failure::Failure,
+            ids::Ids,
+            notice::Notice,
+            sent::Sent,
+            visit::SignedIn,
+        },
+        form::Form,
+    },
+    authority::admin::{ActOptions, Outcome},
+};
+use axum::extract::RawQuery;
+use tegata_client::public_key::public_jwk;
+use tegata_console::{forms::Field, html::Id, pages::Basic};
+use tegata_policy::jwk::{AssertionKey, is_private_text};
+use tegata_token::id::{AssertionKeyId, ChannelId, Group};
+
+/// Registers a public key, as JWK or PEM.
+pub async fn register(who: SignedIn, Ids(id): Ids<ChannelId>, sent: Sent) -> Answer {
+    let form = sent.form()?;
+    let t = &who.frame().t().basic;
+    let text = form.get("key").unwrap_or_default();
+    let entered = form.get("group").unwrap_or_default().trim();
+    let group = match entered {
+        "" => None,
+        name => match name.parse::<Group>() {
+            Ok(group) => Some(group),
+            Err(_) => {
+                let group = Field::of(entered).wrong(t.group_wrong);
+                return again(&who, Basic { group, ..view(&who, id).await? });
+            }
+        },
+    };
+    match read(text) {
+        Ok(key) => {
+            who.admin.register_key(id, key, group).await?;
+            Ok(who.done(Notice::Created, &format!("/console/channels/{id}")))
+        }
+        Err(why) => {
+            let why = if is_private_text(text) { t.private_key.to_owned() } else { why };
+            let (key, group) = (Field::default().wrong(why), Field::of(entered));
+            again(&who, Basic { key, group, ..view(&who, id).await? })
+        }
+    }
+}
+
+/// The public key in a text; the error quotes nothing of it.
+fn read(text: &str) -> Result<AssertionKey, String> {
+    let jwk = public_jwk(text.as_bytes()).map_err(|it| it.to_string())?;
+    AssertionKey::from_jwk(jwk.to_string().as_bytes()).map_err(|it| it.to_string())
+}
+
+/// Whether the tokens of a key are revoked, too.
+fn with_tokens(form: &Form<'_>) -> bool {
+    form.get("tokens") == Some("revoke")
+}
+
+/// Asks before a key is deleted.
+pub async fn ask(
+    who: SignedIn,
+    Ids((id, kid)): Ids<(ChannelId, AssertionKeyId)>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let query = query.unwrap_or_default();
+    let query = Form::parse(query.as_bytes()).map_err(Failure::bad_request)?;
+    asking(&who, (id, kid), with_tokens(&query), Wrong::default()).await
+}
+
+async fn asking(
+    who: &SignedIn,
+    (id, kid): (ChannelId, AssertionKeyId),
+    revoke: bool,
+    wrong: Wrong,
+) -> Answer {
+    let (head, _) = head(who, id).await?;
+    let found = rehearsed(who.admin.delete_key(id, kid, revoke, &ActOptions::rehearsal()).await?)?;
+    let t = &who.frame().t().basic;
+    let here = head.at(&format!("/keys/{kid}/delete"));
+    let mut act = who.act(here.clone(), (t.key_button)(found.tokens), wrong);
+    act.tokens = revoke.then(|| table(&found));
+    act.keep = (head.at(""), t.key_keep);
+    let mut command = format!("tegata key delete --channel {id} {kid}");
+    if revoke {
+        act.hidden = vec![("tokens", "revoke".to_owned())];
+        act.alternatives = vec![(here, t.key_alone.into())];
+        command.push_str(" --revoke-tokens");
+    } else {
+        act.alternatives = vec![(format!("{here}?tokens=revoke"), t.key_with_tokens.into())];
+    }
+    act.commands = vec![format!("{command} --dry-run"), command];
+    let heading = (t.key_question)(Id(kid), found.tokens);
+    let page = head.below(who.frame(), heading, t.key_name).lead(t.key_lead);
+    asked(page, act)
+}
+
+/// Deletes a key.
+pub async fn delete(
+    mut who: SignedIn,
+    Ids((id, kid)): Ids<(ChannelId, AssertionKeyId)>,
+    sent: Sent,
+) -> Answer {
+    let form = sent.form()?;
+    let revoke = with_tokens(&form);
+    let options = match who.agreed(&form).await? {
+        Ok(options) => options,
+        Err(wrong) => return asking(&who, (id, kid), revoke, wrong).await,
+    };
+    match who.admin.delete_key(id, kid, revoke, &options).await? {
+        Outcome::Done((), taken) => {
+            Ok(who.done(Notice::Deleted(taken.tokens), &format!("/console/channels/{id}")))
+        }
+        Outcome::DryRun(_) => Err(Failure::internal(&"it was a dry run")),
+    }
+}

@@ -1,0 +1,119 @@
+//! The long-lived token: issued and reissued.
+
+use super::head;
+use crate::{
+    api::{
+        console::{
+            Answer, Console,
+            confirm::line,
+            failure::Failure,
+            ids::Ids,
+            notice::Notice,
+            render,
+            sent::Sent,
+            visit::{SignedIn, may},
+        },
+        form::Form,
+    },
+    authority::{
+        admin::{ActOptions, Outcome},
+        random,
+    },
+};
+use axum::{extract::State, response::IntoResponse};
+use data_encoding::HEXLOWER;
+use http::StatusCode;
+use std::sync::Arc;
+use tegata_console::{
+    Frame,
+    forms::{Field, Once},
+    pages::{MessagingApi, MessagingApiPage},
+};
+use tegata_policy::{
+    permission::Permission,
+    rules::ChannelType,
+    secret::{PlainSecret, sha256},
+};
+use tegata_store::{Page, TokenFilter, TokenState};
+use tegata_token::{id::ChannelId, kind::Kind, time::DAY};
+
+/// The page.
+pub async fn show(
+    State(console): State<Arc<Console>>,
+    who: SignedIn,
+    Ids(id): Ids<ChannelId>,
+) -> Answer {
+    let mut it = view(&who, id).await?;
+    let (t, hide) = (&who.frame().t().messaging_api, it.head.at("/messaging-api"));
+    it.once = who.shown_once(&console, &hide).map(|secret| Once {
+        heading: t.once,
+        lead: t.once_lead.into(),
+        secret,
+        hide,
+    });
+    render(&MessagingApiPage::new(who.frame(), it))
+}
+
+async fn view(who: &SignedIn, id: ChannelId) -> Result<MessagingApi, Failure> {
+    let (head, found) = head(who, id).await?;
+    if found.holding.channel.channel_type != ChannelType::MessagingApi {
+        return Err(Failure::not_found());
+    }
+    let (kind, provider) = (Some(Kind::LongLived), Some(head.provider));
+    // Its state is that of its channel, so that of a suspended one is suspended.
+    let filter = TokenFilter { kind, ..TokenFilter::default() };
+    let rows = who.admin.tokens(id, filter, Page { before: None, most: 10 }).await?;
+    let held = rows.iter().map(|(_, row)| row);
+    let held = held.filter(|it| matches!(it.state, TokenState::Active | TokenState::Suspended));
+    Ok(MessagingApi {
+        tokens: held.map(|row| line(None, row)).collect(),
+        issues: may(who, Permission::ReissueToken, provider, Some(id)),
+        revokes: may(who, Permission::RevokeTokens, provider, Some(id)),
+        once: None,
+        hours: Field::default(),
+        // Sent again with the same form, it gets the same token.
+        request: HEXLOWER.encode(&random::bytes::<16>()?),
+        head,
+    })
+}
+
+/// For how long the current token stays active, in seconds.
+fn delay(form: &Form<'_>) -> Option<i64> {
+    let seconds = match form.get("delay").unwrap_or("0") {
+        "other" => {
+            let hours: f64 = form.get("hours")?.trim().parse().ok()?;
+            let within = (0.0..=24.0).contains(&hours);
+            within.then(|| (hours * 3_600.0).round())? as i64
+        }
+        text => text.parse().ok()?,
+    };
+    (0..=DAY).contains(&seconds).then_some(seconds)
+}
+
+/// Issues a new token; the page shows it once.
+pub async fn reissue(
+    State(console): State<Arc<Console>>,
+    who: SignedIn,
+    Ids(id): Ids<ChannelId>,
+    sent: Sent,
+) -> Answer {
+    let form = sent.form()?;
+    let Some(delay) = delay(&form) else {
+        let entered = form.get("hours").unwrap_or_default();
+        let hours = Field::of(entered).wrong(who.frame().t().messaging_api.hours_wrong);
+        let it = MessagingApi { hours, ..view(&who, id).await? };
+        let frame = Frame { here: it.head.at("/messaging-api"), ..who.frame() };
+        let page = MessagingApiPage::new(frame, it);
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response());
+    };
+    let request = form.get("request").map(|it| sha256(&[b"console ", it.as_bytes()]));
+    match who.admin.reissue(id, delay, request, &ActOptions::default()).await? {
+        Outcome::Done(token, _) => {
+            let page = format!("/console/channels/{id}/messaging-api");
+            let token = PlainSecret::from_caller(token.reveal().to_owned());
+            who.show_once(&console, &page, token);
+            Ok(who.done(Notice::Created, &page))
+        }
+        Outcome::DryRun(_) => Err(Failure::internal(&"it was a dry run")),
+    }
+}

@@ -1,0 +1,143 @@
+//! Acts that take something away: their page before, and the sign-in that must be recent.
+
+use super::{Answer, Console, failure::Failure, render, sign_in, visit::SignedIn};
+use crate::{
+    api::form::Form,
+    authority::admin::{self, ActOptions, DryRun},
+};
+use axum::response::IntoResponse;
+use http::StatusCode;
+use std::time::Duration;
+use tegata_console::{
+    forms::Field,
+    html::Html,
+    pages::{Act, ConfirmPage, Page, TokenLine, TokenTable},
+};
+use tegata_policy::{
+    secret::PlainSecret,
+    text::{is_plain, is_visible},
+};
+use tegata_store::TokenRow;
+use tegata_token::id::ChannelId;
+
+/// For how many seconds after the sign-in an act needs no further code.
+const RECENT: i64 = 600;
+
+/// What is wrong with the form of an act.
+#[derive(Debug, Default)]
+pub struct Wrong {
+    /// The reason, as it was entered.
+    pub reason: Field,
+    /// What is wrong with the code.
+    pub code: Option<String>,
+}
+
+impl SignedIn {
+    /// Whether the person has signed in lately.
+    pub fn is_recent(&self) -> bool {
+        let began = self.admin.session_began();
+        began.is_ok_and(|at| self.visit.now.since(at) <= RECENT)
+    }
+
+    /// Makes sure that the person is there: the sign-in is recent, or the form has a code. The
+    /// inner error is what to show.
+    pub async fn prove(&mut self, form: &Form<'_>) -> Result<Result<(), String>, Failure> {
+        if self.is_recent() {
+            return Ok(Ok(()));
+        }
+        let code = PlainSecret::from_caller(form.get("code").unwrap_or_default().to_owned());
+        match self.admin.renew_session(&code).await {
+            Ok((session, admin)) => {
+                sign_in::begin(&self.visit, &session);
+                self.admin = admin;
+                Ok(Ok(()))
+            }
+            Err(admin::Error::WrongSignIn) => {
+                Ok(Err(self.frame().t().confirm.again_wrong.to_owned()))
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// The options of an act, from its form, once the person is proven; the inner error is
+    /// what to show on its page.
+    pub async fn agreed(&mut self, form: &Form<'_>) -> Result<Result<ActOptions, Wrong>, Failure> {
+        let reason = form.get("reason").map(str::to_owned);
+        let entered = Field::of(reason.clone().unwrap_or_default());
+        let fits =
+            |it: &String| it.chars().count() <= 500 && is_visible(it) && it.chars().all(is_plain);
+        if reason.as_ref().is_some_and(|it| !fits(it)) {
+            let reason = entered.wrong(self.frame().t().confirm.reason_wrong);
+            return Ok(Err(Wrong { reason, code: None }));
+        }
+        if let Err(code) = self.prove(form).await? {
+            return Ok(Err(Wrong { reason: entered, code: Some(code) }));
+        }
+        let wait = form.get("wait").and_then(|it| it.parse().ok()).unwrap_or(0);
+        let wait = Duration::from_secs(u64::min(wait, 60));
+        Ok(Ok(ActOptions { reason, wait, dry_run: false }))
+    }
+
+    /// An act with its form; the caller sets what is special to it.
+    pub fn act(&self, action: String, button: impl Into<Html>, wrong: Wrong) -> Act {
+        let t = self.frame().t();
+        let again = (!self.is_recent()).then(|| match wrong.code {
+            Some(why) => Field::default().wrong(why),
+            None => Field::default(),
+        });
+        Act {
+            action,
+            hidden: Vec::new(),
+            notes: Vec::new(),
+            tokens: None,
+            options: true,
+            reason: wrong.reason,
+            again,
+            button: button.into(),
+            keep: ("/console".to_owned(), t.common.keep),
+            commands: Vec::new(),
+            alternatives: Vec::new(),
+        }
+    }
+
+    /// Keeps a secret for the page at this path, which is shown next.
+    pub fn show_once(&self, console: &Console, page: &str, secret: PlainSecret) {
+        let now = console.authority.clock().steady();
+        console.once.keep(self.person.id, page, secret, now.into());
+    }
+
+    /// The secret for this page, which is shown only now.
+    pub fn shown_once(&self, console: &Console, page: &str) -> Option<String> {
+        let now = console.authority.clock().steady();
+        let secret = console.once.take(self.person.id, page, now.into())?;
+        Some(secret.reveal().to_owned())
+    }
+}
+
+/// The page before an act; with the status of a form that was not accepted, if it says what
+/// is wrong.
+pub fn asked(page: Page, act: Act) -> Answer {
+    let again = act.again.as_ref().is_some_and(|it| it.wrong.is_some());
+    let is_wrong = again || act.reason.wrong.is_some();
+    let status = if is_wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    Ok((status, render(&ConfirmPage::new(page, act))?).into_response())
+}
+
+/// The tokens of a dry run.
+pub fn table(found: &DryRun) -> TokenTable {
+    let rows = found.rows.iter().map(|(channel, row)| line(*channel, row)).collect();
+    TokenTable { total: found.tokens, rows, stateless_too: found.stateless_too }
+}
+
+/// A token, as tables show it.
+pub fn line(channel: Option<ChannelId>, row: &TokenRow) -> TokenLine {
+    TokenLine {
+        id: row.id,
+        channel,
+        kind: row.kind,
+        group: row.group.clone(),
+        issued_at: row.issued_at,
+        expires_at: row.expires_at,
+        last_used_at: row.last_used_at,
+    }
+}
