@@ -23,8 +23,10 @@ if (receipt) {
   const events = new EventSource(receipt.dataset.follow);
   events.addEventListener("receipt", (event) => {
     const { complete, html } = JSON.parse(event.data);
-    // The server renders it, as it renders the page.
-    receipt.innerHTML = html;
+    // The server renders it, as it renders the page. The same once more is not announced.
+    const next = document.createElement("template");
+    next.innerHTML = html;
+    if (next.innerHTML !== receipt.innerHTML) receipt.replaceChildren(next.content);
     if (complete) events.close();
   });
 }

@@ -22,7 +22,7 @@ impl Times {
     /// How far from now: "in 2 days", "3 minutes ago", "just now".
     #[must_use]
     pub fn relative(&self, at: UnixTime) -> String {
-        let seconds = at.0.saturating_sub(self.now.0);
+        let seconds = at.0.saturating_sub(self.now.0).max(-i64::MAX);
         if seconds.abs() < MINUTE {
             return match (self.language, seconds > 0) {
                 (Language::En, true) => "in less than a minute",

@@ -8,7 +8,7 @@ use crate::{
     pieces::{Row, Table, button, buttons, column, commands, joined, link, quiet, tag},
 };
 use askama::Template;
-use tegata_policy::rules::WhenFull;
+use tegata_policy::{idle::Idle, rules::WhenFull};
 use tegata_token::{
     id::{ChannelId, Group},
     kind::Kind,
@@ -177,10 +177,11 @@ impl ShownGroup {
             used(older, t.older_used, t.older_never),
             used(newer, t.newer_used, t.newer_never),
         ];
-        match older.idle_since {
-            Some(at) => all.push((t.is_idle)(times.exact(at))),
-            None => all.push(Html::text(t.idle_when)),
-        }
+        all.push(match older.idle {
+            Idle::Since(at) => (t.is_idle)(times.exact(at)),
+            Idle::Unknown(why) => Html::text((t.unknown)(why)),
+            Idle::No => Html::text(t.idle_when),
+        });
         if let Some(at) = older.expiry() {
             all.push((t.expires_anyway)(times.both(at)));
         }
@@ -190,7 +191,7 @@ impl ShownGroup {
 
     fn last_step(&self, frame: &Frame, older: &ShownToken) -> Html {
         let t = &frame.t().groups;
-        let before = match older.idle_since {
+        let before = match older.idle.since() {
             Some(_) => Html::text(t.revoke_safe),
             None => (t.revoke_now)(Bdi(self.group.as_str())),
         };

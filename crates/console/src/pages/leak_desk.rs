@@ -277,7 +277,7 @@ impl LeakedToken {
         all
     }
 
-    fn settings_href(&self) -> String {
-        format!("/console/channels/{}", self.token.channel)
+    fn suspend_href(&self) -> String {
+        format!("/console/channels/{}/suspend", self.token.channel)
     }
 }

@@ -96,8 +96,8 @@ impl ShownReceipt {
             all => (t.so_far)(safe, all),
         };
         let position = crate::html!("{}{}", Id(self.position), sub(&Html::text(t.in_log)));
-        let facts =
-            pairs(&[(t.effective, times.both(self.effective)), (t.position, position)]);
+        // No relative time: an event that changes nothing has the same text.
+        let facts = pairs(&[(t.effective, times.exact(self.effective)), (t.position, position)]);
         let table = match self.instances.is_empty() {
             true => Html::default(),
             false => self.table(frame),

@@ -6,7 +6,10 @@ use crate::{
     html::{Bdi, Html, Id},
     pieces::{Column, Row, button, buttons, column, joined, link, narrow, quiet, sub, tag},
 };
-use tegata_policy::acts::{RevocationCause, TokenState};
+use tegata_policy::{
+    acts::{RevocationCause, TokenState},
+    idle::Idle,
+};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, TokenId},
     kind::Kind,
@@ -44,8 +47,8 @@ pub struct ShownToken {
     pub by: Option<String>,
     /// The reason of its revocation.
     pub reason: Option<String>,
-    /// Since when it is idle: unused while a newer token of its group was used.
-    pub idle_since: Option<UnixTime>,
+    /// Whether it is idle: unused while a newer token of its group was used.
+    pub idle: Idle,
 }
 
 impl ShownToken {
@@ -109,7 +112,7 @@ impl ShownToken {
                 sub(&Html::text(&(t.cause)(cause, &times.plain(at))))
             }
             _ if self.is_usable() && self.is_previous() => sub(&Html::text(t.previous)),
-            _ => match self.idle_since {
+            _ => match self.idle.since() {
                 Some(at) => sub(&Html::text(&(t.idle_since)(&times.relative(at)))),
                 None => Html::default(),
             },

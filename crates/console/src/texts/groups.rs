@@ -1,7 +1,7 @@
 //! The groups of a channel.
 
 use crate::html::{Bdi, Html};
-use tegata_policy::rules::WhenFull;
+use tegata_policy::{idle::IdleUnknown, rules::WhenFull};
 
 #[derive(Debug)]
 pub struct GroupsTexts {
@@ -30,7 +30,7 @@ pub struct GroupsTexts {
     pub newer_never: &'static str,
     pub idle_when: &'static str,
     pub is_idle: fn(Html) -> Html,
-    pub unknown: &'static str,
+    pub unknown: fn(IdleUnknown) -> &'static str,
     pub expires_anyway: fn(Html) -> Html,
     pub revoke: &'static str,
     pub revoke_now: fn(Bdi<'_>) -> Html,

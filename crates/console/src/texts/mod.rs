@@ -24,13 +24,16 @@ mod leak_desk;
 mod messaging_api;
 mod notice;
 mod overview;
-mod provider;
+mod live;
 mod receipt;
 mod review;
+mod provider;
 mod roles;
 mod security;
 mod sign_in;
 mod tokens;
+mod signing_keys;
+mod verifiers;
 mod token;
 
 pub use account::AccountTexts;
@@ -43,16 +46,19 @@ pub use error::ErrorTexts;
 pub use frame::FrameTexts;
 pub use groups::GroupsTexts;
 pub use invitation::InvitationTexts;
+pub use live::LiveTexts;
 pub use leak_desk::LeakDeskTexts;
 pub use messaging_api::MessagingApiTexts;
 pub use notice::NoticeTexts;
 pub use overview::OverviewTexts;
-pub use provider::ProviderTexts;
 pub use receipt::ReceiptTexts;
 pub use review::ReviewTexts;
+pub use provider::ProviderTexts;
 pub use roles::RolesTexts;
 pub use security::SecurityTexts;
 pub use sign_in::SignInTexts;
+pub use verifiers::VerifiersTexts;
+pub use signing_keys::SigningKeysTexts;
 pub use tokens::TokensTexts;
 pub use token::TokenTexts;
 
@@ -69,16 +75,19 @@ pub struct Texts {
     pub frame: FrameTexts,
     pub groups: GroupsTexts,
     pub invitation: InvitationTexts,
+    pub live: LiveTexts,
     pub leak_desk: LeakDeskTexts,
     pub messaging_api: MessagingApiTexts,
     pub notice: NoticeTexts,
     pub overview: OverviewTexts,
-    pub provider: ProviderTexts,
     pub receipt: ReceiptTexts,
     pub review: ReviewTexts,
+    pub provider: ProviderTexts,
     pub roles: RolesTexts,
     pub security: SecurityTexts,
     pub sign_in: SignInTexts,
+    pub verifiers: VerifiersTexts,
+    pub signing_keys: SigningKeysTexts,
     pub tokens: TokensTexts,
     pub token: TokenTexts,
 }

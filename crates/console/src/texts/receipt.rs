@@ -27,6 +27,7 @@ pub struct ReceiptTexts {
     pub not_yet: &'static str,
     pub lease_expired: &'static str,
     pub waiting: &'static str,
+    pub may_still_accept_short: &'static str,
     pub may_still_accept: &'static str,
     pub again: &'static str,
     pub follows: &'static str,

@@ -4,6 +4,7 @@
 
 mod attacks;
 mod browser;
+mod daily;
 mod gate;
 mod journeys;
 mod leaks;

@@ -1,5 +1,5 @@
 use crate::{html, texts::GroupsTexts};
-use tegata_policy::rules::WhenFull;
+use tegata_policy::{idle::IdleUnknown, rules::WhenFull};
 
 pub const TEXTS: GroupsTexts = GroupsTexts {
     intro: "A group is a team or a deployment with its own tokens. By default, a group can have two \
@@ -40,7 +40,17 @@ pub const TEXTS: GroupsTexts = GroupsTexts {
     idle_when: "The older token is idle when it has not been used for a while and the newer one has \
                 been used.",
     is_idle: |at| html!("The older token is idle since {}.", at),
-    unknown: "Whether it is idle is not known.",
+    unknown: |why| match why {
+        IdleUnknown::ReportsMissing => {
+            "Whether it is idle is not known: an instance of a verifier has not reported any uses yet."
+        }
+        IdleUnknown::ReportsTooOld => {
+            "Whether it is idle is not known: the last report of an instance of a verifier is too old."
+        }
+        IdleUnknown::UsesLeftOut => {
+            "Whether it is idle is not known: a report of an instance of a verifier was incomplete."
+        }
+    },
     expires_anyway: |at| html!("It expires {} in any case.", at),
     revoke: "Revoke the older token",
     revoke_now: |group| html!("Revoking it now can interrupt {}.", group),

@@ -1,4 +1,3 @@
-use super::common::tokens;
 use crate::{html, texts::LeakDeskTexts};
 use tegata_policy::acts::TokenState;
 
@@ -30,7 +29,10 @@ pub const TEXTS: LeakDeskTexts = LeakDeskTexts {
     },
     foreign_why: "Another server issued them, they are damaged, or they belong to channels that \
                   you may not see. Nothing was changed.",
-    more: |count| format!("{} more", tokens(count)),
+    more: |count| match count {
+        1 => "1 more token".to_owned(),
+        _ => format!("{count} more tokens"),
+    },
     more_why: "They were not looked up. Revoke the tokens above, remove them from the text, and look \
                up the rest.",
     found: |count| match count {

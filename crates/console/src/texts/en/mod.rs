@@ -14,13 +14,16 @@ mod leak_desk;
 mod messaging_api;
 mod notice;
 mod overview;
-mod provider;
+mod live;
 mod receipt;
 mod review;
+mod provider;
 mod roles;
 mod security;
 mod sign_in;
 mod tokens;
+mod signing_keys;
+mod verifiers;
 mod token;
 
 use super::Texts;
@@ -37,16 +40,19 @@ pub const TEXTS: Texts = Texts {
     frame: frame::TEXTS,
     groups: groups::TEXTS,
     invitation: invitation::TEXTS,
+    live: live::TEXTS,
     leak_desk: leak_desk::TEXTS,
     messaging_api: messaging_api::TEXTS,
     notice: notice::TEXTS,
     overview: overview::TEXTS,
-    provider: provider::TEXTS,
     receipt: receipt::TEXTS,
     review: review::TEXTS,
+    provider: provider::TEXTS,
     roles: roles::TEXTS,
     security: security::TEXTS,
     sign_in: sign_in::TEXTS,
+    verifiers: verifiers::TEXTS,
+    signing_keys: signing_keys::TEXTS,
     tokens: tokens::TEXTS,
     token: token::TEXTS,
 };

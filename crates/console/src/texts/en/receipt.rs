@@ -34,6 +34,7 @@ pub const TEXTS: ReceiptTexts = ReceiptTexts {
     not_yet: "not yet",
     lease_expired: "It has not polled for so long that it rejects all tokens.",
     waiting: "It has not polled since the change.",
+    may_still_accept_short: "may still accept",
     may_still_accept: "It accepts tokens by stale data. Stop this instance or block its traffic.",
     again: "Show again",
     follows: "With JavaScript, this page updates automatically.",

@@ -1,5 +1,5 @@
 use crate::{html, texts::GroupsTexts};
-use tegata_policy::rules::WhenFull;
+use tegata_policy::{idle::IdleUnknown, rules::WhenFull};
 
 pub const TEXTS: GroupsTexts = GroupsTexts {
     intro: "グループは、自身のトークンを持つチームまたは環境です。グループは既定で種類ごとに2件の有効なトークンを\
@@ -36,7 +36,17 @@ pub const TEXTS: GroupsTexts = GroupsTexts {
     newer_never: "新しいトークンはまだ使われていません。設定してください。",
     idle_when: "古いトークンがしばらく使われず、新しいトークンが使われていれば、古いトークンは使われなくなったとみなされます。",
     is_idle: |at| html!("古いトークンは{}から使われていません。", at),
-    unknown: "使われなくなったかどうかは不明です。",
+    unknown: |why| match why {
+        IdleUnknown::ReportsMissing => {
+            "使われなくなったかどうかは不明です。使用をまだ報告していない検証サーバーのインスタンスがあります。"
+        }
+        IdleUnknown::ReportsTooOld => {
+            "使われなくなったかどうかは不明です。検証サーバーのインスタンスの最後の報告が古すぎます。"
+        }
+        IdleUnknown::UsesLeftOut => {
+            "使われなくなったかどうかは不明です。検証サーバーのインスタンスの報告が不完全でした。"
+        }
+    },
     expires_anyway: |at| html!("いずれにしても有効期限は{}です。", at),
     revoke: "古いトークンを取り消す",
     revoke_now: |group| html!("今取り消すと{}が中断する可能性があります。", group),

@@ -30,6 +30,7 @@ pub const TEXTS: ReceiptTexts = ReceiptTexts {
     not_yet: "未確認",
     lease_expired: "長時間応答がないため、すべてのトークンを拒否しています。",
     waiting: "変更後にまだ応答していません。",
+    may_still_accept_short: "受け入れの可能性あり",
     may_still_accept: "古いデータでトークンを受け入れます。このインスタンスを停止するか、通信を遮断してください。",
     again: "もう一度表示する",
     follows: "JavaScriptが有効な場合、このページは自動的に更新されます。",

@@ -27,11 +27,14 @@ mod receipts;
 mod revoke;
 mod roles;
 mod routes;
+mod groups;
 mod sent;
 mod settings;
 mod shown;
+mod signing_keys;
 mod sign_in;
 mod tokens;
+mod verifiers;
 mod visit;
 
 use crate::{api::app::App, authority::Authority};
@@ -42,6 +45,7 @@ use axum::{
 use failure::Failure;
 use http::Method;
 use routes::{Routes, get, post};
+use http::StatusCode;
 use std::sync::Arc;
 use tegata_console::Template;
 use visit::SignedIn;
@@ -109,7 +113,33 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
     |it| it.route("/channels/{channel}/tokens", get(tokens::list)),
     |it| it.route("/channels/{channel}/tokens/{token}", get(tokens::show)),
     |it| it.route("/channels/{channel}/revoke", get(revoke::review).post(revoke::revoke)),
+    |it| it.route("/channels/{channel}/groups", get(groups::list)),
+    |it| it.route("/channels/{channel}/groups/{group}", get(groups::show).post(groups::set)),
+    |it| {
+        let path = "/channels/{channel}/groups/{group}/delete";
+        it.route(path, get(groups::review).post(groups::delete))
+    },
     |it| it.route("/leak-desk", get(leak_desk::start).post(leak_desk::look_up)),
+    |it| it.route("/verifiers", get(verifiers::list)),
+    |it| it.route("/verifiers/new", get(verifiers::form).post(verifiers::create)),
+    |it| it.route("/verifiers/{verifier}/created", get(verifiers::created)),
+    |it| {
+        let path = "/verifiers/{verifier}/delete";
+        it.route(path, get(verifiers::review_delete).post(verifiers::delete))
+    },
+    |it| {
+        let path = "/verifiers/{verifier}/instances/{instance}/remove";
+        it.route(path, get(verifiers::review_remove).post(verifiers::remove))
+    },
+    |it| it.route("/signing-keys", get(signing_keys::list)),
+    |it| {
+        let path = "/signing-keys/rotate";
+        it.route(path, get(signing_keys::review_rotate).post(signing_keys::rotate))
+    },
+    |it| {
+        let path = "/signing-keys/{key}/revoke";
+        it.route(path, get(signing_keys::review_revoke).post(signing_keys::revoke))
+    },
     |it| it.route("/receipts/{position}", get(receipts::show)),
     |it| it.route("/receipts/{position}/events", get(receipts::events)),
     |it| it.route("/receipts/{position}/signed", get(receipts::download)),
@@ -150,4 +180,9 @@ type Answer = Result<Response, Failure>;
 fn render(page: &impl Template) -> Answer {
     let html = page.render().map_err(|error| Failure::internal(&error))?;
     Ok(([("content-type", "text/html; charset=utf-8")], html).into_response())
+}
+
+/// Renders the page of a form that cannot be accepted as it was sent.
+fn render_wrong(page: &impl Template) -> Answer {
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, render(page)?).into_response())
 }

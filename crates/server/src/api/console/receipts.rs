@@ -1,12 +1,12 @@
 //! Receipts: a page that follows the acknowledgements, and the signed form.
 
-use super::{Answer, Console, failure::Failure, render, shown::id, visit::SignedIn};
+use super::{Answer, Console, failure::Failure, ids::Ids, render, visit::SignedIn};
 use crate::{
     api::admin::receipts::{SIGNED, signed},
     authority::receipt::{InstanceReceipt, InstanceState, Receipt, ReceiptState},
 };
 use axum::{
-    extract::{Path, State},
+    extract::State,
     response::IntoResponse,
 };
 use http::header;
@@ -22,8 +22,7 @@ use tegata_token::id::Position;
 const WAIT: Duration = Duration::from_secs(2);
 
 /// The receipt.
-pub async fn show(who: SignedIn, Path(position): Path<String>) -> Answer {
-    let position: Position = id(&position)?;
+pub async fn show(who: SignedIn, Ids(position): Ids<Position>) -> Answer {
     let receipt = who.admin.receipt(position, Duration::ZERO).await?;
     let frame = who.frame();
     let t = &frame.t().receipt;
@@ -32,8 +31,8 @@ pub async fn show(who: SignedIn, Path(position): Path<String>) -> Answer {
 }
 
 /// The receipt as it is soon, as one server-sent event.
-pub async fn events(who: SignedIn, Path(position): Path<String>) -> Answer {
-    let receipt = shown(who.admin.receipt(id(&position)?, WAIT).await?);
+pub async fn events(who: SignedIn, Ids(position): Ids<Position>) -> Answer {
+    let receipt = shown(who.admin.receipt(position, WAIT).await?);
     let html = receipt.html(&who.frame());
     let data = serde_json::json!({ "complete": receipt.complete, "html": html.as_str() });
     let body = format!("retry: 500\nevent: receipt\ndata: {data}\n\n");
@@ -44,9 +43,8 @@ pub async fn events(who: SignedIn, Path(position): Path<String>) -> Answer {
 pub async fn download(
     who: SignedIn,
     State(console): State<Arc<Console>>,
-    Path(position): Path<String>,
+    Ids(position): Ids<Position>,
 ) -> Answer {
-    let position: Position = id(&position)?;
     let receipt = who.admin.receipt(position, Duration::ZERO).await?;
     let jwt = signed(&console.authority, receipt).map_err(Failure::from)?;
     let name = format!("attachment; filename=\"receipt-{position}.jwt\"");

@@ -1,12 +1,14 @@
 //! Revoking tokens of a channel: a page that lists what goes, and the act.
 
 use super::{
-    Answer,
+    Answer, channel,
+    confirm::{Wrong, table},
     failure::Failure,
+    ids::Ids,
     notice::Notice,
     render,
     sent::Sent,
-    shown::{self, id, parsed},
+    shown::parsed,
     visit::SignedIn,
 };
 use crate::{
@@ -15,10 +17,9 @@ use crate::{
         admin::{self, ActOptions, DryRun, InChannel, Outcome, TakenAway},
     },
 };
-use axum::extract::{Path, RawQuery};
+use axum::extract::RawQuery;
 use std::time::Duration;
 use tegata_console::{
-    forms::Field,
     html::{Bdi, Html, Id},
     pages::{Act, ChannelHead, ConfirmPage, Note, revoke_href},
     texts::Texts,
@@ -114,15 +115,15 @@ impl What {
 /// Lists what would be revoked, and asks.
 pub async fn review(
     who: SignedIn,
-    Path(channel): Path<String>,
+    Ids(channel): Ids<ChannelId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
     let query = query.unwrap_or_default();
     let form = Form::parse(query.as_bytes()).map_err(Failure::bad_request)?;
-    ask(&who, id(&channel)?, &What::of(&form)?, Field::default()).await
+    ask(&who, channel, &What::of(&form)?, Wrong::default()).await
 }
 
-async fn ask(who: &SignedIn, channel: ChannelId, what: &What, reason: Field) -> Answer {
+async fn ask(who: &SignedIn, channel: ChannelId, what: &What, wrong: Wrong) -> Answer {
     let rehearsal = ActOptions::rehearsal();
     let would = match who.admin.revoke_in_channel(channel, what.target(), &rehearsal).await {
         // What a person has entered.
@@ -132,23 +133,25 @@ async fn ask(who: &SignedIn, channel: ChannelId, what: &What, reason: Field) -> 
     let Outcome::DryRun(would) = would else {
         return Err(Failure::internal(&"a dry run was an act"));
     };
-    let (head, found) = shown::channel(who, channel).await?;
+    let (head, found) = channel::head(who, channel).await?;
     let contacts = contacts(&found.holding.channel.groups, &would);
     let frame = who.frame();
     let t = frame.t();
     let question = what.question(t, would.tokens, &head.name);
-    let act = act(t, &head, what, &would, contacts, reason);
+    let button = (t.review.revoke)(would.tokens);
+    let act = who.act(head.at("/revoke"), button, wrong);
+    let act = act_on(t, &head, what, &would, contacts, act);
     let page = head.below(frame, question, t.review.revoke_short).lead(t.review.not_undone);
     render(&ConfirmPage::new(page, act))
 }
 
-fn act(
+fn act_on(
     t: &Texts,
     head: &ChannelHead,
     what: &What,
     would: &DryRun,
     contacts: Vec<String>,
-    reason: Field,
+    act: Act,
 ) -> Act {
     let (kind, which) = what.fields();
     let mut notes: Vec<Note> = Vec::new();
@@ -166,19 +169,15 @@ fn act(
         let href = revoke_href(head.id, "token", &older.id.to_string());
         alternatives.push((href, (t.review.only_token)(Id(older.id))));
     }
-    alternatives.push((head.at(""), t.review.suspend.into()));
+    alternatives.push((head.at("/suspend"), t.review.suspend.into()));
     Act {
-        action: head.at("/revoke"),
         hidden: vec![("what", kind.to_owned()), ("which", which)],
         notes,
-        tokens: (!matches!(what, What::Stateless(..))).then(|| shown::table(would)),
-        options: true,
-        reason,
-        again: None,
-        button: (t.review.revoke)(would.tokens).into(),
+        tokens: (!matches!(what, What::Stateless(..))).then(|| table(would)),
         keep: (head.at("/tokens"), (t.review.keep)(would.tokens)),
         commands: what.commands(head.id),
         alternatives,
+        ..act
     }
 }
 
@@ -196,16 +195,12 @@ fn contacts(
 }
 
 /// Revokes, and shows the receipt.
-pub async fn revoke(who: SignedIn, Path(channel): Path<String>, sent: Sent) -> Answer {
-    let channel: ChannelId = id(&channel)?;
+pub async fn revoke(mut who: SignedIn, Ids(channel): Ids<ChannelId>, sent: Sent) -> Answer {
     let form = sent.form()?;
     let what = What::of(&form)?;
-    let options = match shown::options(&form) {
+    let options = match who.agreed(&form).await? {
         Ok(options) => options,
-        Err(entered) => {
-            let wrong = who.frame().t().confirm.reason_wrong;
-            return ask(&who, channel, &what, Field::of(entered).wrong(wrong)).await;
-        }
+        Err(wrong) => return ask(&who, channel, &what, wrong).await,
     };
     match who.admin.revoke_in_channel(channel, what.target(), &options).await? {
         Outcome::Done((), taken) => {

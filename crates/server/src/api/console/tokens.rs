@@ -1,15 +1,16 @@
 //! The tokens of a channel, and one of them.
 
 use super::{
-    Answer, render,
-    shown::{self, id, parsed},
+    Answer, channel, render,
+    ids::Ids,
+    shown::{self, parsed},
     visit::SignedIn,
 };
 use crate::{
     api::{console::failure::Failure, form::Form},
     authority::admin::ChannelWithUse,
 };
-use axum::extract::{Path, RawQuery};
+use axum::extract::RawQuery;
 use tegata_console::pages::{
     ChannelTab, Count, Filter, ShownToken, TokenPage, Tokens, TokensPage,
 };
@@ -18,7 +19,7 @@ use tegata_policy::{
     channel::Channel,
     rules::{ChannelType, Rule},
 };
-use tegata_store::{Page, TokenFilter, TokenRow};
+use tegata_store::{Page, TokenFilter};
 use tegata_token::{
     id::{ChannelId, TokenId},
     kind::Kind,
@@ -27,12 +28,18 @@ use tegata_token::{
 /// Rows of a page of the list.
 const ROWS: usize = 25;
 
+/// Active tokens of a channel that are read; the rules allow fewer.
+const ACTIVE: usize = 200;
+
 /// Newest rows of which the revoked ones are in the timeline.
 const LATELY: usize = 100;
 
 /// The list, with counts and a timeline.
-pub async fn list(who: SignedIn, Path(channel): Path<String>, RawQuery(query): RawQuery) -> Answer {
-    let channel: ChannelId = id(&channel)?;
+pub async fn list(
+    who: SignedIn,
+    Ids(channel): Ids<ChannelId>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = query.unwrap_or_default();
     let filter = filter(&Form::parse(query.as_bytes()).map_err(Failure::bad_request)?)?;
     let before = match &filter.after {
@@ -45,12 +52,12 @@ pub async fn list(who: SignedIn, Path(channel): Path<String>, RawQuery(query): R
     let more = rows.len() > ROWS;
     rows.truncate(ROWS);
     let next = rows.last().filter(|_| more).map(|(row, _)| row.to_string());
-    let (head, found) = shown::channel(&who, channel).await?;
+    let (head, found) = channel::head(&who, channel).await?;
     let groups = who.admin.groups(channel).await?;
     let page = Page { before: None, most: LATELY };
     let newest = who.admin.tokens(channel, TokenFilter::default(), page).await?;
     let revoked = newest.iter().map(|(_, row)| row).filter(|it| it.state == TokenState::Revoked);
-    let active = active(channel, &found);
+    let active = active(&who, &found).await?;
     let counts = counts(&found.holding.channel, &active);
     let revoked = revoked.map(|row| shown::token(channel, row));
     let tokens = Tokens {
@@ -82,14 +89,17 @@ fn filter(form: &Form<'_>) -> Result<Filter, Failure> {
     Ok(Filter { kind: parsed(form, "kind")?, group: parsed(form, "group")?, state, after })
 }
 
-/// The active tokens of a channel.
-pub fn active(channel: ChannelId, found: &ChannelWithUse) -> Vec<ShownToken> {
-    let of = found.holding.channel.state;
-    let one = |row: &TokenRow| {
-        let it = shown::token(channel, row);
-        ShownToken { state: row.state.in_channel(of), ..it }
-    };
-    found.holding.tokens.iter().map(one).collect()
+/// The active tokens of a channel, newest first; the rules allow fewer than a page.
+pub async fn active(
+    who: &SignedIn,
+    found: &ChannelWithUse,
+) -> Result<Vec<ShownToken>, Failure> {
+    let channel = &found.holding.channel;
+    let state = Some(TokenState::Active.in_channel(channel.state));
+    let filter = TokenFilter { state, ..TokenFilter::default() };
+    let page = Page { before: None, most: ACTIVE };
+    let rows = who.admin.tokens(channel.id, filter, page).await?;
+    Ok(rows.iter().map(|(_, row)| shown::token(channel.id, row)).collect())
 }
 
 /// How many tokens there are per kind, by the rules of the channel.
@@ -116,14 +126,16 @@ fn counts(channel: &Channel, active: &[ShownToken]) -> Vec<Count> {
 }
 
 /// One token.
-pub async fn show(who: SignedIn, Path((channel, token)): Path<(String, String)>) -> Answer {
-    let (channel, token): (ChannelId, TokenId) = (id(&channel)?, id(&token)?);
+pub async fn show(
+    who: SignedIn,
+    Ids((channel, token)): Ids<(ChannelId, TokenId)>,
+) -> Answer {
     let (row, recent) = who.admin.token(channel, token).await?;
-    let (head, found) = shown::channel(&who, channel).await?;
+    let (head, found) = channel::head(&who, channel).await?;
     let group = row.group.as_ref();
     let contact = group.and_then(|it| found.holding.channel.groups.get(it));
     let contact = contact.and_then(|it| it.contact.clone());
-    let others = active(channel, &found).into_iter();
+    let others = active(&who, &found).await?.into_iter();
     let others = others.filter(|it| it.group.as_ref() == group && it.id != token);
     let page = head.page(who.frame(), ChannelTab::Tokens);
     let one = shown::token(channel, &row);

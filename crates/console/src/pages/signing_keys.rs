@@ -1,0 +1,95 @@
+//! The keys that sign tokens.
+
+use super::Page;
+use crate::{
+    frame::{Crumb, Frame, Section},
+    html::{Html, Id},
+    pieces::{Row, Table, button, buttons, column, commands, joined, narrow, sub, tag},
+};
+use askama::Template;
+use tegata_token::{id::SigningKeyId, key::KeyState, time::UnixTime};
+
+/// A signing key.
+#[derive(Debug, Clone, Copy)]
+pub struct ShownKey {
+    /// Its id.
+    pub id: SigningKeyId,
+    /// Its state.
+    pub state: KeyState,
+    /// When it was created.
+    pub created: UnixTime,
+}
+
+/// The signing keys.
+#[derive(Debug, Template)]
+#[template(path = "signing_keys.html")]
+pub struct SigningKeysPage {
+    page: Page,
+    keys: Vec<ShownKey>,
+}
+
+impl SigningKeysPage {
+    /// The page.
+    #[must_use]
+    pub fn new(frame: Frame, keys: Vec<ShownKey>) -> Self {
+        let t = &frame.t().signing_keys;
+        Self { page: Page::new(frame, Some(Section::SigningKeys), t.title).lead(t.lead), keys }
+    }
+
+    fn is_rotating(&self) -> bool {
+        self.keys.iter().any(|it| it.state == KeyState::Pending)
+    }
+
+    fn table(&self) -> Html {
+        let frame = &self.page.frame;
+        let t = &frame.t().signing_keys;
+        let table = Table {
+            caption: Html::text(t.keys),
+            columns: vec![
+                narrow(t.key),
+                column(frame.t().token.state),
+                narrow(t.created),
+                buttons(frame.t().token.action),
+            ],
+            rows: self.keys.iter().map(|it| row(frame, *it)).collect(),
+        };
+        table.html()
+    }
+
+    fn commands(&self) -> Html {
+        let lines = ["tegata signing-key list".to_owned(), "tegata signing-key rotate".to_owned()];
+        commands(self.page.frame.t().common.command_line, &lines)
+    }
+}
+
+fn row(frame: &Frame, it: ShownKey) -> Row {
+    let t = &frame.t().signing_keys;
+    let class = match it.state {
+        KeyState::Active => "ok",
+        KeyState::Pending => "warn",
+        KeyState::Retired { .. } | KeyState::Revoked => "inactive",
+    };
+    let revoked = it.state == KeyState::Revoked;
+    let state = [tag(class, (t.state)(it.state)), sub(&Html::text((t.meaning)(it.state)))];
+    let href = format!("/console/signing-keys/{}/revoke", it.id);
+    Row {
+        past: revoked,
+        cells: vec![
+            crate::html!("{}", Id(it.id)),
+            joined(&state),
+            frame.times().cell(it.created),
+            match revoked {
+                true => Html::default(),
+                false => button("danger slim", &href, t.revoke, &it.id.to_string()),
+            },
+        ],
+    }
+}
+
+/// The head of a page below the list of signing keys.
+#[must_use]
+pub fn below_keys(frame: Frame, heading: Html, name: &str) -> Page {
+    let t = &frame.t().signing_keys;
+    let crumbs = [Crumb::new("/console/signing-keys", t.title), Crumb::new("", name)];
+    Page::new(frame, Some(Section::SigningKeys), heading).below(crumbs)
+}

@@ -1,0 +1,215 @@
+//! Verifiers: the list with their instances, the form of a new one, and its credential.
+
+use super::Page;
+use crate::{
+    forms::Field,
+    frame::{Crumb, Frame, Section},
+    html::{Bdi, Html, Id},
+    pieces::{Row, Table, button, buttons, column, commands, narrow, pairs, quiet, sub, tag, joined},
+};
+use askama::Template;
+use tegata_token::{
+    feed::OnStale,
+    id::{Position, ProviderId, VerifierId},
+    time::UnixTime,
+};
+
+/// A verifier.
+#[derive(Debug, Clone)]
+pub struct ShownVerifier {
+    /// Its id.
+    pub id: VerifierId,
+    /// Its name.
+    pub name: String,
+    /// The only provider whose tokens it may verify.
+    pub provider: Option<ProviderId>,
+    /// The longest staleness of its instances, in milliseconds.
+    pub max_staleness: u32,
+    /// Whether its instances may accept tokens by stale data.
+    pub allow: bool,
+    /// When it was created.
+    pub created: UnixTime,
+    /// Its instances.
+    pub instances: Vec<RunningInstance>,
+}
+
+/// An instance of a verifier.
+#[derive(Debug, Clone)]
+pub struct RunningInstance {
+    /// Its id.
+    pub id: String,
+    /// What it does when its data is stale.
+    pub on_stale: OnStale,
+    /// The position that it has acknowledged.
+    pub position: Option<Position>,
+    /// Seconds since it polled.
+    pub age: i64,
+    /// Seconds until its lease expires; 0: it has.
+    pub lease: i64,
+    /// Why it cannot apply what it received.
+    pub cannot: Option<String>,
+    /// Whether it accepted a token that it knew to be revoked.
+    pub faulty: bool,
+}
+
+/// The verifiers.
+#[derive(Debug, Template)]
+#[template(path = "verifiers.html")]
+pub struct VerifiersPage {
+    page: Page,
+    all: Vec<ShownVerifier>,
+}
+
+impl VerifiersPage {
+    /// The page.
+    #[must_use]
+    pub fn new(frame: Frame, all: Vec<ShownVerifier>) -> Self {
+        let t = &frame.t().verifiers;
+        Self { page: Page::new(frame, Some(Section::Verifiers), t.title).lead(t.lead), all }
+    }
+
+    fn commands(&self) -> Html {
+        let line = "tegata verifier list".to_owned();
+        commands(self.page.frame.t().common.command_line, &[line])
+    }
+}
+
+impl ShownVerifier {
+    fn href(&self) -> String {
+        format!("/console/verifiers/{}", self.id)
+    }
+
+    fn facts(&self, frame: &Frame) -> Html {
+        let (t, times) = (&frame.t().verifiers, frame.times());
+        let provider = self.provider.map(|it| crate::html!("{}", Id(it)));
+        let stale = if self.allow { t.stale_allowed } else { t.stale_forbidden };
+        pairs(&[
+            (t.id, crate::html!("{}", Id(self.id))),
+            (t.provider, provider.unwrap_or_else(|| Html::text(t.all_providers))),
+            (t.max_staleness, Html::text(&times.length(i64::from(self.max_staleness) / 1_000))),
+            (t.stale_use, Html::text(stale)),
+            (frame.t().common.created, times.exact(self.created)),
+        ])
+    }
+
+    fn table(&self, frame: &Frame) -> Html {
+        let t = &frame.t().verifiers;
+        let table = Table {
+            caption: Html::text(t.instances),
+            columns: vec![
+                narrow(t.instance),
+                column(t.state),
+                narrow(t.polled),
+                narrow(t.lease),
+                narrow(t.position),
+                column(t.on_stale),
+                buttons(frame.t().token.action),
+            ],
+            rows: self.instances.iter().map(|it| self.row(frame, it)).collect(),
+        };
+        table.html()
+    }
+
+    fn row(&self, frame: &Frame, it: &RunningInstance) -> Row {
+        let (t, times) = (&frame.t().verifiers, frame.times());
+        let state = match (it.faulty, &it.cannot) {
+            (true, _) => tag("bad", t.faulty),
+            (false, Some(why)) => {
+                joined(&[tag("bad", t.cannot), sub(&crate::html!("{}", Bdi(why)))])
+            }
+            (false, None) if it.lease == 0 && it.on_stale == OnStale::Allow => {
+                tag("bad", frame.t().receipt.may_still_accept_short)
+            }
+            (false, None) if it.lease == 0 => tag("inactive", t.behind),
+            (false, None) => tag("ok", t.follows),
+        };
+        let lease = match it.lease {
+            0 => t.over.to_owned(),
+            left => (t.ahead)(&times.length(left)),
+        };
+        let position = it.position.map(|it| crate::html!("{}", Id(it)));
+        let href = format!("{}/instances/{}/remove", self.href(), it.id);
+        Row {
+            past: false,
+            cells: vec![
+                crate::html!("{}", Id(&it.id)),
+                state,
+                Html::text(&(t.ago)(&times.length(it.age))),
+                Html::text(&lease),
+                position.unwrap_or_else(|| quiet(t.not_since_start)),
+                Html::text((t.stale_name)(it.on_stale)),
+                button("danger slim", &href, t.remove, &it.id),
+            ],
+        }
+    }
+}
+
+/// The form of a new verifier.
+#[derive(Debug, Clone, Default)]
+pub struct VerifierForm {
+    /// Its name.
+    pub name: Field,
+    /// The id of the only provider; empty: all.
+    pub provider: Field,
+    /// The longest staleness in seconds.
+    pub staleness: Field,
+    /// Whether its instances may accept tokens by stale data.
+    pub allow: bool,
+}
+
+/// The page of the form.
+#[derive(Debug, Template)]
+#[template(path = "verifier_new.html")]
+pub struct NewVerifierPage {
+    page: Page,
+    form: VerifierForm,
+}
+
+impl NewVerifierPage {
+    /// The page.
+    #[must_use]
+    pub fn new(frame: Frame, form: VerifierForm) -> Self {
+        let t = &frame.t().verifiers;
+        Self { page: below(frame, t.new_title.into(), t.new_title).lead(t.new_lead), form }
+    }
+
+    fn commands(&self) -> Html {
+        let line = "tegata verifier create --name edge-tokyo".to_owned();
+        commands(self.page.frame.t().common.command_line, &[line])
+    }
+}
+
+/// The head of a page below the list of verifiers.
+#[must_use]
+pub fn below(frame: Frame, heading: Html, name: &str) -> Page {
+    let t = &frame.t().verifiers;
+    let crumbs = [Crumb::new("/console/verifiers", t.title), Crumb::new("", name)];
+    Page::new(frame, Some(Section::Verifiers), heading).below(crumbs)
+}
+
+/// A new verifier, whose credential is shown once.
+#[derive(Template)]
+#[template(path = "verifier_created.html")]
+pub struct VerifierCreatedPage<'a> {
+    page: Page,
+    id: VerifierId,
+    credential: &'a str,
+}
+
+impl<'a> VerifierCreatedPage<'a> {
+    /// The page.
+    #[must_use]
+    pub fn new(frame: Frame, name: &str, id: VerifierId, credential: &'a str) -> Self {
+        let t = &frame.t().verifiers;
+        Self { page: below(frame, (t.created)(Bdi(name)), name), id, credential }
+    }
+
+    fn id_html(&self) -> Html {
+        (self.page.frame.t().verifiers.of)(Id(self.id.to_string().as_str()))
+    }
+
+    fn commands(&self) -> Html {
+        let line = "TEGATA_VERIFIER_TOKEN_FILE=verifier.token tegata verify-proxy --authority URL";
+        commands(self.page.frame.t().verifiers.next, &[line.to_owned()])
+    }
+}

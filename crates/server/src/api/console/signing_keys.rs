@@ -1,0 +1,109 @@
+//! The keys that sign tokens: the list, rotation, revocation.
+
+use super::{
+    Answer,
+    confirm::{Wrong, table},
+    failure::Failure,
+    ids::Ids,
+    notice::Notice,
+    render,
+    revoke::to_receipt,
+    sent::Sent,
+    visit::SignedIn,
+};
+use crate::authority::admin::{ActOptions, Anywhere, Outcome};
+use tegata_console::{
+    html::Id,
+    pages::{Act, ConfirmPage, Note, ShownKey, SigningKeysPage, below_keys},
+};
+use tegata_token::id::SigningKeyId;
+
+const LIST: &str = "/console/signing-keys";
+
+/// All signing keys.
+pub async fn list(who: SignedIn) -> Answer {
+    let keys = who.admin.signing_keys().await?.into_iter();
+    let keys = keys.map(|it| ShownKey { id: it.id, state: it.state, created: it.created_at });
+    render(&SigningKeysPage::new(who.frame(), keys.collect()))
+}
+
+/// Explains what a rotation does, and asks.
+pub async fn review_rotate(who: SignedIn) -> Answer {
+    ask_rotate(&who, Wrong::default()).await
+}
+
+async fn ask_rotate(who: &SignedIn, wrong: Wrong) -> Answer {
+    who.admin.signing_keys().await?;
+    let frame = who.frame();
+    let t = frame.t();
+    let note = Note {
+        class: "",
+        heading: t.confirm.nothing_yet.into(),
+        text: t.review.rotate_why.into(),
+    };
+    let act = Act {
+        notes: vec![note],
+        options: false,
+        keep: (LIST.to_owned(), t.review.do_not_rotate),
+        commands: vec!["tegata signing-key rotate".to_owned()],
+        ..who.act(format!("{LIST}/rotate"), t.review.rotate_do, wrong)
+    };
+    let question = t.review.rotate_signing_key.into();
+    render(&ConfirmPage::new(below_keys(frame, question, t.review.rotate_do), act))
+}
+
+/// Begins a rotation.
+pub async fn rotate(mut who: SignedIn, sent: Sent) -> Answer {
+    if let Err(wrong) = who.agreed(&sent.form()?).await? {
+        return ask_rotate(&who, wrong).await;
+    }
+    who.admin.rotate_signing_keys().await?;
+    Ok(who.done(Notice::Created, LIST))
+}
+
+/// Lists what the revocation of a key takes away, and asks.
+pub async fn review_revoke(who: SignedIn, Ids(key): Ids<SigningKeyId>) -> Answer {
+    ask(&who, key, Wrong::default()).await
+}
+
+async fn ask(who: &SignedIn, key: SigningKeyId, wrong: Wrong) -> Answer {
+    let known = who.admin.signing_keys().await?;
+    if !known.iter().any(|it| it.id == key) {
+        return Err(Failure::not_found());
+    }
+    let would = who.admin.revoke(Anywhere::SigningKey(key), &ActOptions::rehearsal()).await?;
+    let Outcome::DryRun(would) = would else {
+        return Err(Failure::internal(&"a dry run was an act"));
+    };
+    let frame = who.frame();
+    let t = frame.t();
+    let command = format!("tegata signing-key revoke {key}");
+    let act = Act {
+        notes: vec![Note {
+            class: "bad",
+            heading: t.review.not_undone.into(),
+            text: t.review.revoke_signing_key_why.into(),
+        }],
+        tokens: Some(table(&would)),
+        keep: (LIST.to_owned(), t.review.keep_key),
+        commands: vec![format!("{command} --dry-run"), command],
+        alternatives: vec![(format!("{LIST}/rotate"), t.review.rotate_do.into())],
+        ..who.act(format!("{LIST}/{key}/revoke"), t.review.revoke_key_do, wrong)
+    };
+    let question = (t.review.revoke_signing_key)(would.tokens, Id(key));
+    render(&ConfirmPage::new(below_keys(frame, question, t.review.revoke_key_do), act))
+}
+
+/// Revokes a key, and all tokens that it signed.
+pub async fn revoke(mut who: SignedIn, Ids(key): Ids<SigningKeyId>, sent: Sent) -> Answer {
+    let options = match who.agreed(&sent.form()?).await? {
+        Ok(options) => options,
+        Err(wrong) => return ask(&who, key, wrong).await,
+    };
+    match who.admin.revoke(Anywhere::SigningKey(key), &options).await? {
+        Outcome::Done((), taken) => {
+            to_receipt(&who, &taken, Notice::Revoked(taken.tokens), LIST).await
+        }
+        Outcome::DryRun(_) => Err(Failure::internal(&"an act was a dry run")),
+    }
+}

@@ -1,0 +1,234 @@
+//! Verifiers: the list, a new one with its credential, deletion, and instances that are gone.
+
+use super::{
+    Answer, Console,
+    confirm::Wrong,
+    failure::Failure,
+    ids::Ids,
+    notice::Notice,
+    render, render_wrong,
+    sent::{Sent, name},
+    visit::{SignedIn, redirect},
+};
+use crate::{
+    api::form::Form,
+    authority::{
+        admin::{self, ListedVerifier, VerifierSettings},
+        feed::ListedInstance,
+    },
+};
+use axum::extract::State;
+use std::{sync::Arc, time::Duration};
+use tegata_console::{
+    forms::Field,
+    html::{Bdi, Id},
+    pages::{
+        Act, ConfirmPage, NewVerifierPage, Note, RunningInstance, ShownVerifier,
+        VerifierCreatedPage, VerifierForm, VerifiersPage, below,
+    },
+};
+use tegata_policy::acts::DEFAULT_MAX_STALENESS;
+use tegata_store::Error;
+use tegata_token::{
+    feed::InstanceId,
+    id::{ProviderId, VerifierId},
+};
+
+/// The address of the list.
+const LIST: &str = "/console/verifiers";
+
+/// All verifiers with their instances.
+pub async fn list(who: SignedIn) -> Answer {
+    let all = who.admin.verifiers().await?;
+    render(&VerifiersPage::new(who.frame(), all.iter().map(shown).collect()))
+}
+
+fn shown(it: &ListedVerifier) -> ShownVerifier {
+    let verifier = &it.verifier;
+    ShownVerifier {
+        id: verifier.id,
+        name: verifier.name.clone(),
+        provider: verifier.provider,
+        max_staleness: verifier.max_staleness,
+        allow: verifier.allow,
+        created: verifier.created_at,
+        instances: it.instances.iter().map(instance).collect(),
+    }
+}
+
+fn instance(it: &ListedInstance) -> RunningInstance {
+    let seconds = |it: Duration| i64::try_from(it.as_secs()).unwrap_or(i64::MAX);
+    // A lease that is not over yet is not shown as 0.
+    let lease = seconds(it.lease).max(i64::from(!it.lease.is_zero()));
+    RunningInstance {
+        id: it.row.instance.to_string(),
+        on_stale: it.row.on_stale,
+        position: it.position,
+        age: seconds(it.silent),
+        lease,
+        cannot: it.cannot.clone(),
+        faulty: it.accepted.is_some(),
+    }
+}
+
+/// The form of a new verifier.
+pub async fn form(who: SignedIn) -> Answer {
+    let staleness = Field::of((DEFAULT_MAX_STALENESS / 1_000).to_string());
+    render(&NewVerifierPage::new(who.frame(), VerifierForm { staleness, ..VerifierForm::default() }))
+}
+
+/// Creates a verifier, and shows its credential this once.
+pub async fn create(State(console): State<Arc<Console>>, who: SignedIn, sent: Sent) -> Answer {
+    let mut form = entered(&sent.form()?);
+    let frame = who.frame();
+    let t = &frame.t().verifiers;
+    let Some(settings) = settings(&mut form, t) else {
+        return render_wrong(&NewVerifierPage::new(frame, form));
+    };
+    match who.admin.create_verifier(settings).await {
+        Ok((verifier, token)) => {
+            let page = format!("{LIST}/{}/created", verifier.id);
+            who.show_once(&console, &page, token);
+            Ok(who.done(Notice::Created, &page))
+        }
+        Err(admin::Error::Store(Error::NotFound(_))) => {
+            form.provider = form.provider.wrong(t.provider_wrong);
+            render_wrong(&NewVerifierPage::new(frame, form))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The credential of a new verifier, this once.
+pub async fn created(
+    State(console): State<Arc<Console>>,
+    who: SignedIn,
+    Ids(id): Ids<VerifierId>,
+) -> Answer {
+    let found = who.admin.verifier(id).await?.verifier;
+    let page = format!("{LIST}/{id}/created");
+    match who.shown_once(&console, &page) {
+        Some(token) => {
+            render(&VerifierCreatedPage::new(who.frame(), &found.name, id, &token))
+        }
+        None => Ok(redirect(LIST)),
+    }
+}
+
+fn entered(form: &Form<'_>) -> VerifierForm {
+    let field = |name| Field::of(form.get(name).unwrap_or_default().trim());
+    VerifierForm {
+        name: field("name"),
+        provider: field("provider"),
+        staleness: field("staleness"),
+        allow: form.get("allow").is_some(),
+    }
+}
+
+/// The settings that were entered; none if a field cannot be accepted, which is marked.
+fn settings(
+    form: &mut VerifierForm,
+    t: &tegata_console::texts::VerifiersTexts,
+) -> Option<VerifierSettings> {
+    let name = name(Some(&form.name.value));
+    let provider: Result<Option<ProviderId>, _> = match &*form.provider.value {
+        "" => Ok(None),
+        text => text.parse().map(Some),
+    };
+    let seconds = form.staleness.value.parse().ok().filter(|it: &u32| (1..=86_400).contains(it));
+    let mark = |field: &mut Field, why: &str| *field = std::mem::take(field).wrong(why);
+    if name.is_none() {
+        mark(&mut form.name, t.name_wrong);
+    }
+    if provider.is_err() {
+        mark(&mut form.provider, t.provider_wrong);
+    }
+    if seconds.is_none() {
+        mark(&mut form.staleness, t.staleness_wrong);
+    }
+    let (max_staleness, allow) = (seconds? * 1_000, form.allow);
+    Some(VerifierSettings { name: name?, provider: provider.ok()?, max_staleness, allow })
+}
+
+/// What is asked before an act on a verifier, which revokes no tokens.
+fn asking(
+    who: &SignedIn,
+    path: String,
+    (button, why, keep): (&'static str, &'static str, &'static str),
+    wrong: Wrong,
+) -> Act {
+    let heading = who.frame().t().confirm.nothing_yet.into();
+    Act {
+        notes: vec![Note { class: "warn", heading, text: why.into() }],
+        options: false,
+        keep: (LIST.to_owned(), keep),
+        ..who.act(path, button, wrong)
+    }
+}
+
+/// Asks before the deletion of a verifier.
+pub async fn review_delete(who: SignedIn, Ids(verifier): Ids<VerifierId>) -> Answer {
+    ask_delete(&who, verifier, Wrong::default()).await
+}
+
+async fn ask_delete(who: &SignedIn, id: VerifierId, wrong: Wrong) -> Answer {
+    let found = who.admin.verifier(id).await?.verifier;
+    let frame = who.frame();
+    let t = &frame.t().review;
+    let words = (t.delete_verifier_do, t.delete_verifier_why, t.keep_verifier);
+    let act = Act {
+        commands: vec![format!("tegata verifier delete {id}")],
+        ..asking(who, format!("{LIST}/{id}/delete"), words, wrong)
+    };
+    let question = (t.delete_verifier)(Bdi(&found.name), Id(id));
+    render(&ConfirmPage::new(below(frame, question, t.delete_verifier_do), act))
+}
+
+/// Deletes a verifier.
+pub async fn delete(mut who: SignedIn, Ids(id): Ids<VerifierId>, sent: Sent) -> Answer {
+    if let Err(wrong) = who.agreed(&sent.form()?).await? {
+        return ask_delete(&who, id, wrong).await;
+    }
+    who.admin.delete_verifier(id).await?;
+    Ok(who.done(Notice::Saved, LIST))
+}
+
+/// Asks before the removal of an instance.
+pub async fn review_remove(
+    who: SignedIn,
+    Ids((verifier, instance)): Ids<(VerifierId, InstanceId)>,
+) -> Answer {
+    ask_remove(&who, verifier, instance, Wrong::default()).await
+}
+
+async fn ask_remove(
+    who: &SignedIn,
+    verifier: VerifierId,
+    instance: InstanceId,
+    wrong: Wrong,
+) -> Answer {
+    let found = who.admin.verifier(verifier).await?;
+    if !found.instances.iter().any(|it| it.row.instance == instance) {
+        return Err(Failure::not_found());
+    }
+    let frame = who.frame();
+    let t = &frame.t().review;
+    let path = format!("{LIST}/{verifier}/instances/{instance}/remove");
+    let act = asking(who, path, (t.remove_do, t.remove_why, t.keep_instance), wrong);
+    let text = instance.to_string();
+    let question = (t.remove_instance)(Id(&text), Bdi(&found.verifier.name));
+    render(&ConfirmPage::new(below(frame, question, t.remove_do), act))
+}
+
+/// Removes an instance, for which receipts wait no more.
+pub async fn remove(
+    mut who: SignedIn,
+    Ids((verifier, instance)): Ids<(VerifierId, InstanceId)>,
+    sent: Sent,
+) -> Answer {
+    if let Err(wrong) = who.agreed(&sent.form()?).await? {
+        return ask_remove(&who, verifier, instance, wrong).await;
+    }
+    who.admin.remove_instances(verifier, Some(instance)).await?;
+    Ok(who.done(Notice::Saved, LIST))
+}
