@@ -12,7 +12,7 @@ use crate::{
         },
         header,
     },
-    authority::admin::{Admin, RequestBegun, RequestName},
+    authority::admin::{Admin, KeyUse, RequestName},
 };
 use axum::{
     body::{Body, Bytes, to_bytes},
@@ -61,21 +61,21 @@ async fn with_key(
     let body = body.map_err(|_| Problem::new(Code::MalformedBody, "the body cannot be read"))?;
     let name = name(&parts, key);
     match admin.begin_request(&name, &body).await? {
-        RequestBegun::New => {}
-        RequestBegun::Before(response) => return parse(&response),
-        RequestBegun::Unreadable => {
+        KeyUse::New => {}
+        KeyUse::Before(response) => return parse(&response),
+        KeyUse::Unreadable => {
             let detail = "this request was carried out, but its response cannot be decrypted any \
                           more; look at the present state, and send a new request with another \
                           Idempotency-Key";
             return Err(Problem::new(Code::IdempotencyKeyInactive, detail));
         }
-        RequestBegun::Unfinished => {
+        KeyUse::Unfinished => {
             let detail = "a request with this Idempotency-Key is under way, or it is not known \
                           whether it was carried out; look at the present state, and send a new \
                           request with another key if it was not";
             return Err(Problem::new(Code::Conflict, detail));
         }
-        RequestBegun::OtherParameters => {
+        KeyUse::OtherParameters => {
             let detail = "this Idempotency-Key was used with another body; use a new key for a new \
                           request";
             return Err(Problem::new(Code::IdempotencyKeyReused, detail));

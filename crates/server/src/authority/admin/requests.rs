@@ -16,17 +16,17 @@ pub struct RequestName {
     pub key: [u8; 32],
 }
 
-/// Whether a request was made before under the same key.
-pub enum RequestBegun {
-    /// It was not.
+/// What an `Idempotency-Key` stands for.
+pub enum KeyUse {
+    /// No request yet.
     New,
-    /// It was, with this response.
+    /// A request with this response.
     Before(Zeroizing<Vec<u8>>),
-    /// It was; the master key was replaced since, so its response cannot be decrypted.
+    /// A request whose response cannot be decrypted, since the master key was replaced.
     Unreadable,
-    /// It was, and it is not known whether it was carried out.
+    /// A request of which it is not known whether it was carried out.
     Unfinished,
-    /// It was, with other parameters.
+    /// A request with other parameters.
     OtherParameters,
 }
 
@@ -41,17 +41,17 @@ impl Admin {
     ///
     /// # Errors
     /// [`Unavailable`](tegata_store::Error::Unavailable).
-    pub async fn begin_request(&self, name: &RequestName, body: &[u8]) -> Result<RequestBegun> {
+    pub async fn begin_request(&self, name: &RequestName, body: &[u8]) -> Result<KeyUse> {
         let key = self.digest(name);
         let act = BeginRequest { key, parameters: sha256(&[body]) };
         Ok(match self.authority.store().begin_request(act, self.authority.now()).await? {
-            acts::RequestBegun::New => RequestBegun::New,
-            acts::RequestBegun::Unfinished => RequestBegun::Unfinished,
-            acts::RequestBegun::OtherParameters => RequestBegun::OtherParameters,
+            acts::RequestBegun::New => KeyUse::New,
+            acts::RequestBegun::Unfinished => KeyUse::Unfinished,
+            acts::RequestBegun::OtherParameters => KeyUse::OtherParameters,
             acts::RequestBegun::Before(response) => {
                 let master = self.authority.keyring.master();
                 let response = master.open_response(key, &response);
-                response.map_or(RequestBegun::Unreadable, RequestBegun::Before)
+                response.map_or(KeyUse::Unreadable, KeyUse::Before)
             }
         })
     }
