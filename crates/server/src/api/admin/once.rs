@@ -15,7 +15,7 @@ use crate::{
     authority::admin::{Admin, KeyUse, RequestName},
 };
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::{Body, to_bytes},
     extract::{FromRequestParts, MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -62,7 +62,12 @@ async fn with_key(
     let name = name(&parts, key);
     match admin.begin_request(&name, &body).await? {
         KeyUse::New => {}
-        KeyUse::Before(response) => return parse(&response),
+        KeyUse::Before(body) => return Ok(created(body)),
+        KeyUse::RolesTaken => {
+            let detail = "a role with which this request was made was taken away since, so its \
+                          response is not shown again";
+            return Err(Problem::new(Code::Forbidden, detail));
+        }
         KeyUse::Unreadable => {
             let detail = "this request was carried out, but its response cannot be decrypted any \
                           more; look at the present state, and send a new request with another \
@@ -103,14 +108,14 @@ async fn finish(
         return Ok(Response::from_parts(parts, body));
     }
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let remembered = (parts.status == StatusCode::CREATED).then(|| &*body);
+    let text = std::str::from_utf8(&body).unwrap_or_default();
+    let remembered = (parts.status == StatusCode::CREATED).then_some(text);
     admin.finish_request(name, remembered).await?;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
 /// The response that was remembered.
-fn parse(body: &[u8]) -> Result<Response, Problem> {
+fn created(body: String) -> Response {
     let json = HeaderValue::from_static("application/json");
-    let body = Bytes::copy_from_slice(body);
-    Ok((StatusCode::CREATED, [(CONTENT_TYPE, json)], body).into_response())
+    (StatusCode::CREATED, [(CONTENT_TYPE, json)], body).into_response()
 }
