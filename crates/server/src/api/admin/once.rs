@@ -110,7 +110,10 @@ async fn finish(
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let text = std::str::from_utf8(&body).unwrap_or_default();
     let remembered = (parts.status == StatusCode::CREATED).then_some(text);
-    admin.finish_request(name, remembered).await?;
+    // The client needs the response whether it can be repeated or not.
+    if let Err(error) = admin.finish_request(name, remembered).await {
+        tracing::warn!(%error, "the response to a request with an Idempotency-Key is not remembered");
+    }
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
