@@ -90,7 +90,7 @@ async fn with_key(
     // It is carried out to the end, also after the client has disconnected.
     let work = tokio::spawn(async move { finish(&admin, &name, next.run(request).await).await });
     let bug = |_| Problem::new(Code::InternalError, "this is a bug; the log has more");
-    work.await.map_err(bug)?
+    work.await.map_err(bug)
 }
 
 fn name(parts: &Parts, key: [u8; 32]) -> RequestName {
@@ -98,14 +98,10 @@ fn name(parts: &Parts, key: [u8; 32]) -> RequestName {
 }
 
 /// Remembers the response, unless nothing was changed, or it is not known.
-async fn finish(
-    admin: &Admin,
-    name: &RequestName,
-    response: Response,
-) -> Result<Response, Problem> {
+async fn finish(admin: &Admin, name: &RequestName, response: Response) -> Response {
     let (parts, body) = response.into_parts();
     if parts.status.is_server_error() {
-        return Ok(Response::from_parts(parts, body));
+        return Response::from_parts(parts, body);
     }
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let text = std::str::from_utf8(&body).unwrap_or_default();
@@ -114,7 +110,7 @@ async fn finish(
     if let Err(error) = admin.finish_request(name, remembered).await {
         tracing::warn!(%error, "the response to a request with an Idempotency-Key is not remembered");
     }
-    Ok(Response::from_parts(parts, Body::from(body)))
+    Response::from_parts(parts, Body::from(body))
 }
 
 /// The response that was remembered.
