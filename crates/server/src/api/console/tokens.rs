@@ -46,8 +46,12 @@ pub async fn list(
         None => None,
         Some(after) => Some(after.parse().map_err(|_| Failure::bad_request("after: no cursor"))?),
     };
-    let wanted =
-        TokenFilter { kind: filter.kind, group: filter.group.clone(), state: filter.state };
+    let wanted = TokenFilter {
+        kind: filter.kind,
+        group: filter.group.clone(),
+        state: filter.state,
+        ..TokenFilter::default()
+    };
     let mut rows = who.admin.tokens(channel, wanted, Page { before, most: ROWS + 1 }).await?;
     let more = rows.len() > ROWS;
     rows.truncate(ROWS);
