@@ -4,10 +4,12 @@
 
 mod admin;
 mod assertion;
+mod check;
 mod config;
 mod feed;
 mod form;
 mod forwarded;
+mod introspection;
 mod json;
 mod jwk;
 mod revocation;
@@ -22,10 +24,12 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("admin-query", admin::query),
     ("assertion", assertion::any),
     ("assertion-signed", assertion::signed),
+    ("check", check::message),
     ("config", config::file),
     ("feed-message", feed::message),
     ("form", form::any),
     ("forwarded-for", forwarded::any),
+    ("introspection", introspection::request),
     ("journal-line", revocation::line),
     ("json", json::strict),
     ("jwk", jwk::any),

@@ -2,13 +2,15 @@
 
 use super::Input;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use tegata_token::{
     claims::Claims,
-    id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, TokenId},
-    key::SigningKey,
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
+    key::{KeyState, SigningKey},
     kind::{Kind, WireForm},
     time::UnixTime,
+    verify::{Signatures, VerifiedClaims, verify},
+    view::{FeedChange, Providers, View, ViewKey},
     wire::{self, Unverified},
 };
 
@@ -81,6 +83,17 @@ pub fn written(data: &[u8]) {
     }
     let read = Unverified::parse(&changed).map(|it| it.verify(KEY.public()));
     assert!(!matches!(read, Ok(Ok(_))), "{token} and {changed:?} are both accepted");
+}
+
+/// The claims of a token that is active.
+pub fn active() -> Arc<VerifiedClaims> {
+    let claims = Claims { expires_at: UnixTime(1), ..claims(0, 0, &mut Input(&[])) };
+    let key = ViewKey { key: KEY.public().clone(), state: KeyState::Active };
+    let position = Position { epoch: 1, number: 1 };
+    let view = View::new(Providers::All).after(&[FeedChange::SigningKey(key)], position);
+    let token = wire::write(&claims, ISSUER, &KEY);
+    let active = verify(token.as_bytes(), UnixTime(0), &view, &Signatures::new(1));
+    active.expect("an active token").claims
 }
 
 fn read(token: &str) -> Option<Claims> {

@@ -17,6 +17,7 @@ mod assertions;
 mod authority;
 mod baseline;
 mod channel;
+mod console;
 mod feed;
 mod followers;
 mod http;
@@ -84,7 +85,7 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
                 tegata = std::fs::canonicalize(file).context("--tegata needs a file")?;
             }
             "http" | "proxy" | "issue" | "journal" | "verify" | "agent" | "soak" | "fairness"
-            | "feed" | "herd" | "snapshots" | "idle" | "load" | "layer" => sections.push(arg),
+            | "console" | "feed" | "herd" | "snapshots" | "idle" | "load" | "layer" => sections.push(arg),
             other => bail!("unknown argument {other}; see: cargo xtask bench --help"),
         }
     }
@@ -112,6 +113,7 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
             "verify" => verify::run(&plan, &mut report),
             "agent" => agent::run(&plan, &folder, &mut report),
             "soak" => soak::run(&plan, &folder, &mut report),
+            "console" => console::run(&plan, &folder, &mut report),
             "feed" => feed::run(&plan, &folder, &mut report),
             "herd" => feed::herd::run(&plan, &folder, &mut report),
             "snapshots" => feed::snapshots::run(&plan, &folder, &mut report),

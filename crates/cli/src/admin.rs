@@ -16,7 +16,7 @@ use tegata_store::sqlite::OpenError;
 
 #[derive(Subcommand)]
 pub enum Verb {
-    /// Invite an administrator; prints the invitation, once. Works on the machine of the
+    /// Invite an administrator; prints the invitation and its link, once. Works on the machine of the
     /// store without a server, and otherwise through the server that uses the store.
     Invite(Invite),
     /// Create a new root administrator's token, on the machine of the store. Waits until
@@ -43,7 +43,7 @@ pub async fn invite(
     out: &Output,
     Invite { login, name, place }: Invite,
 ) -> anyhow::Result<()> {
-    let (place, _) = place.find_existing()?;
+    let ((place, _), api) = (place.find_existing()?, api()?);
     let name = name.unwrap_or_else(|| login.clone());
     let made = match keeping::invite_administrator(&place, &login, &name).await {
         Ok((person, invitation, expires_at)) => json!({
@@ -55,14 +55,13 @@ pub async fn invite(
             "expires_at": Timestamp::from_second(expires_at.0)?,
         }),
         Err(keeping::Error::Open(OpenError::Locked(store))) => {
-            let api = api()?;
             check_is_of(&api, &store).await?;
             let body = json!({ "login": login, "name": name, "operator": "administrator" });
             api.post(&["people", "invitations"], &body).await?
         }
         Err(error) => return Err(error.into()),
     };
-    invited(out, &made)
+    invited(&api, out, made)
 }
 
 #[derive(Args)]
@@ -101,6 +100,7 @@ pub async fn reset(
              this token, unless it is started with TEGATA_ADMIN_TOKEN or --admin-token-file"
         ),
     }
+    eprintln!("for an administrator who signs in: tegata admin invite NAME");
     eprintln!(
         "if the old token was stolen, what was created with it still works: see \
          docs/book/src/runbooks/admin-token-stolen.md"

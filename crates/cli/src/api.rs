@@ -3,6 +3,7 @@
 //! `tegata_client`.
 
 use crate::{
+    advice::Advice,
     failure::{BadUsage, Unreachable},
     files::admin_token,
     ids::finder,
@@ -19,7 +20,6 @@ use tegata_client::{
     exchange::{Problem, RequestError},
 };
 use tegata_policy::secret::PlainSecret;
-use tegata_server::SELF_SIGNED_CA;
 use tegata_token::time::UnixTime;
 
 /// Under which heading the help shows what every command takes.
@@ -91,6 +91,13 @@ pub struct Api {
 }
 
 impl Api {
+    /// The link with which an invitation is accepted in a browser. The invitation is behind
+    /// `#`, which browsers do not send, so that no log has it.
+    pub fn invitation_link(&self, invitation: &str) -> String {
+        let url = self.url.as_str().trim_end_matches('/');
+        format!("{url}/console/invitation#{invitation}")
+    }
+
     /// `GET` of an admin path, such as `["channels", id]`, with query `query`.
     pub async fn get(&self, path: &[&str], query: &impl Serialize) -> anyhow::Result<Value> {
         self.read(self.admin()?.get(path, query).await)
@@ -262,10 +269,13 @@ impl Api {
     }
 
     fn unreachable(&self, error: &str) -> anyhow::Error {
-        let advice = advice(error);
+        let advice = ADVICE.about(error);
         Unreachable(format!("no response from {} ({error}); {advice}", self.url)).into()
     }
 }
+
+/// What a user of the command line can set.
+const ADVICE: Advice = Advice { address: "--url or TEGATA_URL", issuer: "SSL_CERT_FILE" };
 
 /// The objects of requests that a command can find.
 const FOUND_BY_ID: [&str; 8] = [
@@ -281,28 +291,3 @@ const FOUND_BY_ID: [&str; 8] = [
 
 /// How the detail of a problem begins if the object of the request does not exist.
 const NO_SUCH: &str = "there is no such ";
-
-/// The next step after a failed connection, by the words of the TLS library and the
-/// system.
-fn advice(error: &str) -> &'static str {
-    let has = |word: &str| error.contains(word);
-    if has("CaUsedAsEndEntity") {
-        SELF_SIGNED_CA
-    } else if has("NotValidForName") || has("not valid for name") {
-        "its certificate names other addresses; use one of them with --url or TEGATA_URL"
-    } else if has("Expired") || has("expired") {
-        "its certificate has expired, or this machine's clock is wrong; `tegata doctor` on the \
-         server shows its dates"
-    } else if has("NotValidYet") || has("not valid yet") {
-        "its certificate is not valid yet, or this machine's clock is wrong"
-    } else if has("UnknownIssuer") {
-        "this machine does not trust the issuer of its certificate; if that is your own, name the \
-         issuer's certificate in SSL_CERT_FILE"
-    } else if has("certificate") {
-        "its certificate is not accepted; `tegata doctor` on the server checks it"
-    } else if has("InvalidContentType") || has("corrupt message") {
-        "it does not answer with TLS; is the address http:// instead?"
-    } else {
-        "is `tegata serve` running there? Name another address with --url or TEGATA_URL"
-    }
-}

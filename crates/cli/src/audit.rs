@@ -26,7 +26,7 @@ use tegata_server::authority::{
 };
 use tegata_store::{
     audit::{Anchored, AuditReport, AuditVerifier, Checkpoint, RawAuditRow},
-    audit_event::AuditAct,
+    audit_event::{AuditAct, AuditEvent},
 };
 use tegata_token::{
     id::{ChannelId, Group, ProviderId, TokenId},
@@ -124,11 +124,12 @@ struct Filter {
     #[arg(long, value_name = "TOKEN_ID")]
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<TokenId>,
-    /// Only acts of this actor, as the list names it.
+    /// Only acts of this actor, as the list names it: `administrator`, `person ID`,
+    /// `channel ID`, `operator` or `tegata`.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     actor: Option<String>,
-    /// Only this act.
+    /// Only this act, as the list names it, such as `channel.suspend`.
     #[arg(long, value_parser = acts(), hide_possible_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<String>,
@@ -168,32 +169,19 @@ const COLUMNS: [&str; 7] = ["id", "at", "actor", "act", "object", "source", "rea
 
 /// What an event concerns, from the widest to the narrowest.
 fn object(event: &Value) -> String {
-    let detail = &event["detail"];
-    let narrow = [
-        "verifier",
-        "created_by",
-        "group",
-        "assertion_key",
-        "kid",
-        "kids",
-        "kind",
-        "serial",
-        "token_id",
-    ];
-    let wide = match &event["channel_id"] {
-        Value::Null => ("provider", &event["provider_id"]),
-        channel => ("channel", channel),
-    };
-    let named = narrow.iter().map(|name| (*name, &detail[name]));
-    let known_by_id = |name: &str| name == "serial" && !detail["token_id"].is_null();
-    let parts = [wide].into_iter().chain(named).filter_map(|(name, value)| match value {
-        Value::Null => None,
-        _ if known_by_id(name) => None,
-        Value::String(text) => Some(format!("{} {text}", name.replace('_', " "))),
-        other => Some(format!("{name} {other}")),
-    });
-    let text = parts.collect::<Vec<_>>().join(", ");
-    if text.is_empty() { "-".to_owned() } else { text }
+    let id = |name: &str| event[name].as_str();
+    let provider = id("provider_id").and_then(|it| it.parse().ok());
+    let channel = id("channel_id").and_then(|it| it.parse().ok());
+    let act = event["act"].as_str().unwrap_or_default();
+    match AuditEvent::read(act, &event["detail"]) {
+        Some(known) => known.object(provider, channel),
+        // An act of a newer server.
+        None => match (channel, provider) {
+            (Some(channel), _) => format!("channel {channel}"),
+            (None, Some(provider)) => format!("provider {provider}"),
+            (None, None) => "-".to_owned(),
+        },
+    }
 }
 
 /// A line of an export.

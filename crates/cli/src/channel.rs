@@ -4,7 +4,7 @@ use crate::{
     api::{Api, Page},
     failure::BadUsage,
     namesakes::note_namesakes,
-    output::Output,
+    output::{Output, receipt},
     taking::{Confirmation, TakingOptions, TakingRequest},
 };
 use clap::{Args, Subcommand};
@@ -196,12 +196,8 @@ pub async fn create(api: &Api, out: &Output, args: Create) -> anyhow::Result<()>
     let body = json!({ "name": args.name, "type": args.channel_type });
     let made = api.post(&path, &body).await?;
     note_namesakes(api, &path, ("channels", "channel_id"), &made).await;
-    if out.is_json() {
-        return out.thing(&made, &FIRST);
-    }
     // The settings of a new channel are the defaults; `channel show` prints them.
-    let short = FIRST.iter().map(|name| ((*name).to_owned(), made[*name].clone()));
-    out.thing(&short.collect::<Map<_, _>>().into(), &FIRST)
+    out.only(&made, &FIRST)
 }
 
 pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
@@ -223,13 +219,24 @@ pub async fn suspend(api: &Api, out: &Output, args: Suspend) -> anyhow::Result<(
     let request = TakingRequest::new(Method::PATCH, &path, json!({ "state": "suspended" }));
     let request = TakingRequest { counted: "would_suspend", ..request };
     match args.options.run(api, out, Some(args.confirm), request).await? {
-        Some(response) => out.taken(&response, &FIRST),
+        Some(response) => state(out, &response),
         None => Ok(()),
     }
 }
 
 pub async fn resume(api: &Api, out: &Output, Which { channel }: Which) -> anyhow::Result<()> {
-    patch(api, out, channel, &json!({ "state": "active" })).await
+    let path = ["channels", &channel.to_string()];
+    state(out, &api.patch(&path, &json!({ "state": "active" })).await?)
+}
+
+/// Prints what a change of the state did; `channel show` prints the settings.
+fn state(out: &Output, response: &Value) -> anyhow::Result<()> {
+    let wanted = ["channel_id", "name", "state", "revoked", "position", "receipt", "stateless_too"];
+    let mut shown = response.clone();
+    if !out.is_json() {
+        shown["receipt"] = receipt(&response["receipt"]).into();
+    }
+    out.only(&shown, &wanted)
 }
 
 pub async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {

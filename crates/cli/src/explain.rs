@@ -99,7 +99,7 @@ pub async fn explain(api: &Api, out: &Output, args: Explain) -> anyhow::Result<(
             not_a_part(&text)?;
         }
         findings.print_others(out)?;
-        return Err(findings.nothing());
+        return Err(findings.nothing(None));
     }
     let limit = usize::from(args.limit);
     let most = if args.revoke { MOST } else { limit };
@@ -134,7 +134,7 @@ pub async fn explain(api: &Api, out: &Output, args: Explain) -> anyhow::Result<(
     }
     revoked?;
     match (ours.is_empty(), findings.unread.len() as u64) {
-        (true, _) => Err(findings.nothing()),
+        (true, _) => Err(findings.nothing(Some(api))),
         (_, 0) => Ok(()),
         (_, unread) => Err(anyhow!("{} not read", counted(unread, "part"))),
     }
@@ -186,7 +186,11 @@ impl Findings {
             not_a_part(text)?;
         }
         let text: String = text.chars().take(80).collect();
-        Err(BadUsage(format!("{text:?}: there is no such file, and it is not a token")).into())
+        Err(BadUsage(format!(
+            "{text:?}: there is no such file, and it is not a token; \
+             name a file, paste a whole token, or give `-` to read stdin"
+        ))
+        .into())
     }
 
     fn note(&mut self, file: &str, event: &Event<'_>) -> io::Result<()> {
@@ -276,19 +280,25 @@ impl Findings {
         Ok(())
     }
 
-    fn nothing(&self) -> anyhow::Error {
-        match self.unread.len() as u64 {
-            0 => anyhow!("no token of this authority found"),
-            unread => {
-                let parts = counted(unread, "part");
-                anyhow!("no token of this authority found, but {parts} not read")
-            }
-        }
+    /// The error if no token of the authority was found; `asked`: it does not know those
+    /// that were.
+    fn nothing(&self, asked: Option<&Api>) -> anyhow::Error {
+        let unread = match self.unread.len() as u64 {
+            0 => String::new(),
+            unread => format!(", but {} not read", counted(unread, "part")),
+        };
+        let next = asked.map_or(String::new(), |api| {
+            format!("; is {} the right server? Name another with --url or TEGATA_URL", api.url())
+        });
+        anyhow!("no token of this authority found{unread}{next}")
     }
 }
 
 /// An error that says more, if the text is a part of a token or a private key.
 fn not_a_part(text: &str) -> anyhow::Result<()> {
+    if text.trim().is_empty() {
+        return Err(BadUsage("there is no text to search: the input is empty".to_owned()).into());
+    }
     match pasted_token(text.to_owned()) {
         Err(error) if !error.is::<UnusableSecret>() => Err(error),
         _ => Ok(()),

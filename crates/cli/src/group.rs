@@ -75,7 +75,7 @@ pub async fn list(api: &Api, out: &Output, List { channel, page }: List) -> anyh
             }
         }
     }
-    let columns = ["group", "live_tokens", "assertion_keys", "cap", "when_full", "contact"];
+    let columns = ["group", "active_tokens", "assertion_keys", "cap", "when_full", "contact"];
     out.list(&response, "groups", &columns)
 }
 

@@ -102,11 +102,14 @@ pub fn restore(out: &Output, Restore { file, dry_run, place }: Restore) -> anyho
         return Ok(());
     }
     let store = place.store.display();
-    let log = log.map_or_else(|| "FILE".to_owned(), |log| log.display().to_string());
+    let (log, which) = match log {
+        Some(log) => (log.display().to_string(), ""),
+        None => ("FILE".to_owned(), " (FILE is that of serve --revocation-journal)"),
+    };
     eprintln!(
         "run one of these, or `tegata serve` refuses this store:\n  \
          tegata recover --store sqlite:{store} --replay {log}\n    \
-         repeats the revocations since the backup (FILE is that of serve --revocation-journal)\n  \
+         repeats the revocations since the backup{which}\n  \
          tegata recover --store sqlite:{store} --revoke-everything\n    \
          revokes all tokens"
     );
@@ -171,7 +174,8 @@ fn next_steps(done: &sqlite::Recovered, unopened: usize, dry_run: bool) -> Strin
         None => words.push_str("- all tokens are revoked: their owners must request new ones\n"),
     }
     words.push_str(&format!(
-        "- channels, groups and assertion keys created since {since} are lost; create them again\n"
+        "- what was created since {since} is lost: providers, channels, groups, assertion keys, \
+         verifiers, people; create it again\n"
     ));
     if done.issued_before.is_none() {
         words.push_str(&format!(
@@ -181,7 +185,9 @@ fn next_steps(done: &sqlite::Recovered, unopened: usize, dry_run: bool) -> Strin
     }
     if done.people > 0 {
         words.push_str(&format!(
-            "- no person can sign in, and personal tokens are deleted: look through              `tegata person list`, where people who were deleted, disabled or had another role              since {since} are as before, and `tegata person reset` those who may sign in\n"
+            "- no person can sign in, and personal tokens are deleted: look through `tegata person \
+             list`, where people who were deleted, disabled or had another role since {since} are \
+             as before, and `tegata person reset` those who may sign in\n"
         ));
     }
     if !done.unknown.is_empty() {

@@ -6,6 +6,7 @@
 
 mod admin;
 mod admin_tokens;
+mod advice;
 mod agent;
 mod api;
 mod audit;

@@ -2,6 +2,7 @@
 
 use crate::{
     api::Api,
+    failure::BadUsage,
     output::Output,
     place::Where,
     taking::{Confirmation, ask},
@@ -10,7 +11,7 @@ use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::Path;
-use tegata_server::authority::{keeping, master_key::previous};
+use tegata_server::authority::{admin_token::file_in_use, keeping, master_key::previous};
 use tegata_store::sqlite::{Look, OpenError};
 use tegata_token::key::KeyState;
 
@@ -72,6 +73,20 @@ pub async fn rotate(
 /// Fails if the authority at the address is not the one that uses the store: its master
 /// key must not be replaced, and its people must not be changed.
 pub async fn check_is_of(api: &Api, store: &Path) -> anyhow::Result<()> {
+    if !api.is_administrators()? {
+        let used = file_in_use(store);
+        let file = used.as_deref().unwrap_or(Path::new("FILE")).display();
+        let which = match used {
+            Some(_) => "",
+            None => ", or set TEGATA_ADMIN_TOKEN",
+        };
+        return Err(BadUsage(format!(
+            "{} is in use by a server, which does this for its administrators: add \
+             --admin-token-file {file}{which}",
+            store.display()
+        ))
+        .into());
+    }
     let own = Look::at(store)?.standing()?.signing_keys;
     let active = own.iter().find(|key| key.state == KeyState::Active).map(|key| key.id.to_string());
     let theirs = api.rows(&["signing-keys"], "signing_keys").await;

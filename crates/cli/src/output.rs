@@ -6,7 +6,7 @@ use crate::{
 };
 use clap::ValueEnum;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::io::{Write, stdout};
 use tegata_policy::text::{counted, escaped, is_plain};
 use unicode_width::UnicodeWidthStr;
@@ -36,6 +36,16 @@ impl Output {
             Form::Json => self.json(thing),
             Form::Table => self.text(&members(thing, first)),
         }
+    }
+
+    /// Prints one object: in a table only the members of `wanted` that it has.
+    pub fn only(&self, thing: &Value, wanted: &[&str]) -> anyhow::Result<()> {
+        if self.form == Form::Json {
+            return self.json(thing);
+        }
+        let has = |name: &&str| Some(((*name).to_owned(), thing.get(*name)?.clone()));
+        let short: Map<_, _> = wanted.iter().filter_map(has).collect();
+        self.text(&members(&short.into(), wanted))
     }
 
     /// Prints the result of an act that took something away, its receipt on one line.
@@ -183,10 +193,28 @@ pub fn receipt(receipt: &Value) -> String {
         ));
     }
     for it in verifiers.iter().filter(|it| it["state"] != "acknowledged") {
-        let (name, instance) = (text(&it["name"]), text(&it["instance"]));
-        line.push_str(&format!(", {name} {instance}: {}", text(&it["state"])));
+        line.push_str(&format!(", {}", instance(it)));
     }
     line
+}
+
+/// The instances that a pending receipt waits for, on one line.
+pub fn awaited(receipt: &Value) -> String {
+    let verifiers = receipt["verifiers"].as_array().map_or(&[][..], Vec::as_slice);
+    let waits = |it: &&Value| {
+        matches!(it["state"].as_str(), Some("waiting" | "cannot-apply" | "may-still-accept"))
+    };
+    let names: Vec<_> = verifiers.iter().filter(waits).map(instance).collect();
+    match names.is_empty() {
+        true => "the verifiers".to_owned(),
+        false => names.join(", "),
+    }
+}
+
+/// An instance of a verifier, and its state.
+fn instance(it: &Value) -> String {
+    let text = |name: &str| it[name].as_str().unwrap_or("-").to_owned();
+    format!("{} {}: {}", text("name"), text("instance"), text("state"))
 }
 
 /// JSON in which no character steers a terminal. JSON itself escapes only some of them; all

@@ -94,7 +94,8 @@ pub struct SetRole {
     person: PersonId,
     #[command(flatten)]
     place: Place,
-    /// The role.
+    /// The role: with --operator administrator, on-call or auditor; with --provider admin or
+    /// member; with --channel admin, member or tester.
     #[arg(group = "what")]
     role: Option<String>,
     /// Take the role away.
@@ -197,7 +198,7 @@ pub async fn run(api: &Api, out: &Output, verb: Verb) -> anyhow::Result<()> {
         Verb::Reset(args) => {
             ask_about(api, &args, "the password, the second factor and all sessions end").await?;
             let path = ["people", &args.person.to_string(), "reset"];
-            invited(out, &api.post(&path, &args.why.added_to(json!({}))).await?)
+            invited(api, out, api.post(&path, &args.why.added_to(json!({}))).await?)
         }
         Verb::Delete(Delete { confirmed, dry_run }) => {
             let id = confirmed.person.to_string();
@@ -277,15 +278,17 @@ async fn invite(api: &Api, out: &Output, args: Invite) -> anyhow::Result<()> {
     if let Some(name) = args.name {
         body["name"] = name.into();
     }
-    invited(out, &api.post(&["people", "invitations"], &body).await?)
+    invited(api, out, api.post(&["people", "invitations"], &body).await?)
 }
 
 /// Prints an invitation, and how it is accepted.
-pub fn invited(out: &Output, made: &Value) -> anyhow::Result<()> {
-    out.thing(made, &["person_id", "login", "invitation", "expires_at"])?;
+pub fn invited(api: &Api, out: &Output, mut made: Value) -> anyhow::Result<()> {
+    made["link"] = api.invitation_link(text(&made, "invitation")).into();
+    // `person show` prints the rest.
+    out.only(&made, &["person_id", "login", "invitation", "link", "expires_at"])?;
     eprintln!(
-        "hand the invitation over in confidence: its holder sets the password, once, with `tegata \
-         person accept`"
+        "hand the link or the invitation over in confidence: its holder sets the password, once, \
+         in a browser or with `tegata person accept`"
     );
     Ok(())
 }

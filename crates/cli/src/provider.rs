@@ -8,7 +8,7 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tegata_token::id::ProviderId;
 
 #[derive(Subcommand)]
@@ -61,6 +61,9 @@ pub struct Delete {
     confirm: Confirmation,
 }
 
+/// The first members in a provider's table.
+const FIRST: [&str; 3] = ["provider_id", "name", "created_at"];
+
 #[derive(Args)]
 pub struct Create {
     /// The provider's name.
@@ -70,25 +73,26 @@ pub struct Create {
 pub async fn create(api: &Api, out: &Output, Create { name }: Create) -> anyhow::Result<()> {
     let made = api.post(&["providers"], &json!({ "name": name })).await?;
     note_namesakes(api, &["providers"], ("providers", "provider_id"), &made).await;
-    out.thing(&made, &["provider_id", "name"])
+    // A new provider has nothing else.
+    out.only(&made, &FIRST)
 }
 
 pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
     let response = api.get(&["providers"], &args).await?;
-    out.list(
-        &response,
-        "providers",
-        &["provider_id", "name", "created_at", "revocation.channels_left"],
-    )
+    let revokes = |it: &Value| !it["revocation"].is_null();
+    let columns = ["provider_id", "name", "created_at", "revocation.channels_left"];
+    // Revoking a provider's tokens takes seconds; otherwise the last column is empty.
+    let some = response["providers"].as_array().is_some_and(|all| all.iter().any(revokes));
+    out.list(&response, "providers", &columns[..if some { 4 } else { 3 }])
 }
 
 pub async fn show(api: &Api, out: &Output, Which { provider }: Which) -> anyhow::Result<()> {
-    out.thing(&api.get(&["providers", &provider.to_string()], &()).await?, &["provider_id", "name"])
+    out.thing(&api.get(&["providers", &provider.to_string()], &()).await?, &FIRST)
 }
 
 pub async fn set(api: &Api, out: &Output, Set { provider, name }: Set) -> anyhow::Result<()> {
     let path = ["providers", &provider.to_string()];
-    out.thing(&api.patch(&path, &json!({ "name": name })).await?, &["provider_id", "name"])
+    out.thing(&api.patch(&path, &json!({ "name": name })).await?, &FIRST)
 }
 
 pub async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {

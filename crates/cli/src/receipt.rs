@@ -1,7 +1,12 @@
 //! `tegata receipt`: which programs have applied an act that takes something away.
 
-use crate::{api::Api, output::Output};
+use crate::{
+    api::Api,
+    output::{Output, awaited},
+    taking::waiting::watch,
+};
 use clap::{Args, Subcommand};
+use std::time::{Duration, Instant};
 use tegata_token::id::Position;
 
 #[derive(Subcommand)]
@@ -14,19 +19,24 @@ pub enum Verb {
 pub struct Show {
     /// The position that the act returned.
     position: Position,
-    /// Maximum time to wait until the receipt is complete.
+    /// Maximum time to wait until the receipt is complete; prints on stderr which instances
+    /// it waits for.
     #[arg(long, value_name = "SECONDS", default_value_t = 0,
           value_parser = clap::value_parser!(u16).range(0..=60))]
     wait: u16,
 }
 
 pub async fn show(api: &Api, out: &Output, Show { position, wait }: Show) -> anyhow::Result<()> {
-    let path = ["receipts", &position.to_string()];
-    let query = [("wait_seconds", wait)];
-    let receipt = api.get_and_wait(&path, &query, wait).await?;
+    let position = position.to_string();
+    let until = Instant::now() + Duration::from_secs(wait.into());
+    let first = api.get(&["receipts", &position], &()).await?;
+    let receipt = watch(api, &position, first, until).await;
     out.thing(&receipt, &["state", "position", "effective_at"])?;
     match receipt["state"].as_str() {
         Some("complete") => Ok(()),
-        _ => Err(anyhow::anyhow!("the receipt is pending")),
+        _ => Err(anyhow::anyhow!(
+            "the receipt is pending: it waits for {}; see `tegata verifier list`",
+            awaited(&receipt)
+        )),
     }
 }

@@ -2,6 +2,7 @@
 //! the confirmation on a terminal and the receipt.
 
 mod subject;
+pub mod waiting;
 
 use crate::{api::Api, output::Output, terminal::printable};
 use anyhow::bail;
@@ -20,7 +21,8 @@ pub struct TakingOptions {
     /// The reason; it is recorded in the audit and with the tokens.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Maximum time to wait until every verifier has acknowledged the act.
+    /// Maximum time to wait until every verifier has acknowledged the act; prints on stderr
+    /// which instances it waits for.
     #[arg(long, value_name = "SECONDS", default_value_t = 0,
           value_parser = clap::value_parser!(u16).range(0..=60))]
     wait: u16,
@@ -156,11 +158,8 @@ impl TakingOptions {
         if let Some(reason) = self.reason {
             request.members.insert("reason".to_owned(), reason.into());
         }
-        if self.wait > 0 {
-            request.members.insert("wait_seconds".to_owned(), self.wait.into());
-        }
         let taking = TakingCall { idempotency_key, ..request.taking(&request.members, self.wait) };
-        Ok(Some(api.take(request.path, taking).await?))
+        Ok(Some(waiting::take(api, request.path, taking).await?))
     }
 
     /// Deletes what `request` names, which `what` says, and prints the result.

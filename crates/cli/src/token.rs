@@ -227,9 +227,19 @@ pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
         ClientAuthentication::Secret(args.channel, &plain)
     };
     let (group, idempotency_key) = (args.group.as_ref(), args.idempotency_key.as_deref());
-    let issued = api.issue(path, &authentication, With { group, idempotency_key }).await?;
+    let issued = api.issue(path, &authentication, With { group, idempotency_key }).await;
+    let issued = issued.map_err(|error| match error.to_string().starts_with(UNKNOWN_KEY) {
+        true => anyhow!(
+            "{error}; `tegata key list --channel {}` lists the keys that are registered",
+            args.channel
+        ),
+        false => error,
+    })?;
     out.thing(&issued, &["access_token", "token_type", "expires_in"])
 }
+
+/// LINE's words for an assertion of a key that is not registered.
+const UNKNOWN_KEY: &str = "Cannot find channel key";
 
 fn secret(file: Option<PathBuf>) -> anyhow::Result<PlainSecret> {
     let secret = match file {
@@ -326,7 +336,17 @@ pub async fn revoke(api: &Api, out: &Output, args: Box<Revoke>) -> anyhow::Resul
     let request = TakingRequest { lists_first, ..TakingRequest::post(&path, what) };
     let confirm = wide.then_some(args.confirm);
     match args.options.run(api, out, confirm, request).await? {
-        Some(response) => out.taken(&response, &["revoked"]),
+        Some(mut response) => {
+            // The table before the act listed them.
+            if !out.is_json()
+                && let Some(keys) = response["keys"].as_array()
+            {
+                let deleted = keys.iter().filter(|it| !it["created_at"].is_null()).count();
+                response["deleted_keys"] = deleted.into();
+                response.as_object_mut().map(|it| it.remove("keys"));
+            }
+            out.taken(&response, &["revoked", "deleted_keys"])
+        }
         None => Ok(()),
     }
 }

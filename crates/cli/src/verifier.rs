@@ -27,7 +27,7 @@ pub enum Verb {
     Set(Set),
     /// Delete a verifier; its token is refused from then on.
     Delete(Delete),
-    /// Remove instances that are known to be gone, so that receipts do not wait for them.
+    /// Remove instances that you know to have stopped, so that receipts do not wait for them.
     RemoveInstance(RemoveInstance),
 }
 

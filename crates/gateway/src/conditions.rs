@@ -3,7 +3,7 @@
 //! An unknown name is an error: a misspelt one that let every token through would be
 //! noticed only by an intruder.
 
-use crate::query;
+use crate::query::{self, BadEncoding};
 use tegata_token::{
     claims::Claims,
     id::{ChannelId, Group},
@@ -21,9 +21,32 @@ pub struct Conditions {
     pub groups: Vec<Group>,
 }
 
-/// Conditions that are not understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BadConditions;
+/// Why conditions are not understood, with what is wrong in them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadConditions {
+    /// There is no condition of this name.
+    #[error("the parameter '{}' is unknown", shown(.0))]
+    Name(String),
+    /// The value is none of this name's.
+    #[error("'{}' is no value of the parameter '{name}'", shown(.value))]
+    Value {
+        /// The name.
+        name: &'static str,
+        /// The value.
+        value: String,
+    },
+    /// The query cannot be decoded.
+    #[error(transparent)]
+    Encoding(#[from] BadEncoding),
+}
+
+/// A text of the configuration, short and without a character that has a meaning in JSON, in a
+/// header, or in the configuration of a proxy.
+fn shown(text: &str) -> String {
+    const LONGEST: usize = 40;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    text.chars().take(LONGEST).map(|c| if is_plain(c) { c } else { '?' }).collect()
+}
 
 impl Conditions {
     /// Reads the query string of a proxy's subrequest.
@@ -33,7 +56,7 @@ impl Conditions {
     pub fn of_query(query: Option<&str>) -> Result<Self, BadConditions> {
         let mut conditions = Self::default();
         let Some(query) = query else { return Ok(conditions) };
-        for (name, value) in query::pairs(query.as_bytes()).map_err(|_| BadConditions)? {
+        for (name, value) in query::pairs(query.as_bytes())? {
             conditions.add(&name, &value)?;
         }
         Ok(conditions)
@@ -57,11 +80,12 @@ impl Conditions {
     }
 
     fn add(&mut self, name: &str, value: &str) -> Result<(), BadConditions> {
+        let none = |name| BadConditions::Value { name, value: value.to_owned() };
         match name {
-            "kind" => self.kinds.push(value.parse().map_err(|_| BadConditions)?),
-            "channel" => self.channels.push(value.parse().map_err(|_| BadConditions)?),
-            "group" => self.groups.push(value.parse().map_err(|_| BadConditions)?),
-            _ => return Err(BadConditions),
+            "kind" => self.kinds.push(value.parse().map_err(|_| none("kind"))?),
+            "channel" => self.channels.push(value.parse().map_err(|_| none("channel"))?),
+            "group" => self.groups.push(value.parse().map_err(|_| none("group"))?),
+            _ => return Err(BadConditions::Name(name.to_owned())),
         }
         Ok(())
     }
@@ -103,10 +127,20 @@ mod tests {
             ("group", "a,"),
             ("group", ".."),
         ] {
-            assert_eq!(Conditions::of_lists([(name, value)]), Err(BadConditions), "{name}={value}");
+            assert!(Conditions::of_lists([(name, value)]).is_err(), "{name}={value}");
         }
-        for query in ["chanel=1", "kind=", "group=%ff", "kind=v2.1&x"] {
-            assert_eq!(Conditions::of_query(Some(query)), Err(BadConditions), "{query}");
+        let long = format!("{}=1", "x".repeat(100));
+        for (query, words) in [
+            ("chanel=1", "the parameter 'chanel' is unknown"),
+            ("kind=", "'' is no value of the parameter 'kind'"),
+            ("kind=v3", "'v3' is no value of the parameter 'kind'"),
+            ("group=a%22%5C%0D%0Ab", "'a????b' is no value of the parameter 'group'"),
+            ("group=%ff", "a parameter is not percent-encoded UTF-8"),
+            ("kind=v2.1&x", "the parameter 'x' is unknown"),
+            (&long, &format!("the parameter '{}' is unknown", "x".repeat(40))),
+        ] {
+            let bad = Conditions::of_query(Some(query)).unwrap_err();
+            assert_eq!(bad.to_string(), words, "{query}");
         }
         assert_eq!(Conditions::of_query(Some("&")), Ok(Conditions::default()));
     }

@@ -2,7 +2,7 @@
 
 use crate::conditions::{BadConditions, Conditions};
 use http::{HeaderValue, Response, StatusCode, header};
-use std::{future::Future, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, future::Future, net::IpAddr, sync::Arc};
 use tegata_token::{verify::VerifiedClaims, wire::LONGEST};
 
 /// Something that verifies tokens: the authority, or a follower of its feed.
@@ -46,10 +46,10 @@ pub enum NotActive {
 }
 
 /// Why a request is not let through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// The proxy's configuration has conditions that are not understood.
-    Conditions,
+    Conditions(BadConditions),
     /// The request has no bearer token.
     NoToken,
     /// The token is longer than any token.
@@ -70,9 +70,9 @@ pub const RETRY_AFTER: &str = "1";
 impl Refusal {
     /// The status of the response to the API's client.
     #[must_use]
-    pub fn status(self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         match self {
-            Self::Conditions | Self::TooLong => StatusCode::BAD_REQUEST,
+            Self::Conditions(_) | Self::TooLong => StatusCode::BAD_REQUEST,
             Self::NoToken | Self::Invalid => StatusCode::UNAUTHORIZED,
             Self::Denied => StatusCode::FORBIDDEN,
             Self::Unknown => StatusCode::SERVICE_UNAVAILABLE,
@@ -81,10 +81,12 @@ impl Refusal {
 
     /// The message of its body. It has no character that JSON escapes.
     #[must_use]
-    pub fn message(self) -> &'static str {
-        match self {
-            Self::Conditions => {
-                "the query may narrow by kind, channel and group, each of which may be repeated; it was not understood"
+    pub fn message(&self) -> Cow<'static, str> {
+        let words = match self {
+            Self::Conditions(bad) => {
+                let may = "the query may narrow by kind, channel and group, each of which may be \
+                    repeated";
+                return format!("{bad}; {may}").into();
             }
             Self::NoToken => {
                 "Authorization header required. Must follow the scheme, 'Authorization: Bearer <ACCESS TOKEN>'"
@@ -95,12 +97,13 @@ impl Refusal {
             }
             Self::Denied => "Access Denied",
             Self::Unknown => "The service is temporarily unavailable. Try again later.",
-        }
+        };
+        words.into()
     }
 
     /// The response to the client.
     #[must_use]
-    pub fn response<B: From<String>>(self) -> Response<B> {
+    pub fn response<B: From<String>>(&self) -> Response<B> {
         let mut response = Response::new(B::from(self.body()));
         *response.status_mut() = self.status();
         let mut add = |name, value| {
@@ -118,20 +121,20 @@ impl Refusal {
 
     /// LINE's body.
     #[must_use]
-    pub fn body(self) -> String {
+    pub fn body(&self) -> String {
         serde_json::json!({ "message": self.message() }).to_string()
     }
 
     /// Whether the response has a [`CHALLENGE`].
     #[must_use]
-    pub fn has_challenge(self) -> bool {
+    pub fn has_challenge(&self) -> bool {
         matches!(self, Self::NoToken | Self::Invalid)
     }
 
     /// Whether the response has [`RETRY_AFTER`].
     #[must_use]
-    pub fn may_be_repeated(self) -> bool {
-        self == Self::Unknown
+    pub fn may_be_repeated(&self) -> bool {
+        *self == Self::Unknown
     }
 }
 
@@ -146,7 +149,7 @@ pub async fn decide(
     source: IpAddr,
 ) -> Result<ActiveToken, Refusal> {
     verifier.note_client(source);
-    let conditions = conditions.map_err(|BadConditions| Refusal::Conditions)?;
+    let conditions = conditions.map_err(Refusal::Conditions)?;
     let token = token.ok_or(Refusal::NoToken)?;
     if token.len() > LONGEST {
         return Err(Refusal::TooLong);

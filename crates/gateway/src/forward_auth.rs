@@ -24,7 +24,7 @@ pub async fn respond(
     let conditions = Conditions::of_query(query);
     match decide(verifier, conditions, bearer(headers), source).await {
         Ok(active) => let_through(&active),
-        Err(refusal) => refused(refusal),
+        Err(refusal) => refused(&refusal),
     }
 }
 
@@ -41,9 +41,12 @@ fn let_through(active: &ActiveToken) -> Response<Full<Bytes>> {
 
 /// A refusal with its message in a header as well: nginx drops the body of the response to
 /// its subrequest.
-fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
+fn refused(refusal: &Refusal) -> Response<Full<Bytes>> {
     const MESSAGE: HeaderName = HeaderName::from_static("x-tegata-message");
     let mut response = refusal.response::<Full<Bytes>>();
-    response.headers_mut().insert(MESSAGE, HeaderValue::from_static(refusal.message()));
+    // Always so: messages are visible ASCII.
+    if let Ok(message) = HeaderValue::try_from(&*refusal.message()) {
+        response.headers_mut().insert(MESSAGE, message);
+    }
     response
 }

@@ -35,8 +35,8 @@ pub enum Denied {
     /// Channels of this type cannot have tokens of this kind.
     #[error("channels of this type have no {0} tokens")]
     KindNotForChannel(Kind),
-    /// This kind cannot be issued for this sort of authentication.
-    #[error("{0} tokens are not issued for this sort of authentication")]
+    /// This kind is not issued for this credential.
+    #[error("{0} tokens are not issued for this credential; {next}", next = credential_of(*.0))]
     AuthenticationNotForKind(Kind),
     /// The requested group is not the one that the assertion key is bound to.
     #[error("the assertion key is bound to another group; leave `group` out")]
@@ -94,6 +94,16 @@ pub enum Denied {
         seconds: u64,
     },
     /// The channel has no token, key or group of this name.
-    #[error("the channel has nothing of this name")]
+    #[error("the channel has no token, group or assertion key of this name")]
     NotFound,
+}
+
+/// The credential for which tokens of a kind are issued.
+fn credential_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::V21 => "send an assertion, signed with an assertion key",
+        Kind::Stateless => "send an assertion, or the channel's id and secret",
+        Kind::ShortLived => "send the channel's id and secret",
+        Kind::LongLived => "an administrator issues them: `tegata token reissue`",
+    }
 }

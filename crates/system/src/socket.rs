@@ -33,12 +33,41 @@ pub async fn bind(
             return Err(io::Error::other(words));
         }
     }
-    if fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket()) {
-        fs::remove_file(path)?;
+    let make = || {
+        if fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket()) {
+            fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        set_mode(path, mode)?;
+        Ok(listener)
+    };
+    make().map_err(|error: io::Error| match next_step(path, &error) {
+        Some(next) => io::Error::new(error.kind(), format!("{error}; {next}")),
+        None => error,
+    })
+}
+
+/// What to do about a socket that cannot be made.
+fn next_step(path: &Path, error: &io::Error) -> Option<String> {
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            Some(format!("create the folder {folder}, or set another socket"))
+        }
+        io::ErrorKind::NotADirectory => Some(format!("{folder} is no folder: set another socket")),
+        io::ErrorKind::PermissionDenied => {
+            Some(format!("give this user the right to write to {folder}, or set another socket"))
+        }
+        io::ErrorKind::AddrInUse => {
+            Some("a file that is no socket is there: remove it, or set another socket".to_owned())
+        }
+        // The system's address of a socket has room for no more.
+        io::ErrorKind::InvalidInput => {
+            Some("set a socket whose path has at most 107 bytes".to_owned())
+        }
+        _ => None,
     }
-    let listener = UnixListener::bind(path)?;
-    set_mode(path, mode)?;
-    Ok(listener)
 }
 
 /// Changes the mode through a descriptor of the socket itself: the owner of its folder could

@@ -48,9 +48,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// `GET /v2/bot/info`.
+/// `GET /v2/bot/info`, with every member that LINE's SDKs require.
 async fn info(Extension(token): Extension<VerifiedToken>) -> Json<Value> {
-    Json(json!({ "userId": format!("U{}", token.claims.channel), "displayName": "Tiny" }))
+    let channel = token.claims.channel;
+    Json(json!({
+        "userId": format!("U{channel}"),
+        "basicId": format!("@{channel}"),
+        "displayName": "Tiny",
+        "chatMode": "bot",
+        "markAsReadMode": "auto",
+    }))
 }
 
 /// `POST /v2/bot/message/broadcast`.

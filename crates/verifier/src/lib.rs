@@ -21,5 +21,6 @@ pub mod standing;
 pub mod usage;
 
 pub use driver::{
-    FollowSettings, NotAccepted, TokenVerifier, VerifiedToken, VerifierHealth, VerifierStartError,
+    FollowSettings, NotAccepted, RequestFailure, TokenVerifier, VerifiedToken, VerifierHealth,
+    VerifierStartError,
 };

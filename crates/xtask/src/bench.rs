@@ -12,6 +12,7 @@ usage: cargo xtask bench [--long] [--tegata FILE] [SECTION…]
   verify    verification in process against one Ed25519 signature check
   agent     memory of the agent with a hundred tokens
   soak      memory of a server: idle, over issues, forged tokens, connections and time
+  console   pages with 1,000 channels against an empty store, and a bare server
   feed      from a revocation to the last acknowledgement, against NATS and bare sockets
   herd      2,000 verifiers when the authority is killed and started again
   snapshots memory for 1,000 snapshots of 100,000 facts at once

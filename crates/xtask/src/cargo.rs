@@ -27,7 +27,22 @@ pub fn metadata() -> anyhow::Result<Value> {
 pub fn built() -> anyhow::Result<BTreeSet<String>> {
     let edges = "normal,build,dev";
     let words = ["tree", "--workspace", "--locked", "--edges", edges, "--prefix", "none"];
-    let tree = String::from_utf8(output(&words)?)?;
+    packages(cargo(&words)?)
+}
+
+/// The packages that a program compiles for this package of ours with one of its features,
+/// and for no other.
+pub fn compiled_for(package: &str, feature: &str) -> anyhow::Result<BTreeSet<String>> {
+    let words = ["tree", "--package", package, "--features", feature, "--locked"];
+    let mut tree = cargo(&[&words[..], &["--edges", "normal,build", "--prefix", "none"]].concat())?;
+    // It would add the features that other crates of the workspace ask for.
+    tree.env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION");
+    packages(tree)
+}
+
+/// The packages that `cargo tree` lists, each once.
+fn packages(tree: Command) -> anyhow::Result<BTreeSet<String>> {
+    let tree = String::from_utf8(run(tree)?)?;
     let package = |line: &str| {
         let (name, rest) = line.split_once(" v")?;
         Some(format!("{name} {}", rest.split(' ').next()?))
@@ -36,9 +51,13 @@ pub fn built() -> anyhow::Result<BTreeSet<String>> {
 }
 
 fn output(words: &[&str]) -> anyhow::Result<Vec<u8>> {
-    let output = cargo(words)?.output()?;
+    run(cargo(words)?).with_context(|| format!("cargo {}", words[0]))
+}
+
+fn run(mut command: Command) -> anyhow::Result<Vec<u8>> {
+    let output = command.output()?;
     let why = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "cargo {} failed: {why}", words[0]);
+    ensure!(output.status.success(), "{command:?} failed: {why}");
     Ok(output.stdout)
 }
 

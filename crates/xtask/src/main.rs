@@ -7,6 +7,7 @@ mod dist;
 mod fuzz;
 mod progress;
 mod reference;
+mod screenshots;
 mod setup;
 mod suite;
 mod test;
@@ -22,6 +23,7 @@ const USAGE: &str = "usage: cargo xtask <task>
   fuzz [--help]   run coverage-guided fuzzing of every parser
   timing [N]      measure whether response times reveal secrets, with N measurements
   book            build the book as a website, with mdbook
+  screenshots DIR take pictures of every page of the console
   reference       generate the book's reference pages from the code
   tidy            check the project's rules that the compiler does not check
   tidy --write    redraw the picture of the modules in ARCHITECTURE.md
@@ -39,6 +41,7 @@ fn main() -> anyhow::Result<()> {
         ["fuzz", ref options @ ..] => fuzz::run(options),
         ["timing", ref options @ ..] => timing::run(options),
         ["book"] => book::run(),
+        ["screenshots", folder] => screenshots::run(folder),
         ["reference"] => reference::run(),
         ["tidy"] => tidy::run(),
         ["tidy", "--write"] => tidy::write(),

@@ -1,7 +1,8 @@
 //! Installs the parts that the tests need besides Rust: LINE's SDKs for Python and
 //! Node.js, unmodified, at the versions pinned in `crates/cli/tests/sdk`; Kubernetes'
 //! schemas, pinned in `crates/cli/tests/agent`; the proxies that the book has
-//! configuration for; and a few tools.
+//! configuration for; a browser, with the accessibility rules that are pinned in
+//! `crates/cli/tests/browser`; and a few tools.
 //!
 //! The SDKs go to `target/test-parts`, where the tests look for them, through the
 //! machine's `pip` and `npm`. Parts that are installed at the pinned versions are left
@@ -31,7 +32,8 @@ pub fn workspace() -> anyhow::Result<PathBuf> {
 pub fn everything() -> anyhow::Result<()> {
     sdks()?;
     tools()?;
-    proxies()
+    proxies()?;
+    browser()
 }
 
 /// Installs the SDKs and the schemas if they are missing, and returns the SDKs' paths.
@@ -134,6 +136,34 @@ pub fn proxies() -> anyhow::Result<()> {
     let proxies = workspace.join("target/test-parts/proxies");
     let pins = workspace.join("crates/cli/tests/cli");
     install(&proxies, &pins, &["requirements.txt"], &proxies.join("bin/traefik"), install_python)
+}
+
+/// Installs Debian's Chromium with its driver, fonts for Japanese, and the accessibility
+/// rules for pages.
+///
+/// Fails, naming the missing part, if one cannot be installed.
+pub fn browser() -> anyhow::Result<()> {
+    let program = |name| works(Command::new(name).arg("--version"));
+    let mut missing = Vec::new();
+    if !program("chromium") {
+        missing.push("chromium");
+    }
+    if !program("chromedriver") {
+        missing.push("chromium-driver");
+    }
+    // Without one, every Japanese character is the same box, and of another width.
+    let fonts = Command::new("fc-list").arg(":lang=ja").stdin(Stdio::null()).output();
+    if !fonts.is_ok_and(|listed| !listed.stdout.is_empty()) {
+        missing.push("fonts-ipafont");
+    }
+    if !missing.is_empty() {
+        apt(&missing)?;
+    }
+    let workspace = workspace()?;
+    let rules = workspace.join("target/test-parts/browser");
+    let pins = workspace.join("crates/cli/tests/browser");
+    let program = rules.join("node_modules/axe-core/axe.min.js");
+    install(&rules, &pins, &["package.json", "package-lock.json"], &program, install_node)
 }
 
 /// Whether a command can be started and succeeds.

@@ -19,7 +19,8 @@ const ALONE: [&str; 2] = ["tegata/faults", "tegata/seeing"];
 
 /// The binaries that take longest, longest first. They start in this order and before the
 /// others, so that none of them runs alone at the end.
-const LONGEST: [&str; 8] = [
+const LONGEST: [&str; 9] = [
+    "tegata/browser",
     "tegata/agent",
     "client/month",
     "server/it",

@@ -7,6 +7,7 @@ mod names;
 mod picture;
 mod profiles;
 mod sizes;
+mod verifier;
 mod words;
 
 use crate::setup::workspace;
@@ -32,6 +33,7 @@ pub fn run() -> anyhow::Result<()> {
         sizes::check,
         picture::check,
         profiles::check,
+        verifier::check,
         words::check,
     ];
     for rule in rules {

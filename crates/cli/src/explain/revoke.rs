@@ -5,7 +5,7 @@ use crate::{
     api::Api,
     inspect::counted,
     output::{Output, receipt},
-    taking::Confirmation,
+    taking::{Confirmation, waiting},
     terminal::note,
 };
 use anyhow::anyhow;
@@ -110,9 +110,6 @@ impl Options {
         if let Some(reason) = &self.reason {
             body["reason"] = reason.as_str().into();
         }
-        if self.wait > 0 {
-            body["wait_seconds"] = self.wait.into();
-        }
         let members = body.as_object().cloned().unwrap_or_default();
         let request = TakingCall {
             method: Method::POST,
@@ -120,7 +117,7 @@ impl Options {
             wait: self.wait,
             idempotency_key: None,
         };
-        api.take(&["channels", channel, "revocations"], request).await
+        waiting::take(api, &["channels", channel, "revocations"], request).await
     }
 }
 

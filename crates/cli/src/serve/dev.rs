@@ -47,7 +47,8 @@ pub async fn prepare(
     let admin_token = match (admin_token, &running.admin_token_file) {
         (Some(token), _) => token.reveal().to_owned(),
         (None, Some(file)) => {
-            let token = private_file::read(file)?.context("the administrator's token is gone")?;
+            let none = || format!("there is no administrator's token in {}", file.display());
+            let token = private_file::read(file)?.with_context(none)?;
             token.as_str().to_owned()
         }
         (None, None) => String::new(),

@@ -1,6 +1,7 @@
 //! `tegata serve`: starts an authority with the operator's settings, and stops it.
 //! Messages for people go to stdout, the log to stderr.
 
+mod console;
 mod dev;
 mod file;
 mod settings;
@@ -142,6 +143,7 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
     } else {
         words.push_str(&first_steps(&running));
     }
+    words.push_str(&console::first_steps(&running).await);
     // The server runs also if no program reads its output.
     let _ = std::io::stdout().lock().write_all(words.as_bytes());
     let manager = ServiceManager::from_environment().unwrap_or_else(|error| {
@@ -327,10 +329,10 @@ fn first_steps(running: &Running) -> String {
                 return words;
             }
             words.push_str(&format!(
-                "the first steps, to be the first administrator:\n  \
+                "first steps, in another terminal:\n  \
                  export TEGATA_URL={admin} TEGATA_ADMIN_TOKEN_FILE={file}\n  \
                  tegata provider create 'My company'\n\
-                 and for an account of your own: tegata admin invite NAME\n",
+                 for an account of your own: tegata admin invite NAME\n",
             ));
         }
         None => words.push_str("the administrator's token is the one in TEGATA_ADMIN_TOKEN\n"),

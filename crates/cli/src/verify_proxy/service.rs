@@ -1,6 +1,7 @@
 //! The requests that `verify-proxy` answers.
 
 use super::{metrics::ProxyMetrics, settings};
+use crate::advice::Advice;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header, request::Parts};
@@ -17,7 +18,7 @@ use tegata_server::{
     },
     metrics::{ConnectionCounts, reason},
 };
-use tegata_verifier::{NotAccepted, TokenVerifier, VerifierHealth};
+use tegata_verifier::{NotAccepted, RequestFailure, TokenVerifier, VerifierHealth};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
@@ -123,10 +124,17 @@ impl Proxy {
     }
 }
 
-/// Why the view is not followed, as far as that is known.
+/// Why the view is not followed, as far as that is known, and the next step.
 pub fn cause(health: &VerifierHealth) -> Option<String> {
+    const ADVICE: Advice = Advice { address: "--authority", issuer: "--authority-ca" };
+    let failed = |it: &RequestFailure| match it {
+        RequestFailure::NoResponse { why, .. } => format!("{it}; {}", ADVICE.about(why)),
+        RequestFailure::Status(404) => format!("{it}; {}", ADVICE.about("")),
+        RequestFailure::Status(_) => it.to_string(),
+    };
     let rejected = health.rejected.as_ref().map(|it| format!("{it}; {}", settings::REJECTED));
-    rejected.or_else(|| health.failure.clone()).or_else(|| health.copy_problem.clone())
+    let failure = || health.failure.as_ref().map(failed);
+    rejected.or_else(failure).or_else(|| health.copy_problem.clone())
 }
 
 impl Handler for Proxy {

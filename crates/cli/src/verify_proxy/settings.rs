@@ -38,7 +38,8 @@ pub struct VerifyProxy {
     /// socket, which gets mode 0666 minus the umask.
     #[arg(long, env, value_name = "unix:PATH|ADDRESS:PORT", default_value = "127.0.0.1:8081")]
     pub listen: ListenAddress,
-    /// Address for Envoy's ext_authz, version 3, over gRPC [default: none].
+    /// Address for Envoy's ext_authz, version 3, over gRPC without TLS: one of loopback
+    /// [default: none].
     #[arg(long, env, value_name = "ADDRESS:PORT")]
     pub ext_authz_listen: Option<SocketAddr>,
     /// Age up to which the view of the revocations may be used; at most the verifier's own.
@@ -48,8 +49,9 @@ pub struct VerifyProxy {
     /// one (ask), or go on using the view (allow, if the verifier may).
     #[arg(long, env, value_name = "deny|ask|allow", default_value = "deny")]
     pub on_stale: OnStale,
-    /// File with the certificates, in PEM, of the only authorities that the certificate of
-    /// the authority may be signed by [default: those that the machine trusts].
+    /// File with the certificates (PEM) of the certificate authorities that may have signed
+    /// the TLS certificate of --authority; then no other is trusted [default: those that the
+    /// machine trusts].
     #[arg(long, env, value_name = "FILE")]
     pub authority_ca: Option<PathBuf>,
     /// File for a copy of the view: after a crash the proxy verifies with it while the

@@ -5,9 +5,9 @@ use crate::program::{ADMIN_TOKEN, Desk, Home, Server};
 use serde_json::Map;
 use std::{
     net::TcpListener,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tegata_client::{
     admin::{AdminClient, Method, TakingCall},
@@ -46,12 +46,11 @@ fn an_assertion_from_a_key_in_either_format_is_good_for_a_token() {
     }
 }
 
-/// Deletes each channel as soon as it exists, until `stop`; returns how many.
-fn delete_channels(url: &str, stop: &AtomicBool) -> usize {
+/// Deletes each channel as soon as it exists, until `stop`; counts them.
+fn delete_channels(url: &str, stop: &AtomicBool, deleted: &AtomicUsize) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let token = PlainSecret::from_caller(ADMIN_TOKEN.to_owned());
     let admin = AdminClient::new(url, token).unwrap();
-    let mut deleted = 0;
     while !stop.load(Relaxed) {
         runtime.block_on(async {
             let providers = admin.rows(&["providers"], "providers").await.unwrap_or_default();
@@ -63,12 +62,11 @@ fn delete_channels(url: &str, stop: &AtomicBool) -> usize {
                     let (method, members) = (Method::DELETE, &Map::new());
                     let taking = TakingCall { method, members, wait: 0, idempotency_key: None };
                     let gone = admin.take(&["channels", &channel], taking).await;
-                    deleted += usize::from(gone.is_ok());
+                    deleted.fetch_add(usize::from(gone.is_ok()), Relaxed);
                 }
             }
         });
     }
-    deleted
 }
 
 /// Stops the deletions, also when the test fails.
@@ -82,22 +80,24 @@ impl Drop for Stop<'_> {
 
 #[test]
 fn a_development_server_survives_that_its_channel_is_deleted_at_once() {
-    let stop = AtomicBool::new(false);
+    let (stop, deleted) = (AtomicBool::new(false), AtomicUsize::new(0));
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let url = format!("http://{address}");
     thread::scope(|scope| {
-        let deleting = scope.spawn(|| delete_channels(&url, &stop));
+        let deleting = scope.spawn(|| delete_channels(&url, &stop, &deleted));
         let stops = Stop(&stop);
         let home = Home::new();
         let mut command = home.tegata(&["serve", "--dev", "--listen", &address]);
         let server = Server::start(command.env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN));
         let pause = Duration::from_millis(20);
-        while server.status("/readyz") != 200 {
+        // Its own channel is among those that are deleted.
+        let patience = Instant::now() + Duration::from_secs(60);
+        while server.status("/readyz") != 200 || deleted.load(Relaxed) == 0 {
+            assert!(Instant::now() < patience, "no channel was deleted");
             thread::sleep(pause);
         }
         drop(stops);
-        let deleted = deleting.join().unwrap();
-        println!("{deleted} channels deleted");
+        deleting.join().unwrap();
         assert_eq!(server.status("/livez"), 200);
         assert!(server.stop().success());
     });

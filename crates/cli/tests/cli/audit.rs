@@ -179,7 +179,7 @@ fn an_anchor_that_is_unreadable_old_or_of_another_store_confirms_nothing() {
     conn.execute_batch("DELETE FROM audit; DELETE FROM audit_checkpoint; DELETE FROM audit_key")
         .unwrap();
     drop(conn);
-    home.run(&OFFLINE).expect_error(1, "its audit was removed");
+    home.run(&OFFLINE).expect_error(1, "If neither applies, the store's audit was removed");
     std::fs::remove_file(&anchor).unwrap();
     let desk = on(home, "sqlite:a.db");
     desk.run(&["audit", "verify"]).expect(1);

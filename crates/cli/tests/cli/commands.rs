@@ -517,6 +517,7 @@ fn a_command_without_a_store_names_the_place_where_there_is_none() {
         &["recover", "--replay", "journal"],
         &["master-key", "rotate"],
         &["admin", "reset"],
+        &["admin", "invite", "mika@example.com"],
         &["audit", "accept", "--reason", "x"],
         &["audit", "verify", "--store", "sqlite:tegata.db"],
     ] {
@@ -574,18 +575,36 @@ fn a_value_from_a_variable_is_named_by_it_and_an_empty_one_is_unset() {
     }
     assert!(count > 20, "{help}");
     finish(&mut empty).expect(0);
+    // The other programs that take settings from variables: empty ones are not set.
+    for (words, wanted) in
+        [(&["verify-proxy"][..], "--authority"), (&["agent", "check"], "agent.toml")]
+    {
+        let help = desk.home.run(&[words, &["--help"]].concat()).expect(0);
+        let names = help.split("[env: ").skip(1).map(|it| it.split(['=', ']']).next().unwrap());
+        let mut command = desk.home.tegata(words);
+        names.for_each(|name| {
+            command.env(name, "");
+        });
+        finish(&mut command).expect_error(2, wanted);
+    }
 }
 
 #[test]
 fn a_name_that_shows_nothing_or_misleads_is_refused_and_columns_stay_aligned() {
     let desk = Desk::new();
     let (channel, _) = desk.channel();
+    let provider = desk.json(&["channel", "show", &channel])["provider_id"].clone();
+    let provider = provider.as_str().unwrap();
     for bad in ["  ", "\u{3000}", "\u{200b}", "a\u{202e}b", "a\u{2028}b", "a\u{1b}[2J"] {
         for words in [
             &["provider", "create", bad][..],
             &["channel", "set", &channel, "--name", bad],
             &["group", "set", "--channel", &channel, "blue", "--contact", bad],
             &["token", "revoke", "--channel", &channel, "--all", "--reason", bad],
+            &["channel", "create", "--provider", provider, bad],
+            &["provider", "set", provider, "--name", bad],
+            &["verifier", "create", bad],
+            &["person", "invite", "mika", "--name", bad],
         ] {
             let done = desk.run(words);
             assert!(matches!(done.code, 1 | 2), "{words:?}: {done:?}");

@@ -124,6 +124,52 @@ fn a_list_without_rows_says_so_on_stderr() {
 }
 
 #[test]
+fn an_act_prints_what_it_did_and_no_settings_without_a_value() {
+    let desk = Desk::new();
+    let made = desk.run(&["provider", "create", "Shops"]).expect(0);
+    let members = |text: &str| -> Vec<String> {
+        text.lines().map(|it| it.split_whitespace().next().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(members(&made), ["provider_id", "name", "created_at"]);
+    let listed = desk.run(&["provider", "list"]).expect(0);
+    assert!(!listed.contains("REVOCATION"), "{listed}");
+    let (_, channel, _) = shop(&desk);
+    let done = desk.run(&["channel", "suspend", &channel, "--yes"]).expect(0);
+    let state = ["channel_id", "name", "state", "revoked", "position", "receipt"];
+    assert_eq!(members(&done), [&state[..], &["stateless_too"]].concat(), "{done}");
+    assert_eq!(members(&desk.run(&["channel", "resume", &channel]).expect(0)), state);
+    assert!(
+        desk.run(&["group", "list", "--channel", &channel]).expect(0).contains("ACTIVE TOKENS")
+    );
+    let since = ["--created-by", "administrator", "--since", "2000-01-01T00:00:00Z"];
+    let done = desk.run(&[&["token", "revoke"], &since[..]].concat()).expect(0);
+    assert!(done.contains("deleted_keys") && !done.contains("keys.1."), "{done}");
+}
+
+#[test]
+fn a_search_of_nothing_and_a_search_at_the_wrong_server_are_errors_that_say_so() {
+    let (desk, other) = (Desk::new(), Desk::new());
+    finish_with(&mut desk.command(&["token", "explain", "-"]), " \n")
+        .expect_error(2, "the input is empty");
+    let (channel, _) = other.channel();
+    let issued = other.json(&["token", "reissue", "--channel", &channel]);
+    let token = issued["access_token"].as_str().unwrap();
+    let url = desk.server.url.as_str();
+    let next = format!("is {url}/ the right server? Name another with --url or TEGATA_URL");
+    desk.run(&["token", "explain", token]).expect_error(1, &next);
+}
+
+#[test]
+fn a_key_that_is_not_registered_is_an_error_that_names_the_command_to_look() {
+    let desk = Desk::new();
+    let (_, channel, kid) = shop(&desk);
+    let file = format!("{channel}.private.jwk.json");
+    desk.run(&["key", "delete", "--channel", &channel, &kid]).expect(0);
+    let issue = ["token", "issue", "--kind", "v2.1", "--channel", &channel, "--key", &file];
+    desk.run(&issue).expect_error(1, &format!("tegata key list --channel {channel}"));
+}
+
+#[test]
 fn a_hint_can_be_pasted() {
     let desk = Desk::new();
     let (provider, ..) = shop(&desk);

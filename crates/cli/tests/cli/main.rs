@@ -32,4 +32,6 @@ mod service;
 mod serving;
 mod terminal;
 mod verify_proxy;
+mod verify_proxy_alerts;
+mod verify_proxy_tls;
 mod verify_proxy_unit;

@@ -111,6 +111,42 @@ fn links_that_an_operator_made_are_followed_by_every_command() {
 }
 
 #[test]
+fn a_master_key_in_a_volume_of_kubernetes_is_roots_and_readable_by_the_group_alone() {
+    let home = Home::new();
+    let user = user(&home);
+    assert!(start(&home, user).stop().success());
+    // A secret's volume with `fsGroup`: links to files of root, which the group may read.
+    let volume = tempfile::tempdir().unwrap();
+    fs::set_permissions(volume.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let key = volume.path().join("..2026").join("master.key");
+    fs::create_dir(key.parent().unwrap()).unwrap();
+    fs::copy(home.path("master.key"), &key).unwrap();
+    fs::remove_file(home.path("master.key")).unwrap();
+    symlink("..2026", volume.path().join("..data")).unwrap();
+    symlink("..data/master.key", volume.path().join("master.key")).unwrap();
+    let named = volume.path().join("master.key");
+    let serve = |mode: u32| {
+        fs::set_permissions(&key, PermissionsExt::from_mode(mode)).unwrap();
+        let mut command = home.tegata(&["serve", "--listen", "127.0.0.1:0"]);
+        command.args(["--rollback-guard-file", "tegata.db.guard", "--revocation-journal", "log"]);
+        command.args(["--admin-token-file", "admin.token", "--master-key-file"]).arg(&named);
+        as_user(&mut command, user);
+        command
+    };
+    if chown(&key, Some(0), Some(user)).is_err() {
+        // Only root can make a file of root's for this group.
+        assert_ne!(fs::metadata("/proc/self").unwrap().uid(), 0);
+        return;
+    }
+    for mode in [0o440, 0o640] {
+        assert!(Server::start(&mut serve(mode)).stop().success(), "{mode:o}");
+    }
+    for (mode, said) in [(0o444, "chmod 640"), (0o660, "chmod 640"), (0o400, "Permission denied")] {
+        finish(&mut serve(mode)).expect_error(1, said);
+    }
+}
+
+#[test]
 fn doctor_compares_the_owners_of_all_files_beside_the_store() {
     let home = Home::new();
     let user = user(&home);

@@ -100,8 +100,15 @@ fn an_administrator_is_invited_without_a_server_and_works_by_a_personal_token() 
     let made = personal_token(&home, &server.url, "mika@example.com", &secret);
 
     // While the server runs.
-    let mut beside = home.tegata(&["admin", "invite", "ren", "--name", "Ren"]);
-    beside.env("TEGATA_URL", &server.url);
+    let beside = || {
+        let mut command = home.tegata(&["admin", "invite", "ren", "--name", "Ren"]);
+        command.env("TEGATA_URL", &server.url);
+        command
+    };
+    let file = home.path("admin.token").canonicalize().unwrap();
+    let next = format!("add --admin-token-file {}", file.display());
+    finish(&mut beside()).expect_error(2, &next);
+    let mut beside = beside();
     beside.env("TEGATA_ADMIN_TOKEN_FILE", home.path("admin.token"));
     assert!(finish(&mut beside).expect(0).contains("tgi_"));
 
@@ -116,6 +123,16 @@ fn an_administrator_is_invited_without_a_server_and_works_by_a_personal_token() 
     let actor = format!("person {}", text(&invited, "person_id"));
     let acts = by(&["audit", "list", "--actor", &actor]).expect(0);
     assert!(acts.contains("provider.create") && acts.contains("admin-token.create"), "{acts}");
+    let all = by(&["audit", "list", "-o", "json"]).expect(0);
+    let all: Value = serde_json::from_str(&all).unwrap();
+    let events = all["events"].as_array().unwrap().len();
+    let table = by(&["audit", "list"]).expect(0);
+    let (head, rows) = table.split_once('\n').unwrap();
+    let object = head.find("OBJECT").unwrap();
+    let is_named = |row: &&str| row.get(object..).is_some_and(|it| !it.starts_with('-'));
+    assert_eq!(rows.lines().filter(is_named).count(), events, "{table}");
+    let signed_in = format!("person {} (mika@example.com)", text(&invited, "person_id"));
+    assert!(acts.contains(&signed_in), "{acts}");
     let listed = by(&["admin-token", "list"]).expect(0);
     assert!(listed.contains("laptop") && !listed.contains("tgp_"), "{listed}");
     let own = text(&made, "admin_token_id");

@@ -73,6 +73,26 @@ fn the_first_steps_are_printed_until_an_administrator_was_authenticated() {
 }
 
 #[test]
+fn a_link_for_the_first_administrator_is_printed_until_there_are_people() {
+    let home = Home::new();
+    let link = |server: Server| {
+        let out = server.printed();
+        assert!(out.contains("the console is at http://127.0.0.1:"), "{out}");
+        out.split_once("/console/invitation#").map(|(_, it)| it.lines().next().unwrap().to_owned())
+    };
+    let first = link(home.serve(&[])).unwrap();
+    assert!(first.starts_with("tgi_"), "{first}");
+    let second = link(home.serve(&[])).unwrap();
+    assert_ne!(first, second, "it is made anew, and the old one ends");
+    let made = home.run(&["admin", "invite", "mika", "-o", "json"]).expect(0);
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    let invitation = made["invitation"].as_str().unwrap();
+    let link_of_mika = format!("http://127.0.0.1:8080/console/invitation#{invitation}");
+    assert_eq!(made["link"], link_of_mika);
+    assert_eq!(link(home.serve(&[])), None);
+}
+
+#[test]
 fn a_crash_leaves_no_secret_in_a_core_file() {
     let home = Home::new();
     let serve = home.tegata(&["serve", "--listen", "127.0.0.1:0"]);

@@ -123,6 +123,9 @@ fn every_act_prints_its_receipt_on_one_line_and_records_its_reason() {
     let (channel, _) = desk.channel();
     let kid = desk.json(&["key", "generate", "--channel", &channel, "--group", "kitchen"]);
     let kid = kid["kid"].as_str().unwrap().to_owned();
+    desk.run(&["group", "set", "--channel", &channel, "kitchen", "--cap", "2"]).expect(0);
+    let signing_keys = desk.json(&["signing-key", "list"]);
+    let signing_key = signing_keys["signing_keys"][0]["kid"].as_str().unwrap().to_owned();
     for (act, words) in [
         ("token.issue", &["token", "reissue", "--channel", &channel][..]),
         ("token.revoke", &["token", "revoke", "--channel", &channel, "--all"]),
@@ -130,7 +133,10 @@ fn every_act_prints_its_receipt_on_one_line_and_records_its_reason() {
         ("channel.delete-previous-secret", &["channel", "delete-previous-secret", &channel]),
         ("channel.suspend", &["channel", "suspend", &channel]),
         ("key.delete", &["key", "delete", "--channel", &channel, &kid]),
+        ("group.delete", &["group", "delete", "--channel", &channel, "kitchen"]),
         ("channel.delete", &["channel", "delete", &channel]),
+        ("signing-key.revoke", &["signing-key", "revoke", &signing_key]),
+        ("signing-key.revoke-all", &["token", "revoke", "--everything"]),
     ] {
         let reason = ["--reason", "left the company", "--wait", "1"];
         let done = desk.run(&[words, &reason].concat()).expect(0);

@@ -54,13 +54,13 @@ pub fn start_with(umask: &str, desk: &Desk, verifier: &str, words: &[&str]) -> S
 
 /// The status and the body of a response, with its head.
 #[derive(Debug)]
-struct Said {
-    status: u16,
+pub struct Said {
+    pub status: u16,
     head: String,
-    body: String,
+    pub body: String,
 }
 
-fn ask(proxy: &Server, path: &str, words: &[&str]) -> Said {
+pub fn ask(proxy: &Server, path: &str, words: &[&str]) -> Said {
     let mut curl = Command::new("curl");
     curl.args(["-sS", "-i", "--max-time", "30"]).args(words);
     match proxy.url.strip_prefix("unix:") {
@@ -83,7 +83,7 @@ fn raw(proxy: &Server, bytes: &str) -> String {
     String::from_utf8_lossy(&some[..length]).into_owned()
 }
 
-fn verify(proxy: &Server, token: &str, query: &str) -> Said {
+pub fn verify(proxy: &Server, token: &str, query: &str) -> Said {
     let bearer = format!("Authorization: Bearer {token}");
     ask(proxy, &format!("/gateway/verify{query}"), &["-H", &bearer])
 }
@@ -92,6 +92,15 @@ fn verify(proxy: &Server, token: &str, query: &str) -> Said {
 #[track_caller]
 pub fn until_ready_is(proxy: &Server, status: u16) -> String {
     until(|| ask(proxy, "/readyz", &[]), |said| said.status == status).body
+}
+
+/// Waits until `/readyz` is 503 for a reason with these words. It names no instance, whose id
+/// is confidential.
+#[track_caller]
+pub fn until_reason(proxy: &Server, words: &str) {
+    let is = |said: &Said| said.status == 503 && said.body.contains(words);
+    let said = until(|| ask(proxy, "/readyz", &[]), is);
+    assert!(!said.body.contains("instance="), "{said:?}");
 }
 
 /// Looks again and again until what is seen is as expected.
@@ -118,9 +127,14 @@ fn a_proxy_verifies_as_the_authority_does_and_refuses_what_was_revoked() {
     for header in ["x-tegata-kind: short-lived", "x-tegata-group: team", "x-line-request-id: "] {
         assert!(said.head.contains(header), "{header}: {said:?}");
     }
-    for (query, status) in [("?group=other", 403), ("?groups=team", 400), ("", 200)] {
+    for (query, status) in [("?group=other", 403), ("", 200)] {
         assert_eq!(verify(&proxy, &token, query).status, status, "{query}");
     }
+    let words = "the parameter 'grup' is unknown; the query may narrow by kind, channel and group, \
+                 each of which may be repeated";
+    let said = verify(&proxy, &token, "?grup=team");
+    assert_eq!((said.status, said.body), (400, format!(r#"{{"message":"{words}"}}"#)));
+    assert!(said.head.contains(&format!("x-tegata-message: {words}")), "{}", said.head);
     let said = verify(&proxy, "junk", "");
     assert_eq!(said.status, 401);
     assert!(said.head.contains("www-authenticate: bearer error=\"invalid_token\""), "{said:?}");
@@ -297,9 +311,19 @@ fn a_unix_socket_is_open_to_all_that_the_umask_allows_and_replaced_only_if_its_p
         }
     }
     fs::write(&socket, "a file").unwrap();
-    let onto =
-        finish(&mut command(&desk.home, &desk.server.url, &verifier, &["--listen", &listen]));
-    onto.expect_error(1, "cannot listen on unix:");
+    let far = format!("{}/verify.sock", "x".repeat(108));
+    for (path, next) in [
+        ("verify.sock", "a file that is no socket is there: remove it, or set another socket"),
+        ("none/verify.sock", "create the folder none, or set another socket"),
+        ("verify.sock/x", "verify.sock is no folder: set another socket"),
+        (&far, "set a socket whose path has at most 107 bytes"),
+    ] {
+        let at = format!("unix:{path}");
+        let refused =
+            finish(&mut command(&desk.home, &desk.server.url, &verifier, &["--listen", &at]));
+        assert!(refused.err.contains(&format!("cannot listen on {at}: ")), "{}", refused.err);
+        refused.expect_error(1, next);
+    }
     assert_eq!(fs::read_to_string(&socket).unwrap(), "a file", "no other file is replaced");
 }
 

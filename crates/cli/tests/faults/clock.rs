@@ -10,45 +10,16 @@ use crate::{
         serve,
     },
     stop,
+    wall::Wall,
 };
 use serde_json::Value;
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
-/// The wall clock of a test's process, which `libfaketime` reads from a file.
-struct Wall(PathBuf);
-
-impl Wall {
-    /// `moment` in libfaketime's syntax: `+0`, `-600`, `@2038-01-19 03:13:00`.
-    fn set(&self, moment: &str) {
-        let new = self.0.with_extension("new");
-        fs::write(&new, moment).expect("written");
-        fs::rename(new, &self.0).expect("in force");
-    }
-}
-
-/// A server whose wall clock can be set; its monotonic clock is unchanged.
+/// A server whose wall clock can be set.
 async fn start(home: &Path, moment: &str) -> (Server, Wall) {
-    let wall = Wall(home.join("wall-clock"));
-    wall.set(moment);
     let mut command = serve(home, &[]);
-    command
-        .env("LD_PRELOAD", library())
-        .env("FAKETIME_TIMESTAMP_FILE", &wall.0)
-        .env("FAKETIME_NO_CACHE", "1")
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        .env("TZ", "UTC");
+    let wall = Wall::of(&mut command, home, moment);
     (Server::start(command).await, wall)
-}
-
-fn library() -> PathBuf {
-    let packed = Command::new("dpkg").args(["-L", "libfaketime"]).output().expect("dpkg");
-    let files = String::from_utf8_lossy(&packed.stdout).into_owned();
-    let library = files.lines().find(|line| line.ends_with("/libfaketimeMT.so.1"));
-    library.expect("libfaketime is missing: run `cargo xtask test`, which installs it").into()
 }
 
 async fn issue(server: &Server, channel: &Channel) -> String {

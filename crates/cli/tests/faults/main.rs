@@ -17,6 +17,8 @@ mod line;
 mod process;
 mod ready;
 mod scarce;
+#[path = "../process/wall.rs"]
+mod wall;
 
 use line::{Channel, provider};
 use process::{Server, key::Key};

@@ -7,17 +7,27 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod clocks;
+mod copies;
+mod gates;
 mod herd;
-#[path = "../process/mod.rs"]
+#[path = "../process/line.rs"]
 #[expect(dead_code, reason = "shared with tests that need all of it")]
+mod line;
+#[path = "../process/mod.rs"]
 mod process;
 mod proxy;
+mod restored;
+mod rotating;
+#[path = "../process/wall.rs"]
+mod wall;
 
 use process::{Server, http::Request, serve};
 use proxy::Proxy;
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Write},
+    path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -89,8 +99,13 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::of(|folder| serve(folder, &[])).await
+    }
+
+    /// The authority that this command starts in a folder.
+    async fn of(serve: impl FnOnce(&Path) -> Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let server = Server::start(serve(folder.path(), &[])).await;
+        let server = Server::start(serve(folder.path())).await;
         let new = json!({ "name": "gateway", "max_staleness": STALENESS });
         let made = server.create("/verifiers", new).await;
         let provider = server.create("/providers", json!({ "name": "provider" })).await;
@@ -122,6 +137,14 @@ impl World {
         let path = format!("/verifiers/{}", self.verifier);
         let shown = self.server.ask(&Request::admin("GET", &path, None)).await.json();
         shown["instances"].as_array().unwrap().len()
+    }
+
+    /// Runs a command on the store.
+    fn run(&self, words: &[&str]) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tegata"));
+        let command = command.args(words).args(["--store", "sqlite:tegata.db"]);
+        let done = command.current_dir(self.folder.path()).output().unwrap();
+        assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
 
     fn address(&self) -> String {
@@ -236,10 +259,7 @@ async fn after_a_recovery_receipts_name_the_instances_that_the_store_may_have_lo
     let lenient = world.server.create("/verifiers", lenient).await;
     world.server.process.kill().unwrap();
     world.server.process.wait().unwrap();
-    let words = ["recover", "--revoke-everything", "--store", "sqlite:tegata.db"];
-    let mut recover = Command::new(env!("CARGO_BIN_EXE_tegata"));
-    let recovered = recover.args(words).current_dir(world.folder.path()).output().unwrap();
-    assert!(recovered.status.success(), "{}", String::from_utf8_lossy(&recovered.stderr));
+    world.run(&["recover", "--revoke-everything"]);
     world.server = Server::start(serve(world.folder.path(), &[])).await;
     let channel = world.channel().await;
     let revoked = world.revoke(&channel, 3).await;
@@ -253,4 +273,41 @@ async fn after_a_recovery_receipts_name_the_instances_that_the_store_may_have_lo
     assert_eq!(removed.status, 200, "{}", removed.text());
     let receipt = world.receipt(&revoked["position"], 0).await;
     assert_eq!(receipt["state"], "complete", "{receipt:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_waits_prints_at_once_which_instance_it_waits_for() {
+    let world = World::new().await;
+    let channels = [world.channel().await, world.channel().await];
+    let mut frozen = Followers::start(&world.address(), &world.token, 1);
+    frozen.until_accepting(&channels[1], 1);
+    frozen.signal(rustix::process::Signal::STOP);
+    let start = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tegata"));
+        command.args(words).env("TEGATA_URL", format!("http://{}", world.address()));
+        command.env("TEGATA_ADMIN_TOKEN", process::ADMIN_TOKEN);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let revoke = ["token", "revoke", "--all", "--yes", "--wait", "30", "--channel"];
+    let mut running = start(&[&revoke[..], &[&channels[0]]].concat());
+    let mut said = String::new();
+    BufReader::new(running.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(running.try_wait().unwrap().is_none(), "it was printed when the wait was over");
+    assert!(said.starts_with("waiting up to ") && said.contains("gateway"), "{said}");
+    assert!(said.trim().ends_with(": waiting"), "{said}");
+    let done = running.wait_with_output().unwrap();
+    let printed = String::from_utf8(done.stdout).unwrap();
+    assert!(printed.contains("receipt") && printed.contains("complete"), "{printed}");
+    assert!(printed.contains("lease-expired"), "{printed}");
+
+    let mut fresh = Followers::start(&world.address(), &world.token, 1);
+    fresh.until_accepting(&channels[1], 1);
+    fresh.signal(rustix::process::Signal::STOP);
+    let revoked = world.revoke(&channels[1], 0).await;
+    let position = revoked["position"].as_str().unwrap();
+    let mut running = start(&["receipt", "show", position, "--wait", "30"]);
+    let mut said = String::new();
+    BufReader::new(running.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.starts_with("waiting up to 30 s for gateway"), "{said}");
+    assert!(running.wait().unwrap().success());
 }

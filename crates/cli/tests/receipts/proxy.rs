@@ -1,5 +1,5 @@
-//! A proxy between followers and the authority that can swallow what passes: connections stay
-//! open, and nothing arrives.
+//! A proxy between followers and the authority that can delay responses, or swallow what
+//! passes: connections stay open, and nothing arrives.
 
 use std::{
     net::SocketAddr,
@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -17,6 +18,7 @@ use tokio::{
 struct State {
     to: Mutex<SocketAddr>,
     swallows: AtomicBool,
+    delay: Mutex<Duration>,
 }
 
 pub struct Proxy {
@@ -29,7 +31,8 @@ impl Proxy {
     pub async fn to(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(State { to: Mutex::new(to), swallows: AtomicBool::new(false) });
+        let (swallows, delay) = (AtomicBool::new(false), Mutex::default());
+        let state = Arc::new(State { to: Mutex::new(to), swallows, delay });
         let shared = state.clone();
         let work = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
@@ -45,6 +48,11 @@ impl Proxy {
 
     pub fn swallow(&self, swallows: bool) {
         self.state.swallows.store(swallows, SeqCst);
+    }
+
+    /// Every part of a response arrives so much later.
+    pub fn delay(&self, delay: Duration) {
+        *self.state.delay.lock().unwrap() = delay;
     }
 
     /// New connections go there.
@@ -64,16 +72,23 @@ async fn connection(near: TcpStream, state: Arc<State>) {
     let Ok(far) = TcpStream::connect(to).await else { return };
     let (near_in, near_out) = near.into_split();
     let (far_in, far_out) = far.into_split();
-    tokio::join!(pass(near_in, far_out, &state), pass(far_in, near_out, &state));
+    let none = Mutex::default();
+    tokio::join!(
+        pass(near_in, far_out, &state, &none),
+        pass(far_in, near_out, &state, &state.delay)
+    );
 }
 
 async fn pass(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
     state: &State,
+    delay: &Mutex<Duration>,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        let delay = *delay.lock().unwrap();
+        tokio::time::sleep(delay).await;
         if !state.swallows.load(SeqCst) && to.write_all(&buffer[..count]).await.is_err() {
             break;
         }

@@ -5,10 +5,14 @@
 //! The programs for Python and Node.js are beside this file; `cargo xtask test` installs
 //! their packages. Without them these tests fail: a skipped test proves nothing.
 
+#[path = "../process/line.rs"]
+#[expect(dead_code, reason = "shared with tests that need all of it")]
+mod line;
 #[path = "../process/mod.rs"]
 mod process;
 mod rust;
 mod server;
+mod verifying;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -33,8 +33,8 @@ pub struct Account {
     pub id: PersonId,
     /// The name to sign in with.
     pub login: String,
-    /// When the session began.
-    pub session_began: UnixTime,
+    /// When each session began and expires, and whether it is the present one.
+    pub sessions: Vec<(UnixTime, UnixTime, bool)>,
     /// The providers in which the person has a role, and the role's name.
     pub providers: Vec<(ProviderId, &'static str)>,
     /// The same for channels.
@@ -87,8 +87,12 @@ impl AccountPage {
             .map(|it| (it.name(), (self.page.frame.t().account.rights_name)(it)))
     }
 
-    fn began(&self) -> Html {
-        self.page.frame.times().both(self.it.session_began)
+    fn time(&self, at: &UnixTime) -> Html {
+        self.page.frame.times().cell(*at)
+    }
+
+    fn has_others(&self) -> bool {
+        self.it.sessions.len() > 1
     }
 
     fn id(&self) -> Html {

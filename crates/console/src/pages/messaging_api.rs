@@ -58,7 +58,9 @@ impl MessagingApiPage {
     fn expiry(&self, token: &TokenLine) -> Html {
         let frame = &self.page.frame;
         match self.is_current(token) {
-            true => crate::html!("<span class=\"quiet\">{}</span>", Html::from(frame.t().common.never)),
+            true => {
+                crate::html!("<span class=\"quiet\">{}</span>", Html::from(frame.t().common.never))
+            }
             false => frame.times().cell(token.expires_at),
         }
     }

@@ -1,6 +1,7 @@
 //! The pages. Each is a value with a template of the same name in `templates/`.
 
 mod account;
+mod audit;
 mod basic;
 mod channel;
 mod channel_table;
@@ -9,13 +10,15 @@ mod error;
 mod groups;
 mod invitation;
 mod leak_desk;
-mod live;
 mod messaging_api;
 mod overview;
+mod person;
+mod live;
 mod receipt;
 mod shown_token;
 mod provider;
 mod roles;
+mod security;
 mod sign_in;
 mod token_table;
 mod tokens;
@@ -23,6 +26,7 @@ mod signing_keys;
 mod verifiers;
 
 pub use account::{Account, AccountPage, PersonalToken};
+pub use audit::{Audit, AuditLine, AuditPage, Verification};
 pub use basic::{Basic, BasicActs, BasicPage, KeyLine, SecretLine};
 pub use channel::{ChannelHead, ChannelTab, type_name};
 pub use channel_table::{ChannelLine, channel_table, state_tag};
@@ -34,10 +38,12 @@ pub use live::{Expiring, ShownMinute, activity, calendar};
 pub use leak_desk::{Desk, Found, LeakDeskPage, LeakedToken, OtherSecrets};
 pub use messaging_api::{MessagingApi, MessagingApiPage};
 pub use overview::{Alert, AlertKind, Overview, OverviewPage, ProviderLine};
+pub use person::{PersonPage, PersonView};
 pub use receipt::{InstanceStanding, ReceiptPage, ShownInstance, ShownReceipt};
 pub use shown_token::{REVOKED, ShownToken, revoke_href};
 pub use provider::{NewChannelPage, NewProviderPage, ProviderHead, ProviderPage, ProviderView};
 pub use roles::{PersonLine, Roles, RolesPage};
+pub use security::{Security, SecurityPage};
 pub use sign_in::SignInPage;
 pub use token_table::{TokenLine, TokenTable};
 pub use signing_keys::{ShownKey, SigningKeysPage, below_keys};

@@ -6,7 +6,10 @@ use tegata_policy::permission::{ChannelRole, ProviderRole, Rights};
 pub struct AccountTexts {
     pub you: &'static str,
     pub id: &'static str,
+    pub sessions: &'static str,
     pub session: &'static str,
+    pub present: &'static str,
+    pub end_others: &'static str,
     pub password: &'static str,
     pub password_under: &'static str,
     pub old_password: &'static str,

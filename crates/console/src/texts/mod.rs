@@ -11,6 +11,7 @@ pub mod en;
 pub mod ja;
 
 mod account;
+mod audit;
 mod basic;
 mod channel;
 mod common;
@@ -20,14 +21,15 @@ mod frame;
 mod groups;
 mod invitation;
 mod leak_desk;
-mod live;
 mod messaging_api;
 mod notice;
 mod overview;
+mod live;
 mod receipt;
 mod review;
 mod provider;
 mod roles;
+mod security;
 mod sign_in;
 mod tokens;
 mod signing_keys;
@@ -35,6 +37,7 @@ mod verifiers;
 mod token;
 
 pub use account::AccountTexts;
+pub use audit::AuditTexts;
 pub use basic::BasicTexts;
 pub use channel::ChannelTexts;
 pub use common::CommonTexts;
@@ -52,6 +55,7 @@ pub use receipt::ReceiptTexts;
 pub use review::ReviewTexts;
 pub use provider::ProviderTexts;
 pub use roles::RolesTexts;
+pub use security::SecurityTexts;
 pub use sign_in::SignInTexts;
 pub use verifiers::VerifiersTexts;
 pub use signing_keys::SigningKeysTexts;
@@ -62,6 +66,7 @@ pub use token::TokenTexts;
 #[derive(Debug)]
 pub struct Texts {
     pub account: AccountTexts,
+    pub audit: AuditTexts,
     pub basic: BasicTexts,
     pub channel: ChannelTexts,
     pub confirm: ConfirmTexts,
@@ -79,6 +84,7 @@ pub struct Texts {
     pub review: ReviewTexts,
     pub provider: ProviderTexts,
     pub roles: RolesTexts,
+    pub security: SecurityTexts,
     pub sign_in: SignInTexts,
     pub verifiers: VerifiersTexts,
     pub signing_keys: SigningKeysTexts,

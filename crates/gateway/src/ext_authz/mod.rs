@@ -27,8 +27,8 @@ pub const PATH: &str = "/envoy.service.auth.v3.Authorization/Check";
 /// and its path once more.
 const LONGEST: usize = 256 * 1024;
 
-/// The message about conditions that are not understood.
-const NOT_UNDERSTOOD: &str = "context_extensions may narrow by kind, channel and group, each with one value or a list with commas; they were not understood";
+/// What conditions there may be.
+const CONDITIONS: &str = "context_extensions may narrow by kind, channel and group, each with one value or a list with commas";
 
 /// What is known about a check besides its message.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +76,7 @@ async fn check(verifier: &impl Verify, request: CheckRequest, call: Call<'_>) ->
     let token = authorization.as_deref().and_then(bearer::token);
     match decide(verifier, conditions, token, source).await {
         Ok(active) => let_through(&active, &http),
-        Err(refusal) => denied(refusal, call.request_id),
+        Err(refusal) => denied(&refusal, call.request_id),
     }
 }
 
@@ -122,9 +122,9 @@ fn is_read_as_ours(name: &str) -> bool {
     name.len() >= 9 && name.bytes().map(same).zip(*b"x-tegata-").all(|(one, other)| one == other)
 }
 
-fn denied(refusal: Refusal, request_id: &str) -> CheckResponse {
+fn denied(refusal: &Refusal, request_id: &str) -> CheckResponse {
     let code = match refusal {
-        Refusal::Conditions | Refusal::TooLong => Code::InvalidArgument,
+        Refusal::Conditions(_) | Refusal::TooLong => Code::InvalidArgument,
         Refusal::NoToken | Refusal::Invalid => Code::Unauthenticated,
         Refusal::Denied => Code::PermissionDenied,
         Refusal::Unknown => Code::Unavailable,
@@ -140,7 +140,9 @@ fn denied(refusal: Refusal, request_id: &str) -> CheckResponse {
         headers.push(overwrite("retry-after", RETRY_AFTER));
     }
     let body = match refusal {
-        Refusal::Conditions => serde_json::json!({ "message": NOT_UNDERSTOOD }).to_string(),
+        Refusal::Conditions(bad) => {
+            serde_json::json!({ "message": format!("{bad}; {CONDITIONS}") }).to_string()
+        }
         _ => refusal.body(),
     };
     let status = HttpStatus { code: refusal.status().as_u16().into() };

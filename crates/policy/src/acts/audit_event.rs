@@ -6,6 +6,7 @@
 mod channels;
 mod created_by;
 mod limits;
+mod object;
 mod people;
 mod recovery;
 mod verifiers;

@@ -90,7 +90,7 @@ impl ContinueProviderRevocation {
         Revoke {
             channel,
             target: RevocationTarget::All,
-            by: By { actor, source, reason, at, expected: Expected::default() },
+            by: By { actor, source, reason, at, expected: Expected::default(), request_id: None },
         }
     }
 }

@@ -62,6 +62,7 @@ impl Replay {
                 reason: None,
                 at: self.at,
                 expected: Expected::default(),
+                request_id: None,
             },
         };
         Some(BeginProviderRevocation { provider, by })
@@ -96,6 +97,7 @@ impl Replay {
             reason: None,
             at: self.at,
             expected: Expected::default(),
+            request_id: None,
         }
     }
 

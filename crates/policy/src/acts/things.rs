@@ -30,6 +30,8 @@ pub struct By {
     pub at: UnixTime,
     /// The settings of the object on which the actor decided.
     pub expected: Expected,
+    /// The id of the request, if it came over the network.
+    pub request_id: Option<String>,
 }
 
 /// Who did an act and why, as the rows of revoked tokens and the revocation journal
@@ -57,7 +59,7 @@ impl Author {
     #[must_use]
     pub fn at(&self, at: UnixTime) -> By {
         let Self { actor, source, reason } = self.clone();
-        By { actor, source, reason, at, expected: Expected::default() }
+        By { actor, source, reason, at, expected: Expected::default(), request_id: None }
     }
 }
 

@@ -33,6 +33,7 @@ pub fn by() -> By {
         reason: None,
         at: NOW,
         expected: Expected::default(),
+        request_id: None,
     }
 }
 

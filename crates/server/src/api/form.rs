@@ -5,6 +5,9 @@
 use http::{HeaderMap, header};
 pub use tegata_gateway::query::{BadEncoding, Pair, pairs};
 
+/// The `client_assertion_type` of an assertion (RFC 7523, section 2.2).
+pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
 /// The fields of one request.
 pub struct Form<'a>(Vec<Pair<'a>>);
 

@@ -12,7 +12,7 @@ mod feed;
 pub mod form;
 pub mod gateway;
 mod header;
-mod introspection;
+pub mod introspection;
 pub mod line;
 mod operations;
 pub mod reply;
@@ -74,10 +74,6 @@ pub const USAGE: &str = "/feed/usage";
 
 /// The prefix of the administrators' API.
 pub(crate) const ADMIN: &str = "/admin/v1";
-
-/// The id of a request, which the HTTP server attaches to it.
-#[derive(Debug, Clone, Copy)]
-pub struct RequestId(pub Uuid);
 
 /// Whether this path belongs to the administrators' API, whose errors are problem
 /// details.

@@ -6,6 +6,11 @@ use crate::authority::source::Source;
 use std::cell::{Cell, RefCell};
 use tegata_token::{claims::Claims, id::ChannelId};
 use tokio::task_local;
+use uuid::Uuid;
+
+/// The id of a request, for the audit.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestId(pub Uuid);
 
 /// What a request is about.
 #[derive(Default)]

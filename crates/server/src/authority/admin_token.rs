@@ -4,7 +4,7 @@
 
 mod reset;
 
-pub use reset::{ResetError, Taken, replace, reset};
+pub use reset::{ResetError, Taken, file_in_use, replace, reset};
 
 use crate::authority::{
     private_file::{self, Error},

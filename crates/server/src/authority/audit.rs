@@ -174,6 +174,7 @@ impl Audit {
             reason: None,
             at: clock.now(),
             expected: Expected::default(),
+            request_id: None,
         };
         let agrees = self.compare(store, &head, seen.as_ref(), by).await?;
         let mut accepted = seen.as_ref().map_or(0, |it| it.accepted);
@@ -398,8 +399,9 @@ pub enum OfflineError {
     Foreign(PathBuf),
     /// There is no audit key.
     #[error(
-        "{0} holds no audit key, so nothing in it can be confirmed; a server makes one at its first \
-         start, so if one has run on this store, its audit was removed"
+        "{0} holds no audit key, so nothing in it can be confirmed. A server makes one at its first \
+         start, and at the first start after a recovery with another master key: start it, and \
+         verify again. If neither applies, the store's audit was removed"
     )]
     Nothing(PathBuf),
 }

@@ -180,5 +180,6 @@ fn operator(at: UnixTime) -> By {
         reason: None,
         at,
         expected: Expected::default(),
+        request_id: None,
     }
 }

@@ -298,7 +298,7 @@ impl Authority {
     /// The actor and time of an act now, for the audit.
     fn by(&self, actor: Actor, source: Option<String>, reason: Option<String>) -> By {
         let expected = Expected::default();
-        By { actor: actor.to_string(), source, reason, at: self.now(), expected }
+        By { actor: actor.to_string(), source, reason, at: self.now(), expected, request_id: None }
     }
 
     /// The same, without recording from where tokens are used.

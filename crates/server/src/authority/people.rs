@@ -111,11 +111,14 @@ impl People {
         wanted
     }
 
-    /// Number of a person's sessions that have not expired at `now`.
+    /// The sessions of a person that have not expired, newest first.
     #[must_use]
-    pub fn sessions(&self, of: PersonId, now: UnixTime) -> usize {
+    pub fn sessions(&self, of: PersonId, now: UnixTime) -> Vec<SessionRow> {
         let known = self.0.load();
-        known.sessions.values().filter(|it| it.person == of && now < it.expires_at).count()
+        let own = known.sessions.values().filter(|it| it.person == of && now < it.expires_at);
+        let mut own: Vec<_> = own.cloned().collect();
+        own.sort_by_key(|it| std::cmp::Reverse((it.created_at, it.token.0)));
+        own
     }
 
     /// One personal token.

@@ -20,7 +20,7 @@ use tegata_store::{
 };
 use tegata_token::{
     claims::Claims,
-    id::{ChannelId, Position, ProviderId, Serial, TokenId},
+    id::{ChannelId, Group, Position, ProviderId, Serial, TokenId},
     kind::Kind,
     time::UnixTime,
     verify::{Active, Invalid, verify},
@@ -230,21 +230,35 @@ impl Authority {
         Ok(channel)
     }
 
+    /// Authenticates a channel by an assertion, and returns it if it is active; also the only
+    /// group whose tokens the assertion's key may learn of, unless it is a key of the channel
+    /// at large. Reading uses up no assertion, also where each issues one token only.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] or [`Error::Unavailable`].
+    pub async fn check_assertion(
+        &self,
+        assertion: &UnverifiedAssertion,
+    ) -> Result<(Arc<Channel>, Option<Group>)> {
+        let channel = self.channel(assertion.channel()).await?;
+        let channel = channel.ok_or(Denied::UnknownAssertionKey)?;
+        let now = self.now();
+        let checked = authorize::check_assertion(&channel, assertion, &self.audience, now)?;
+        self.last_used.note_key(checked.key, now);
+        let key = channel.assertion_keys.iter().find(|key| key.id == checked.key);
+        let group = key.and_then(|key| key.group.clone());
+        Ok((channel, group))
+    }
+
     /// The ids of the active v2.1 tokens that an assertion may list: those of its key's
     /// group, or for a key of the channel at large, all.
     ///
     /// # Errors
     /// [`Error::Invalid`] or [`Error::Unavailable`].
     pub async fn live_v21(&self, assertion: &UnverifiedAssertion) -> Result<Vec<TokenId>> {
-        let id = assertion.channel();
-        let channel = self.channel(id).await?.ok_or(Denied::UnknownAssertionKey)?;
-        let now = self.now();
-        let checked = authorize::check_assertion(&channel, assertion, &self.audience, now)?;
+        let (channel, group) = self.check_assertion(assertion).await?;
         self.take(Operation::KeyIds, &channel)?;
-        self.last_used.note_key(checked.key, now);
-        let key = channel.assertion_keys.iter().find(|key| key.id == checked.key);
-        let group = key.and_then(|key| key.group.clone());
-        self.store.live_v21(id, group, now).await
+        self.store.live_v21(channel.id, group, self.now()).await
     }
 
     /// Revokes all tokens of a provider's present channels. Once begun it completes, even

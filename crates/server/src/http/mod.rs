@@ -195,7 +195,7 @@ impl Server {
         let mut request = Request::from_parts(parts, axum::body::Body::new(body));
         let extensions = request.extensions_mut();
         extensions.insert(it.source);
-        extensions.insert(api::RequestId(it.id));
+        extensions.insert(api::subject::RequestId(it.id));
         extensions.insert(Arriving { routed, due: it.due });
         let Ok(response) = it.trace.work(&it.id, self.router.clone().oneshot(request)).await;
         routed_response(api::signed(response, &it.id))

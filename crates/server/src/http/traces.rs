@@ -53,8 +53,8 @@ pub enum Error {
     )]
     Sampler(String),
     /// The ratio is invalid.
-    #[error("OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1")]
-    Ratio,
+    #[error("OTEL_TRACES_SAMPLER_ARG is {0:?}; it must be a number from 0 to 1, such as 0.01")]
+    Ratio(String),
 }
 
 /// Exports spans to the collector.
@@ -122,10 +122,10 @@ fn check_sampler(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error>
     match &*sampler {
         "always_on" | "always_off" | "parentbased_always_on" | "parentbased_always_off" => Ok(()),
         "traceidratio" | "parentbased_traceidratio" => {
-            let ratio = variable("OTEL_TRACES_SAMPLER_ARG").and_then(|it| it.parse::<f64>().ok());
-            match ratio {
-                Some(ratio) if (0.0..=1.0).contains(&ratio) => Ok(()),
-                _ => Err(Error::Ratio),
+            let text = variable("OTEL_TRACES_SAMPLER_ARG").unwrap_or_default();
+            match text.parse::<f64>() {
+                Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(()),
+                _ => Err(Error::Ratio(text)),
             }
         }
         _ => Err(Error::Sampler(sampler)),
@@ -195,8 +195,8 @@ mod tests {
         assert!(with("", "").is_ok());
         assert!(with("parentbased_always_off", "").is_ok());
         assert!(with("parentbased_traceidratio", "0.01").is_ok());
-        assert!(matches!(with("parentbased_traceidratio", "1%"), Err(Error::Ratio)));
-        assert!(matches!(with("traceidratio", ""), Err(Error::Ratio)));
+        assert!(matches!(with("parentbased_traceidratio", "1%"), Err(Error::Ratio(_))));
+        assert!(matches!(with("traceidratio", ""), Err(Error::Ratio(_))));
         assert!(matches!(with("some", ""), Err(Error::Sampler(_))));
     }
 

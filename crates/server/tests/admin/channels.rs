@@ -217,7 +217,7 @@ async fn a_group_gets_its_own_settings_and_is_deleted_with_its_tokens() {
     let set = world.patch(&shop.at("/groups/kitchen"), rules).await.expect(200);
     let kitchen = json!({
         "group": "kitchen", "cap": 3, "when_full": "deny", "contact": "chef@example.com",
-        "live_tokens": 1, "assertion_keys": 0,
+        "active_tokens": 1, "assertion_keys": 0,
     });
     assert_eq!(set, kitchen);
     let listed = world.get(&shop.at("/groups")).await.expect(200);

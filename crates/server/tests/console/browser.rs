@@ -1,5 +1,10 @@
 //! A running server, and a browser that keeps cookies and sends forms.
 
+use aws_lc_rs::{
+    rsa::{KeyPair, KeySize},
+    signature::KeyPair as _,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use data_encoding::BASE32_NOPAD;
 use reqwest::{Method, header::HeaderMap};
 use std::{
@@ -7,6 +12,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 use tegata_policy::{
+    jwk::AssertionKey,
     permission::{OperatorRole, RoleChange},
     secret::PlainSecret,
     totp,
@@ -15,12 +21,14 @@ use tegata_server::{
     authority::{
         Authority,
         actor::Actor,
-        admin::{Admin, NewPerson},
+        admin::{Admin, NewPerson, VerifierSettings},
     },
     config::Settings,
     serve::{Running, serve},
 };
+use tegata_store::GroupPatch;
 use tegata_system::http::client_for;
+use tegata_token::id::{AssertionKeyId, ChannelId, Group};
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -179,4 +187,47 @@ impl Browser {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Page { status, headers, text: response.text().await.unwrap() }
     }
+}
+
+/// Objects for the pages.
+impl World {
+    /// An assertion key of a channel.
+    pub async fn key(&self, channel: ChannelId) -> AssertionKeyId {
+        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let key = AssertionKey::from_jwk(jwk(&pair).to_string().as_bytes()).unwrap();
+        self.root().register_key(channel, key, None).await.unwrap()
+    }
+
+    /// A verifier's id.
+    pub async fn verifier(&self, name: &str) -> String {
+        let settings = VerifierSettings {
+            name: name.to_owned(),
+            provider: None,
+            max_staleness: 60_000,
+            allow: false,
+        };
+        self.root().create_verifier(settings).await.unwrap().0.id.to_string()
+    }
+
+    /// A group of a channel.
+    pub async fn group(&self, channel: ChannelId) -> String {
+        let group: Group = "kitchen".parse().unwrap();
+        let patch = GroupPatch { cap: Some(Some(2)), ..GroupPatch::default() };
+        self.root().change_group(channel, group.clone(), patch).await.unwrap();
+        group.to_string()
+    }
+
+    /// The ids of all audit events: what an act would add to.
+    pub async fn events(&self) -> Vec<i64> {
+        let page = tegata_store::Page { before: None, most: 1_000 };
+        let rows = self.root().audit(Default::default(), page).await.unwrap();
+        rows.iter().map(|it| it.id).collect()
+    }
+}
+
+/// The public JWK of a pair.
+pub fn jwk(pair: &KeyPair) -> serde_json::Value {
+    let modulus = pair.public_key().modulus().big_endian_without_leading_zero().to_owned();
+    let n = URL_SAFE_NO_PAD.encode(modulus);
+    serde_json::json!({ "kty": "RSA", "alg": "RS256", "use": "sig", "e": "AQAB", "n": n })
 }

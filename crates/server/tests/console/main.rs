@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod attacks;
 mod browser;
 mod daily;
 mod gate;
+mod journeys;
 mod leaks;
+mod pages;
 mod shop;
 mod signing_in;
 mod tokens;

@@ -106,6 +106,9 @@ async fn a_verifier_that_is_created_twice_under_one_key_is_one() {
         let (body, header) = (json!({ "name": name }), [("if-match", tag.to_str().unwrap())]);
         world.admin_with(Method::PATCH, &path, &header, Some(body)).await
     };
-    change("one").await.is(200);
+    let changed = change("one").await.is(200);
+    let events = world.admin(Method::GET, "/audit?limit=1", None).await.is(200).json();
+    let id = changed.headers["x-line-request-id"].to_str().unwrap();
+    assert_eq!(events["events"][0]["request_id"], id, "{events}");
     change("other").await.is(412);
 }

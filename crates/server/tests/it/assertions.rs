@@ -1,15 +1,12 @@
 //! Invalid assertions, over HTTP.
 
-use crate::world::{World, by_assertion, sign, sign_text};
+use crate::world::{Channel, World, by_assertion, sign, sign_text};
 use serde_json::{Value, json};
 use tegata_server::authority::admin::ActOptions;
 use tegata_token::kind::Kind;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_error_of_an_assertion_is_named() {
-    let world = World::new().await;
-    let shop = world.channel("shop").await;
-    let now = world.now();
+/// Assertions that break each rule in turn, and how their errors begin.
+pub fn wrong_ones(shop: &Channel, now: i64) -> Vec<(String, &'static str)> {
     let claims = |member: &str, value: Value| {
         let mut claims = shop.claims(now);
         claims[member] = value;
@@ -28,7 +25,7 @@ async fn every_error_of_an_assertion_is_named() {
     let good = shop.assertion(now);
     let (signed, _) = good.rsplit_once('.').unwrap();
     let repeated = format!(r#"{{"iss":"{0}","sub":"{0}","iss":"{0}"}}"#, shop.id);
-    let cases = [
+    vec![
         (claims("exp", json!(now)), "Invalid exp"),
         (claims("exp", json!(now - 10_000)), "Invalid exp"),
         (claims("exp", json!(now + 31 * 60 + 60)), "Invalid exp: "),
@@ -61,8 +58,15 @@ async fn every_error_of_an_assertion_is_named() {
         ("junk".into(), "client_assertion is not a JWT"),
         ("a.b.c".into(), "client_assertion is not a JWT"),
         (claims("pad", json!("x".repeat(8_000))), "client_assertion is longer"),
-    ];
-    for (assertion, words) in cases {
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_error_of_an_assertion_is_named() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let now = world.now();
+    for (assertion, words) in wrong_ones(&shop, now) {
         let response = world.post("/oauth2/v2.1/token", &by_assertion(&assertion)).await;
         let body = response.json();
         assert_eq!((response.status, &body["error"]), (400, &json!("invalid_client")), "{words}");
@@ -71,7 +75,10 @@ async fn every_error_of_an_assertion_is_named() {
         assert_eq!(body.as_object().unwrap().len(), 2);
     }
     // LINE's own words appear without an addition.
-    let expired = world.post("/oauth2/v2.1/token", &by_assertion(&claims("exp", json!(now)))).await;
+    let mut expired = shop.claims(now);
+    expired["exp"] = json!(now);
+    let expired = shop.sign(&expired);
+    let expired = world.post("/oauth2/v2.1/token", &by_assertion(&expired)).await;
     expired.is(400, r#"{"error":"invalid_client","error_description":"Invalid exp"}"#);
 }
 

@@ -9,6 +9,7 @@ mod ext_authz;
 mod gateway;
 mod groups;
 mod http2;
+mod introspecting;
 mod limits;
 mod line_check;
 mod line_issue;

@@ -78,7 +78,7 @@ pub enum Error {
         line: usize,
     },
     /// It is another store's.
-    #[error("the revocation journal {} belongs to another store", .0.display())]
+    #[error("the revocation journal {} belongs to another store; name this store's own, or a new file", .0.display())]
     OtherStore(PathBuf),
     /// It does not reach back to the store's state.
     #[error(

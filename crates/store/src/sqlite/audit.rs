@@ -26,6 +26,9 @@ pub(super) fn write(
     if let (Some(reason), Some(members)) = (&by.reason, detail.as_object_mut()) {
         members.insert("reason".into(), reason.as_str().into());
     }
+    if let (Some(id), Some(members)) = (&by.request_id, detail.as_object_mut()) {
+        members.insert("request_id".into(), id.as_str().into());
+    }
     let sql =
         "INSERT INTO audit (at, actor, source, act, provider, channel, detail, epoch, position)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";

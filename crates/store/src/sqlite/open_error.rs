@@ -37,7 +37,7 @@ pub enum OpenError {
     #[error("this build has SQLite {0}, which can corrupt WAL files; 3.51.3 or newer is needed")]
     SqliteTooOld(&'static str),
     /// It is another sort of file.
-    #[error("{0} is not a store of Tegata")]
+    #[error("{0} is not a store of Tegata; name another file with --store")]
     NotAStore(PathBuf),
     /// A newer version wrote it.
     #[error("{0} was written by a newer version; use that one")]

@@ -55,6 +55,7 @@ pub(super) fn redo(tx: &mut Tx<'_>, lines: &[JournalLine]) -> Result<()> {
         reason: None,
         at: tx.now,
         expected: Expected::default(),
+        request_id: None,
     };
     let event = StoreRedone { replayed: lines.len(), revoked: done.tokens };
     run(tx, &Record { event: Event::of(AuditEvent::StoreRedo(event)), by })

@@ -130,6 +130,7 @@ pub fn by(at: UnixTime) -> By {
         reason: None,
         at,
         expected: Expected::default(),
+        request_id: None,
     }
 }
 

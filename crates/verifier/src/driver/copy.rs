@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -45,6 +45,8 @@ struct Body {
 }
 
 const VERSION: u32 = 1;
+/// How every copy begins.
+const BEGINNING: &[u8] = br#"{"version":1,"authority":""#;
 
 impl CopyFile {
     /// Locks the copy at `path`.
@@ -143,19 +145,19 @@ impl CopyFile {
     }
 }
 
-/// Returns an error unless there is no file, or a copy: it is replaced and deleted.
+/// Returns an error unless there is no file, or a copy: it is replaced and deleted. A copy
+/// that was cut off is of no use, and keeps no program from starting.
 fn is_ours(path: &Path) -> io::Result<()> {
-    let text = match fs::read(path) {
+    let mut beginning = Vec::new();
+    match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        found => found?,
+        file => file?.take(BEGINNING.len() as u64).read_to_end(&mut beginning)?,
     };
-    match serde_json::from_slice::<Body>(&text) {
-        Ok(_) => Ok(()),
-        Err(_) => {
-            let problem = "the file is no copy of a view; choose another file, or remove it";
-            Err(io::Error::new(io::ErrorKind::AlreadyExists, problem))
-        }
+    if BEGINNING.starts_with(&beginning) {
+        return Ok(());
     }
+    let problem = "the file is no copy of a view; choose another file, or remove it";
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, problem))
 }
 
 #[cfg(test)]
@@ -167,10 +169,13 @@ mod tests {
     fn a_file_that_is_no_copy_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let notes = folder.path().join("notes");
-        fs::write(&notes, "my notes").unwrap();
-        let refused = CopyFile::lock(&notes, "http://a/").unwrap_err().to_string();
-        assert!(refused.contains("no copy of a view") && refused.contains("notes"), "{refused}");
-        assert_eq!(fs::read_to_string(&notes).unwrap(), "my notes");
+        for text in ["my notes", "{}", r#"{"version":1,"author":"me"}"#] {
+            fs::write(&notes, text).unwrap();
+            let refused = CopyFile::lock(&notes, "http://a/").unwrap_err().to_string();
+            assert!(refused.contains("no copy of a view"), "{refused}");
+            assert!(refused.contains("notes"), "{refused}");
+            assert_eq!(fs::read_to_string(&notes).unwrap(), text);
+        }
         assert!(CopyFile::lock(folder.path(), "http://a/").is_err(), "a folder");
         assert!(CopyFile::lock(&folder.path().join("none/copy"), "http://a/").is_err());
     }
@@ -193,6 +198,7 @@ mod tests {
         let granted = Some(Use { staleness: Duration::from_secs(1), on_stale: OnStale::Ask });
         let mut standing = Standing { facts: Some(facts), granted, ..Standing::default() };
         copy.write(&standing).unwrap();
+        assert!(fs::read(folder.path().join("copy")).unwrap().starts_with(BEGINNING));
         assert_eq!(copy.read(at).unwrap().granted, granted);
         assert!(copy.read(Steady(4)).is_none(), "of a later moment: another boot");
         copy.delete().unwrap();

@@ -68,7 +68,7 @@ struct Inner {
     /// Why the copy is not on disk.
     copy_problem: Mutex<Option<String>>,
     /// Why the last request for the view has no response that can be used.
-    failure: Mutex<Option<String>>,
+    failure: Mutex<Option<RequestFailure>>,
     /// A response was applied.
     changed: Notify,
     /// The background task has something to do.
@@ -108,6 +108,23 @@ pub enum NotAccepted {
     Unknown(Stale),
 }
 
+/// Why a request for the view has no response that can be used. Names no instance, whose id
+/// is as confidential as the verifier's token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestFailure {
+    /// There is no response.
+    #[error("no response from {authority}: {why}")]
+    NoResponse {
+        /// The authority's scheme, host and port.
+        authority: String,
+        /// The error with its causes.
+        why: String,
+    },
+    /// The response has another status than one that brings a view.
+    #[error("the response has the status {0}")]
+    Status(u16),
+}
+
 /// The health of a verifier.
 #[derive(Debug, Clone)]
 pub struct VerifierHealth {
@@ -118,7 +135,7 @@ pub struct VerifierHealth {
     /// Why the authority rejects the requests.
     pub rejected: Option<Withdrawn>,
     /// Why the last request for the view has no response that can be used.
-    pub failure: Option<String>,
+    pub failure: Option<RequestFailure>,
     /// Why it cannot apply what it received.
     pub cannot: Option<String>,
     /// Why the view is not on disk, although it should be.

@@ -1,6 +1,6 @@
 //! Requests over HTTP.
 
-use super::{FollowSettings, Inner, VerifierStartError, clock, lock};
+use super::{FollowSettings, Inner, RequestFailure, VerifierStartError, clock, lock};
 use crate::follower::{Received, Request};
 use reqwest::{
     Client, Response, Url,
@@ -57,6 +57,11 @@ impl Sender {
         self.http.get(self.url(request.path)).query(&request.query).send().await
     }
 
+    fn no_response(&self, error: reqwest::Error) -> RequestFailure {
+        let authority = self.authority.origin().ascii_serialization();
+        RequestFailure::NoResponse { authority, why: in_full(&error.without_url()) }
+    }
+
     /// Asks about a token; `None` if there is no answer.
     pub async fn introspect(&self, token: &[u8]) -> Option<Introspection> {
         let token = std::str::from_utf8(token).ok()?;
@@ -106,14 +111,14 @@ fn in_full(error: &dyn std::error::Error) -> String {
 /// Sends a request and applies its response.
 pub(super) async fn perform(inner: Arc<Inner>, request: Request) {
     let id = request.id;
-    let failed = |why: String| *lock(&inner.failure) = Some(why);
+    let failed = |why| *lock(&inner.failure) = Some(why);
     let received = async {
         let sent = inner.sender.get(&request).await;
-        let response = sent.map_err(|error| failed(in_full(&error))).ok()?;
+        let response = sent.map_err(|error| failed(inner.sender.no_response(error))).ok()?;
         let status = response.status().as_u16();
         match status {
             200 | 410 => *lock(&inner.failure) = None,
-            _ => failed(format!("the response has the status {status}")),
+            _ => failed(RequestFailure::Status(status)),
         }
         let seconds = response.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok());
         let retry_after = seconds.and_then(|it| it.parse().ok()).map(Duration::from_secs);

@@ -18,6 +18,12 @@ const ABSENT: &[(&str, &[&str], &str)] = &[
         &["tegata_store", "rand::"],
         "the policy crate decides; other crates write",
     ),
+    ("crates/console/src", IMPURE, "a page is a value: time and texts are its arguments"),
+    (
+        "crates/console/src",
+        &["tegata_store", "tegata_server", "http::"],
+        "the console renders pages; the server fills them and has the protocol",
+    ),
     ("crates/store/src", &["axum", "hyper", "http::"], "the store has no protocol"),
     (
         "crates/server/src",

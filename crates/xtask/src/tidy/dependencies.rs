@@ -96,7 +96,7 @@ fn denied(
             wrong.push(format!("{name} {version} is banned by deny.toml"));
         }
         let licence = package["license"].as_str().unwrap_or_default();
-        if !accepts(licence, &allowed) {
+        if !accepts(licence, &allowed) && !excepted(licences, name, licence) {
             wrong.push(format!("{name} {version}: deny.toml does not allow `{licence}`"));
         }
         // The crates of the workspace have no source.
@@ -110,6 +110,15 @@ fn denied(
         }
     }
     Ok(wrong)
+}
+
+/// Whether `deny.toml` allows this licence for this library alone.
+fn excepted(licences: &toml::Value, name: &str, licence: &str) -> bool {
+    let exceptions = licences.get("exceptions").and_then(toml::Value::as_array);
+    exceptions.into_iter().flatten().any(|it| {
+        let is_it = it.get("crate").and_then(toml::Value::as_str) == Some(name);
+        is_it && accepts(licence, &texts(it.get("allow")))
+    })
 }
 
 fn texts(array: Option<&toml::Value>) -> BTreeSet<&str> {
@@ -172,6 +181,7 @@ mod tests {
         r#"
         [licenses]
         allow = ["MIT", "Apache-2.0", "ISC"]
+        exceptions = [{ crate = "excepted", allow = ["MPL-2.0"] }]
         [bans]
         deny = [{ crate = "openssl-sys", reason = "one library for cryptography" }]
         [sources]
@@ -184,7 +194,7 @@ mod tests {
     fn broken(package: Value) -> Vec<String> {
         let mut other = package.clone();
         (other["name"], other["license"]) = ("other".into(), "never built".into());
-        let built = ["a 1.0.0".into(), "openssl-sys 1.0.0".into()].into();
+        let built = ["a", "openssl-sys", "excepted"].map(|it| format!("{it} 1.0.0")).into();
         denied(&rules(), &json!({ "packages": [package, other] }), &built).unwrap()
     }
 
@@ -200,6 +210,9 @@ mod tests {
         };
         assert_eq!(other("name", "openssl-sys"), ["openssl-sys 1.0.0 is banned by deny.toml"]);
         assert_eq!(other("license", "GPL-3.0"), ["a 1.0.0: deny.toml does not allow `GPL-3.0`"]);
+        let excepted = json!({ "name": "excepted", "version": "1.0.0", "license": "MPL-2.0" });
+        assert!(broken(excepted).is_empty());
+        assert_eq!(other("license", "MPL-2.0"), ["a 1.0.0: deny.toml does not allow `MPL-2.0`"]);
         assert_eq!(other("license", ""), ["a 1.0.0: deny.toml does not allow ``"]);
         let source = other("source", "git+https://example.com/a");
         assert_eq!(

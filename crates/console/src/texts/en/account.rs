@@ -4,7 +4,10 @@ use tegata_policy::permission::{ChannelRole, ProviderRole, Rights};
 pub const TEXTS: AccountTexts = AccountTexts {
     you: "You",
     id: "Person ID",
+    sessions: "Sessions",
     session: "Signed in",
+    present: "this one",
+    end_others: "End all other sessions",
     password: "Password",
     password_under: "All your other sessions end when you change the password.",
     old_password: "Present password",

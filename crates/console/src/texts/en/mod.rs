@@ -1,6 +1,7 @@
 //! English.
 
 mod account;
+mod audit;
 mod basic;
 mod channel;
 mod common;
@@ -10,14 +11,15 @@ mod frame;
 mod groups;
 mod invitation;
 mod leak_desk;
-mod live;
 mod messaging_api;
 mod notice;
 mod overview;
+mod live;
 mod receipt;
 mod review;
 mod provider;
 mod roles;
+mod security;
 mod sign_in;
 mod tokens;
 mod signing_keys;
@@ -29,6 +31,7 @@ use super::Texts;
 /// All texts in English.
 pub const TEXTS: Texts = Texts {
     account: account::TEXTS,
+    audit: audit::TEXTS,
     basic: basic::TEXTS,
     channel: channel::TEXTS,
     confirm: confirm::TEXTS,
@@ -46,6 +49,7 @@ pub const TEXTS: Texts = Texts {
     review: review::TEXTS,
     provider: provider::TEXTS,
     roles: roles::TEXTS,
+    security: security::TEXTS,
     sign_in: sign_in::TEXTS,
     verifiers: verifiers::TEXTS,
     signing_keys: signing_keys::TEXTS,

@@ -4,7 +4,10 @@ use tegata_policy::permission::{ChannelRole, ProviderRole, Rights};
 pub const TEXTS: AccountTexts = AccountTexts {
     you: "ユーザー情報",
     id: "ユーザーID",
+    sessions: "セッション",
     session: "ログイン日時",
+    present: "現在のセッション",
+    end_others: "ほかのセッションをすべて終了する",
     password: "パスワード",
     password_under: "パスワードを変更すると、ほかのセッションはすべて終了します。",
     old_password: "現在のパスワード",

@@ -85,6 +85,7 @@ fn by() -> By {
         reason: None,
         at: UnixTime(0),
         expected: Expected::default(),
+        request_id: None,
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
             tags,
         },
         header::bearer,
+        subject::RequestId,
     },
     authority::{
         Authority, actor::Actor, admin::Admin, admin_token::TokenSource, jobs::record_reset,
@@ -58,12 +59,13 @@ impl FromRequestParts<Arc<Gate>> for Administrator {
             _ => Expected::Unstated,
         };
         let source = parts.extensions.get::<Source>().copied();
+        let request_id = parts.extensions.get::<RequestId>().map(|it| it.0.to_string());
         let shown = bearer(&parts.headers).and_then(|token| std::str::from_utf8(token).ok());
         let shown = shown.map(|token| PlainSecret::from_caller(token.to_owned()));
         let tries = shown.is_some();
         let person = shown.as_ref().and_then(|it| gate.authority.admin_by(it, source));
         if let Some(admin) = person {
-            return Ok(Self { admin: admin.expecting(expected) });
+            return Ok(Self { admin: admin.expecting(expected).for_request(request_id) });
         }
         // First, so that the audit has a replaced token before the acts with the new one.
         record_reset(&gate.authority, &gate.admin_token).await;
@@ -80,6 +82,7 @@ impl FromRequestParts<Arc<Gate>> for Administrator {
             let way = "send an administrator's token: Authorization: Bearer …";
             return Err(Problem::new(Code::Unauthorized, way));
         }
-        Ok(Self { admin: gate.authority.admin(Actor::Root, source).expecting(expected) })
+        let admin = gate.authority.admin(Actor::Root, source);
+        Ok(Self { admin: admin.expecting(expected).for_request(request_id) })
     }
 }

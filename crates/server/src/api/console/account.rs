@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Console,
-    confirm::Wrong,
+    confirm::{Wrong, asked},
     failure::Failure,
     ids::Ids,
     notice::Notice,
@@ -18,7 +18,7 @@ use tegata_console::{
     Crumb, Section,
     forms::{Field, Once},
     html::Bdi,
-    pages::{Account, AccountPage, ConfirmPage, Page, PersonalToken},
+    pages::{Account, AccountPage, Page, PersonalToken},
 };
 use tegata_policy::{permission::Rights, secret::PlainSecret};
 use tegata_token::{id::AdminTokenId, time::DAY};
@@ -47,10 +47,11 @@ fn account(who: &SignedIn) -> Result<Account, Failure> {
         rights: it.rights,
         expires_at: it.expires_at,
     });
+    let sessions = who.admin.sessions()?.into_iter();
     Ok(Account {
         id: person.id,
         login: person.login.clone(),
-        session_began: who.admin.session_began()?,
+        sessions: sessions.map(|(it, present)| (it.created_at, it.expires_at, present)).collect(),
         providers: person
             .providers
             .iter()
@@ -89,6 +90,12 @@ pub async fn change_password(who: SignedIn, sent: Sent) -> Answer {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Ends all sessions but the present one.
+pub async fn end_sessions(who: SignedIn) -> Answer {
+    who.admin.end_other_sessions().await?;
+    Ok(who.done(Notice::Saved, HERE))
 }
 
 /// Creates a personal token, which the page shows once.
@@ -131,7 +138,7 @@ fn asking(who: &SignedIn, id: AdminTokenId, wrong: Wrong) -> Answer {
     act.options = false;
     act.keep = (HERE.to_owned(), t.account.delete_token_keep);
     act.commands = vec![format!("tegata admin-token delete {id}")];
-    render(&ConfirmPage::new(page.lead(t.confirm.nothing_yet), act))
+    asked(page.lead(t.confirm.nothing_yet), act)
 }
 
 /// Deletes a personal token.

@@ -1,15 +1,17 @@
 //! Acts that take something away: their page before, and the sign-in that must be recent.
 
-use super::{Console, failure::Failure, sign_in, visit::SignedIn};
+use super::{Answer, Console, failure::Failure, render, sign_in, visit::SignedIn};
 use crate::{
     api::form::Form,
     authority::admin::{self, ActOptions, DryRun},
 };
+use axum::response::IntoResponse;
+use http::StatusCode;
 use std::time::Duration;
 use tegata_console::{
     forms::Field,
     html::Html,
-    pages::{Act, TokenLine, TokenTable},
+    pages::{Act, ConfirmPage, Page, TokenLine, TokenTable},
 };
 use tegata_policy::{
     secret::PlainSecret,
@@ -110,6 +112,15 @@ impl SignedIn {
         let secret = console.once.take(self.person.id, page, now.into())?;
         Some(secret.reveal().to_owned())
     }
+}
+
+/// The page before an act; with the status of a form that was not accepted, if it says what
+/// is wrong.
+pub fn asked(page: Page, act: Act) -> Answer {
+    let again = act.again.as_ref().is_some_and(|it| it.wrong.is_some());
+    let is_wrong = again || act.reason.wrong.is_some();
+    let status = if is_wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    Ok((status, render(&ConfirmPage::new(page, act))?).into_response())
 }
 
 /// The tokens of a dry run.

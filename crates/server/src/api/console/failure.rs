@@ -80,7 +80,7 @@ impl From<admin::Error> for Failure {
             admin::Error::Busy => Trouble::TooMany(1),
             admin::Error::LoginTaken(..)
             | admin::Error::WrongSignIn
-            | admin::Error::Unacceptable(_) => Trouble::Conflict(error.to_string()),
+            | admin::Error::Unacceptable(..) => Trouble::Conflict(error.to_string()),
             admin::Error::NotOurToken
             | admin::Error::OtherChannelsToken
             | admin::Error::NothingCreated(_)
@@ -96,6 +96,7 @@ impl From<Error> for Failure {
             Error::NotFound(_) => Trouble::NotFound,
             Error::Denied(denied) => Trouble::Conflict(denied.to_string()),
             Error::Conflict(why) => Trouble::Conflict(why.to_owned()),
+            Error::Changed => Trouble::Conflict(error.to_string()),
             Error::Taken => Trouble::Unavailable,
             Error::Unavailable(why) => {
                 // The store's own error may name paths.

@@ -5,7 +5,7 @@ use super::{
     failure::{Failure, status},
     visit::{Visit, redirect},
 };
-use crate::api::RequestId;
+use crate::api::subject::RequestId;
 use axum::{
     extract::{Request, State},
     middleware::Next,

@@ -8,22 +8,26 @@
 
 mod account;
 mod assets;
+mod audit;
 mod channel;
 mod confirm;
 mod cookie;
 mod failure;
 mod gate;
-mod groups;
-mod leak_desk;
 mod ids;
 mod invitation;
+mod leak_desk;
 mod notice;
 mod once;
 mod overview;
+mod pager;
+mod people;
+mod providers;
 mod receipts;
 mod revoke;
-mod pager;
-mod providers;
+mod roles;
+mod routes;
+mod groups;
 mod sent;
 mod settings;
 mod shown;
@@ -39,9 +43,10 @@ use axum::{
     extract::DefaultBodyLimit,
     middleware,
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use failure::Failure;
+use http::Method;
+use routes::{Routes, get, post};
 use http::StatusCode;
 use std::sync::Arc;
 use tegata_console::Template;
@@ -69,15 +74,26 @@ pub fn router(app: &App) -> Router {
         dev: app.dev,
         once: Default::default(),
     });
-    let routes = ROUTES.iter().chain(channel::ROUTES).fold(Router::new(), |router, add| add(router));
-    routes
+    all()
+        .router
         .fallback(async |_: SignedIn| Failure::not_found())
         .method_not_allowed_fallback(async |_: SignedIn| Failure::not_found())
         .layer(middleware::from_fn_with_state(console.clone(), gate::guard))
         .with_state(console)
 }
 
-type Routes = Router<Arc<Console>>;
+/// All routes.
+fn all() -> Routes {
+    let all = ROUTES.iter().chain(channel::ROUTES);
+    all.fold(Routes::default(), |routes, add| add(routes))
+}
+
+/// The paths below `/console` that take this method, with a name for each id.
+#[doc(hidden)]
+pub fn paths(method: Method) -> impl Iterator<Item = &'static str> {
+    let all = all().paths.into_iter();
+    all.filter(move |(_, methods)| methods.contains(&method)).map(|(path, _)| path)
+}
 
 /// The routes of each page.
 const ROUTES: &[fn(Routes) -> Routes] = &[
@@ -87,6 +103,7 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
     |it| it.route("/invitation", get(invitation::form).post(invitation::open)),
     |it| it.route("/invitation/accept", post(invitation::accept)),
     |it| it.route("/account", get(account::show)),
+    |it| it.route("/account/sessions", post(account::end_sessions)),
     |it| it.route("/account/password", post(account::change_password)),
     |it| it.route("/account/tokens", post(account::create_token)),
     |it| {
@@ -139,6 +156,24 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
         let both = get(providers::ask_delete).post(providers::delete);
         it.route("/providers/{provider}/delete", both)
     },
+    |it| {
+        let both = get(roles::of_provider).post(roles::give_in_provider);
+        it.route("/providers/{provider}/roles", both)
+    },
+    |it| {
+        let invite = post(roles::invite_to_provider);
+        it.route("/providers/{provider}/roles/invitations", invite)
+    },
+    |it| it.route("/providers/{provider}/roles/{person}", post(roles::change_in_provider)),
+    |it| it.route("/audit", get(audit::of_all)),
+    |it| it.route("/audit/verify", get(audit::verify)),
+    |it| it.route("/people", get(people::list)),
+    |it| it.route("/people/invitations", post(people::invite_operator)),
+    |it| it.route("/people/{person}", get(people::show).post(people::change_role)),
+    |it| it.route("/people/{person}/disable", get(people::ask_disable).post(people::disable)),
+    |it| it.route("/people/{person}/enable", post(people::enable)),
+    |it| it.route("/people/{person}/reset", get(people::ask_reset).post(people::reset)),
+    |it| it.route("/people/{person}/delete", get(people::ask_delete).post(people::delete)),
     |it| it.route("/providers/{provider}/channels", post(providers::create_channel)),
     |it| it.route("/providers/{provider}/channels/new", get(providers::new_channel)),
 ];

@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Console,
-    confirm::Wrong,
+    confirm::{Wrong, asked},
     failure::Failure,
     ids::Ids,
     notice::Notice,
@@ -25,10 +25,7 @@ use std::sync::Arc;
 use tegata_console::{
     forms::Field,
     html::Bdi,
-    pages::{
-        ConfirmPage, NewChannelPage, NewProviderPage, ProviderHead, ProviderPage, ProviderView,
-        type_name,
-    },
+    pages::{NewChannelPage, NewProviderPage, ProviderHead, ProviderPage, ProviderView, type_name},
 };
 use tegata_policy::{permission::Permission, rules::ChannelType};
 use tegata_store::ChannelFilter;
@@ -122,7 +119,7 @@ async fn asking(who: &SignedIn, id: ProviderId, wrong: Wrong) -> Answer {
     let mut act = who.act(head.at("/delete"), t.delete, wrong);
     act.keep = (head.at(""), t.keep);
     act.commands = ["--dry-run ", ""].map(|it| format!("tegata provider delete {it}{id}")).to_vec();
-    render(&ConfirmPage::new(page.lead(t.cannot_undo), act))
+    asked(page.lead(t.cannot_undo), act)
 }
 
 /// Deletes a provider.

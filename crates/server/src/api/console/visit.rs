@@ -54,7 +54,7 @@ impl Visit {
         let authority = &console.authority;
         let session = cookie::session(headers, tls)
             .and_then(|token| authority.admin_in_session(&token, source))
-            .and_then(|admin| Some((admin.clone(), admin.account().ok()?)));
+            .and_then(|admin| Some((admin.clone(), admin.own().ok()?)));
         let language = language.unwrap_or(accepted);
         Self {
             language,

@@ -1,7 +1,10 @@
 //! The fields of LINE's requests.
 
 use super::dialect::{Presented, Wrong};
-use crate::api::{form::Form, header, subject};
+use crate::api::{
+    form::{Form, JWT_BEARER},
+    header, subject,
+};
 use http::HeaderMap;
 use tegata_policy::{
     assertion::{BadAssertion, UnverifiedAssertion},
@@ -11,8 +14,6 @@ use tegata_token::{
     id::{BadName, ChannelId, Group},
     kind::{Kind, WireForm as TokenForm},
 };
-
-const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Checks the grant type: issuing has only one.
 pub fn wants_client_credentials(form: &Form<'_>) -> Result<(), Wrong> {

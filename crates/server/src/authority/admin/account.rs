@@ -254,7 +254,12 @@ impl Admin {
         self.stored_person(self.own()?.id).await
     }
 
-    fn own(&self) -> Result<Arc<PersonRow>> {
+    /// The own account as memory has it.
+    ///
+    /// # Errors
+    /// The actor is not a person.
+    pub fn own(&self) -> Result<Arc<PersonRow>> {
+        self.may(Permission::ReadAccount)?;
         let id = self.person_id();
         let person = id.and_then(|id| self.authority.memory.people.get(id));
         person.ok_or_else(|| StoreError::NotFound("person").into())
@@ -276,6 +281,44 @@ impl Admin {
         self.may(Permission::NarrowAccount)?;
         let (person, token) = (self.own()?.id, self.session()?);
         Ok(self.authority.store().end_session(person, token, self.by()).await?)
+    }
+
+    /// The own sessions, newest first, and whether it is the one that authenticated the
+    /// request.
+    ///
+    /// # Errors
+    /// The request was not made in a session.
+    pub fn sessions(&self) -> Result<Vec<(SessionRow, bool)>> {
+        self.may(Permission::ReadAccount)?;
+        let (own, present) = (self.own()?.id, self.session()?);
+        let all = self.authority.memory.people.sessions(own, self.authority.now());
+        let marked = |it: SessionRow| {
+            let is_present = it.token == present;
+            (it, is_present)
+        };
+        Ok(all.into_iter().map(marked).collect())
+    }
+
+    /// Ends all own sessions but the one that authenticated the request.
+    ///
+    /// # Errors
+    /// As [`Self::sessions`], or [`StoreError::Unavailable`].
+    pub async fn end_other_sessions(&self) -> Result<usize> {
+        self.may(Permission::NarrowAccount)?;
+        let own = self.own()?.id;
+        let others = self.sessions()?.into_iter().filter(|(_, is_present)| !is_present);
+        let mut ended = 0;
+        for (session, _) in others {
+            match self.authority.store().end_session(own, session.token, self.by()).await {
+                // It has ended meanwhile.
+                Err(StoreError::NotFound(_)) => {}
+                done => {
+                    done?;
+                    ended += 1;
+                }
+            }
+        }
+        Ok(ended)
     }
 
     /// When the session that authenticated the request began.

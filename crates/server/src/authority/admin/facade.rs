@@ -29,6 +29,7 @@ pub struct Admin {
     pub(super) source: Option<Source>,
     reason: Option<String>,
     expected: Expected,
+    request_id: Option<String>,
 }
 
 /// Why an administrative request has no result.
@@ -98,7 +99,15 @@ impl Authority {
     #[must_use]
     pub fn admin(self: &Arc<Self>, actor: Actor, source: Option<Source>) -> Admin {
         let (authority, expected) = (self.clone(), Expected::default());
-        Admin { authority, actor, credential: None, source, reason: None, expected }
+        Admin {
+            authority,
+            actor,
+            credential: None,
+            source,
+            reason: None,
+            expected,
+            request_id: None,
+        }
     }
 
     /// Administration by the person whom this token authenticates now; `None` if it
@@ -141,6 +150,12 @@ impl Admin {
         Self { expected, ..self }
     }
 
+    /// The same, for the request with this id.
+    #[must_use]
+    pub fn for_request(self, request_id: Option<String>) -> Self {
+        Self { request_id, ..self }
+    }
+
     /// Compares the settings that the actor expects with the present ones, for a request that
     /// is no act.
     pub(super) fn expects(&self, present: SettingsTag) -> Result<()> {
@@ -165,7 +180,8 @@ impl Admin {
 
     fn by_reason(&self, reason: Option<String>) -> By {
         let source = self.source.map(|it| it.to_string());
-        By { expected: self.expected.clone(), ..self.authority.by(self.actor, source, reason) }
+        let (expected, request_id) = (self.expected.clone(), self.request_id.clone());
+        By { expected, request_id, ..self.authority.by(self.actor, source, reason) }
     }
 
     /// The channel with what belongs to it, or the error that it does not exist.

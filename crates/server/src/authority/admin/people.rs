@@ -151,6 +151,14 @@ impl Admin {
         Ok(all.into_iter().map(ListedPerson::from).filter(fits).collect())
     }
 
+    /// The display name of a person, for an actor that sees people or that it is itself.
+    #[must_use]
+    pub fn name_of(&self, id: PersonId) -> Option<String> {
+        let sees = self.person_id() == Some(id) || self.may_with(Permission::ReadPeople).is_ok();
+        let person = self.authority.memory.people.get(id).filter(|_| sees)?;
+        Some(person.name.clone())
+    }
+
     /// One person.
     ///
     /// # Errors
@@ -237,7 +245,7 @@ impl Admin {
         Ok(PersonToDelete {
             person: self.stored_person(id).await?,
             admin_tokens: people.admin_tokens(Some(id)),
-            sessions: people.sessions(id, self.authority.now()),
+            sessions: people.sessions(id, self.authority.now()).len(),
         })
     }
 

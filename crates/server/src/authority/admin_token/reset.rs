@@ -128,6 +128,16 @@ pub enum ResetError {
     },
 }
 
+/// The file that the last server on `store` read the administrator's token from, if it
+/// left a record and used a file.
+#[must_use]
+pub fn file_in_use(store: &Path) -> Option<PathBuf> {
+    match record::read(&record::path(store)).ok()??.admin_token {
+        TokenFrom::File { path, .. } => Some(path),
+        TokenFrom::Environment => None,
+    }
+}
+
 /// In seconds; a server checks the file every two seconds.
 const CONFIRMED_WITHIN: u64 = 15;
 

@@ -7,7 +7,7 @@ use tegata_store::{RecentUse, UsedToken, VerifierRow};
 use tegata_token::{
     claims::Claims,
     feed::{UsageMinute, UsageReport},
-    id::{ChannelId, Position},
+    id::{ChannelId, Group, Position},
     time::UnixTime,
     verify::{Active, verify},
 };
@@ -19,15 +19,17 @@ const MOST: usize = 1_000;
 pub enum Introspector {
     /// A verifier: about the tokens of its provider, or of all.
     Verifier(Arc<VerifierRow>),
-    /// A channel: about its own tokens.
-    Channel(ChannelId),
+    /// A channel: about its own tokens, or those of one group.
+    Channel(ChannelId, Option<Group>),
 }
 
 impl Introspector {
     fn sees(&self, token: &Claims) -> bool {
         match self {
             Self::Verifier(it) => it.provider.is_none_or(|of| of == token.provider),
-            Self::Channel(it) => *it == token.channel,
+            Self::Channel(channel, group) => {
+                *channel == token.channel && (group.is_none() || *group == token.group)
+            }
         }
     }
 
@@ -36,7 +38,7 @@ impl Introspector {
     pub fn name(&self) -> String {
         match self {
             Self::Verifier(it) => it.id.to_string(),
-            Self::Channel(it) => it.to_string(),
+            Self::Channel(it, _) => it.to_string(),
         }
     }
 }

@@ -87,6 +87,7 @@ fn by() -> By {
         reason: None,
         at: NOW,
         expected: Expected::default(),
+        request_id: None,
     }
 }
 

@@ -28,6 +28,7 @@ pub async fn every_act_writes_its_audit_event_in_the_same_transaction(mut world:
         reason: Some("because".into()),
         at: NOW.plus(9),
         expected: Expected::default(),
+        request_id: None,
     };
     let shop = world.shop().await;
     let first = rows(&world).await;

@@ -33,6 +33,9 @@ pub struct Event {
     /// The reason that the actor gave, if any.
     #[schema(required, value_type = Option<String>)]
     reason: Option<Value>,
+    /// The id of the request, as in its response's `x-line-request-id` and in the log.
+    #[schema(required, value_type = Option<String>)]
+    request_id: Option<Value>,
     /// Further details of the act.
     #[schema(value_type = Object)]
     detail: Value,
@@ -43,9 +46,10 @@ pub struct Event {
 
 impl From<&AuditRow> for Event {
     fn from(it: &AuditRow) -> Self {
-        // The reason is shown beside the act, so it is removed from the details.
+        // They are shown beside the act, so they are removed from the details.
         let mut detail = it.detail.clone();
-        let reason = detail.as_object_mut().and_then(|members| members.remove("reason"));
+        let mut taken = |name| detail.as_object_mut().and_then(|members| members.remove(name));
+        let (reason, request_id) = (taken("reason"), taken("request_id"));
         Self {
             id: it.id,
             at: time(it.at),
@@ -55,6 +59,7 @@ impl From<&AuditRow> for Event {
             provider_id: it.provider,
             channel_id: it.channel,
             reason,
+            request_id,
             detail,
             position: it.position,
         }

@@ -286,7 +286,7 @@ pub struct TokenGroup {
     #[schema(required)]
     contact: Option<String>,
     /// The number of its active stored tokens.
-    live_tokens: usize,
+    active_tokens: usize,
     /// The number of assertion keys that are bound to it.
     assertion_keys: usize,
 }
@@ -298,7 +298,7 @@ impl From<&GroupRow> for TokenGroup {
             cap: it.settings.cap,
             when_full: it.settings.when_full,
             contact: it.settings.contact.clone(),
-            live_tokens: it.live_tokens,
+            active_tokens: it.live_tokens,
             assertion_keys: it.assertion_keys,
         }
     }

@@ -9,11 +9,10 @@ use crate::{
     api::{
         console::{
             Answer,
-            confirm::{Wrong, table},
+            confirm::{Wrong, asked, table},
             failure::Failure,
             ids::Ids,
             notice::Notice,
-            render,
             sent::Sent,
             visit::SignedIn,
         },
@@ -23,11 +22,7 @@ use crate::{
 };
 use axum::extract::RawQuery;
 use tegata_client::public_key::public_jwk;
-use tegata_console::{
-    forms::Field,
-    html::Id,
-    pages::{Basic, ConfirmPage},
-};
+use tegata_console::{forms::Field, html::Id, pages::Basic};
 use tegata_policy::jwk::{AssertionKey, is_private_text};
 use tegata_token::id::{AssertionKeyId, ChannelId, Group};
 
@@ -106,7 +101,7 @@ async fn asking(
     act.commands = vec![format!("{command} --dry-run"), command];
     let heading = (t.key_question)(Id(kid), found.tokens);
     let page = head.below(who.frame(), heading, t.key_name).lead(t.key_lead);
-    render(&ConfirmPage::new(page, act))
+    asked(page, act)
 }
 
 /// Deletes a key.

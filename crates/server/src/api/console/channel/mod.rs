@@ -4,15 +4,17 @@ mod basic;
 mod keys;
 mod messaging_api;
 mod secret;
+mod security;
 mod state;
 
 use super::{
-    Routes,
+    audit,
     failure::Failure,
+    roles,
+    routes::{Routes, get, post},
     visit::{SignedIn, may},
 };
 use crate::authority::admin::{self, ChannelWithUse};
-use axum::routing::{get, post};
 use tegata_console::pages::{ChannelHead, ChannelTab};
 use tegata_policy::{permission::Permission, rules::ChannelType};
 use tegata_store::Error;
@@ -36,13 +38,18 @@ pub const ROUTES: &[fn(Routes) -> Routes] = &[
         let both = get(messaging_api::show).post(messaging_api::reissue);
         it.route("/channels/{channel}/messaging-api", both)
     },
+    |it| it.route("/channels/{channel}/security", get(security::show).post(security::change)),
+    |it| {
+        let both = get(roles::of_channel).post(roles::give_in_channel);
+        it.route("/channels/{channel}/roles", both)
+    },
+    |it| it.route("/channels/{channel}/roles/invitations", post(roles::invite_to_channel)),
+    |it| it.route("/channels/{channel}/roles/{person}", post(roles::change_in_channel)),
+    |it| it.route("/channels/{channel}/audit", get(audit::of_channel)),
 ];
 
 /// The head of a channel's pages, and the channel.
-pub async fn head(
-    who: &SignedIn,
-    id: ChannelId,
-) -> Result<(ChannelHead, ChannelWithUse), Failure> {
+pub async fn head(who: &SignedIn, id: ChannelId) -> Result<(ChannelHead, ChannelWithUse), Failure> {
     let found = who.admin.channel(id).await?;
     let channel = &found.holding.channel;
     let provider_name = match who.admin.provider(channel.provider).await {

@@ -5,11 +5,10 @@ use crate::{
     api::{
         console::{
             Answer, Console,
-            confirm::{Wrong, table},
+            confirm::{Wrong, asked, table},
             failure::Failure,
             ids::Ids,
             notice::Notice,
-            render,
             sent::Sent,
             visit::SignedIn,
         },
@@ -21,7 +20,7 @@ use axum::extract::{RawQuery, State};
 use std::sync::Arc;
 use tegata_console::{
     html::{Bdi, Html},
-    pages::{ConfirmPage, Note},
+    pages::Note,
 };
 use tegata_policy::channel::RevokeTokens;
 use tegata_token::{id::ChannelId, time::DAY};
@@ -74,8 +73,7 @@ async fn asking(who: &SignedIn, id: ChannelId, how: Rotation, wrong: Wrong) -> A
         keep => (t.rotate_lead)(&frame.times().length(keep)).into(),
     };
     let mut act = who.act(head.at("/secret/rotate"), t.rotate, wrong);
-    act.hidden =
-        vec![("keep", how.keep.to_string()), ("revoke", how.revoke_name().to_owned())];
+    act.hidden = vec![("keep", how.keep.to_string()), ("revoke", how.revoke_name().to_owned())];
     act.notes = notes(who, &found);
     act.tokens = (how.revoke != RevokeTokens::None).then(|| table(&found));
     act.keep = (head.at(""), t.rotate_keep);
@@ -83,11 +81,10 @@ async fn asking(who: &SignedIn, id: ChannelId, how: Rotation, wrong: Wrong) -> A
         RevokeTokens::None => String::new(),
         _ => format!(" --revoke-tokens {}", how.revoke_name()),
     };
-    let command =
-        format!("tegata channel rotate-secret {id} --keep-previous {}{revoke}", how.keep);
+    let command = format!("tegata channel rotate-secret {id} --keep-previous {}{revoke}", how.keep);
     act.commands = vec![format!("{command} --dry-run"), command];
     let page = head.below(frame, heading, t.rotate).lead(lead);
-    render(&ConfirmPage::new(page, act))
+    asked(page, act)
 }
 
 fn notes(who: &SignedIn, found: &DryRun) -> Vec<Note> {
@@ -148,7 +145,7 @@ async fn asking_previous(who: &SignedIn, id: ChannelId, wrong: Wrong) -> Answer 
         .to_vec();
     let heading = (t.previous_question)(Bdi(&head.name));
     let page = head.below(who.frame(), heading, t.previous_button).lead(t.previous_lead);
-    render(&ConfirmPage::new(page, act))
+    asked(page, act)
 }
 
 /// Deletes the previous secret.

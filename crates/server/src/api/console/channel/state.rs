@@ -4,17 +4,16 @@ use super::{head, secret::rehearsed};
 use crate::{
     api::console::{
         Answer,
-        confirm::{Wrong, table},
+        confirm::{Wrong, asked, table},
         failure::Failure,
         ids::Ids,
         notice::Notice,
-        render,
         sent::Sent,
         visit::SignedIn,
     },
     authority::admin::{ActOptions, Outcome},
 };
-use tegata_console::{html::Bdi, pages::ConfirmPage};
+use tegata_console::html::Bdi;
 use tegata_store::ChannelPatch;
 use tegata_token::{id::ChannelId, view::ChannelState};
 
@@ -38,7 +37,7 @@ async fn asking_suspend(who: &SignedIn, id: ChannelId, wrong: Wrong) -> Answer {
     act.commands = ["--dry-run ", ""].map(|it| format!("tegata channel suspend {it}{id}")).to_vec();
     let heading = (t.suspend_question)(Bdi(&head.name), found.tokens);
     let page = head.below(who.frame(), heading, t.suspend).lead(t.suspend_lead);
-    render(&ConfirmPage::new(page, act))
+    asked(page, act)
 }
 
 /// Suspends a channel.
@@ -73,7 +72,7 @@ async fn asking_delete(who: &SignedIn, id: ChannelId, wrong: Wrong) -> Answer {
     act.alternatives = vec![(head.at("/suspend"), t.suspend_instead.into())];
     let heading = (t.delete_question)(Bdi(&head.name), found.tokens);
     let page = head.below(who.frame(), heading, t.delete).lead(t.delete_lead);
-    render(&ConfirmPage::new(page, act))
+    asked(page, act)
 }
 
 /// Deletes a channel.

@@ -1,19 +1,26 @@
 //! Token introspection (RFC 7662, signed: RFC 9701): for verifiers whose view is too old, and
 //! for channels about their own tokens.
 
+pub mod credential;
+
 use super::{
     app::App,
     form::Form,
-    header::{accepts, basic, bearer},
+    header::{accepts, bearer},
     reply::{self, Reply},
 };
 use crate::authority::{Error, feed::Introspector, source::Source};
 use axum::{Router, extract::State, routing::post};
 use bytes::Bytes;
+use credential::{BadCaller, CallerCredential, WHO};
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use std::sync::Arc;
-use tegata_policy::{denied::Denied, secret::PlainSecret};
+use tegata_policy::{
+    assertion::{BadAssertion, UnverifiedAssertion},
+    denied::Denied,
+    secret::PlainSecret,
+};
 use tegata_token::{
     id::{ChannelId, Group, Position, TokenId},
     kind::Kind,
@@ -21,7 +28,7 @@ use tegata_token::{
 };
 
 /// `/oauth2/introspect`.
-pub fn router() -> Router<Arc<App>> {
+pub(super) fn router() -> Router<Arc<App>> {
     let introspect = async |State(app): State<Arc<App>>,
                             extensions: Extensions,
                             headers: HeaderMap,
@@ -104,35 +111,39 @@ async fn introspect(
     Ok(reply::typed(StatusCode::OK, SIGNED.0, signed))
 }
 
-/// The verifier of the bearer token, or the channel whose secret is in the form or in Basic
-/// authentication (RFC 6749, section 2.3.1).
+/// The verifier of the bearer token, or the channel that authenticates by its secret or by an
+/// assertion.
 async fn authenticate(
     app: &App,
     source: Source,
     headers: &HeaderMap,
     form: Option<&Form<'_>>,
 ) -> Result<Introspector, Reply> {
-    let posted = form.and_then(|it| Some((it.get("client_id")?, it.get("client_secret")?)));
-    let sent = basic(headers);
-    let (id, secret) = match (&sent, posted) {
-        (None, Some(_)) if headers.contains_key(header::AUTHORIZATION) => {
-            return Err(invalid_request("authenticate in the form or in Authorization, not both"));
-        }
-        (Some(_), Some(_)) => {
-            return Err(invalid_request("client_secret is both in the form and in Authorization"));
-        }
-        (Some((id, secret)), None) => (id.as_str(), secret.as_str()),
-        (None, Some(posted)) => posted,
-        (None, None) => {
+    let presented = credential::read(headers, form).map_err(|bad| match bad {
+        BadCaller::Request(words) => invalid_request(&words),
+        BadCaller::Client(scheme, words) => unauthorized(scheme, &words),
+    })?;
+    match presented {
+        CallerCredential::Bearer => {
             let verifier = app.authority.verifier_of(bearer(headers));
-            return verifier.map(Introspector::Verifier).map_err(|_| unauthorized("Bearer"));
+            verifier.map(Introspector::Verifier).map_err(|_| unauthorized("Bearer", WHO))
         }
-    };
-    let scheme = if sent.is_some() { "Basic" } else { "Bearer" };
-    let id: ChannelId = id.parse().map_err(|_| unauthorized(scheme))?;
-    let secret = PlainSecret::from_caller(secret.to_owned());
-    match app.authority.check_secret(id, &secret).await {
-        Ok(channel) => Ok(Introspector::Channel(channel.id)),
+        CallerCredential::Secret(scheme, id, secret) => {
+            by_secret(app, source, (id, &secret), scheme).await
+        }
+        CallerCredential::Assertion(assertion) => by_assertion(app, &assertion).await,
+    }
+}
+
+/// By the channel's secret, in the form or in Basic authentication (RFC 6749, section 2.3.1).
+async fn by_secret(
+    app: &App,
+    source: Source,
+    (id, secret): (ChannelId, &PlainSecret),
+    scheme: &'static str,
+) -> Result<Introspector, Reply> {
+    match app.authority.check_secret(id, secret).await {
+        Ok(channel) => Ok(Introspector::Channel(channel.id, None)),
         Err(Error::Denied(denied)) => match app.authority.after_secret(denied, source, id) {
             Denied::LimitExceeded { seconds } => {
                 let status = StatusCode::TOO_MANY_REQUESTS;
@@ -140,15 +151,28 @@ async fn authenticate(
                 Err(reply::retry_after(reply, seconds))
             }
             // A channel that is suspended or unknown gets the answer of a wrong secret.
-            _ => Err(unauthorized(scheme)),
+            _ => Err(unauthorized(scheme, WHO)),
         },
         Err(error) => Err(refused(&error)),
     }
 }
 
-fn unauthorized(scheme: &'static str) -> Reply {
-    let words =
-        "introspection needs the token of a verifier, or the id and the secret of a channel";
+/// By an assertion (RFC 7523, section 2.2), by the rules for issuing v2.1 tokens.
+async fn by_assertion(app: &App, assertion: &UnverifiedAssertion) -> Result<Introspector, Reply> {
+    let wrong = |words: &str| unauthorized("Bearer", words);
+    match app.authority.check_assertion(assertion).await {
+        Ok((channel, group)) => Ok(Introspector::Channel(channel.id, group)),
+        // A suspended channel gets the answer of a wrong signature.
+        Err(Error::Denied(Denied::Suspended)) => Err(wrong(&BadAssertion::Signature.to_string())),
+        Err(Error::Denied(Denied::UnknownChannel | Denied::UnknownAssertionKey)) => {
+            Err(wrong("the channel that iss names has no key with this kid"))
+        }
+        Err(Error::Denied(denied)) => Err(wrong(&denied.to_string())),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+fn unauthorized(scheme: &'static str, words: &str) -> Reply {
     let reply = oauth_error(StatusCode::UNAUTHORIZED, "invalid_client", words);
     reply::with(reply, header::WWW_AUTHENTICATE, scheme)
 }

@@ -1,0 +1,14 @@
+//! The console in a real browser, as people use it: with a mouse at a desk, on a phone, by
+//! keyboard alone, and without JavaScript.
+
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+mod browser;
+mod console;
+mod driver;
+mod pages;
+#[path = "../cli/program.rs"]
+#[expect(dead_code, reason = "the other test program needs more of it")]
+mod program;
+mod scenery;
+mod signing_in;

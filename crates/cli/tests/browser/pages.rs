@@ -1,0 +1,196 @@
+//! Every page: usable with assistive technology, in both languages and colour schemes, as
+//! narrow as a small phone, and without a complaint of the browser.
+//!
+//! The pages are found by following every link from the overview, so that a new page is
+//! covered by itself; a route that no link leads to fails the test.
+
+use crate::{
+    browser::{Browser, Way},
+    console::Console,
+    program::Desk,
+    scenery::Scenery,
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Number of pages of one route that are checked.
+const OF_ONE_ROUTE: usize = 2;
+const SCHEMES: [&str; 2] = ["light", "dark"];
+/// A small phone, and the smallest width that the accessibility guidelines name.
+const NARROW: [u32; 2] = [360, 320];
+
+/// Checks pages, and writes their pictures if `cargo xtask screenshots` asks for them.
+struct Check {
+    language: &'static str,
+    rules: String,
+    pictures: Option<PathBuf>,
+    wrong: Vec<String>,
+}
+
+impl Check {
+    fn new(language: &'static str) -> Self {
+        let parts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-parts/browser");
+        let rules = parts.join("node_modules/axe-core/axe.min.js");
+        let rules = fs::read_to_string(rules).expect("`cargo xtask setup` installs axe-core");
+        let pictures = std::env::var_os("TEGATA_SCREENSHOTS").map(PathBuf::from);
+        Self { language, rules, pictures, wrong: Vec::new() }
+    }
+
+    /// Checks the page that the browser shows.
+    fn page(&mut self, browser: &Browser, name: &str) {
+        for scheme in SCHEMES {
+            browser.scheme(scheme);
+            self.accessible(browser, &format!("{name} ({}, {scheme})", self.language));
+        }
+        for width in NARROW {
+            browser.width(width);
+            let wider = "const all = [...document.querySelectorAll('body *')];
+                const over = all.filter(it => it.getBoundingClientRect().right > innerWidth + 1);
+                return document.documentElement.scrollWidth > document.documentElement.clientWidth
+                    ? over.slice(-3).map(it => it.outerHTML.slice(0, 150)) : []";
+            let wider = browser.script(wider, vec![]);
+            if wider != json!([]) {
+                self.wrong.push(format!("{name}: wider than {width} px: {wider:#}"));
+            }
+        }
+        self.accessible(browser, &format!("{name} ({}, dark, phone)", self.language));
+        self.take_pictures(browser, name);
+        browser.width(1440);
+        let complaints = browser.complaints();
+        if !complaints.is_empty() {
+            self.wrong.push(format!("{name}: {complaints:#?}"));
+        }
+    }
+
+    fn accessible(&mut self, browser: &Browser, name: &str) {
+        if browser.script("return typeof axe", vec![]) == json!("undefined") {
+            browser.script(&self.rules, vec![]);
+        }
+        let run = "const done = arguments[0];
+            axe.run().then(it => done(it.violations), error => done([{ id: String(error) }]))";
+        let found = browser.driver.client.execute_async(run, vec![]);
+        for it in browser.driver.wait(found).as_array().unwrap() {
+            let nodes = it["nodes"].as_array().into_iter().flatten();
+            let places: Vec<String> = nodes
+                .map(|node| format!("{}: {}", node["target"], node["failureSummary"]))
+                .collect();
+            self.wrong.push(format!("{name}: {} {}\n    {}", it["id"], it["help"], places.join("\n    ")));
+        }
+    }
+
+    fn take_pictures(&self, browser: &Browser, name: &str) {
+        let Some(folder) = &self.pictures else { return };
+        fs::create_dir_all(folder).unwrap();
+        for width in [360, 768, 1440] {
+            browser.width(width);
+            for scheme in SCHEMES {
+                browser.scheme(scheme);
+                let whole = json!({ "format": "png", "captureBeyondViewport": true });
+                let picture = browser.driver.chromium("Page.captureScreenshot", whole);
+                let picture = BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
+                let file = format!("{name}-{width}-{scheme}-{}.png", self.language);
+                fs::write(folder.join(file), picture).unwrap();
+            }
+        }
+    }
+
+    #[track_caller]
+    fn end(self) {
+        assert!(self.wrong.is_empty(), "{} findings:\n{}", self.wrong.len(), self.wrong.join("\n"));
+    }
+}
+
+/// Follows the links of the console.
+struct Walk {
+    queue: VecDeque<String>,
+    known: Vec<String>,
+    /// How many pages of each route were seen.
+    routes: BTreeMap<String, usize>,
+}
+
+impl Walk {
+    fn from(path: &str) -> Self {
+        Self { queue: [path.to_owned()].into(), known: vec![path.to_owned()], routes: BTreeMap::new() }
+    }
+
+    /// The next page, and a name for its picture.
+    fn next(&mut self) -> Option<(String, String)> {
+        while let Some(path) = self.queue.pop_front() {
+            let route = route_of(&path);
+            let count = self.routes.entry(route.clone()).or_default();
+            *count += 1;
+            if *count <= OF_ONE_ROUTE {
+                let name = route.trim_start_matches("/console").trim_matches('/');
+                let name: String = name.chars().map(|it| if it.is_alphanumeric() { it } else { '-' }).collect();
+                let name = if name.is_empty() { "overview".to_owned() } else { name };
+                return Some((path, format!("{name}-{count}")));
+            }
+        }
+        None
+    }
+
+    /// Adds the links of the page that the browser shows.
+    fn add_links(&mut self, browser: &Browser) {
+        let links = "return [...document.querySelectorAll('a[href]:not([download])')]
+            .map(it => new URL(it.href)).filter(it => it.origin === location.origin)
+            .map(it => it.pathname + it.search).filter(it => it.startsWith('/console'))";
+        for link in browser.script(links, vec![]).as_array().unwrap() {
+            let link = link.as_str().unwrap().to_owned();
+            if !self.known.contains(&link) {
+                self.known.push(link.clone());
+                self.queue.push_back(link);
+            }
+        }
+    }
+}
+
+/// The route of a path: ids, names of groups and cursors have digits.
+fn route_of(path: &str) -> String {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let id = |it: &str| it.contains(|c: char| c.is_ascii_digit());
+    let parts: Vec<_> = path.split('/').map(|it| if id(it) { "*" } else { it }).collect();
+    let pairs = query.split('&').filter(|it| !it.is_empty());
+    let keys: Vec<_> = pairs.map(|it| if id(it) { it.split('=').next().unwrap() } else { it }).collect();
+    format!("{} {}", parts.join("/"), keys.join("&")).trim_end().to_owned()
+}
+
+fn every_page(language: &'static str) {
+    let console = Console::start();
+    let scenery = Scenery::of(&console);
+    let mut check = Check::new(language);
+    let browser = Browser::open(&console.desk.server.url, Way::Desk);
+    let other = if language == "en" { "English" } else { "日本語" };
+    browser.goes_to("/console/sign-in").presses(other);
+    browser.until("the language", || browser.attribute("html", "lang").filter(|it| it == language));
+
+    for (path, name) in [("/console/sign-in", "sign-in"), ("/console/invitation", "invitation")] {
+        browser.goes_to(path);
+        check.page(&browser, name);
+    }
+    console.signs_in_whatever_the_language(&browser);
+    let mut walk = Walk::from("/console");
+    while let Some((path, name)) = walk.next() {
+        browser.goes_to(&path);
+        check.page(&browser, &name);
+        walk.add_links(&browser);
+    }
+    browser.goes_to("/console/nothing/there");
+    browser.driver.console();
+    check.page(&browser, "not-found");
+    check.end();
+}
+
+#[test]
+fn every_page_in_english_is_accessible_and_fits_a_phone() {
+    every_page("en");
+}
+
+#[test]
+fn every_page_in_japanese_is_accessible_and_fits_a_phone() {
+    every_page("ja");
+}

@@ -1,0 +1,232 @@
+//! The people of the whole authority.
+
+use super::{
+    Answer, Console,
+    confirm::{Wrong, asked},
+    failure::Failure,
+    ids::Ids,
+    notice::Notice,
+    render,
+    roles::{empty, invitation_once, invite, line, link},
+    sent::Sent,
+    visit::{SignedIn, may},
+};
+use crate::authority::admin::ListedPerson;
+use axum::extract::State;
+use std::sync::Arc;
+use tegata_console::{
+    Crumb, Section,
+    html::Bdi,
+    pages::{Page, PersonPage, PersonView, Roles, RolesPage},
+};
+use tegata_policy::permission::{OperatorRole, Permission, RoleChange};
+use tegata_token::id::PersonId;
+
+const HERE: &str = "/console/people";
+
+const ROLES: [(&str, OperatorRole); 3] = [
+    ("administrator", OperatorRole::Administrator),
+    ("on-call", OperatorRole::OnCall),
+    ("auditor", OperatorRole::Auditor),
+];
+
+fn named(name: Option<&str>) -> Result<Option<OperatorRole>, Failure> {
+    match name {
+        Some("none") => Ok(None),
+        name => {
+            let found = ROLES.iter().find(|it| Some(it.0) == name).map(|it| Some(it.1));
+            found.ok_or_else(|| Failure::bad_request("`role` is unknown"))
+        }
+    }
+}
+
+fn name_of(role: Option<OperatorRole>) -> &'static str {
+    ROLES.iter().find(|it| Some(it.1) == role).map_or("", |it| it.0)
+}
+
+/// The page.
+pub async fn list(State(console): State<Arc<Console>>, who: SignedIn) -> Answer {
+    let (page, mut it) = view(&who).await?;
+    it.once = invitation_once(&console, &who, HERE);
+    render(&RolesPage::new(page, it))
+}
+
+async fn view(who: &SignedIn) -> Result<(Page, Roles), Failure> {
+    let people = who.admin.people(None).await?;
+    let (frame, t) = (who.frame(), who.frame().t());
+    let shown = |ListedPerson { person, invited_until }: &ListedPerson| {
+        let now = who.visit.now;
+        let invited_until = invited_until.filter(|it| now < *it);
+        tegata_console::pages::PersonLine {
+            invited_until,
+            ..line(who, person, name_of(person.operator))
+        }
+    };
+    let role = |(value, role): (&'static str, OperatorRole)| {
+        (value, (t.frame.role)(role), (t.roles.operator_hint)(role))
+    };
+    let it = Roles {
+        people: people.iter().map(shown).collect(),
+        roles: ROLES.map(role).to_vec(),
+        changes: may(who, Permission::ChangePerson, None, None),
+        links: true,
+        commands: vec![
+            "tegata person list".to_owned(),
+            "tegata person invite LOGIN --operator --role auditor".to_owned(),
+        ],
+        ..empty(HERE.to_owned())
+    };
+    Ok((Page::new(frame, Some(Section::People), t.frame.people), it))
+}
+
+/// Invites a person of the whole authority, or one without a role.
+pub async fn invite_operator(
+    State(console): State<Arc<Console>>,
+    who: SignedIn,
+    sent: Sent,
+) -> Answer {
+    let role = named(sent.form()?.get("role"))?;
+    let role = role.map(|role| RoleChange::Operator { role: Some(role) });
+    let shown = view(&who).await?;
+    invite(&console, &who, role, shown, &sent).await
+}
+
+/// Changes the role of a person in the whole authority, or takes it away.
+pub async fn change_role(who: SignedIn, Ids(id): Ids<PersonId>, sent: Sent) -> Answer {
+    let role = named(sent.form()?.get("role"))?;
+    who.admin.change_person(id, None, None, Some(role)).await?;
+    let here = if id == who.person.id { "/console" } else { HERE };
+    Ok(who.done(Notice::Saved, here))
+}
+
+/// One person.
+pub async fn show(
+    State(console): State<Arc<Console>>,
+    who: SignedIn,
+    Ids(id): Ids<PersonId>,
+) -> Answer {
+    let found = who.admin.person(id).await?;
+    let (t, person) = (who.frame().t(), &found.person);
+    let own = line(&who, person, name_of(person.operator));
+    let here = format!("{HERE}/{id}");
+    let it = PersonView {
+        disabled: person.disabled,
+        operator: person.operator,
+        providers: person
+            .providers
+            .iter()
+            .map(|(id, role)| (*id, (t.account.provider_role)(*role)))
+            .collect(),
+        channels: person
+            .channels
+            .iter()
+            .map(|(id, role)| (*id, (t.account.channel_role)(*role)))
+            .collect(),
+        changes: may(&who, Permission::ChangePerson, None, None),
+        disables: may(&who, Permission::DisablePerson, None, None),
+        once: invitation_once(&console, &who, &here),
+        person: own,
+    };
+    render(&PersonPage::new(who.frame(), it))
+}
+
+/// What is done with a person after it is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    Disable,
+    Reset,
+    Delete,
+}
+
+async fn asking(who: &SignedIn, id: PersonId, deed: Deed, wrong: Wrong) -> Answer {
+    let person = who.admin.person(id).await?.person;
+    let needed = match deed {
+        Deed::Disable => Permission::DisablePerson,
+        Deed::Reset => Permission::ResetPerson,
+        Deed::Delete => Permission::DeletePerson,
+    };
+    if !may(who, needed, None, None) {
+        return Err(Failure::forbidden());
+    }
+    let t = who.frame().t();
+    let name = Bdi(&person.name);
+    let (heading, why, button, word) = match deed {
+        Deed::Disable => {
+            ((t.roles.disable_question)(name), t.roles.disable_why, t.roles.disable, "disable")
+        }
+        Deed::Reset => ((t.roles.reset_question)(name), t.roles.reset_why, t.roles.reset, "reset"),
+        Deed::Delete => {
+            ((t.roles.delete_question)(name), t.roles.delete_why, t.roles.delete, "delete")
+        }
+    };
+    let here = format!("{HERE}/{id}");
+    let crumbs = [
+        Crumb::new(HERE, t.frame.people),
+        Crumb::new(here.clone(), person.name.clone()),
+        Crumb::new("", button),
+    ];
+    let page = Page::new(who.frame(), Some(Section::People), heading).below(crumbs);
+    let mut act = who.act(format!("{here}/{word}"), button, wrong);
+    act.options = false;
+    act.keep = (here, t.roles.keep);
+    act.commands = vec![format!("tegata person {word} {id}")];
+    asked(page.lead(why), act)
+}
+
+/// Asks before a person is disabled.
+pub async fn ask_disable(who: SignedIn, Ids(id): Ids<PersonId>) -> Answer {
+    asking(&who, id, Deed::Disable, Wrong::default()).await
+}
+
+/// Asks before a person's sign-in is reset.
+pub async fn ask_reset(who: SignedIn, Ids(id): Ids<PersonId>) -> Answer {
+    asking(&who, id, Deed::Reset, Wrong::default()).await
+}
+
+/// Asks before a person is deleted.
+pub async fn ask_delete(who: SignedIn, Ids(id): Ids<PersonId>) -> Answer {
+    asking(&who, id, Deed::Delete, Wrong::default()).await
+}
+
+/// Disables a person.
+pub async fn disable(mut who: SignedIn, Ids(id): Ids<PersonId>, sent: Sent) -> Answer {
+    if let Err(code) = who.prove(&sent.form()?).await? {
+        let wrong = Wrong { code: Some(code), ..Wrong::default() };
+        return asking(&who, id, Deed::Disable, wrong).await;
+    }
+    who.admin.change_person(id, None, Some(true), None).await?;
+    Ok(who.done(Notice::Saved, &format!("{HERE}/{id}")))
+}
+
+/// Enables a person.
+pub async fn enable(who: SignedIn, Ids(id): Ids<PersonId>) -> Answer {
+    who.admin.change_person(id, None, Some(false), None).await?;
+    Ok(who.done(Notice::Saved, &format!("{HERE}/{id}")))
+}
+
+/// Resets a person's sign-in; the page shows the new invitation once.
+pub async fn reset(
+    State(console): State<Arc<Console>>,
+    mut who: SignedIn,
+    Ids(id): Ids<PersonId>,
+    sent: Sent,
+) -> Answer {
+    if let Err(code) = who.prove(&sent.form()?).await? {
+        let wrong = Wrong { code: Some(code), ..Wrong::default() };
+        return asking(&who, id, Deed::Reset, wrong).await;
+    }
+    let invited = who.admin.reset_person(id).await?;
+    let here = format!("{HERE}/{id}");
+    who.show_once(&console, &here, link(&console, &invited.invitation));
+    Ok(who.done(Notice::Created, &here))
+}
+
+/// Deletes a person.
+pub async fn delete(mut who: SignedIn, Ids(id): Ids<PersonId>, sent: Sent) -> Answer {
+    if let Err(code) = who.prove(&sent.form()?).await? {
+        let wrong = Wrong { code: Some(code), ..Wrong::default() };
+        return asking(&who, id, Deed::Delete, wrong).await;
+    }
+    who.admin.delete_person(id).await?;
+    Ok(who.done(Notice::Deleted(0), HERE))
+}

@@ -1,0 +1,187 @@
+//! What people come for, each without a script.
+
+use crate::browser::{Browser, PASSWORD, Page, World, jwk};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use data_encoding::BASE32_NOPAD;
+use tegata_policy::permission::OperatorRole;
+use tegata_server::authority::admin::NewPerson;
+
+/// The value of a field of the page's form.
+fn field(page: &Page, name: &str) -> String {
+    let found = page.text.split(&format!("name=\"{name}\"")).nth(1).unwrap();
+    let value = found.split('>').next().unwrap().split("value=\"").nth(1).unwrap();
+    value.split('"').next().unwrap().to_owned()
+}
+
+/// The secret that a page shows once.
+fn secret(page: &Page) -> String {
+    let found = page.text.split("id=\"secret\">").nth(1).unwrap();
+    found.split('<').next().unwrap().trim().to_owned()
+}
+
+/// Goes on to where an answer leads.
+async fn follow(browser: &Browser, answer: Page) -> Page {
+    assert_eq!(answer.status, 303, "{}", answer.text);
+    browser.get(answer.location()).await
+}
+
+#[tokio::test]
+async fn an_invited_person_sets_a_password_and_a_second_factor_and_signs_in() {
+    let world = World::new().await;
+    let new = NewPerson { login: "mika".to_owned(), name: "Mika".to_owned(), role: None };
+    let invited = world.root().invite(new).await.unwrap();
+    let browser = world.browser();
+    let link = format!("http://x/console/invitation#{}", invited.invitation.reveal());
+    let page = browser.send("/console/invitation", &[("invitation", &link)]).await;
+    let page = page.shows(200, "<svg class=\"qr\"");
+    let (invitation, totp_secret) = (field(&page, "invitation"), field(&page, "totp_secret"));
+    let totp = BASE32_NOPAD.decode(totp_secret.as_bytes()).unwrap();
+    let accept = async |password: &str, code: &str| {
+        let fields = [
+            ("invitation", &*invitation),
+            ("totp_secret", &totp_secret),
+            ("password", password),
+            ("code", code),
+        ];
+        browser.send("/console/invitation/accept", &fields).await
+    };
+    let code = world.code(&totp, -1);
+    let weak = accept("mikamikamika", &code).await.shows(422, "not little more than your own name");
+    assert!(!weak.text.contains("mikamikamika"));
+    assert_eq!(field(&weak, "totp_secret"), totp_secret);
+    accept(PASSWORD, "000000").await.shows(422, "not the code of this secret");
+    let done = accept(PASSWORD, &code).await.shows(200, "Recovery codes");
+    assert_eq!(secret(&done).lines().count(), 10);
+    accept(PASSWORD, &code).await.shows(422, "no such invitation");
+    let code = world.code(&totp, 0);
+    let fields = [("login", "mika"), ("password", PASSWORD), ("code", &code)];
+    let answer = browser.send("/console/sign-in", &fields).await;
+    follow(&browser, answer).await.shows(200, "Mika");
+}
+
+#[tokio::test]
+async fn a_provider_and_a_channel_are_created_and_secrets_are_shown_once() {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let browser = world.browser_of(&human).await;
+    browser.get("/console").await.shows(200, "No providers yet");
+    browser.send("/console/providers", &[("name", " ")]).await.shows(422, "Enter a name");
+    let made = browser.send("/console/providers", &[("name", "<b>Harbour</b>")]).await;
+    let provider = made.location().to_owned();
+    let page = follow(&browser, made).await.shows(200, "&lt;b&gt;Harbour&lt;/b&gt;");
+    assert!(page.text.contains("Created."), "{}", page.text);
+    let fields = [("name", "Order bot"), ("type", "messaging-api")];
+    let made = browser.send(&format!("{provider}/channels"), &fields).await;
+    let channel = made.location().to_owned();
+    let page = follow(&browser, made).await.shows(200, "New channel secret");
+    assert_eq!(secret(&page).len(), 32);
+    let again = browser.get(&channel).await.shows(200, "Order bot");
+    assert!(!again.text.contains("id=\"secret\"") && !again.text.contains(&secret(&page)));
+
+    let issue = format!("{channel}/messaging-api");
+    let page = browser.get(&issue).await.shows(200, "no long-lived token");
+    let request = field(&page, "request");
+    let fields = [("request", &*request), ("delay", "0")];
+    let first = follow(&browser, browser.send(&issue, &fields).await).await;
+    let first = secret(&first);
+    // Sent twice, as by a double click, it issues one token.
+    let twice = follow(&browser, browser.send(&issue, &fields).await).await;
+    assert_eq!(secret(&twice), first);
+    let page = browser.get(&issue).await;
+    let fields = [("request", &*field(&page, "request")), ("delay", "other"), ("hours", "1.5")];
+    let page = follow(&browser, browser.send(&issue, &fields).await).await;
+    assert_ne!(secret(&page), first);
+    page.shows(200, "Previous token");
+    let fields = [("delay", "other"), ("hours", "25")];
+    browser.send(&issue, &fields).await.shows(422, "from 0 to 24");
+    let explained = world.root().explain(&first).await.unwrap();
+    assert_eq!(explained.token.expires_at.since(world.authority().now()) / 60, 89);
+}
+
+#[tokio::test]
+async fn a_public_key_is_registered_and_a_private_one_is_neither_stored_nor_shown() {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let browser = world.browser_of(&human).await;
+    let company = crate::pages::Company::new(&world, "company").await;
+    let channel = format!("/console/channels/{}", company.channel);
+    let keys = format!("{channel}/keys");
+    let mut private = jwk(&KeyPair::generate(KeySize::Rsa2048).unwrap());
+    private["d"] = "c2VjcmV0LXBhcnQ".into();
+    let page = browser.send(&keys, &[("key", &private.to_string())]).await;
+    let page = page.shows(422, "This is a private key");
+    assert!(!page.text.contains("c2VjcmV0LXBhcnQ"));
+    let public = jwk(&KeyPair::generate(KeySize::Rsa2048).unwrap()).to_string();
+    let wrong = browser.send(&keys, &[("key", &public), ("group", "no good")]).await;
+    wrong.shows(422, "1 to 64 of a-z");
+    let answer = browser.send(&keys, &[("key", &public), ("group", "kitchen")]).await;
+    let page = follow(&browser, answer).await.shows(200, "Created.");
+    assert_eq!(page.text.matches("/delete\">Delete…<span class=\"hide\">").count(), 2);
+}
+
+#[tokio::test]
+async fn an_act_asks_for_a_code_if_the_sign_in_was_long_ago() {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let browser = world.browser_of(&human).await;
+    let company = crate::pages::Company::new(&world, "company").await;
+    let delete = format!("/console/channels/{}/delete", company.channel);
+    let page =
+        browser.get(&delete).await.shows(200, "Delete <bdi>company</bdi> and revoke 1 token?");
+    assert!(!page.text.contains("name=\"code\""), "{}", page.text);
+    world.authority().advance_clock(601).await.unwrap();
+    browser.get(&delete).await.shows(200, "name=\"code\"");
+    let before = browser.cookies.lock().unwrap()["tegata-session"].clone();
+    for code in ["", "000000"] {
+        let fields = [("reason", "found in a log"), ("code", code)];
+        let page = browser.send(&delete, &fields).await.shows(422, "The code is wrong");
+        assert!(page.text.contains("value=\"found in a log\""), "{}", page.text);
+    }
+    browser.get(&format!("/console/channels/{}", company.channel)).await.shows(200, "company");
+    let code = world.code(&human.totp, 0);
+    let fields = [("reason", "found in a log"), ("code", &code)];
+    let answer = browser.send(&delete, &fields).await;
+    follow(&browser, answer).await.shows(200, "Deleted. 1 token revoked.");
+    let after = browser.cookies.lock().unwrap()["tegata-session"].clone();
+    assert_ne!(before, after, "the session is a new one");
+    browser.cookies.lock().unwrap().insert("tegata-session".to_owned(), before);
+    assert_eq!(browser.get("/console").await.status, 303, "and the old one has ended");
+}
+
+#[tokio::test]
+async fn a_secret_is_rotated_with_an_overlap_and_the_page_lists_what_goes() {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let browser = world.browser_of(&human).await;
+    let company = crate::pages::Company::new(&world, "company").await;
+    let channel = format!("/console/channels/{}", company.channel);
+    let ask = format!("{channel}/secret/rotate?keep=3600&revoke=all");
+    let page = browser.get(&ask).await.shows(200, "and revoke 1 token?");
+    assert!(page.text.contains("--keep-previous 3600 --revoke-tokens all --dry-run"));
+    let fields = [("keep", "3600"), ("revoke", "all")];
+    let answer = browser.send(&format!("{channel}/secret/rotate"), &fields).await;
+    let page = follow(&browser, answer).await.shows(200, "1 token revoked.");
+    assert_eq!(secret(&page).len(), 32);
+    assert!(page.text.contains("Previous"), "{}", page.text);
+    let previous = format!("{channel}/secret/previous/delete");
+    browser.get(&previous).await.shows(200, "Delete the previous secret of");
+    let answer = browser.send(&previous, &[]).await;
+    follow(&browser, answer).await.shows(200, "Deleted.");
+    assert_eq!(browser.get(&previous).await.status, 404);
+}
+
+#[tokio::test]
+async fn other_sessions_end_at_once() {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let here = world.browser_of(&human).await;
+    let there = world.browser();
+    let recovery = human.recovery[0].as_str();
+    let fields = [("login", "mika"), ("password", PASSWORD), ("code", recovery)];
+    there.send("/console/sign-in", &fields).await;
+    there.get("/console").await.shows(200, "Overview");
+    here.get("/console/account").await.shows(200, "End all other sessions");
+    let answer = here.send("/console/account/sessions", &[]).await;
+    follow(&here, answer).await.shows(200, "this one");
+    assert_eq!(there.get("/console").await.status, 303);
+}
