@@ -39,7 +39,9 @@ mod visit;
 
 use crate::{api::app::App, authority::Authority};
 use axum::{
-    Router, middleware,
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
     response::{IntoResponse, Response},
 };
 use failure::Failure;
@@ -119,7 +121,10 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
         let path = "/channels/{channel}/groups/{group}/delete";
         it.route(path, get(groups::review).post(groups::delete))
     },
-    |it| it.route("/leak-desk", get(leak_desk::start).post(leak_desk::look_up)),
+    |it| {
+        let both = get(leak_desk::start).post(leak_desk::look_up);
+        it.route("/leak-desk", both.layer(DefaultBodyLimit::max(leak_desk::LONGEST_FORM)))
+    },
     |it| it.route("/verifiers", get(verifiers::list)),
     |it| it.route("/verifiers/new", get(verifiers::form).post(verifiers::create)),
     |it| it.route("/verifiers/{verifier}/created", get(verifiers::created)),
