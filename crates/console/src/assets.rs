@@ -35,12 +35,8 @@ pub static SCRIPT: Asset = Asset {
 };
 
 /// The icon. Without one, a browser asks for a file that is not there.
-pub static ICON: Asset = Asset {
-    name: ICON_NAME,
-    content_type: "image/svg+xml",
-    body: SVG,
-    tag: hash(SVG.as_bytes()),
-};
+pub static ICON: Asset =
+    Asset { name: ICON_NAME, content_type: "image/svg+xml", body: SVG, tag: hash(SVG.as_bytes()) };
 
 /// All files.
 pub static ALL: [&Asset; 3] = [&STYLE, &SCRIPT, &ICON];

@@ -48,6 +48,20 @@ pub const TEXTS: OverviewTexts = OverviewTexts {
     secret_expires_why: |at| html!("It expires {}. Update all clients to the current secret.", at),
     key_unused: |channel| html!("An assertion key of {} has never been used", channel),
     key_unused_why: |at| html!("It was registered {}. Delete it if it is not needed.", at),
+    nearly_full: |kind, channel| {
+        html!("{} nearly has as many {} tokens as it may have", channel, kind_name(kind))
+    },
+    nearly_full_why: |active, cap| {
+        format!("{active} of {cap} are active. Revoke tokens that are not used any more.")
+    },
+    signing_key_overdue: "The signing key should be replaced",
+    signing_key_overdue_why: |at| {
+        html!("Its replacement was due {}. No token becomes invalid when it is replaced.", at)
+    },
+    certificate_expires: "The TLS certificate expires",
+    certificate_expires_why: |at| {
+        html!("It expires {}. Renew it in its file; the server reads it again by itself.", at)
+    },
     contact: |contact| html!("Contact: {}.", contact),
 };
 

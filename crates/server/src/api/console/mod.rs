@@ -14,6 +14,7 @@ mod confirm;
 mod cookie;
 mod failure;
 mod gate;
+mod groups;
 mod ids;
 mod invitation;
 mod leak_desk;
@@ -27,25 +28,26 @@ mod receipts;
 mod revoke;
 mod roles;
 mod routes;
-mod groups;
 mod sent;
 mod settings;
 mod shown;
-mod signing_keys;
 mod sign_in;
+mod signing_keys;
 mod tokens;
 mod verifiers;
 mod visit;
 
 use crate::{api::app::App, authority::Authority};
 use axum::{
-    Router, middleware,
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
     response::{IntoResponse, Response},
 };
 use failure::Failure;
 use http::Method;
-use routes::{Routes, get, post};
 use http::StatusCode;
+use routes::{Routes, get, post};
 use std::sync::Arc;
 use tegata_console::Template;
 use visit::SignedIn;
@@ -119,7 +121,10 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
         let path = "/channels/{channel}/groups/{group}/delete";
         it.route(path, get(groups::review).post(groups::delete))
     },
-    |it| it.route("/leak-desk", get(leak_desk::start).post(leak_desk::look_up)),
+    |it| {
+        let both = get(leak_desk::start).post(leak_desk::look_up);
+        it.route("/leak-desk", both.layer(DefaultBodyLimit::max(leak_desk::LONGEST_FORM)))
+    },
     |it| it.route("/verifiers", get(verifiers::list)),
     |it| it.route("/verifiers/new", get(verifiers::form).post(verifiers::create)),
     |it| it.route("/verifiers/{verifier}/created", get(verifiers::created)),

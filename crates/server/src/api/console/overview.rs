@@ -10,12 +10,14 @@ use super::{
 use crate::{
     api::form::Form,
     authority::{
-        admin::FoundWarnings,
-        warnings::{Subject, Warning},
+        admin::{FoundWarnings, WarningFilter},
+        warnings::{Subject, Warning, own::OwnWarning},
     },
 };
 use axum::extract::RawQuery;
-use tegata_console::pages::{Alert, AlertKind, ChannelLine, Overview, OverviewPage, ProviderLine};
+use tegata_console::pages::{
+    Alert, AlertKind, ChannelLine, Overview, OverviewPage, OwnAlert, ProviderLine,
+};
 use tegata_policy::{channel::Channel, permission::Permission};
 use tegata_store::{ChannelFilter, Holding};
 
@@ -32,6 +34,10 @@ pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
         Some(_) => Default::default(),
         None => alerts(&who).await?,
     };
+    let own = match search {
+        Some(_) => Vec::new(),
+        None => who.admin.own_warnings(&WarningFilter::default()).await?,
+    };
     let pager = Pager::of(&query, "providers")?;
     let rows = who.admin.providers(search.clone(), pager.page()).await?;
     let (providers, providers_next) = pager.split(rows, "/console", &fields);
@@ -46,6 +52,7 @@ pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
         channels_left: it.revocation.map(|it| it.channels_left),
     };
     let it = Overview {
+        own: own.into_iter().map(own_alert).collect(),
         alerts,
         more_alerts,
         search: search.unwrap_or_default(),
@@ -56,6 +63,13 @@ pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
         creates: may(&who, Permission::CreateProvider, None, None),
     };
     render(&OverviewPage::new(who.frame(), it))
+}
+
+fn own_alert(it: OwnWarning) -> OwnAlert {
+    match it {
+        OwnWarning::SigningKeyOverdue { due_at, .. } => OwnAlert::SigningKeyOverdue(due_at),
+        OwnWarning::CertificateExpires { expires_at } => OwnAlert::CertificateExpires(expires_at),
+    }
 }
 
 /// A channel, as lists show it.
@@ -71,7 +85,8 @@ pub fn channel_line(it: &Channel) -> ChannelLine {
 
 /// What needs attention, the most urgent first, and whether there is more.
 async fn alerts(who: &SignedIn) -> Result<(Vec<Alert>, bool), Failure> {
-    let FoundWarnings { of_channels, next } = who.admin.warnings(None, WARNINGS).await?;
+    let FoundWarnings { of_channels, next } =
+        who.admin.warnings(None, WARNINGS, &WarningFilter::default()).await?;
     let alerts = of_channels.iter().flat_map(|(of, all)| all.iter().map(|it| alert(of, it)));
     let mut alerts: Vec<_> = alerts.collect();
     let is_due = |it: &Alert| !matches!(it.what, AlertKind::TokenUnused(_) | AlertKind::KeyUnused);
@@ -93,6 +108,9 @@ fn alert(of: &Holding, it: &Warning) -> Alert {
         }
         Subject::SecretExpires { .. } => (AlertKind::SecretExpires, None, None),
         Subject::KeyUnused { created_at, .. } => (AlertKind::KeyUnused, Some(*created_at), None),
+        Subject::NearlyFull { kind, active, cap } => {
+            (AlertKind::NearlyFull(*kind, *active, *cap), None, None)
+        }
     };
     let settings = it.group().and_then(|name| {
         of.channel.groups.iter().find(|(group, _)| group.as_str() == name).map(|it| it.1)
