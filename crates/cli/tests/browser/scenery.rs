@@ -11,9 +11,7 @@ pub const LONG_NAME: &str = "a-name-of-100-characters-without-a-space-that-no-pa
 
 /// A channel and what it has.
 pub struct Scenery {
-    pub provider: String,
     pub channel: String,
-    pub secret: String,
     /// The text of a short-lived token.
     pub token: String,
     pub receipt: String,
@@ -62,6 +60,6 @@ impl Scenery {
         desk.json(&["person", "invite", "ren", "--provider", &provider, "--role", "member"]);
         let revoke = ["token", "revoke", "--yes", "--group", "blue-1", "--reason", HARD_NAME];
         let receipt = text(&desk.json(&[&revoke[..], &at].concat()), "position");
-        Self { provider, channel, secret, token, receipt }
+        Self { channel, token, receipt }
     }
 }
