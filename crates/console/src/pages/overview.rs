@@ -46,6 +46,15 @@ pub enum AlertKind {
     SecretExpires,
     /// An assertion key was never used.
     KeyUnused,
+    /// A channel nearly has as many active tokens of a kind as it may have.
+    NearlyFull {
+        /// The kind.
+        kind: Kind,
+        /// How many are active.
+        active: usize,
+        /// How many may be.
+        cap: usize,
+    },
 }
 
 /// A provider, as lists show it.
@@ -78,6 +87,8 @@ pub struct Overview {
     pub channels: Vec<ChannelLine>,
     /// The page after them.
     pub channels_next: Option<String>,
+    /// Parts that show the present: expiries and activity.
+    pub live: Vec<Html>,
     /// Whether the person may create providers.
     pub creates: bool,
 }
@@ -109,7 +120,7 @@ impl OverviewPage {
                 let soon = alert.expires_at.is_some_and(|at| at.since(now) < 86_400);
                 if soon { "bad" } else { "warn" }
             }
-            AlertKind::TokenReplaced(_) => "warn",
+            AlertKind::TokenReplaced(_) | AlertKind::NearlyFull { .. } => "warn",
             AlertKind::TokenUnused(_) | AlertKind::KeyUnused => "",
         };
         (class, relative)
@@ -130,6 +141,7 @@ impl OverviewPage {
             }
             (AlertKind::SecretExpires, _) => (t.secret_expires)(name),
             (AlertKind::KeyUnused, _) => (t.key_unused)(name),
+            (AlertKind::NearlyFull { kind, .. }, _) => (t.nearly_full)(kind, name),
         }
     }
 
@@ -146,6 +158,7 @@ impl OverviewPage {
             }
             AlertKind::SecretExpires => (t.secret_expires_why)(both(alert.expires_at)),
             AlertKind::KeyUnused => (t.key_unused_why)(both(alert.made_at)),
+            AlertKind::NearlyFull { active, cap, .. } => (t.nearly_full_why)(active, cap),
         };
         match &alert.contact {
             Some(contact) => crate::html!("{} {}", text, (t.contact)(Bdi(contact))),

@@ -28,5 +28,7 @@ pub struct OverviewTexts {
     pub secret_expires_why: fn(Html) -> Html,
     pub key_unused: fn(Bdi<'_>) -> Html,
     pub key_unused_why: fn(Html) -> Html,
+    pub nearly_full: fn(Kind, Bdi<'_>) -> Html,
+    pub nearly_full_why: fn(usize, usize) -> Html,
     pub contact: fn(Bdi<'_>) -> Html,
 }

@@ -48,6 +48,12 @@ pub const TEXTS: OverviewTexts = OverviewTexts {
     secret_expires_why: |at| html!("It expires {}. Update all clients to the current secret.", at),
     key_unused: |channel| html!("An assertion key of {} has never been used", channel),
     key_unused_why: |at| html!("It was registered {}. Delete it if it is not needed.", at),
+    nearly_full: |kind, channel| {
+        html!("{} has nearly as many {} tokens as it may have", channel, Html::text(kind.name()))
+    },
+    nearly_full_why: |active, cap| {
+        html!("{} of {} are active. Revoke those that are not used any more.", active, cap)
+    },
     contact: |contact| html!("Contact: {}.", contact),
 };
 

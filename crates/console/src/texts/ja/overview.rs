@@ -52,6 +52,12 @@ pub const TEXTS: OverviewTexts = OverviewTexts {
     },
     key_unused: |channel| html!("{}のアサーション署名キーは一度も使われていません", channel),
     key_unused_why: |at| html!("登録は{}。不要なら削除してください。", at),
+    nearly_full: |kind, channel| {
+        html!("{}の{}トークンがほぼ上限に達しています", channel, Html::text(kind.name()))
+    },
+    nearly_full_why: |active, cap| {
+        html!("上限{}件のうち{}件が有効です。使われていないトークンを取り消してください。", cap, active)
+    },
     contact: |contact| html!("連絡先：{}。", contact),
 };
 

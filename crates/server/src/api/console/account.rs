@@ -84,7 +84,7 @@ pub async fn change_password(who: SignedIn, sent: Sent) -> Answer {
             let old = Field::default().wrong(t.account.old_wrong);
             again(&who, Account { old, ..account(&who)? })
         }
-        Err(admin::Error::Unacceptable(_)) => {
+        Err(admin::Error::Unacceptable(..)) => {
             let new = Field::default().wrong(t.invitation.password_wrong);
             again(&who, Account { new, ..account(&who)? })
         }

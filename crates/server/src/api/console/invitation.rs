@@ -93,7 +93,7 @@ pub async fn accept(
             let codes = accepted.recovery_codes.iter().map(|it| it.reveal().to_owned()).collect();
             return render(&RecoveryCodesPage::new(settled(&visit), codes, strength));
         }
-        Err(Error::Unacceptable(_)) => fits.is_ok(),
+        Err(Error::Unacceptable(..)) => fits.is_ok(),
         Err(error) => return unknown(&console, &visit, error),
     };
     let t = &visit.language.texts().invitation;

@@ -3,6 +3,7 @@
 use super::{
     Answer,
     failure::Failure,
+    live,
     pager::Pager,
     render,
     visit::{SignedIn, may},
@@ -10,7 +11,7 @@ use super::{
 use crate::{
     api::form::Form,
     authority::{
-        admin::FoundWarnings,
+        admin::{FoundWarnings, WarningFilter},
         warnings::{Subject, Warning},
     },
 };
@@ -45,6 +46,10 @@ pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
         created_at: it.provider.created_at,
         channels_left: it.revocation.map(|it| it.channels_left),
     };
+    let live = match search {
+        Some(_) => Vec::new(),
+        None => live::parts(&who).await?,
+    };
     let it = Overview {
         alerts,
         more_alerts,
@@ -54,6 +59,7 @@ pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
         channels: channels.iter().map(channel_line).collect(),
         channels_next,
         creates: may(&who, Permission::CreateProvider, None, None),
+        live,
     };
     render(&OverviewPage::new(who.frame(), it))
 }
@@ -71,7 +77,7 @@ pub fn channel_line(it: &Channel) -> ChannelLine {
 
 /// What needs attention, the most urgent first, and whether there is more.
 async fn alerts(who: &SignedIn) -> Result<(Vec<Alert>, bool), Failure> {
-    let FoundWarnings { of_channels, next } = who.admin.warnings(None, WARNINGS).await?;
+    let FoundWarnings { of_channels, next } = who.admin.warnings(None, WARNINGS, &WarningFilter::default()).await?;
     let alerts = of_channels.iter().flat_map(|(of, all)| all.iter().map(|it| alert(of, it)));
     let mut alerts: Vec<_> = alerts.collect();
     let is_due = |it: &Alert| !matches!(it.what, AlertKind::TokenUnused(_) | AlertKind::KeyUnused);
@@ -93,6 +99,9 @@ fn alert(of: &Holding, it: &Warning) -> Alert {
         }
         Subject::SecretExpires { .. } => (AlertKind::SecretExpires, None, None),
         Subject::KeyUnused { created_at, .. } => (AlertKind::KeyUnused, Some(*created_at), None),
+        Subject::NearlyFull { kind, active, cap } => {
+            (AlertKind::NearlyFull { kind: *kind, active: *active, cap: *cap }, None, None)
+        }
     };
     let settings = it.group().and_then(|name| {
         of.channel.groups.iter().find(|(group, _)| group.as_str() == name).map(|it| it.1)
