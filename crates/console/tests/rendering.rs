@@ -308,6 +308,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         channels: channels(),
         channels_next: None,
         creates: true,
+        live: Vec::new(),
     };
     let request = Some(EVIL.to_owned());
     let conflict = Trouble::Conflict(EVIL.to_owned());

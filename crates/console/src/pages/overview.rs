@@ -98,6 +98,8 @@ pub struct Overview {
     pub channels: Vec<ChannelLine>,
     /// The page after them.
     pub channels_next: Option<String>,
+    /// Parts that show the present: expiries and activity.
+    pub live: Vec<Html>,
     /// Whether the person may create providers.
     pub creates: bool,
 }

@@ -18,6 +18,7 @@ mod groups;
 mod ids;
 mod invitation;
 mod leak_desk;
+mod live;
 mod notice;
 mod once;
 mod overview;
@@ -78,6 +79,8 @@ pub fn router(app: &App) -> Router {
         .router
         .fallback(async |_: SignedIn| Failure::not_found())
         .method_not_allowed_fallback(async |_: SignedIn| Failure::not_found())
+        // Bodies are read before, up to the length that the path allows.
+        .layer(DefaultBodyLimit::max(leak_desk::LONGEST_FORM))
         .layer(middleware::from_fn_with_state(console.clone(), gate::guard))
         .with_state(console)
 }
@@ -121,10 +124,7 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
         let path = "/channels/{channel}/groups/{group}/delete";
         it.route(path, get(groups::review).post(groups::delete))
     },
-    |it| {
-        let both = get(leak_desk::start).post(leak_desk::look_up);
-        it.route("/leak-desk", both.layer(DefaultBodyLimit::max(leak_desk::LONGEST_FORM)))
-    },
+    |it| it.route("/leak-desk", get(leak_desk::start).post(leak_desk::look_up)),
     |it| it.route("/verifiers", get(verifiers::list)),
     |it| it.route("/verifiers/new", get(verifiers::form).post(verifiers::create)),
     |it| it.route("/verifiers/{verifier}/created", get(verifiers::created)),
