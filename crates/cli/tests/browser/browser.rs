@@ -12,7 +12,10 @@ use fantoccini::{
     key::Key,
 };
 use serde_json::{Value, json};
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 /// How long a page may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -56,6 +59,11 @@ impl Browser {
         browser
     }
 
+    /// Prints a step, which is shown if the test fails.
+    fn prints(&self, verb: &str, what: &str) {
+        println!("{:?}: {verb} “{what}”", self.way);
+    }
+
     /// Sets the width of the page.
     pub fn width(&self, width: u32) {
         let phone = width < 768;
@@ -77,6 +85,7 @@ impl Browser {
 
     /// Opens an address, or a path of the server.
     pub fn goes_to(&self, place: &str) -> &Self {
+        self.prints("goes to", place);
         let address =
             if place.starts_with('/') { format!("{}{place}", self.url) } else { place.to_owned() };
         self.driver.wait(self.driver.client.goto(&address));
@@ -87,6 +96,7 @@ impl Browser {
     /// that are missing, and violations of the policy for content.
     pub fn complaints(&self) -> Vec<String> {
         let mut all = self.driver.console();
+        all.retain(|it| it.starts_with("\"SEVERE\"") || it.starts_with("\"WARNING\""));
         // A form with an error is answered with 422, and its page is shown.
         all.retain(|it| !it.contains("status of 422"));
         all
@@ -130,6 +140,7 @@ impl Browser {
     /// Waits until the page shows this text.
     #[track_caller]
     pub fn sees(&self, text: &str) -> &Self {
+        self.prints("sees", text);
         self.until(&format!("“{text}” on the page"), || {
             self.text().contains(text).then_some(())
         });
@@ -163,15 +174,10 @@ impl Browser {
     /// Follows a link, presses a button, or opens what a summary folds.
     #[track_caller]
     pub fn presses(&self, name: &str) -> &Self {
-        self.unfolds(PRESSED, name);
+        self.prints("presses", name);
         self.until(&format!("a control “{name}”"), || {
-            let control = self.find(PRESSED, name)?;
-            if self.way == Way::Keyboard {
-                self.tabs_to(&control)?;
-                self.types_key(Key::Enter);
-                return Some(());
-            }
-            self.driver.attempt(control.click()).ok()
+            let control = self.find_or_unfold(PRESSED, name)?;
+            self.pushes(&control)
         });
         self
     }
@@ -179,9 +185,9 @@ impl Browser {
     /// Types into a field.
     #[track_caller]
     pub fn fills(&self, name: &str, text: &str) -> &Self {
-        self.unfolds(FILLED, name);
+        self.prints("fills", name);
         let field = self.until(&format!("a field “{name}”"), || {
-            let field = self.find(FILLED, name)?;
+            let field = self.find_or_unfold(FILLED, name)?;
             if self.way == Way::Keyboard {
                 // Reaching a field by Tab selects what it holds.
                 self.tabs_to(&field)?;
@@ -200,9 +206,9 @@ impl Browser {
     /// Chooses a radio button, a checkbox or an option of a list.
     #[track_caller]
     pub fn chooses(&self, name: &str) -> &Self {
-        self.unfolds(CHOSEN, name);
+        self.prints("chooses", name);
         self.until(&format!("a choice “{name}”"), || {
-            let choice = self.find(CHOSEN, name)?;
+            let choice = self.find_or_unfold(CHOSEN, name)?;
             if self.way != Way::Keyboard {
                 return self.driver.attempt(choice.click()).ok();
             }
@@ -295,20 +301,35 @@ impl Browser {
         self.types(&char::from(key).to_string());
     }
 
-    /// Opens what folds the only control of this name, as the menus of a phone do.
-    fn unfolds(&self, controls: &str, name: &str) {
-        if self.find(controls, name).is_some() {
-            return;
+    /// A visible control. If there is none yet, opens what folds it, as a phone's menu does.
+    fn find_or_unfold(&self, controls: &str, name: &str) -> Option<Element> {
+        if let Some(control) = self.find(controls, name) {
+            return Some(control);
         }
-        let summaries = "return [...document.querySelectorAll(arguments[0])]
-            .filter(it => it.textContent.replace(/\\s+/g, ' ').trim().startsWith(arguments[1])
-                || [...(it.labels ?? [])].some(label => label.textContent.trim() === arguments[1]))
-            .map(it => it.closest('details:not([open])')?.querySelector('summary')?.textContent.trim())
-            .find(it => it) ?? null";
-        let summary = self.script(summaries, vec![json!(controls), json!(name)]);
-        if let Some(summary) = summary.as_str() {
-            self.presses(summary);
+        let folding = "const named = it => it.textContent.replace(/\\s+/g, ' ').trim().startsWith(arguments[1])
+                || [...(it.labels ?? [])].some(label => label.textContent.trim() === arguments[1]);
+            const hidden = [...document.querySelectorAll(arguments[0])].filter(named);
+            const folds = hidden.map(it => it.closest('details:not([open])')
+                ?? it.closest('header')?.querySelector('details:not([open])'));
+            const summaries = folds.map(it => it?.querySelector('summary'));
+            return summaries.find(it => it?.checkVisibility()) ?? null";
+        let arguments = vec![json!(controls), json!(name)];
+        let summary = self.driver.client.execute(folding, arguments);
+        let summary = self.driver.attempt(summary).ok()?;
+        let id = summary.as_object()?.values().next()?.as_str()?.to_owned();
+        let summary = Element::from_element_id(self.driver.client.clone(), id.into());
+        self.pushes(&summary)?;
+        None
+    }
+
+    /// Activates a control.
+    fn pushes(&self, control: &Element) -> Option<()> {
+        if self.way == Way::Keyboard {
+            self.tabs_to(control)?;
+            self.types_key(Key::Enter);
+            return Some(());
         }
+        self.driver.attempt(control.click()).ok()
     }
 
     /// The first visible control of this kind whose name is, or else begins with, `name`.
@@ -330,7 +351,8 @@ impl Browser {
 
     #[track_caller]
     pub fn until<T>(&self, what: &str, condition: impl Fn() -> Option<T>) -> T {
-        for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
+        let began = stopwatch();
+        while began.elapsed() < PATIENCE {
             if let Some(it) = condition() {
                 return it;
             }
@@ -339,4 +361,9 @@ impl Browser {
         let (path, text, console) = (self.path(), self.text(), self.driver.console());
         panic!("{:?}: no {what} on {path}, which shows:\n{text}\n{console:#?}", self.way);
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a browser and its pages take real time")]
+fn stopwatch() -> Instant {
+    Instant::now()
 }

@@ -118,13 +118,13 @@ fn a_leaked_token_is_revoked_with_a_receipt(way: Way) {
 
     mika.presses("Revoke this token…").sees("You cannot undo a revocation").sees("1 token");
     mika.fills("Reason", "found in a log").presses("Revoke 1 token");
-    mika.sees("Receipt").sees("Done.").sees("Complete");
+    mika.sees("Receipt").sees("No verifier accepts what was revoked any more");
     let shown = desk.run(&["token", "verify", token]);
     assert_ne!(shown.code, 0, "{shown:?}");
     // The page has an address of its own.
     let receipt = mika.path();
     mika.goes_to("/console").sees("Overview").goes_to(&receipt);
-    mika.sees("Complete");
+    mika.sees("No verifier accepts what was revoked any more");
     assert!(receipt.starts_with("/console/receipts/") && !receipt.contains(token), "{receipt}");
     mika.has_no_complaint();
 }
