@@ -198,7 +198,7 @@ fn basic() -> Basic {
 
 fn confirm(frame: Frame) -> ConfirmPage {
     let note = Note { class: "bad", heading: Html::text(EVIL), text: Html::text(EVIL) };
-    let act = Act {
+    let act = ActToConfirm {
         action: "/console".to_owned(),
         hidden: vec![("keep", EVIL.to_owned())],
         notes: vec![note],

@@ -165,6 +165,13 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
         it.route("/providers/{provider}/roles/invitations", invite)
     },
     |it| it.route("/providers/{provider}/roles/{person}", post(roles::change_in_provider)),
+    |it| {
+        let both = get(roles::of_channel).post(roles::give_in_channel);
+        it.route("/channels/{channel}/roles", both)
+    },
+    |it| it.route("/channels/{channel}/roles/invitations", post(roles::invite_to_channel)),
+    |it| it.route("/channels/{channel}/roles/{person}", post(roles::change_in_channel)),
+    |it| it.route("/channels/{channel}/audit", get(audit::of_channel)),
     |it| it.route("/audit", get(audit::of_all)),
     |it| it.route("/audit/verify", get(audit::verify)),
     |it| it.route("/people", get(people::list)),
