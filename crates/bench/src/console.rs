@@ -140,7 +140,12 @@ fn code(secret: &str, step: u64) -> anyhow::Result<String> {
 }
 
 /// Measures each page on both stores in turn.
-fn compare(plan: &Plan, report: &mut Report, empty: &Console, full: &Console) -> anyhow::Result<()> {
+fn compare(
+    plan: &Plan,
+    report: &mut Report,
+    empty: &Console,
+    full: &Console,
+) -> anyhow::Result<()> {
     let on_empty = empty.routes()?;
     let (rounds, requests) = if plan.long { (9, 200) } else { (3, 50) };
     for route in full.routes()?.iter().filter(|it| on_empty.contains(it)) {
@@ -161,7 +166,8 @@ fn compare(plan: &Plan, report: &mut Report, empty: &Console, full: &Console) ->
                 times[turn].push(median(&each));
             }
         }
-        let ratios: Vec<f64> = times[1].iter().zip(&times[0]).map(|(full, empty)| full / empty).collect();
+        let ratios: Vec<f64> =
+            times[1].iter().zip(&times[0]).map(|(full, empty)| full / empty).collect();
         report.ratio(
             &format!("{route}: {CHANNELS} channels / none"),
             &ratios,
@@ -173,7 +179,12 @@ fn compare(plan: &Plan, report: &mut Report, empty: &Console, full: &Console) ->
 }
 
 /// Measures the page of tokens against a bare server that sends the same bytes.
-fn against_bare(plan: &Plan, folder: &Path, report: &mut Report, full: &Console) -> anyhow::Result<()> {
+fn against_bare(
+    plan: &Plan,
+    folder: &Path,
+    report: &mut Report,
+    full: &Console,
+) -> anyhow::Result<()> {
     const BARE: &str = "/console/tokens";
     let ask = full.page(&full.path("/console/channels/*/tokens"));
     let response = Wire::open(full.authority.address)?.send(&ask)?;
@@ -191,7 +202,13 @@ fn against_bare(plan: &Plan, folder: &Path, report: &mut Report, full: &Console)
             let (to, id, ask, name) = &sides[turn];
             let file = folder.join(format!("{name}.requests"));
             write_requests(&file, [ask.clone()])?;
-            let load = Load { to: *to, connections: CONNECTIONS, seconds: 2, requests: &file, once: false };
+            let load = Load {
+                to: *to,
+                connections: CONNECTIONS,
+                seconds: 2,
+                requests: &file,
+                once: false,
+            };
             let demand = Demand::of(*id);
             let load = load.run()?;
             by_time[turn].push(load.answered as f64 / demand.ran());
@@ -227,7 +244,8 @@ mod tests {
 
     #[test]
     fn links_lead_to_pages_of_the_console() {
-        let html = r##"<a href="/console/a#b">x</a><a href="/other"><a href="#c"><a href="/console">"##;
+        let html =
+            r##"<a href="/console/a#b">x</a><a href="/other"><a href="#c"><a href="/console">"##;
         assert_eq!(links(html), ["/console/a", "/console"]);
     }
 }

@@ -85,7 +85,9 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
                 tegata = std::fs::canonicalize(file).context("--tegata needs a file")?;
             }
             "http" | "proxy" | "issue" | "journal" | "verify" | "agent" | "soak" | "fairness"
-            | "console" | "feed" | "herd" | "snapshots" | "idle" | "load" | "layer" => sections.push(arg),
+            | "console" | "feed" | "herd" | "snapshots" | "idle" | "load" | "layer" => {
+                sections.push(arg)
+            }
             other => bail!("unknown argument {other}; see: cargo xtask bench --help"),
         }
     }

@@ -6,7 +6,6 @@ use crate::{
     taking::waiting::watch,
 };
 use clap::{Args, Subcommand};
-use std::time::{Duration, Instant};
 use tegata_token::id::Position;
 
 #[derive(Subcommand)]
@@ -28,9 +27,8 @@ pub struct Show {
 
 pub async fn show(api: &Api, out: &Output, Show { position, wait }: Show) -> anyhow::Result<()> {
     let position = position.to_string();
-    let until = Instant::now() + Duration::from_secs(wait.into());
     let first = api.get(&["receipts", &position], &()).await?;
-    let receipt = watch(api, &position, first, until).await;
+    let receipt = watch(api, &position, first, wait).await;
     out.thing(&receipt, &["state", "position", "effective_at"])?;
     match receipt["state"].as_str() {
         Some("complete") => Ok(()),

@@ -1,4 +1,4 @@
-//! The files that pages load: one style sheet and one script, compiled in.
+//! The files that pages load: one style sheet, one script and one icon, compiled in.
 
 /// A file that pages load.
 #[derive(Debug)]
@@ -16,6 +16,7 @@ pub struct Asset {
 
 const CSS: &str = include_str!("../assets/style.css");
 const JS: &str = include_str!("../assets/script.js");
+const SVG: &str = include_str!("../assets/icon.svg");
 
 /// The style sheet.
 pub static STYLE: Asset = Asset {
@@ -33,13 +34,19 @@ pub static SCRIPT: Asset = Asset {
     tag: hash(JS.as_bytes()),
 };
 
+/// The icon. Without one, a browser asks for a file that is not there.
+pub static ICON: Asset =
+    Asset { name: ICON_NAME, content_type: "image/svg+xml", body: SVG, tag: hash(SVG.as_bytes()) };
+
 /// All files.
-pub static ALL: [&Asset; 2] = [&STYLE, &SCRIPT];
+pub static ALL: [&Asset; 3] = [&STYLE, &SCRIPT, &ICON];
 
 const STYLE_BYTES: [u8; 26] = named(b"style-", hash(CSS.as_bytes()), b".css");
 const STYLE_NAME: &str = ascii(&STYLE_BYTES);
 const SCRIPT_BYTES: [u8; 26] = named(b"script-", hash(JS.as_bytes()), b".js");
 const SCRIPT_NAME: &str = ascii(&SCRIPT_BYTES);
+const ICON_BYTES: [u8; 25] = named(b"icon-", hash(SVG.as_bytes()), b".svg");
+const ICON_NAME: &str = ascii(&ICON_BYTES);
 
 /// FNV-1a, which a constant can be computed with: the value only tells versions apart.
 const fn hash(bytes: &[u8]) -> u64 {

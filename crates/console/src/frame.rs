@@ -228,6 +228,11 @@ impl Frame {
         assets::SCRIPT.name
     }
 
+    /// The name of the icon.
+    pub fn icon(&self) -> &'static str {
+        assets::ICON.name
+    }
+
     /// Whether this is the page's language.
     #[must_use]
     pub fn is_language(&self, language: &Language) -> bool {

@@ -89,7 +89,10 @@ impl Table<'_> {
             };
             let _ = if number == 0 {
                 let class = class(column.class);
-                write!(it, "<th role=\"rowheader\" scope=\"row\"{class}{label}><div>{cell}</div></th>")
+                write!(
+                    it,
+                    "<th role=\"rowheader\" scope=\"row\"{class}{label}><div>{cell}</div></th>"
+                )
             } else if cell.as_str().is_empty() {
                 let class = class(format!("{} none", column.class).trim());
                 write!(it, "<td role=\"cell\"{class}{label}></td>")
@@ -178,7 +181,12 @@ mod tests {
             columns: vec![column("Name"), narrow("State"), column("Note"), buttons("Action")],
             rows: vec![Row {
                 past: true,
-                cells: vec![Html::text("a<i>"), tag("ok", "active"), Html::default(), Html::text("x")],
+                cells: vec![
+                    Html::text("a<i>"),
+                    tag("ok", "active"),
+                    Html::default(),
+                    Html::text("x"),
+                ],
             }],
         };
         let html = table.html().to_string();
@@ -206,6 +214,9 @@ mod tests {
             tag("ok", evil),
             quiet(evil),
         ];
-        assert!(all.iter().all(|it| !it.as_str().contains("<script>") && !it.as_str().contains("\">\">")));
+        assert!(
+            all.iter()
+                .all(|it| !it.as_str().contains("<script>") && !it.as_str().contains("\">\">"))
+        );
     }
 }

@@ -6,10 +6,10 @@
 use tegata_console::{
     Frame, Language, Template, Theme, User,
     pages::{
-        ChannelHead, ChannelTab, Count, Desk, Expiring, Filter, Found, GroupsPage, InstanceStanding,
-        LeakDeskPage, LeakedToken, OtherSecrets, Page, ReceiptPage, RunningInstance, ShownGroup,
-        ShownInstance, ShownMinute, ShownReceipt, ShownToken, ShownVerifier, Tokens, TokensPage,
-        VerifiersPage, activity, calendar,
+        ChannelHead, ChannelTab, Count, Desk, Expiring, Filter, Found, GroupsPage,
+        InstanceStanding, LeakDeskPage, LeakedToken, OtherSecrets, Page, ReceiptPage,
+        RunningInstance, ShownGroup, ShownInstance, ShownMinute, ShownReceipt, ShownToken,
+        ShownVerifier, Tokens, TokensPage, VerifiersPage, activity, calendar,
     },
 };
 use tegata_policy::{
@@ -106,8 +106,8 @@ fn rendered(page: &impl Template) -> String {
     let html = page.render().unwrap();
     assert!(!html.contains("<script>alert"), "what people chose stays text: {html}");
     for open in ["section", "article", "table", "form", "div", "svg", "ol", "ul", "dl"] {
-        let opened = html.matches(&format!("<{open}>")).count()
-            + html.matches(&format!("<{open} ")).count();
+        let opened =
+            html.matches(&format!("<{open}>")).count() + html.matches(&format!("<{open} ")).count();
         assert_eq!(opened, html.matches(&format!("</{open}>")).count(), "{open} in {html}");
     }
     assert!(!html.contains(" style=") && !html.contains(" onclick="), "no inline style or script");
@@ -125,17 +125,23 @@ fn shows(html: &str, texts: &[&str]) {
 fn the_tokens_of_a_channel_are_counted_drawn_and_listed() {
     let rows = || vec![token(1, -28, 2, Some(240)), token(2, -6, 24, None)];
     let en = rendered(&TokensPage::new(page(Language::En, ChannelTab::Tokens), tokens(rows())));
-    shows(&en, &[
-        "aria-label=\"27 of 30 tokens\"",
-        "<div class=\"count warn\">",
-        "A 31st token is denied.",
-        "aria-label=\"blue: 2 active tokens; expires in 2 days, last used 4 minutes ago; \
+    shows(
+        &en,
+        &[
+            "aria-label=\"27 of 30 tokens\"",
+            "<div class=\"count warn\">",
+            "A 31st token is denied.",
+            "aria-label=\"blue: 2 active tokens; expires in 2 days, last used 4 minutes ago; \
          expires in 24 days, never used\"",
-        "<p>older token in use, expires in 2 days</p>",
-        "channel secret",
-    ]);
+            "<p>older token in use, expires in 2 days</p>",
+            "channel secret",
+        ],
+    );
     let ja = rendered(&TokensPage::new(page(Language::Ja, ChannelTab::Tokens), tokens(rows())));
-    shows(&ja, &["上限30件のうち27件", "有効期限は2日後、最終使用は4分前", "31件目の発行は拒否されます。"]);
+    shows(
+        &ja,
+        &["上限30件のうち27件", "有効期限は2日後、最終使用は4分前", "31件目の発行は拒否されます。"],
+    );
 }
 
 #[test]
@@ -238,16 +244,19 @@ fn a_receipt_shows_each_instance_and_follows_until_it_is_complete() {
     let page = || Page::new(frame(Language::En), None, "Receipt");
     let pending = receipt(&[Acknowledged, LeaseExpired, Waiting, MayStillAccept], false);
     let html = rendered(&ReceiptPage::new(page(), pending));
-    shows(&html, &[
-        "<span class=\"stamp warn\">Pending</span>",
-        "2 of 4 instances can no longer accept it.",
-        "data-follow=\"/console/receipts/1-4208/events\"",
-        "<span class=\"tag bad\">may still accept</span>",
-        "Stop this instance or block its traffic.",
-        "Show again",
-        "/console/receipts/1-4208/signed",
-        "tegata receipt show 1-4208",
-    ]);
+    shows(
+        &html,
+        &[
+            "<span class=\"stamp warn\">Pending</span>",
+            "2 of 4 instances can no longer accept it.",
+            "data-follow=\"/console/receipts/1-4208/events\"",
+            "<span class=\"tag bad\">may still accept</span>",
+            "Stop this instance or block its traffic.",
+            "Show again",
+            "/console/receipts/1-4208/signed",
+            "tegata receipt show 1-4208",
+        ],
+    );
     let html = rendered(&ReceiptPage::new(page(), receipt(&[Acknowledged], true)));
     shows(&html, &["<span class=\"stamp\">Complete</span>", "14:02:31"]);
     assert!(!html.contains("data-follow"), "{html}");
@@ -328,10 +337,8 @@ fn a_verifier_shows_which_instances_follow() {
 #[test]
 fn the_calendar_counts_the_expiries_of_each_day_and_lists_the_next() {
     let channel = || EVIL.to_owned();
-    let expiring = |number: u8, days| Expiring {
-        token: token(number, -5, days, None),
-        channel: channel(),
-    };
+    let expiring =
+        |number: u8, days| Expiring { token: token(number, -5, days, None), channel: channel() };
     let all = [expiring(1, 1), expiring(2, 9), expiring(3, 9), expiring(4, 31)];
     let html = calendar(&frame(Language::En), &all, false).to_string();
     shows(&html, &["3 tokens expire in the next 30 days, the first in 1 day."]);

@@ -28,7 +28,7 @@ pub use people::{PeopleState, PeopleStore};
 pub use requests::RequestStore;
 pub use taking::*;
 pub use tegata_policy::acts::{
-    By, Change, ChannelPatch, Event, Expected, GroupPatch, Instance, Issued, LimitsPatch,
+    By, Change, ChannelPatch, Event, ExpectedSettings, GroupPatch, Instance, Issued, LimitsPatch,
     NewChannel, NewWarning, NotedUse, Old, Provider, ReceiptFor, ReceiptRow, RecentUse,
     RegisterInstance, Registration, RevocationCause, RevocationTarget, RewrapKeys, SettingsTag,
     SigningKeyChange, SigningKeyRow, Stamp, TokenState, USES_KEPT, VerifierPatch, VerifierRow,

@@ -134,8 +134,22 @@ pub fn cause(health: &VerifierHealth) -> Option<String> {
     };
     let rejected = health.rejected.as_ref().map(|it| format!("{it}; {}", settings::REJECTED));
     let failure = || health.failure.as_ref().map(failed);
-    rejected.or_else(failure).or_else(|| health.copy_problem.clone())
+    let cannot = || {
+        let why = health.cannot.as_ref()?;
+        Some(format!("the authority's response cannot be applied: {why}; update this program"))
+    };
+    // A snapshot that was read before the view is replaced by the next one.
+    let behind = || {
+        let (at, _) = health.authority_behind.zip(health.stale.as_ref())?;
+        Some(format!("the authority is at {at}, before the view; {BEHIND}"))
+    };
+    let problem = || health.copy_problem.clone();
+    rejected.or_else(failure).or_else(cannot).or_else(behind).or_else(problem)
 }
+
+/// What to do if the authority does not know what this process knows.
+const BEHIND: &str = "recover its store if an older one was put back (`tegata recover`); if it was \
+    set up anew, stop this process, remove the file of --copy, and start it again";
 
 impl Handler for Proxy {
     async fn respond(

@@ -144,6 +144,22 @@ impl Browser {
         self
     }
 
+    /// Fills and sends a form by the names of its fields, whatever the language, and waits for
+    /// the next page.
+    #[track_caller]
+    pub fn sends(&self, form: &str, fields: &[(&str, &str)]) -> &Self {
+        let send = "const form = document.querySelector(arguments[0]);
+            for (const [name, value] of arguments[1]) form.elements[name].value = value;
+            window.sent = true; form.requestSubmit()";
+        self.script(send, vec![json!(form), json!(fields)]);
+        let arrived = "return !window.sent && document.readyState === 'complete'";
+        self.until("the next page", || {
+            let arrived = self.driver.client.execute(arrived, vec![]);
+            (self.driver.attempt(arrived).ok()? == json!(true)).then_some(())
+        });
+        self
+    }
+
     /// Follows a link, presses a button, or opens what a summary folds.
     #[track_caller]
     pub fn presses(&self, name: &str) -> &Self {
@@ -213,7 +229,7 @@ impl Browser {
         }
         // Tab reaches one button of a group, and the arrows the others.
         let group = self.driver.attempt(choice.attr("name")).ok()??;
-        self.tabs_until(|it| it.attr("name"), Some(&group))?;
+        self.tabs_to_group(&group)?;
         for _ in 0..TABS {
             let active = self.active()?;
             if active.element_id() == choice.element_id() {
@@ -227,17 +243,11 @@ impl Browser {
         None
     }
 
-    fn tabs_until<F>(
-        &self,
-        read: impl Fn(&Element) -> F,
-        wanted: Option<&str>,
-    ) -> Option<()>
-    where
-        F: Future<Output = Result<Option<String>, CmdError>>,
-    {
+    /// Moves the focus to a group of radio buttons.
+    fn tabs_to_group(&self, name: &str) -> Option<()> {
         for _ in 0..TABS {
             let active = self.active()?;
-            if self.driver.attempt(read(&active)).ok()?.as_deref() == wanted {
+            if self.driver.attempt(active.attr("name")).ok()?.as_deref() == Some(name) {
                 return Some(());
             }
             self.types_key(Key::Tab);
@@ -254,7 +264,11 @@ impl Browser {
             }
             self.types_key(Key::Tab);
         }
-        panic!("Tab does not reach {:?} on {}", self.driver.name(&control.element_id()), self.path());
+        panic!(
+            "Tab does not reach {:?} on {}",
+            self.driver.name(&control.element_id()),
+            self.path()
+        );
     }
 
     /// Whether a person sees which control has the focus.

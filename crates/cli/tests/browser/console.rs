@@ -2,16 +2,19 @@
 
 use crate::{
     browser::{Browser, Way},
-    program::Desk,
+    program::{ADMIN_TOKEN, Desk, Server},
 };
-use fantoccini::{Locator, key::Key};
 use data_encoding::BASE32_NOPAD;
+use fantoccini::{Locator, key::Key};
 use serde_json::{Value, json};
 use tegata_policy::totp;
 use tegata_token::time::UnixTime;
 
 pub const LOGIN: &str = "mika@example.com";
 pub const PASSWORD: &str = "correct horse battery staple";
+
+/// A store that a restart finds again.
+pub const STORE: &[&str] = &["--store", "sqlite:tegata.db"];
 
 pub struct Console {
     pub desk: Desk,
@@ -36,8 +39,9 @@ impl Authenticator {
 impl Console {
     /// Starts a server, and invites an administrator, who accepts by the API.
     pub fn start() -> Self {
-        let desk = Desk::new();
-        let person = desk.json(&["person", "invite", LOGIN, "--operator", "--role", "administrator"]);
+        let desk = Desk::with(STORE);
+        let person =
+            desk.json(&["person", "invite", LOGIN, "--operator", "--role", "administrator"]);
         let invitation = json!({ "invitation": person["invitation"] });
         let opened = post(&desk, "/admin/v1/invitations/open", &invitation);
         let secret = opened["totp_secret"].as_str().unwrap();
@@ -51,8 +55,25 @@ impl Console {
         Self { desk, authenticator }
     }
 
+    /// Stops the server, which records the uses of tokens, and starts it again.
+    pub fn restarted(self) -> Self {
+        let Self { desk: Desk { home, server }, authenticator } = self;
+        assert!(server.stop().success());
+        let words = [&["serve", "--dev", "--listen", "127.0.0.1:0"], STORE].concat();
+        let server = Server::start(home.tegata(&words).env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN));
+        Self { desk: Desk { home, server }, authenticator }
+    }
+
     pub fn code(&self) -> String {
         self.authenticator.next_code(&self.desk)
+    }
+
+    /// The assertion keys of the only channel that a journey has created.
+    pub fn keys(&self) -> Vec<Value> {
+        let channels = self.desk.json(&["channel", "list", "--search", "Order bot"]);
+        let channel = channels["channels"][0]["channel_id"].as_str().unwrap();
+        let keys = self.desk.json(&["key", "list", "--channel", channel]);
+        keys["assertion_keys"].as_array().unwrap().clone()
     }
 
     /// A browser in which the administrator is signed in.

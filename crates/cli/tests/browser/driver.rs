@@ -107,7 +107,8 @@ impl Driver {
     /// What the console of the browser has shown since the last call: errors of scripts,
     /// failed requests and violations of the policy for content.
     pub fn console(&self) -> Vec<String> {
-        let lines = self.wait(self.client.issue_cmd(Own::post("se/log", json!({"type": "browser"}))));
+        let lines =
+            self.wait(self.client.issue_cmd(Own::post("se/log", json!({"type": "browser"}))));
         let text = |line: &Value| format!("{} {}", line["level"], line["message"]);
         lines.as_array().unwrap().iter().map(text).collect()
     }
@@ -142,7 +143,11 @@ impl Own {
 }
 
 impl WebDriverCompatibleCommand for Own {
-    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
         base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
     }
 

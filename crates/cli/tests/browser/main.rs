@@ -6,6 +6,10 @@
 mod browser;
 mod console;
 mod driver;
+mod journeys;
+#[path = "../process/key.rs"]
+#[expect(dead_code, reason = "the other test programs sign with it")]
+mod key;
 mod pages;
 #[path = "../cli/program.rs"]
 #[expect(dead_code, reason = "the other test program needs more of it")]

@@ -6,12 +6,11 @@
 
 use crate::{
     browser::{Browser, Way},
-    console::Console,
-    program::Desk,
-    scenery::Scenery,
+    console::{Authenticator, Console, PASSWORD},
+    scenery::{HARD_NAME, Scenery},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     collections::{BTreeMap, VecDeque},
     fs,
@@ -20,6 +19,21 @@ use std::{
 
 /// Number of pages of one route that are checked.
 const OF_ONE_ROUTE: usize = 2;
+/// The routes as the routers have them.
+const ROUTERS: [&str; 2] = [
+    include_str!("../../../server/src/api/console/mod.rs"),
+    include_str!("../../../server/src/api/console/channel/mod.rs"),
+];
+/// Routes that are no pages, or that the test visits by itself.
+const OTHERS: [&str; 6] = [
+    "/console/assets",
+    "/console/sign-in",
+    "/console/invitation",
+    "/console/receipts/*/events",
+    "/console/receipts/*/signed",
+    // After the verifier was created, once.
+    "/console/verifiers/*/created",
+];
 const SCHEMES: [&str; 2] = ["light", "dark"];
 /// A small phone, and the smallest width that the accessibility guidelines name.
 const NARROW: [u32; 2] = [360, 320];
@@ -46,6 +60,13 @@ impl Check {
         for scheme in SCHEMES {
             browser.scheme(scheme);
             self.accessible(browser, &format!("{name} ({}, {scheme})", self.language));
+        }
+        // Names with markup are in the scenery.
+        let markup = "const all = '[onclick], [onerror], [style], script:not([src]), iframe, main b[onclick]';
+            return [...document.querySelectorAll(all)].map(it => it.outerHTML.slice(0, 150))";
+        let markup = browser.script(markup, vec![]);
+        if markup != json!([]) {
+            self.wrong.push(format!("{name}: markup that is not of the page: {markup:#}"));
         }
         for width in NARROW {
             browser.width(width);
@@ -79,7 +100,12 @@ impl Check {
             let places: Vec<String> = nodes
                 .map(|node| format!("{}: {}", node["target"], node["failureSummary"]))
                 .collect();
-            self.wrong.push(format!("{name}: {} {}\n    {}", it["id"], it["help"], places.join("\n    ")));
+            self.wrong.push(format!(
+                "{name}: {} {}\n    {}",
+                it["id"],
+                it["help"],
+                places.join("\n    ")
+            ));
         }
     }
 
@@ -114,8 +140,17 @@ struct Walk {
 }
 
 impl Walk {
-    fn from(path: &str) -> Self {
-        Self { queue: [path.to_owned()].into(), known: vec![path.to_owned()], routes: BTreeMap::new() }
+    fn from(paths: &[String]) -> Self {
+        Self { queue: paths.to_vec().into(), known: paths.to_vec(), routes: BTreeMap::new() }
+    }
+
+    /// The pages of the routers that it has not come to.
+    fn missed(&self) -> Vec<String> {
+        let seen = |page: &String| {
+            self.routes.keys().any(|it| it.split(' ').next() == Some(page.as_str()))
+        };
+        let other = |page: &String| OTHERS.iter().any(|it| page.starts_with(it));
+        pages_of_the_routers().into_iter().filter(|it| !seen(it) && !other(it)).collect()
     }
 
     /// The next page, and a name for its picture.
@@ -126,7 +161,8 @@ impl Walk {
             *count += 1;
             if *count <= OF_ONE_ROUTE {
                 let name = route.trim_start_matches("/console").trim_matches('/');
-                let name: String = name.chars().map(|it| if it.is_alphanumeric() { it } else { '-' }).collect();
+                let name: String =
+                    name.chars().map(|it| if it.is_alphanumeric() { it } else { '-' }).collect();
                 let name = if name.is_empty() { "overview".to_owned() } else { name };
                 return Some((path, format!("{name}-{count}")));
             }
@@ -155,8 +191,79 @@ fn route_of(path: &str) -> String {
     let id = |it: &str| it.contains(|c: char| c.is_ascii_digit());
     let parts: Vec<_> = path.split('/').map(|it| if id(it) { "*" } else { it }).collect();
     let pairs = query.split('&').filter(|it| !it.is_empty());
-    let keys: Vec<_> = pairs.map(|it| if id(it) { it.split('=').next().unwrap() } else { it }).collect();
+    let keys: Vec<_> =
+        pairs.map(|it| if id(it) { it.split('=').next().unwrap() } else { it }).collect();
     format!("{} {}", parts.join("/"), keys.join("&")).trim_end().to_owned()
+}
+
+/// The routes of pages, from the routers' source: `*` is a parameter.
+fn pages_of_the_routers() -> Vec<String> {
+    let mut pages = Vec::new();
+    for router in ROUTERS {
+        let routes = router.split_once("ROUTES: &[").unwrap().1.split("\n];").next().unwrap();
+        for route in routes.split("|it|").filter(|it| it.contains("\"/") && it.contains("get(")) {
+            let path = route.split_once("\"/").unwrap().1.split('"').next().unwrap();
+            let parts = path.split('/').map(|it| if it.starts_with('{') { "*" } else { it });
+            let path = format!("/console/{}", parts.collect::<Vec<_>>().join("/"));
+            pages.push(path.trim_end_matches('/').to_owned());
+        }
+    }
+    assert!(pages.len() > 20, "{pages:?}");
+    pages
+}
+
+/// The pages before a person is signed in.
+fn pages_of_strangers(check: &mut Check, console: &Console, browser: &Browser) {
+    browser.goes_to("/console/sign-in");
+    check.page(browser, "sign-in");
+    let wrong = [("login", "mika"), ("password", "wrong"), ("code", "123456")];
+    browser.sends("form[action='/console/sign-in']", &wrong);
+    check.page(browser, "sign-in-wrong");
+    browser.goes_to("/console/invitation");
+    check.page(browser, "invitation");
+    let invited = console.desk.json(&[
+        "person",
+        "invite",
+        "yui",
+        "--name",
+        HARD_NAME,
+        "--operator",
+        "--role",
+        "auditor",
+    ]);
+    let form = "form[action='/console/invitation']";
+    browser.sends(form, &[("invitation", "tgi_unknown")]);
+    check.page(browser, "invitation-unknown");
+    browser.sends(form, &[("invitation", invited["invitation"].as_str().unwrap())]);
+    check.page(browser, "invitation-accept");
+    let secret = browser.script("return document.getElementById('totp').textContent", vec![]);
+    let code = Authenticator::of(secret.as_str().unwrap()).next_code(&console.desk);
+    let form = "form[action='/console/invitation/accept']";
+    browser.sends(form, &[("password", PASSWORD), ("code", &code)]);
+    check.page(browser, "recovery-codes");
+}
+
+/// The pages that answer a form.
+fn pages_after_forms(check: &mut Check, scenery: &Scenery, browser: &Browser) {
+    let desk = "form[action='/console/leak-desk']";
+    browser.goes_to("/console/leak-desk").sends(desk, &[("text", &scenery.token)]);
+    check.page(browser, "leak-desk-found");
+    browser.sends(desk, &[("text", "nothing of ours")]);
+    check.page(browser, "leak-desk-nothing");
+    let channel = format!("/console/channels/{}", scenery.channel);
+    let reissue = format!("{channel}/messaging-api");
+    browser.goes_to(&reissue).sends(&format!("form[action='{reissue}']"), &[]);
+    check.page(browser, "messaging-api-shown-once");
+    browser.goes_to(&channel);
+    let key = [("key", "{\"kty\":\"RSA\",\"d\":\"AQAB\"}"), ("group", "?")];
+    browser.sends(&format!("form[action='{channel}/keys']"), &key);
+    check.page(browser, "channel-key-wrong");
+    browser.goes_to("/console/nothing/there");
+    browser.driver.console();
+    check.page(browser, "not-found");
+    browser.goes_to(&format!("{channel}/revoke?what=nonsense"));
+    browser.driver.console();
+    check.page(browser, "bad-request");
 }
 
 fn every_page(language: &'static str) {
@@ -164,24 +271,21 @@ fn every_page(language: &'static str) {
     let scenery = Scenery::of(&console);
     let mut check = Check::new(language);
     let browser = Browser::open(&console.desk.server.url, Way::Desk);
-    let other = if language == "en" { "English" } else { "日本語" };
-    browser.goes_to("/console/sign-in").presses(other);
+    let name = if language == "en" { "English" } else { "日本語" };
+    browser.goes_to("/console/sign-in").presses(name);
     browser.until("the language", || browser.attribute("html", "lang").filter(|it| it == language));
+    pages_of_strangers(&mut check, &console, &browser);
 
-    for (path, name) in [("/console/sign-in", "sign-in"), ("/console/invitation", "invitation")] {
-        browser.goes_to(path);
-        check.page(&browser, name);
-    }
     console.signs_in_whatever_the_language(&browser);
-    let mut walk = Walk::from("/console");
+    let receipt = format!("/console/receipts/{}", scenery.receipt);
+    let mut walk = Walk::from(&["/console".to_owned(), receipt]);
     while let Some((path, name)) = walk.next() {
         browser.goes_to(&path);
         check.page(&browser, &name);
         walk.add_links(&browser);
     }
-    browser.goes_to("/console/nothing/there");
-    browser.driver.console();
-    check.page(&browser, "not-found");
+    pages_after_forms(&mut check, &scenery, &browser);
+    check.wrong.extend(walk.missed().iter().map(|it| format!("no link leads to {it}")));
     check.end();
 }
 

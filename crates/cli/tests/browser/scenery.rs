@@ -30,21 +30,35 @@ impl Scenery {
         desk.json(&[&create[..], &["Log in", "--type", "line-login"]].concat());
         let at = ["--channel", &channel];
         desk.json(&[&["key", "generate", "--file", "large.jwk"], &at[..]].concat());
-        for group in ["blue-1", "0123456789-a-group-of-64-characters-without-a-place-to-break-it-x"] {
+        for group in ["blue-1", "0123456789-a-group-of-64-characters-without-a-place-to-break-it-"]
+        {
             let file = format!("{group}.jwk");
             desk.json(&[&["key", "generate", "--group", group, "--file", &file], &at[..]].concat());
             for lifetime in ["3600", "864000"] {
-                let how = ["--kind", "v2.1", "--group", group, "--key", &file, "--lifetime", lifetime];
+                let how =
+                    ["--kind", "v2.1", "--group", group, "--key", &file, "--lifetime", lifetime];
                 desk.json(&[&["token", "issue"], &at[..], &how].concat());
             }
         }
-        let mut issue = desk.command(&[&["token", "issue", "--kind", "short-lived", "-o", "json"], &at[..]].concat());
+        let mut issue = desk.command(
+            &[&["token", "issue", "--kind", "short-lived", "-o", "json"], &at[..]].concat(),
+        );
         let issued = finish(issue.env("TEGATA_CHANNEL_SECRET", &secret)).expect(0);
         let token = text(&serde_json::from_str(&issued).unwrap(), "access_token");
         desk.json(&[&["token", "reissue", "--yes"], &at[..]].concat());
         desk.json(&[&["token", "reissue", "--yes", "--delay", "3600"], &at[..]].concat());
         desk.json(&["verifier", "create", LONG_NAME]);
-        desk.json(&["person", "invite", "aoi", "--name", HARD_NAME, "--channel", &channel, "--role", "tester"]);
+        desk.json(&[
+            "person",
+            "invite",
+            "aoi",
+            "--name",
+            HARD_NAME,
+            "--channel",
+            &channel,
+            "--role",
+            "tester",
+        ]);
         desk.json(&["person", "invite", "ren", "--provider", &provider, "--role", "member"]);
         let revoke = ["token", "revoke", "--yes", "--group", "blue-1", "--reason", HARD_NAME];
         let receipt = text(&desk.json(&[&revoke[..], &at].concat()), "position");

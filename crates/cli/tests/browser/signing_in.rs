@@ -5,7 +5,6 @@ use crate::{
     console::{Authenticator, PASSWORD},
     program::Desk,
 };
-use serde_json::json;
 
 fn the_first_administrator_signs_in(way: Way) {
     let desk = Desk::with(&["--store", "sqlite:tegata.db"]);

@@ -7,7 +7,7 @@ use std::{
     net::TcpListener,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tegata_client::{
     admin::{AdminClient, Method, TakingCall},
@@ -91,9 +91,10 @@ fn a_development_server_survives_that_its_channel_is_deleted_at_once() {
         let server = Server::start(command.env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN));
         let pause = Duration::from_millis(20);
         // Its own channel is among those that are deleted.
-        let patience = Instant::now() + Duration::from_secs(60);
+        let mut rounds = 0;
         while server.status("/readyz") != 200 || deleted.load(Relaxed) == 0 {
-            assert!(Instant::now() < patience, "no channel was deleted");
+            rounds += 1;
+            assert!(rounds < 3_000, "no channel was deleted");
             thread::sleep(pause);
         }
         drop(stops);

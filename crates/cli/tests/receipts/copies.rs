@@ -140,3 +140,33 @@ async fn a_copy_of_an_earlier_epoch_is_used_for_no_longer_than_a_receipt_waits()
     assert!(accepted.expect("it uses the copy, or this shows nothing") < complete);
     assert_eq!(verify(gate.address, &token).await, Some(401));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_a_later_epoch_is_kept_and_the_next_step_is_named() {
+    let mut world = World::new().await;
+    world.server.process.kill().unwrap();
+    world.server.process.wait().unwrap();
+    world.run(&["recover", "--revoke-everything"]);
+    world.server = Server::start(serve(world.folder.path(), &[])).await;
+    let proxy = Proxy::to(world.server.address()).await;
+    let words = ["--max-staleness", "2s", "--copy", "view"];
+    let old = command(&world, proxy.address(), &world.token, &words);
+    let gate = Listening::start(old);
+    until_ready_has(gate.address, r#""status":"ready""#).await;
+    let copy = copy_of(&world).await;
+    drop(gate);
+
+    // Another authority takes the place of the first one.
+    let anew = World::new().await;
+    proxy.point_at(anew.server.address());
+    let path = anew.folder.path().join("view");
+    fs::write(&path, copy).unwrap();
+    let start = || command(&anew, proxy.address(), &anew.token, &words);
+    let gate = Listening::start(start());
+    until_ready_has(gate.address, "the authority is at 1-").await;
+    until_ready_has(gate.address, "remove the file of --copy").await;
+    drop(gate);
+    fs::remove_file(path).unwrap();
+    let gate = Listening::start(start());
+    until_ready_has(gate.address, r#""position":"1-"#).await;
+}

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_example_api_refuses_lines_sdks_every_kind_of_token_once_its_receipt_is_complete() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(serve(folder.path(), &[])).await;
     let key = Key::generate();
     let channel = Channel::create(&server, &line::provider(&server).await, &key).await;
@@ -66,16 +66,18 @@ async fn messaging_api(server: &Server) -> Program {
     let mut command = Command::new(example());
     command
         .env("TEGATA_URL", format!("http://{}", server.address()))
-        .env("TEGATA_VERIFIER_TOKEN", made["verifier_token"].as_str().unwrap())
+        .env("TEGATA_VERIFIER_TOKEN", made["verifier_token"].as_str().expect("a token"))
         .env("LISTEN", "127.0.0.1:0");
     let mut api = Program::start(command);
     let line = api.line();
     api.first_line = line.strip_prefix("listening on ").expect("an address").to_owned();
-    let address = api.first_line.strip_prefix("http://").unwrap().parse().unwrap();
+    let address = api.first_line.strip_prefix("http://").and_then(|it| it.parse().ok());
+    let address = address.expect("an address");
     let since = Instant::now();
     loop {
         let mut connection = Connection::open(address).await.expect("it listens");
-        let health = connection.ask(&Request::new("GET", "/healthz", &[], "")).await.unwrap();
+        let health = connection.ask(&Request::new("GET", "/healthz", &[], "")).await;
+        let health = health.expect("it responds");
         if health.status == 200 {
             return api;
         }
@@ -87,7 +89,8 @@ async fn messaging_api(server: &Server) -> Program {
 /// Builds the example, in the profile's folder that the program under test is in, and with
 /// the features that all tests are compiled with, so that nothing is compiled twice.
 fn example() -> PathBuf {
-    let target = Path::new(env!("CARGO_BIN_EXE_tegata")).ancestors().nth(2).unwrap();
+    let target = Path::new(env!("CARGO_BIN_EXE_tegata")).ancestors().nth(2);
+    let target = target.expect("a target folder");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--workspace", "--example", "messaging_api", "--locked"]);
     cargo.args(["--message-format=json-render-diagnostics", "--target-dir"]).arg(target);
@@ -120,8 +123,8 @@ impl Program {
     fn start(mut command: Command) -> Self {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let input = process.stdin.take().unwrap();
-        let output = BufReader::new(process.stdout.take().unwrap());
+        let input = process.stdin.take().expect("piped");
+        let output = BufReader::new(process.stdout.take().expect("piped"));
         Self { process, input, output, first_line: String::new() }
     }
 
@@ -132,7 +135,7 @@ impl Program {
 
     fn line(&mut self) -> String {
         let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
+        self.output.read_line(&mut line).expect("text");
         assert!(!line.is_empty(), "the program exited; its errors are above");
         line.trim_end().to_owned()
     }

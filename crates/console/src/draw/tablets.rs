@@ -71,7 +71,9 @@ mod tests {
     #[test]
     fn the_drawing_is_as_high_as_its_lines() {
         for (cap, height) in [(1, 14), (15, 14), (16, 28), (30, 28)] {
-            assert!(tablets(0, cap, "").as_str().contains(&format!("viewBox=\"0 0 118 {height}\"")));
+            assert!(
+                tablets(0, cap, "").as_str().contains(&format!("viewBox=\"0 0 118 {height}\""))
+            );
         }
     }
 

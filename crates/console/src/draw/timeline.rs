@@ -243,7 +243,8 @@ mod tests {
 
     #[test]
     fn the_axis_has_a_date_for_each_week_and_the_word_for_today() {
-        let svg = Axis::around(NOW).dates("today", |at| at.since(NOW).to_string()).as_str().to_owned();
+        let svg =
+            Axis::around(NOW).dates("today", |at| at.since(NOW).to_string()).as_str().to_owned();
         assert_eq!(svg.matches("<text").count(), 7);
         assert!(svg.contains(r#"<text x="31.82%" y="13" text-anchor="middle" class="now">today<"#));
         assert!(svg.contains(r#"<text x="95.45%" y="13" text-anchor="middle">2419200<"#), "{svg}");

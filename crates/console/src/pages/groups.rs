@@ -78,8 +78,16 @@ impl GroupsPage {
                     link(&it.href(), &crate::html!("{}", Bdi(it.group.as_str()))),
                     crate::html!("{}", it.tokens.len()),
                     next.map_or_else(|| quiet(t.no_tokens), |at| times.cell(at)),
-                    contact.map_or_else(|| quiet(frame.t().common.none), |it| crate::html!("{}", Bdi(it))),
-                    button("danger slim", &format!("{}/delete", it.href()), t.delete, it.group.as_str()),
+                    contact.map_or_else(
+                        || quiet(frame.t().common.none),
+                        |it| crate::html!("{}", Bdi(it)),
+                    ),
+                    button(
+                        "danger slim",
+                        &format!("{}/delete", it.href()),
+                        t.delete,
+                        it.group.as_str(),
+                    ),
                 ],
             }
         };

@@ -123,7 +123,12 @@ impl LeakDeskPage {
     fn what_else(&self) -> Html {
         let frame = &self.page.frame;
         let t = &frame.t().leak_desk;
-        let row = |(what, todo, href, text): &(&'static str, &'static str, &'static str, &'static str)| Row {
+        let row = |(what, todo, href, text): &(
+            &'static str,
+            &'static str,
+            &'static str,
+            &'static str,
+        )| Row {
             past: false,
             cells: vec![Html::text(what), Html::text(todo), button("slim", href, text, "")],
         };
@@ -235,9 +240,10 @@ impl LeakedToken {
             Some(group) => (t.who_group)(Bdi(group.as_str())),
             None => (t.who_channel)(Bdi(channel)),
         }];
-        let newer = self.others.iter().filter(|it| {
-            it.issued > self.token.issued && it.kind == self.token.kind
-        });
+        let newer = self
+            .others
+            .iter()
+            .filter(|it| it.issued > self.token.issued && it.kind == self.token.kind);
         let newer: Vec<_> = newer.collect();
         all.push(match newer.iter().find(|it| it.used.is_none()).or(newer.first()) {
             Some(it) if it.used.is_none() => (t.newer_unused)(Id(it.id)),
@@ -263,7 +269,9 @@ impl LeakedToken {
             all.push(joined(&[button("danger", &href, text, ""), hint]));
         };
         match it.kind {
-            Kind::Stateless => scope("stateless", &format!("{}.{}", it.id, it.expires.0), t.this, ""),
+            Kind::Stateless => {
+                scope("stateless", &format!("{}.{}", it.id, it.expires.0), t.this, "")
+            }
             _ => scope("token", &it.id.to_string(), t.this, ""),
         }
         if let Some(group) = &it.group {

@@ -107,8 +107,7 @@ fn next(frame: &Frame, all: &[&Expiring]) -> Html {
 #[must_use]
 pub fn activity(frame: &Frame, minutes: &[ShownMinute]) -> Html {
     let t = &frame.t().live;
-    let lately: Vec<_> =
-        minutes.iter().filter(|it| frame.now.since(it.minute) <= 3_600).collect();
+    let lately: Vec<_> = minutes.iter().filter(|it| frame.now.since(it.minute) <= 3_600).collect();
     let sum = |of: fn(&ShownMinute) -> u64| lately.iter().map(|it| of(it)).sum::<u64>();
     let words =
         (t.activity_words)(sum(|it| it.verified), sum(|it| it.rejected), sum(|it| it.issued));

@@ -10,19 +10,19 @@ mod error;
 mod groups;
 mod invitation;
 mod leak_desk;
+mod live;
 mod messaging_api;
 mod overview;
 mod person;
-mod live;
-mod receipt;
-mod shown_token;
 mod provider;
+mod receipt;
 mod roles;
 mod security;
+mod shown_token;
 mod sign_in;
+mod signing_keys;
 mod token_table;
 mod tokens;
-mod signing_keys;
 mod verifiers;
 
 pub use account::{Account, AccountPage, PersonalToken};
@@ -34,21 +34,24 @@ pub use confirm::{Act, ConfirmPage, Note};
 pub use error::{ErrorPage, Trouble};
 pub use groups::{GroupForm, GroupPage, GroupsPage, ShownGroup};
 pub use invitation::{AcceptPage, InvitationPage, RecoveryCodesPage, ToAccept};
-pub use live::{Expiring, ShownMinute, activity, calendar};
 pub use leak_desk::{Desk, Found, LeakDeskPage, LeakedToken, OtherSecrets};
+pub use live::{Expiring, ShownMinute, activity, calendar};
 pub use messaging_api::{MessagingApi, MessagingApiPage};
-pub use overview::{Alert, AlertKind, Overview, OverviewPage, ProviderLine};
+pub use overview::{Alert, AlertKind, Overview, OverviewPage, OwnAlert, ProviderLine};
 pub use person::{PersonPage, PersonView};
-pub use receipt::{InstanceStanding, ReceiptPage, ShownInstance, ShownReceipt};
-pub use shown_token::{REVOKED, ShownToken, revoke_href};
 pub use provider::{NewChannelPage, NewProviderPage, ProviderHead, ProviderPage, ProviderView};
+pub use receipt::{InstanceStanding, ReceiptPage, ShownInstance, ShownReceipt};
 pub use roles::{PersonLine, Roles, RolesPage};
 pub use security::{Security, SecurityPage};
+pub use shown_token::{REVOKED, ShownToken, revoke_href};
 pub use sign_in::SignInPage;
-pub use token_table::{TokenLine, TokenTable};
 pub use signing_keys::{ShownKey, SigningKeysPage, below_keys};
-pub use verifiers::{NewVerifierPage, RunningInstance, ShownVerifier, VerifierCreatedPage, VerifierForm, VerifiersPage, below};
+pub use token_table::{TokenLine, TokenTable};
 pub use tokens::{Count, Filter, ShownUse, TokenPage, Tokens, TokensPage, uses_table};
+pub use verifiers::{
+    NewVerifierPage, RunningInstance, ShownVerifier, VerifierCreatedPage, VerifierForm,
+    VerifiersPage, below,
+};
 
 use crate::{
     frame::{Crumb, Frame, Section},

@@ -46,15 +46,24 @@ pub enum AlertKind {
     SecretExpires,
     /// An assertion key was never used.
     KeyUnused,
-    /// A channel nearly has as many active tokens of a kind as it may have.
-    NearlyFull {
-        /// The kind.
-        kind: Kind,
-        /// How many are active.
-        active: usize,
-        /// How many may be.
-        cap: usize,
-    },
+    /// So many tokens are active, of so many that may be.
+    NearlyFull(Kind, usize, usize),
+}
+
+/// Something that needs attention in the authority itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnAlert {
+    /// The signing key should have been replaced at this time.
+    SigningKeyOverdue(UnixTime),
+    /// The TLS certificate expires at this time.
+    CertificateExpires(UnixTime),
+}
+
+impl OwnAlert {
+    /// Whether the page of signing keys shows more.
+    fn of_keys(&self) -> bool {
+        matches!(self, Self::SigningKeyOverdue(_))
+    }
 }
 
 /// A provider, as lists show it.
@@ -73,7 +82,9 @@ pub struct ProviderLine {
 /// What the page shows.
 #[derive(Debug, Clone, Default)]
 pub struct Overview {
-    /// What needs attention, the most urgent first.
+    /// What needs attention in the authority itself.
+    pub own: Vec<OwnAlert>,
+    /// What needs attention in channels, the most urgent first.
     pub alerts: Vec<Alert>,
     /// Whether there is more.
     pub more_alerts: bool,
@@ -106,7 +117,8 @@ impl OverviewPage {
     #[must_use]
     pub fn new(frame: Frame, it: Overview) -> Self {
         let t = &frame.t().overview;
-        let (heading, lead) = (t.title, (t.alerts_lead)(it.alerts.len(), it.more_alerts));
+        let (heading, lead) =
+            (t.title, (t.alerts_lead)(it.own.len() + it.alerts.len(), it.more_alerts));
         Self { page: Page::new(frame, Some(Section::Overview), heading).lead(lead), it }
     }
 
@@ -120,7 +132,7 @@ impl OverviewPage {
                 let soon = alert.expires_at.is_some_and(|at| at.since(now) < 86_400);
                 if soon { "bad" } else { "warn" }
             }
-            AlertKind::TokenReplaced(_) | AlertKind::NearlyFull { .. } => "warn",
+            AlertKind::TokenReplaced(_) | AlertKind::NearlyFull(..) => "warn",
             AlertKind::TokenUnused(_) | AlertKind::KeyUnused => "",
         };
         (class, relative)
@@ -141,7 +153,7 @@ impl OverviewPage {
             }
             (AlertKind::SecretExpires, _) => (t.secret_expires)(name),
             (AlertKind::KeyUnused, _) => (t.key_unused)(name),
-            (AlertKind::NearlyFull { kind, .. }, _) => (t.nearly_full)(kind, name),
+            (AlertKind::NearlyFull(kind, ..), _) => (t.nearly_full)(kind, name),
         }
     }
 
@@ -158,7 +170,7 @@ impl OverviewPage {
             }
             AlertKind::SecretExpires => (t.secret_expires_why)(both(alert.expires_at)),
             AlertKind::KeyUnused => (t.key_unused_why)(both(alert.made_at)),
-            AlertKind::NearlyFull { active, cap, .. } => (t.nearly_full_why)(active, cap),
+            AlertKind::NearlyFull(_, active, cap) => (t.nearly_full_why)(active, cap).into(),
         };
         match &alert.contact {
             Some(contact) => crate::html!("{} {}", text, (t.contact)(Bdi(contact))),
@@ -178,6 +190,23 @@ impl OverviewPage {
             _ => "/tokens",
         };
         format!("/console/channels/{}{page}", alert.channel)
+    }
+
+    /// Of an alert of the authority: when it is due, its heading, the next step.
+    fn own(&self, alert: &OwnAlert) -> (String, &'static str, Html) {
+        let (t, times) = (&self.page.frame.t().overview, self.page.frame.times());
+        match *alert {
+            OwnAlert::SigningKeyOverdue(at) => (
+                times.relative(at),
+                t.signing_key_overdue,
+                (t.signing_key_overdue_why)(times.both(at)),
+            ),
+            OwnAlert::CertificateExpires(at) => (
+                times.relative(at),
+                t.certificate_expires,
+                (t.certificate_expires_why)(times.both(at)),
+            ),
+        }
     }
 
     fn progress(&self, left: &usize) -> String {

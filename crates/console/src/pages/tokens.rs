@@ -258,9 +258,7 @@ fn line(
     let drawing = timeline(Axis::around(frame.now), &bars, &(t.token.described)(name, &what));
     let name = crate::html!("{}", Bdi(name));
     let name = match group {
-        Some(group) => {
-            link(&format!("/console/channels/{}/groups/{group}", it.channel), &name)
-        }
+        Some(group) => link(&format!("/console/channels/{}/groups/{group}", it.channel), &name),
         None => name,
     };
     Line { name, drawing, words: Html::text(&short(frame, &active)) }

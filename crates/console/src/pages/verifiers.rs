@@ -5,7 +5,9 @@ use crate::{
     forms::Field,
     frame::{Crumb, Frame, Section},
     html::{Bdi, Html, Id},
-    pieces::{Row, Table, button, buttons, column, commands, narrow, pairs, quiet, sub, tag, joined},
+    pieces::{
+        Row, Table, button, buttons, column, commands, joined, narrow, pairs, quiet, sub, tag,
+    },
 };
 use askama::Template;
 use tegata_token::{

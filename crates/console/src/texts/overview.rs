@@ -29,6 +29,10 @@ pub struct OverviewTexts {
     pub key_unused: fn(Bdi<'_>) -> Html,
     pub key_unused_why: fn(Html) -> Html,
     pub nearly_full: fn(Kind, Bdi<'_>) -> Html,
-    pub nearly_full_why: fn(usize, usize) -> Html,
+    pub nearly_full_why: fn(usize, usize) -> String,
+    pub signing_key_overdue: &'static str,
+    pub signing_key_overdue_why: fn(Html) -> Html,
+    pub certificate_expires: &'static str,
+    pub certificate_expires_why: fn(Html) -> Html,
     pub contact: fn(Bdi<'_>) -> Html,
 }

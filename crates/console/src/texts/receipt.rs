@@ -1,6 +1,9 @@
 //! Receipts.
 
-use crate::{html::{Html, Id}, pages::InstanceStanding};
+use crate::{
+    html::{Html, Id},
+    pages::InstanceStanding,
+};
 use tegata_token::id::Position;
 
 #[derive(Debug)]

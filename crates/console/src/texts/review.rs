@@ -1,7 +1,10 @@
 //! The confirmation of what takes something away.
 
 use crate::html::{Bdi, Html, Id};
-use tegata_token::{id::{AssertionKeyId, SigningKeyId, TokenId, VerifierId}, kind::Kind};
+use tegata_token::{
+    id::{AssertionKeyId, SigningKeyId, TokenId, VerifierId},
+    kind::Kind,
+};
 
 #[derive(Debug)]
 pub struct ReviewTexts {

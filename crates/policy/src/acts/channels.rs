@@ -5,12 +5,12 @@ use super::{
     audit_event::{AuditEvent, ChannelChanged, NewChannelNamed, NoDetail, SecretReplaced},
     change::Change,
     effects::{Effects, Write},
+    expected::SettingsTag,
     journal::JournalEntry,
     known::delete_key,
     locked::{Locked, Needs, Tokens},
     person::{StoredPerson, WhichPerson},
     revoke::revoke_scope,
-    tag::SettingsTag,
     things::{By, ChannelPatch, LimitsPatch, NewChannel, RevocationCause},
     upkeep::Upkeep,
 };

@@ -7,9 +7,8 @@ use super::{
     followers::{Instance, ReceiptRow, TokenHash, VerifierRow},
     journal::JournalEntry,
     person::{AdminTokenRow, SessionRow, StoredPerson},
-    requests::RememberedRequest,
     things::{Author, By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
-    upkeep::{Checkpoint, NewWarning, ProviderJob, RecentUse, StampPlace},
+    upkeep::{Checkpoint, NewWarning, ProviderJob, RecentUse, RememberedRequest, StampPlace},
 };
 use crate::{
     channel::{Channel, GroupSettings, RegisteredKey},

@@ -4,11 +4,11 @@ use super::{
     Act, ActError, ActName, Decided,
     audit_event::{AuditEvent, GroupChanged, GroupDeleted, KeyDeleted, KeyRegistered},
     effects::{Effects, Write},
+    expected::SettingsTag,
     journal::JournalEntry,
     known::{check_place_for, delete_key, group_exists, group_was_deleted},
     locked::{Locked, Needs, Tokens},
     revoke::revoke_scope,
-    tag::SettingsTag,
     things::{By, GroupPatch},
 };
 use crate::{

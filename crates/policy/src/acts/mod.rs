@@ -13,6 +13,7 @@ mod change;
 mod channels;
 mod checkpoints;
 mod effects;
+mod expected;
 mod followers;
 mod instances;
 mod issue;
@@ -44,6 +45,7 @@ pub use change::Change;
 pub use channels::{ChangeChannel, CreateChannel, DeletePreviousSecret, ReplaceSecret};
 pub use checkpoints::{AddCheckpoint, SetAuditKey};
 pub use effects::{AuditRecord, Effects, NewToken, Write};
+pub use expected::{ExpectedSettings, SettingsTag};
 pub use followers::{Instance, ReceiptFor, ReceiptRow, TokenHash, VerifierPatch, VerifierRow};
 pub use instances::{DropInstances, MOST_INSTANCES, RegisterInstance, Registration, StopInstance};
 pub use issue::{Issue, Issued, Issuer, TakeAssertion};
@@ -64,20 +66,20 @@ pub use providers::{CreateProvider, DeleteProvider, RenameProvider};
 pub use receipts::{SettleReceipts, receipt_of};
 pub use recovery::Recover;
 pub use replay::{RaiseSerials, Replay, Replayed};
-pub use requests::{BeginRequest, FinishRequest, REQUESTS_KEPT, RememberedRequest, RequestBegun};
+pub use requests::{BeginRequest, FinishRequest, REQUESTS_KEPT, RequestBegun};
 pub use revoke::{Forget, REVOCATIONS_KEPT, Revoke, covered};
 pub use signing::{AdvanceClock, ChangeSigningKeys, Record, RecordForAll, RewrapKeys};
 pub use stamps::StampUses;
 pub use stored::{StoredToken, Times, TokenRevocation};
-pub use tag::{Expected, SettingsTag};
 pub use things::{
     Author, By, ChannelPatch, Event, GroupPatch, LimitsPatch, NewChannel, Provider,
     RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
 };
 pub use trim::Trim;
 pub use upkeep::{
-    Checkpoint, NewWarning, NotedUse, Old, ProviderJob, QueuedWarning, RecentUse, Stamp,
-    StampPlace, Stamped, SweptToken, Upkeep, UpkeepRows, UsedAssertion, UsesOfRow,
+    Checkpoint, NewWarning, NotedUse, Old, ProviderJob, QueuedWarning, RecentUse,
+    RememberedRequest, Stamp, StampPlace, Stamped, SweptToken, Upkeep, UpkeepRows, UsedAssertion,
+    UsesOfRow,
 };
 pub use uses::{RecordUses, USES_KEPT, USES_PER_TOKEN, merged};
 pub use verifiers::{

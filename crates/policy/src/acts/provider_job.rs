@@ -7,10 +7,10 @@ use super::{
     audit_event::{self, AuditEvent},
     change::Change,
     effects::{Effects, Write},
+    expected::ExpectedSettings,
     journal::JournalEntry,
     locked::{Locked, Needs},
     revoke::Revoke,
-    tag::Expected,
     things::{By, Event, RevocationTarget},
     upkeep::{ProviderJob, Upkeep},
 };
@@ -90,7 +90,14 @@ impl ContinueProviderRevocation {
         Revoke {
             channel,
             target: RevocationTarget::All,
-            by: By { actor, source, reason, at, expected: Expected::default(), request_id: None },
+            by: By {
+                actor,
+                source,
+                reason,
+                at,
+                expected: ExpectedSettings::default(),
+                request_id: None,
+            },
         }
     }
 }

@@ -5,8 +5,8 @@ use super::{
     audit_event::{AuditEvent, Named},
     change::Change,
     effects::{Effects, Write},
+    expected::SettingsTag,
     locked::{Locked, Needs},
-    tag::SettingsTag,
     things::{By, Event, Provider},
 };
 use crate::denied::Denied;

@@ -4,6 +4,7 @@ use super::{
     Act, ActError, ActName, Decided,
     channels::empty,
     effects::{Effects, Write},
+    expected::ExpectedSettings,
     followers::VerifierPatch,
     journal::JournalEntry,
     known::delete_key,
@@ -12,7 +13,6 @@ use super::{
     provider_job::BeginProviderRevocation,
     revoke::covered,
     signing::set_state,
-    tag::Expected,
     things::{Author, By, ChannelPatch, LimitsPatch, RevocationCause},
     upkeep::Upkeep,
     verifiers::{ChangeVerifier, DeleteVerifier},
@@ -61,7 +61,7 @@ impl Replay {
                 source: None,
                 reason: None,
                 at: self.at,
-                expected: Expected::default(),
+                expected: ExpectedSettings::default(),
                 request_id: None,
             },
         };
@@ -96,7 +96,7 @@ impl Replay {
             source: None,
             reason: None,
             at: self.at,
-            expected: Expected::default(),
+            expected: ExpectedSettings::default(),
             request_id: None,
         }
     }

@@ -5,26 +5,12 @@ use super::{
     effects::{Effects, Write},
     locked::{Locked, Needs},
     things::WrappedKey,
-    upkeep::Upkeep,
+    upkeep::{RememberedRequest, Upkeep},
 };
 use tegata_token::time::{DAY, UnixTime};
 
 /// For how many seconds a request is remembered.
 pub const REQUESTS_KEPT: i64 = DAY;
-
-/// A request that is remembered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RememberedRequest {
-    /// Identifies it: a digest of actor, call and key.
-    pub key: [u8; 32],
-    /// A digest of its parameters.
-    pub parameters: [u8; 32],
-    /// Its response, encrypted with the master key; `None`: it is not known whether the
-    /// request was carried out.
-    pub response: Option<WrappedKey>,
-    /// Until when it is remembered.
-    pub until: UnixTime,
-}
 
 /// Remembers a request before it is carried out.
 #[derive(Debug, Clone)]

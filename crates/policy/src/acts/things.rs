@@ -1,6 +1,6 @@
 //! Parameters and data of acts.
 
-use super::{audit_event::AuditEvent, tag::Expected};
+use super::{audit_event::AuditEvent, expected::ExpectedSettings};
 use crate::{
     channel::{ChannelLimits, GroupSettings, RevokeTokens},
     rules::{ChannelType, TokenRules, WhenFull},
@@ -29,7 +29,7 @@ pub struct By {
     /// The time.
     pub at: UnixTime,
     /// The settings of the object on which the actor decided.
-    pub expected: Expected,
+    pub expected: ExpectedSettings,
     /// The id of the request, if it came over the network.
     pub request_id: Option<String>,
 }
@@ -59,7 +59,7 @@ impl Author {
     #[must_use]
     pub fn at(&self, at: UnixTime) -> By {
         let Self { actor, source, reason } = self.clone();
-        By { actor, source, reason, at, expected: Expected::default(), request_id: None }
+        By { actor, source, reason, at, expected: ExpectedSettings::default(), request_id: None }
     }
 }
 

@@ -3,8 +3,8 @@
 use super::{
     followers::{Instance, VerifierRow},
     person::{PersonRows, WhichPerson},
-    requests::RememberedRequest,
     stored::Times,
+    things::WrappedKey,
 };
 use crate::secret::HashedSecret;
 // Addresses alone: this crate opens no sockets.
@@ -149,6 +149,20 @@ pub struct SweptToken {
     pub channel: ChannelId,
     /// Its own times, whatever the state of its signing key.
     pub times: Times,
+}
+
+/// A request that is remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RememberedRequest {
+    /// Identifies it: a digest of actor, call and key.
+    pub key: [u8; 32],
+    /// A digest of its parameters.
+    pub parameters: [u8; 32],
+    /// Its response, encrypted with the master key; `None`: it is not known whether the
+    /// request was carried out.
+    pub response: Option<WrappedKey>,
+    /// Until when it is remembered.
+    pub until: UnixTime,
 }
 
 /// A checkpoint of the audit.

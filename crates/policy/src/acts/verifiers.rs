@@ -6,10 +6,10 @@ use super::{
     audit_event::{AuditEvent, InstancesRemoved, VerifierChanged, VerifierCreated, VerifierNamed},
     change::Change,
     effects::{Effects, Write},
+    expected::SettingsTag,
     followers::{VerifierPatch, VerifierRow},
     journal::JournalEntry,
     locked::{Locked, Needs},
-    tag::SettingsTag,
     things::{By, Event},
     upkeep::Upkeep,
 };

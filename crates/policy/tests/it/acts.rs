@@ -8,8 +8,8 @@ use tegata_policy::{
         Act, ActName, AdvanceClock, Before, BeginProviderRevocation, By, ChangeChannel,
         ChangeSigningKeys, ChannelPatch, ContinueProviderRevocation, Count, CreateChannel,
         CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret, DeleteProvider, Effects,
-        Event, Expected, Forget, GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch, Locked,
-        LockedProvider, NewChannel, Record, RecordForAll, RegisterKey, RenameProvider,
+        Event, ExpectedSettings, Forget, GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch,
+        Locked, LockedProvider, NewChannel, Record, RecordForAll, RegisterKey, RenameProvider,
         ReplaceSecret, RevocationTarget, Revoke, RewrapKeys, SetGroup, SigningKeyChange,
         SigningKeyRow, StoredKey, StoredToken, TakeAssertion, Times, WrappedKey,
         audit_event::{AuditEvent, NoDetail},
@@ -32,7 +32,7 @@ pub fn by() -> By {
         source: None,
         reason: None,
         at: NOW,
-        expected: Expected::default(),
+        expected: ExpectedSettings::default(),
         request_id: None,
     }
 }

@@ -21,7 +21,7 @@ use std::{
     sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
 };
 use tegata_store::{
-    AuditHead, By, Error, Event, Expected, Old, Page, Result, Store, WrappedKey,
+    AuditHead, By, Error, Event, ExpectedSettings, Old, Page, Result, Store, WrappedKey,
     audit::{Anchor, Anchored, AuditReport, AuditVerifier, Checkpoint, make_checkpoint},
     audit_event::{AuditCompared, AuditEvent, AuditExpired},
     sqlite::AuditFile,
@@ -173,7 +173,7 @@ impl Audit {
             source: None,
             reason: None,
             at: clock.now(),
-            expected: Expected::default(),
+            expected: ExpectedSettings::default(),
             request_id: None,
         };
         let agrees = self.compare(store, &head, seen.as_ref(), by).await?;

@@ -18,7 +18,7 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    By, Event, Expected, PeopleStore, Store,
+    By, Event, ExpectedSettings, PeopleStore, Store,
     audit_event::{AuditEvent, NoDetail},
     sqlite::{OpenError, Recovered, Recovering, Recovery, RollbackGuardFile, SqliteStore},
 };
@@ -179,7 +179,7 @@ fn operator(at: UnixTime) -> By {
         source: None,
         reason: None,
         at,
-        expected: Expected::default(),
+        expected: ExpectedSettings::default(),
         request_id: None,
     }
 }

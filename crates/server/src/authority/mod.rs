@@ -54,7 +54,7 @@ use std::{
     time::Duration,
 };
 use tegata_policy::assertion::Audience;
-use tegata_store::{By, Expected, Store, USES_KEPT};
+use tegata_store::{By, ExpectedSettings, Store, USES_KEPT};
 use tegata_token::{key::KeyState, time::UnixTime, verify::Signatures, view::View};
 
 pub use memory::Memory;
@@ -297,7 +297,7 @@ impl Authority {
 
     /// The actor and time of an act now, for the audit.
     fn by(&self, actor: Actor, source: Option<String>, reason: Option<String>) -> By {
-        let expected = Expected::default();
+        let expected = ExpectedSettings::default();
         By { actor: actor.to_string(), source, reason, at: self.now(), expected, request_id: None }
     }
 

@@ -107,3 +107,27 @@ async fn what_is_remembered_is_encrypted_and_a_new_master_key_makes_it_unreadabl
     let again = world.post_once(root, &path, "", "k").await;
     again.expect_problem(409, "idempotency-key-inactive");
 }
+
+#[tokio::test]
+async fn a_response_is_repeated_to_the_same_credential_alone_and_not_after_a_role_was_taken() {
+    let world = World::new().await;
+    let provider = world.provider("Company").await;
+    let role = json!({ "provider_id": provider, "provider_role": "admin" });
+    let human = world.human("one", role).await;
+    let at = jiff::Timestamp::from_second(world.authority.now().0 + 3_600).unwrap().to_string();
+    let body = json!({ "name": "reads", "rights": "read", "expires_at": at });
+    let made = world.call(&human.session, Method::POST, "/admin-tokens", body).await.expect(201);
+    let path = format!("/providers/{provider}/channels");
+    let channel = r#"{"name":"x","type":"messaging-api"}"#;
+    let first = world.post_once(&human.session, &path, channel, "k").await.expect(201);
+    let again = world.post_once(&human.session, &path, channel, "k").await.expect(201);
+    assert_eq!(again, first, "the creator has one more role, and sees it");
+    // A personal token that only reads creates nothing, and is shown no secret.
+    let token = text(&made, "admin_token");
+    world.post_once(token, &path, channel, "k").await.expect_problem(403, "forbidden");
+
+    let roles = format!("/channels/{}/roles/{}", text(&first, "channel_id"), human.id);
+    world.patch(&roles, json!({ "role": null })).await.expect(200);
+    let refused = world.post_once(&human.session, &path, channel, "k").await;
+    refused.expect_problem(403, "forbidden");
+}

@@ -25,7 +25,7 @@ async fn the_token_rules_and_the_effective_limits_are_readable() {
         (&settings["verify_rate"], &settings["token_idle_after_seconds"]),
         (&Value::Null, &json!(900))
     );
-    let human = world.human("nobody-yet", json!({})).await;
+    let human = world.human("new-here", json!({})).await;
     world.call(&human.session, Method::GET, "/settings", Value::Null).await.expect(200);
 }
 

@@ -6,25 +6,30 @@ use reqwest::Method;
 use tegata_policy::permission::OperatorRole::Administrator;
 
 /// The routes as the router has them.
-const ROUTER: &str = include_str!("../../src/api/console/mod.rs");
+const ROUTERS: [&str; 2] = [
+    include_str!("../../src/api/console/mod.rs"),
+    include_str!("../../src/api/console/channel/mod.rs"),
+];
 
 const MARKUP: &str = "\"><script>alert(1)</script><img src=x onerror=alert(1)>'";
 
-/// The paths with this method, from the router's source; their parameters are ids that do not
+/// The paths with this method, from the routers' source; their parameters are ids that do not
 /// exist.
 fn paths(method: &str) -> Vec<String> {
-    let routes = ROUTER.lines().filter(|it| it.contains(".route(\"") || it.contains(method));
-    let routes = routes.collect::<Vec<_>>().join(" ");
     let mut found = Vec::new();
-    for route in routes.split(".route(\"").skip(1) {
-        let (path, handlers) = route.split_once('"').unwrap();
-        if handlers.contains(&format!("{method}(")) {
-            let parts = path.split('/').map(|it| match it {
-                "{channel}" | "{id}" => "1234567890",
-                _ if it.starts_with('{') => "1",
-                _ => it,
-            });
-            found.push(format!("/console{}", parts.collect::<Vec<_>>().join("/")));
+    for router in ROUTERS {
+        let routes = router.split_once("ROUTES: &[").unwrap().1.split("\n];").next().unwrap();
+        for route in routes.split("|it|").filter(|it| it.contains("\"/")) {
+            if route.contains(&format!("{method}(")) {
+                let path = route.split_once("\"/").unwrap().1.split('"').next().unwrap();
+                let parts = path.split('/').map(|it| match it {
+                    "{channel}" | "{provider}" | "{person}" => "1234567890",
+                    _ if it.starts_with('{') => "1",
+                    _ => it,
+                });
+                let parts = parts.collect::<Vec<_>>().join("/");
+                found.push(format!("/console/{parts}").trim_end_matches('/').to_owned());
+            }
         }
     }
     found

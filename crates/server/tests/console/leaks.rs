@@ -24,8 +24,10 @@ async fn a_leaked_token_is_pasted_identified_revoked_and_has_a_receipt() {
 
     let id = shop.id_of(&token).await;
     let href = link(&found, &shop.at(&format!("/revoke?what=token&amp;which={id}")));
-    let review = shop.browser.get(&href).await.shows(200, &format!("Revoke token <span class=\"id\">{id}"));
-    let review = review.shows(200, &format!("tegata token revoke --channel {} --token-id {id}", shop.id));
+    let review =
+        shop.browser.get(&href).await.shows(200, &format!("Revoke token <span class=\"id\">{id}"));
+    let review =
+        review.shows(200, &format!("tegata token revoke --channel {} --token-id {id}", shop.id));
     assert!(review.text.contains("name=\"reason\"") && shop.accepts(&token).await);
 
     let fields = [("what", "token"), ("which", &*id), ("reason", "found in a log"), ("wait", "0")];
@@ -76,7 +78,8 @@ async fn each_scope_lists_what_goes_and_revokes_exactly_that() {
     let stateless = shop.stateless("blue").await;
     let review = shop.get("/revoke?what=group&which=blue").await;
     let review = review.shows(200, "Revoke 1 token of group <bdi>blue</bdi>?");
-    let review = review.shows(200, &shop.id_of(&blue).await).shows(200, "Stateless tokens are revoked, too");
+    let review =
+        review.shows(200, &shop.id_of(&blue).await).shows(200, "Stateless tokens are revoked, too");
     assert!(!review.text.contains(&shop.id_of(&green).await), "another group's token stays");
     let fields = [("what", "group"), ("which", "blue")];
     assert_eq!(shop.browser.send(&shop.at("/revoke"), &fields).await.status, 303);
@@ -139,7 +142,8 @@ async fn another_channels_token_and_what_is_no_scope_are_not_found() {
     let shop = Shop::new().await;
     let id = shop.id_of(&shop.token("blue").await).await;
     let root = shop.world.root();
-    let made = root.create_channel(shop.provider, "other", tegata_policy::rules::ChannelType::LineLogin);
+    let made =
+        root.create_channel(shop.provider, "other", tegata_policy::rules::ChannelType::LineLogin);
     let (other, _) = made.await.unwrap();
     let path = format!("/console/channels/{}/revoke", other.id);
     shop.browser.get(&format!("{path}?what=token&which={id}")).await.shows(404, "");

@@ -19,7 +19,7 @@ use super::{
     writer::{Tx, Writer, write},
 };
 use crate::{
-    By, Error, Event, Expected, Result, SigningKeyRow,
+    By, Error, Event, ExpectedSettings, Result, SigningKeyRow,
     audit_event::{AuditEvent, StoreRecovered, StoreRedone},
     journal::{self, JournalLine, Reading, RevocationJournal, Torn},
 };
@@ -54,7 +54,7 @@ pub(super) fn redo(tx: &mut Tx<'_>, lines: &[JournalLine]) -> Result<()> {
         source: None,
         reason: None,
         at: tx.now,
-        expected: Expected::default(),
+        expected: ExpectedSettings::default(),
         request_id: None,
     };
     let event = StoreRedone { replayed: lines.len(), revoked: done.tokens };

@@ -23,9 +23,9 @@ use tegata_policy::{
     secret::{HashedSecret, PlainSecret},
 };
 use tegata_store::{
-    By, Change, ChannelPatch, Committed, Expected, Issued, NewChannel, OnCommit, Page, Result,
-    RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow, Store, Taking, TokenFilter,
-    TokenRow, TokenState, WrappedKey,
+    By, Change, ChannelPatch, Committed, ExpectedSettings, Issued, NewChannel, OnCommit, Page,
+    Result, RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow, Store, Taking,
+    TokenFilter, TokenRow, TokenState, WrappedKey,
 };
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
@@ -129,7 +129,7 @@ pub fn by(at: UnixTime) -> By {
         source: None,
         reason: None,
         at,
-        expected: Expected::default(),
+        expected: ExpectedSettings::default(),
         request_id: None,
     }
 }

@@ -138,6 +138,9 @@ pub struct VerifierHealth {
     pub failure: Option<RequestFailure>,
     /// Why it cannot apply what it received.
     pub cannot: Option<String>,
+    /// The position of the authority's last snapshot, if it is before the view's and so was
+    /// discarded.
+    pub authority_behind: Option<Position>,
     /// Why the view is not on disk, although it should be.
     pub copy_problem: Option<String>,
     /// The position of the view.
@@ -325,6 +328,7 @@ impl TokenVerifier {
             rejected: standing.withdrawn.clone(),
             failure: lock(&self.0.failure).clone(),
             cannot: lock(&self.0.follower).cannot().map(str::to_owned),
+            authority_behind: lock(&self.0.follower).authority_behind(),
             copy_problem: lock(&self.0.copy_problem).clone(),
             position: view.map(|it| it.position()),
             keys: view.map_or(0, |it| it.keys().len()),

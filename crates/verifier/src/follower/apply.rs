@@ -52,6 +52,7 @@ impl Follower {
         // over, and what was revoked after it would be active again.
         let known = self.standing.view().map(|it| it.position());
         if known.is_some_and(|known| snapshot.view.position() < known) {
+            self.behind = Some(snapshot.view.position());
             return;
         }
         let before = self.standing.facts.as_ref();
@@ -122,7 +123,7 @@ impl Follower {
 
     /// Puts a view in force for all verifications that begin from now on.
     fn in_force(&mut self, facts: Facts) {
-        self.cannot = None;
+        (self.cannot, self.behind) = (None, None);
         let standing = Standing {
             facts: Some(facts),
             granted: self.standing.granted,

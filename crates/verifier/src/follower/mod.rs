@@ -50,7 +50,9 @@ pub struct Follower {
     needs_snapshot: bool,
     /// Why it cannot apply what it received.
     cannot: Option<String>,
-    /// Whether the next request reports that.
+    /// The position of a snapshot that is before the view's.
+    behind: Option<Position>,
+    /// Whether the next request reports that it cannot apply something.
     reports: bool,
     quiet: u32,
     bye: Bye,
@@ -79,6 +81,7 @@ impl Follower {
             not_before: now,
             needs_snapshot: true,
             cannot: None,
+            behind: None,
             reports: false,
             quiet: 0,
             bye: Bye::No,
@@ -113,6 +116,13 @@ impl Follower {
     #[must_use]
     pub fn cannot(&self) -> Option<&str> {
         self.cannot.as_deref()
+    }
+
+    /// The position of the authority's last snapshot, if it is before the view's and so was
+    /// discarded.
+    #[must_use]
+    pub fn authority_behind(&self) -> Option<Position> {
+        self.behind
     }
 
     /// Adds a use. What it needs beyond the others is in force after the next response.

@@ -10,7 +10,9 @@ pub const TEXTS: GroupsTexts = GroupsTexts {
     rule: |cap, when| {
         let tokens = if cap == 1 { "1 token".to_owned() } else { format!("{cap} tokens") };
         match when {
-            WhenFull::EvictOldest => format!("Up to {tokens} of each kind; one more evicts the oldest."),
+            WhenFull::EvictOldest => {
+                format!("Up to {tokens} of each kind; one more evicts the oldest.")
+            }
             WhenFull::Deny => format!("Up to {tokens} of each kind; one more is denied."),
         }
     },

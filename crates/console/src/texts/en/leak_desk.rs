@@ -49,11 +49,19 @@ pub const TEXTS: LeakDeskTexts = LeakDeskTexts {
     rejected: "not accepted",
     why: |code| match code {
         "valid" => "It is accepted until it expires.",
-        "valid-until-revoked" => "It does not expire: it is accepted until it is revoked or reissued.",
-        "valid-for-delay" => "A newer token has replaced it; it is accepted until the delay is over.",
+        "valid-until-revoked" => {
+            "It does not expire: it is accepted until it is revoked or reissued."
+        }
+        "valid-for-delay" => {
+            "A newer token has replaced it; it is accepted until the delay is over."
+        }
         "expired" => "Its lifetime is over. No action is needed.",
-        "revoked-and-expired" => "It was revoked and would have expired by now. No action is needed.",
-        "channel-suspended" => "Its channel is suspended. It is accepted again when the channel is resumed.",
+        "revoked-and-expired" => {
+            "It was revoked and would have expired by now. No action is needed."
+        }
+        "channel-suspended" => {
+            "Its channel is suspended. It is accepted again when the channel is resumed."
+        }
         "channel-deleted" => "Its channel was deleted. No action is needed.",
         "signing-key-revoked" => "The signing key that signed it was revoked. No action is needed.",
         "signing-key-limited" => {
@@ -74,7 +82,9 @@ pub const TEXTS: LeakDeskTexts = LeakDeskTexts {
     not_recorded: "Uses of stateless tokens are not recorded.",
     affected: "Who is affected?",
     who_group: |group| html!("Clients of group {} that use this token.", group),
-    who_channel: |channel| html!("Clients of {} that use this token. It belongs to no group.", channel),
+    who_channel: |channel| {
+        html!("Clients of {} that use this token. It belongs to no group.", channel)
+    },
     newer_unused: |id| {
         html!(
             "Token {} is newer and has never been used: deploy it. You do not need to issue another one.",

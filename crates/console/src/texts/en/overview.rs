@@ -49,10 +49,18 @@ pub const TEXTS: OverviewTexts = OverviewTexts {
     key_unused: |channel| html!("An assertion key of {} has never been used", channel),
     key_unused_why: |at| html!("It was registered {}. Delete it if it is not needed.", at),
     nearly_full: |kind, channel| {
-        html!("{} has nearly as many {} tokens as it may have", channel, Html::text(kind.name()))
+        html!("{} nearly has as many {} tokens as it may have", channel, kind_name(kind))
     },
     nearly_full_why: |active, cap| {
-        html!("{} of {} are active. Revoke those that are not used any more.", active, cap)
+        format!("{active} of {cap} are active. Revoke tokens that are not used any more.")
+    },
+    signing_key_overdue: "The signing key should be replaced",
+    signing_key_overdue_why: |at| {
+        html!("Its replacement was due {}. No token becomes invalid when it is replaced.", at)
+    },
+    certificate_expires: "The TLS certificate expires",
+    certificate_expires_why: |at| {
+        html!("It expires {}. Renew it in its file; the server reads it again by itself.", at)
     },
     contact: |contact| html!("Contact: {}.", contact),
 };

@@ -43,7 +43,9 @@ pub const TEXTS: ReceiptTexts = ReceiptTexts {
                     /.well-known/jwks.json.",
     another: "Look up another token",
     audit: "View audit log",
-    since: |at| html!("This server, and every proxy that queries it, has applied the change since {}.", at),
+    since: |at| {
+        html!("This server, and every proxy that queries it, has applied the change since {}.", at)
+    },
     signature_only: "Clients that check only the signature (JWKS) receive no revocations. They \
                      accept a revoked token until it expires.",
 };

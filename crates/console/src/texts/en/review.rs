@@ -10,7 +10,9 @@ pub const TEXTS: ReviewTexts = ReviewTexts {
     delete_group: |count, group| html!("Delete group {} and revoke {}?", group, of(count)),
     revoke_signing_key: |count, key| html!("Revoke signing key {} and {}?", key, of(count)),
     delete_verifier: |name, id| html!("Delete verifier {} ({})?", name, id),
-    remove_instance: |instance, verifier| html!("Remove instance {} of verifier {}?", instance, verifier),
+    remove_instance: |instance, verifier| {
+        html!("Remove instance {} of verifier {}?", instance, verifier)
+    },
     rotate_signing_key: "Rotate the signing key?",
     revoke_short: "Revoke tokens",
     not_undone: "Nothing has been revoked yet. You cannot undo a revocation.",
@@ -18,7 +20,9 @@ pub const TEXTS: ReviewTexts = ReviewTexts {
     one_stateless: "This is a stateless token. It is not stored, so it is not listed. It is valid \
                     for at most 15 minutes.",
     keys_go: "The group’s settings and assertion keys are deleted, too.",
-    revoke: |count| format!("Revoke {}", if count == 0 { "tokens".to_owned() } else { tokens(count) }),
+    revoke: |count| {
+        format!("Revoke {}", if count == 0 { "tokens".to_owned() } else { tokens(count) })
+    },
     keep: |count| if count == 1 { "Keep token" } else { "Keep tokens" },
     delete_group_do: "Delete group",
     keep_group: "Keep group",

@@ -4,7 +4,9 @@ use tegata_policy::rules::{ChannelType, WhenFull};
 pub const TEXTS: TokensTexts = TokensTexts {
     counts: "Active tokens and limits",
     of: |cap| format!("of {cap}"),
-    of_cap: |active, cap| format!("{active} of {cap} {}", if cap == 1 { "token" } else { "tokens" }),
+    of_cap: |active, cap| {
+        format!("{active} of {cap} {}", if cap == 1 { "token" } else { "tokens" })
+    },
     and: " and ",
     full: |cap, when| {
         let next = cap + 1;

@@ -38,7 +38,9 @@ pub const TEXTS: LeakDeskTexts = LeakDeskTexts {
     why: |code| match code {
         "valid" => "有効期限まで受け入れられます。",
         "valid-until-revoked" => "有効期限はありません。取り消しまたは再発行まで受け入れられます。",
-        "valid-for-delay" => "新しいトークンに再発行されました。猶予期間が終わるまで受け入れられます。",
+        "valid-for-delay" => {
+            "新しいトークンに再発行されました。猶予期間が終わるまで受け入れられます。"
+        }
         "expired" => "有効期限が切れています。対応は不要です。",
         "revoked-and-expired" => "取り消され、有効期限も切れています。対応は不要です。",
         "channel-suspended" => "チャネルは停止中です。再開すると再び受け入れられます。",
@@ -65,7 +67,10 @@ pub const TEXTS: LeakDeskTexts = LeakDeskTexts {
         html!("このトークンを使用している{}のクライアント。グループには属していません。", channel)
     },
     newer_unused: |id| {
-        html!("トークン{}のほうが新しく、まだ使われていません。これを設定してください。新たに発行する必要はありません。", id)
+        html!(
+            "トークン{}のほうが新しく、まだ使われていません。これを設定してください。新たに発行する必要はありません。",
+            id
+        )
     },
     newer_used: |id| html!("トークン{}のほうが新しく、使用されています。", id),
     no_newer: "置き換える新しいトークンはありません。先に発行するか、中断を受け入れてください。",

@@ -11,20 +11,20 @@ mod frame;
 mod groups;
 mod invitation;
 mod leak_desk;
+mod live;
 mod messaging_api;
 mod notice;
 mod overview;
-mod live;
+mod provider;
 mod receipt;
 mod review;
-mod provider;
 mod roles;
 mod security;
 mod sign_in;
-mod tokens;
 mod signing_keys;
-mod verifiers;
 mod token;
+mod tokens;
+mod verifiers;
 
 use super::Texts;
 

@@ -53,10 +53,21 @@ pub const TEXTS: OverviewTexts = OverviewTexts {
     key_unused: |channel| html!("{}のアサーション署名キーは一度も使われていません", channel),
     key_unused_why: |at| html!("登録は{}。不要なら削除してください。", at),
     nearly_full: |kind, channel| {
-        html!("{}の{}トークンがほぼ上限に達しています", channel, Html::text(kind.name()))
+        html!("{}の{}トークンの数がまもなく上限に達します", channel, kind_name(kind))
     },
     nearly_full_why: |active, cap| {
-        html!("上限{}件のうち{}件が有効です。使われていないトークンを取り消してください。", cap, active)
+        format!("{cap}件のうち{active}件が有効です。使われていないトークンを取り消してください。")
+    },
+    signing_key_overdue: "署名キーの交換時期を過ぎています",
+    signing_key_overdue_why: |at| {
+        html!("交換の期限は{}でした。交換してもトークンは失効しません。", at)
+    },
+    certificate_expires: "TLS証明書の有効期限が近づいています",
+    certificate_expires_why: |at| {
+        html!(
+            "有効期限は{}。ファイルの証明書を更新してください。サーバーは自動で読み込みます。",
+            at
+        )
     },
     contact: |contact| html!("連絡先：{}。", contact),
 };

@@ -38,7 +38,12 @@ pub const TEXTS: ReceiptTexts = ReceiptTexts {
     download_hint: "使用中の署名鍵で署名されたJWTです。公開鍵は/.well-known/jwks.jsonにあります。",
     another: "別のトークンを調べる",
     audit: "監査ログを表示する",
-    since: |at| html!("このサーバーと、このサーバーに問い合わせるすべてのプロキシは、{}から変更を適用しています。", at),
+    since: |at| {
+        html!(
+            "このサーバーと、このサーバーに問い合わせるすべてのプロキシは、{}から変更を適用しています。",
+            at
+        )
+    },
     signature_only: "署名だけを確認するクライアント（JWKS）は取り消しを受け取りません。失効したトークンを\
                      有効期限まで受け入れます。",
 };

@@ -3,7 +3,9 @@ use crate::{html, html::Html, texts::ReviewTexts};
 pub const TEXTS: ReviewTexts = ReviewTexts {
     revoke_token: |id| html!("トークン{}を取り消しますか", id),
     revoke_group: |count, group| html!("グループ{}の{}を取り消しますか", group, of(count)),
-    revoke_kind: |count, kind| html!("種類{}の{}を取り消しますか", Html::text(kind.name()), of(count)),
+    revoke_kind: |count, kind| {
+        html!("種類{}の{}を取り消しますか", Html::text(kind.name()), of(count))
+    },
     revoke_key: |count, key| {
         html!("アサーション署名キー{}で発行された{}を取り消しますか", key, of(count))
     },

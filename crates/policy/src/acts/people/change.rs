@@ -10,8 +10,8 @@ use crate::acts::{
     audit_event::{AuditEvent, PersonChanged, RoleGiven},
     change::Change,
     effects::{Effects, Write},
+    expected::SettingsTag,
     locked::{Locked, Needs},
-    tag::SettingsTag,
     things::By,
 };
 use crate::permission::RoleChange;

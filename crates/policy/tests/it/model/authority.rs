@@ -10,7 +10,7 @@ use super::{
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        Act, ActError, By, Change, Count, Effects, Expected, Forget, Issue, Issuer, Locked,
+        Act, ActError, By, Change, Count, Effects, ExpectedSettings, Forget, Issue, Issuer, Locked,
         Remembered, RevocationCause, RevocationTarget, Revoke, SigningKeyRow, StoredKey,
         StoredToken, Times, WrappedKey, Write,
     },
@@ -84,7 +84,7 @@ fn by() -> By {
         source: None,
         reason: None,
         at: UnixTime(0),
-        expected: Expected::default(),
+        expected: ExpectedSettings::default(),
         request_id: None,
     }
 }

@@ -19,7 +19,7 @@ use axum::extract::FromRequestParts;
 use http::{Method, request::Parts};
 use std::sync::Arc;
 use tegata_policy::secret::PlainSecret;
-use tegata_store::Expected;
+use tegata_store::ExpectedSettings;
 
 /// What a request of an administrator is authenticated with.
 pub struct Gate {
@@ -56,7 +56,7 @@ impl FromRequestParts<Arc<Gate>> for Administrator {
     async fn from_request_parts(parts: &mut Parts, gate: &Arc<Gate>) -> Result<Self, Problem> {
         let expected = match parts.method {
             Method::PATCH | Method::DELETE => tags::expected(&parts.headers)?,
-            _ => Expected::Unstated,
+            _ => ExpectedSettings::Unstated,
         };
         let source = parts.extensions.get::<Source>().copied();
         let request_id = parts.extensions.get::<RequestId>().map(|it| it.0.to_string());

@@ -1,6 +1,6 @@
 //! What is wrong with single members, query fields and headers of a request.
 
-use super::problem::Code;
+use super::code::Code;
 use serde::Serialize;
 use std::borrow::Cow;
 use tegata_policy::text::is_plain;

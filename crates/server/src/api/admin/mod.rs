@@ -17,6 +17,7 @@ mod administrator;
 mod assertion_keys;
 mod audit;
 mod channels;
+mod code;
 mod fault;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -12,10 +12,10 @@ use crate::{
         },
         header,
     },
-    authority::admin::{Admin, RequestBegun, RequestName},
+    authority::admin::{Admin, KeyUse, RequestName},
 };
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::{Body, to_bytes},
     extract::{FromRequestParts, MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -61,21 +61,26 @@ async fn with_key(
     let body = body.map_err(|_| Problem::new(Code::MalformedBody, "the body cannot be read"))?;
     let name = name(&parts, key);
     match admin.begin_request(&name, &body).await? {
-        RequestBegun::New => {}
-        RequestBegun::Before(response) => return parse(&response),
-        RequestBegun::Unreadable => {
+        KeyUse::New => {}
+        KeyUse::Before(body) => return Ok(created(body)),
+        KeyUse::RolesTaken => {
+            let detail = "a role with which this request was made was taken away since, so its \
+                          response is not shown again";
+            return Err(Problem::new(Code::Forbidden, detail));
+        }
+        KeyUse::Unreadable => {
             let detail = "this request was carried out, but its response cannot be decrypted any \
                           more; look at the present state, and send a new request with another \
                           Idempotency-Key";
             return Err(Problem::new(Code::IdempotencyKeyInactive, detail));
         }
-        RequestBegun::Unfinished => {
+        KeyUse::Unfinished => {
             let detail = "a request with this Idempotency-Key is under way, or it is not known \
                           whether it was carried out; look at the present state, and send a new \
                           request with another key if it was not";
             return Err(Problem::new(Code::Conflict, detail));
         }
-        RequestBegun::OtherParameters => {
+        KeyUse::OtherParameters => {
             let detail = "this Idempotency-Key was used with another body; use a new key for a new \
                           request";
             return Err(Problem::new(Code::IdempotencyKeyReused, detail));
@@ -85,7 +90,7 @@ async fn with_key(
     // It is carried out to the end, also after the client has disconnected.
     let work = tokio::spawn(async move { finish(&admin, &name, next.run(request).await).await });
     let bug = |_| Problem::new(Code::InternalError, "this is a bug; the log has more");
-    work.await.map_err(bug)?
+    work.await.map_err(bug)
 }
 
 fn name(parts: &Parts, key: [u8; 32]) -> RequestName {
@@ -93,24 +98,23 @@ fn name(parts: &Parts, key: [u8; 32]) -> RequestName {
 }
 
 /// Remembers the response, unless nothing was changed, or it is not known.
-async fn finish(
-    admin: &Admin,
-    name: &RequestName,
-    response: Response,
-) -> Result<Response, Problem> {
+async fn finish(admin: &Admin, name: &RequestName, response: Response) -> Response {
     let (parts, body) = response.into_parts();
     if parts.status.is_server_error() {
-        return Ok(Response::from_parts(parts, body));
+        return Response::from_parts(parts, body);
     }
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let remembered = (parts.status == StatusCode::CREATED).then(|| &*body);
-    admin.finish_request(name, remembered).await?;
-    Ok(Response::from_parts(parts, Body::from(body)))
+    let text = std::str::from_utf8(&body).unwrap_or_default();
+    let remembered = (parts.status == StatusCode::CREATED).then_some(text);
+    // The client needs the response whether it can be repeated or not.
+    if let Err(error) = admin.finish_request(name, remembered).await {
+        tracing::warn!(%error, "the response to a request with an Idempotency-Key is not remembered");
+    }
+    Response::from_parts(parts, Body::from(body))
 }
 
 /// The response that was remembered.
-fn parse(body: &[u8]) -> Result<Response, Problem> {
+fn created(body: String) -> Response {
     let json = HeaderValue::from_static("application/json");
-    let body = Bytes::copy_from_slice(body);
-    Ok((StatusCode::CREATED, [(CONTENT_TYPE, json)], body).into_response())
+    (StatusCode::CREATED, [(CONTENT_TYPE, json)], body).into_response()
 }

@@ -14,7 +14,7 @@ use http::{
     header::{ETAG, IF_MATCH},
 };
 use serde::Serialize;
-use tegata_store::{Expected, SettingsTag};
+use tegata_store::{ExpectedSettings, SettingsTag};
 
 /// An object with the tag of its settings.
 pub struct Tagged<T>(pub SettingsTag, pub T);
@@ -36,14 +36,14 @@ pub fn with_tag(mut response: Response, tag: SettingsTag) -> Response {
 }
 
 /// The settings that the request's `If-Match` expects.
-pub fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
+pub fn expected(headers: &HeaderMap) -> Result<ExpectedSettings, Problem> {
     let all: Vec<_> = headers.get_all(IF_MATCH).iter().map(|it| it.to_str()).collect();
     if all.is_empty() {
-        return Ok(Expected::Unstated);
+        return Ok(ExpectedSettings::Unstated);
     }
     let text = all.into_iter().collect::<Result<Vec<_>, _>>().map_err(|_| malformed())?.join(",");
     if text.trim() == "*" {
-        return Ok(Expected::Present);
+        return Ok(ExpectedSettings::Present);
     }
     let (mut tags, mut rest, mut count) = (Vec::new(), text.as_str(), 0);
     loop {
@@ -62,7 +62,7 @@ pub fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
         tags.extend(SettingsTag::parse(tag));
         (rest, count) = (behind, count + 1);
     }
-    if count == 0 { Err(malformed()) } else { Ok(Expected::OneOf(tags)) }
+    if count == 0 { Err(malformed()) } else { Ok(ExpectedSettings::OneOf(tags)) }
 }
 
 /// The text between quotes, and what follows: nothing, or a comma.
@@ -85,7 +85,7 @@ mod tests {
 
     const TAG: &str = "AAECAwQFBgcICQoLDA0O";
 
-    fn of(values: &[&str]) -> Result<Expected, u16> {
+    fn of(values: &[&str]) -> Result<ExpectedSettings, u16> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(IF_MATCH, HeaderValue::from_str(value).unwrap());
@@ -98,12 +98,12 @@ mod tests {
         let tag = SettingsTag::parse(TAG).unwrap();
         assert_eq!(tag.to_string(), TAG);
         let one = format!("\"{TAG}\"");
-        assert_eq!(of(&[]), Ok(Expected::Unstated));
-        assert_eq!(of(&[" * "]), Ok(Expected::Present));
-        assert_eq!(of(&[&one]), Ok(Expected::OneOf(vec![tag])));
-        assert_eq!(of(&[&format!("\"a,b\" ,, {one}")]), Ok(Expected::OneOf(vec![tag])));
-        assert_eq!(of(&[&one, &one]), Ok(Expected::OneOf(vec![tag, tag])));
-        assert_eq!(of(&["\"other\""]), Ok(Expected::OneOf(vec![])));
+        assert_eq!(of(&[]), Ok(ExpectedSettings::Unstated));
+        assert_eq!(of(&[" * "]), Ok(ExpectedSettings::Present));
+        assert_eq!(of(&[&one]), Ok(ExpectedSettings::OneOf(vec![tag])));
+        assert_eq!(of(&[&format!("\"a,b\" ,, {one}")]), Ok(ExpectedSettings::OneOf(vec![tag])));
+        assert_eq!(of(&[&one, &one]), Ok(ExpectedSettings::OneOf(vec![tag, tag])));
+        assert_eq!(of(&["\"other\""]), Ok(ExpectedSettings::OneOf(vec![])));
         for weak in [format!("W/{one}"), format!("{one}, W/{one}")] {
             assert_eq!(of(&[&weak]), Err(412), "{weak}");
         }

@@ -1,4 +1,4 @@
-//! The style sheet and the script.
+//! The style sheet, the script and the icon.
 
 use super::{Answer, failure::Failure};
 use axum::{extract::Path, response::IntoResponse};

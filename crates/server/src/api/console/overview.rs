@@ -12,11 +12,13 @@ use crate::{
     api::form::Form,
     authority::{
         admin::{FoundWarnings, WarningFilter},
-        warnings::{Subject, Warning},
+        warnings::{Subject, Warning, own::OwnWarning},
     },
 };
 use axum::extract::RawQuery;
-use tegata_console::pages::{Alert, AlertKind, ChannelLine, Overview, OverviewPage, ProviderLine};
+use tegata_console::pages::{
+    Alert, AlertKind, ChannelLine, Overview, OverviewPage, OwnAlert, ProviderLine,
+};
 use tegata_policy::{channel::Channel, permission::Permission};
 use tegata_store::{ChannelFilter, Holding};
 
@@ -32,6 +34,10 @@ pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
     let (alerts, more_alerts) = match search {
         Some(_) => Default::default(),
         None => alerts(&who).await?,
+    };
+    let own = match search {
+        Some(_) => Vec::new(),
+        None => who.admin.own_warnings(&WarningFilter::default()).await?,
     };
     let pager = Pager::of(&query, "providers")?;
     let rows = who.admin.providers(search.clone(), pager.page()).await?;
@@ -51,6 +57,7 @@ pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
         None => live::parts(&who).await?,
     };
     let it = Overview {
+        own: own.into_iter().map(own_alert).collect(),
         alerts,
         more_alerts,
         search: search.unwrap_or_default(),
@@ -62,6 +69,13 @@ pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
         live,
     };
     render(&OverviewPage::new(who.frame(), it))
+}
+
+fn own_alert(it: OwnWarning) -> OwnAlert {
+    match it {
+        OwnWarning::SigningKeyOverdue { due_at, .. } => OwnAlert::SigningKeyOverdue(due_at),
+        OwnWarning::CertificateExpires { expires_at } => OwnAlert::CertificateExpires(expires_at),
+    }
 }
 
 /// A channel, as lists show it.
@@ -77,7 +91,8 @@ pub fn channel_line(it: &Channel) -> ChannelLine {
 
 /// What needs attention, the most urgent first, and whether there is more.
 async fn alerts(who: &SignedIn) -> Result<(Vec<Alert>, bool), Failure> {
-    let FoundWarnings { of_channels, next } = who.admin.warnings(None, WARNINGS, &WarningFilter::default()).await?;
+    let FoundWarnings { of_channels, next } =
+        who.admin.warnings(None, WARNINGS, &WarningFilter::default()).await?;
     let alerts = of_channels.iter().flat_map(|(of, all)| all.iter().map(|it| alert(of, it)));
     let mut alerts: Vec<_> = alerts.collect();
     let is_due = |it: &Alert| !matches!(it.what, AlertKind::TokenUnused(_) | AlertKind::KeyUnused);
@@ -100,7 +115,7 @@ fn alert(of: &Holding, it: &Warning) -> Alert {
         Subject::SecretExpires { .. } => (AlertKind::SecretExpires, None, None),
         Subject::KeyUnused { created_at, .. } => (AlertKind::KeyUnused, Some(*created_at), None),
         Subject::NearlyFull { kind, active, cap } => {
-            (AlertKind::NearlyFull { kind: *kind, active: *active, cap: *cap }, None, None)
+            (AlertKind::NearlyFull(*kind, *active, *cap), None, None)
         }
     };
     let settings = it.group().and_then(|name| {

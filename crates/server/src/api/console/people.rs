@@ -54,7 +54,7 @@ pub async fn list(State(console): State<Arc<Console>>, who: SignedIn) -> Answer 
 async fn view(who: &SignedIn) -> Result<(Page, Roles), Failure> {
     let people = who.admin.people(None).await?;
     let (frame, t) = (who.frame(), who.frame().t());
-    let shown = |ListedPerson { person, invited_until }: &ListedPerson| {
+    let shown = |ListedPerson { person, invited_until, .. }: &ListedPerson| {
         let now = who.visit.now;
         let invited_until = invited_until.filter(|it| now < *it);
         tegata_console::pages::PersonLine {

@@ -5,10 +5,7 @@ use crate::{
     api::admin::receipts::{SIGNED, signed},
     authority::receipt::{InstanceReceipt, InstanceState, Receipt, ReceiptState},
 };
-use axum::{
-    extract::State,
-    response::IntoResponse,
-};
+use axum::{extract::State, response::IntoResponse};
 use http::header;
 use std::{sync::Arc, time::Duration};
 use tegata_console::{

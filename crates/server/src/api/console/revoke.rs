@@ -13,9 +13,7 @@ use super::{
 };
 use crate::{
     api::form::Form,
-    authority::{
-        admin::{self, ActOptions, DryRun, InChannel, Outcome, TakenAway},
-    },
+    authority::admin::{self, ActOptions, DryRun, InChannel, Outcome, TakenAway},
 };
 use axum::extract::RawQuery;
 use std::time::Duration;
@@ -58,7 +56,9 @@ impl What {
             "kind" => named(parsed(form, "which")?.map(Self::Kind)),
             "key" => named(parsed(form, "which")?.map(Self::Key)),
             "all" => Ok(Self::All),
-            other => Err(Failure::bad_request(format_args!("what {other:?}: there is no such scope"))),
+            other => {
+                Err(Failure::bad_request(format_args!("what {other:?}: there is no such scope")))
+            }
         }
     }
 
@@ -165,7 +165,9 @@ fn act_on(
         notes.push(Note { class: "", heading: t.token.contact.into(), text });
     }
     let mut alternatives = Vec::new();
-    if let (What::Group(_), Some((_, older))) = (what, would.rows.last().filter(|_| would.rows.len() > 1)) {
+    if let (What::Group(_), Some((_, older))) =
+        (what, would.rows.last().filter(|_| would.rows.len() > 1))
+    {
         let href = revoke_href(head.id, "token", &older.id.to_string());
         alternatives.push((href, (t.review.only_token)(Id(older.id))));
     }

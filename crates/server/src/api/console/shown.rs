@@ -44,7 +44,6 @@ pub fn token(channel: ChannelId, row: &TokenRow) -> ShownToken {
 
 /// The recent uses of a token.
 pub fn uses(all: &[RecentUse]) -> Vec<ShownUse> {
-    let one =
-        |it: &RecentUse| ShownUse { source: it.source, minute: it.minute, count: it.count };
+    let one = |it: &RecentUse| ShownUse { source: it.source, minute: it.minute, count: it.count };
     all.iter().map(one).collect()
 }

@@ -36,11 +36,8 @@ async fn ask_rotate(who: &SignedIn, wrong: Wrong) -> Answer {
     who.admin.signing_keys().await?;
     let frame = who.frame();
     let t = frame.t();
-    let note = Note {
-        class: "",
-        heading: t.confirm.nothing_yet.into(),
-        text: t.review.rotate_why.into(),
-    };
+    let note =
+        Note { class: "", heading: t.confirm.nothing_yet.into(), text: t.review.rotate_why.into() };
     let act = Act {
         notes: vec![note],
         options: false,

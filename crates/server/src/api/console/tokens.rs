@@ -1,8 +1,9 @@
 //! The tokens of a channel, and one of them.
 
 use super::{
-    Answer, channel, render,
+    Answer, channel,
     ids::Ids,
+    render,
     shown::{self, parsed},
     visit::SignedIn,
 };
@@ -11,9 +12,7 @@ use crate::{
     authority::admin::ChannelWithUse,
 };
 use axum::extract::RawQuery;
-use tegata_console::pages::{
-    ChannelTab, Count, Filter, ShownToken, TokenPage, Tokens, TokensPage,
-};
+use tegata_console::pages::{ChannelTab, Count, Filter, ShownToken, TokenPage, Tokens, TokensPage};
 use tegata_policy::{
     acts::TokenState,
     channel::Channel,
@@ -94,10 +93,7 @@ fn filter(form: &Form<'_>) -> Result<Filter, Failure> {
 }
 
 /// The active tokens of a channel, newest first; the rules allow fewer than a page.
-pub async fn active(
-    who: &SignedIn,
-    found: &ChannelWithUse,
-) -> Result<Vec<ShownToken>, Failure> {
+pub async fn active(who: &SignedIn, found: &ChannelWithUse) -> Result<Vec<ShownToken>, Failure> {
     let channel = &found.holding.channel;
     let state = Some(TokenState::Active.in_channel(channel.state));
     let filter = TokenFilter { state, ..TokenFilter::default() };
@@ -130,10 +126,7 @@ fn counts(channel: &Channel, active: &[ShownToken]) -> Vec<Count> {
 }
 
 /// One token.
-pub async fn show(
-    who: SignedIn,
-    Ids((channel, token)): Ids<(ChannelId, TokenId)>,
-) -> Answer {
+pub async fn show(who: SignedIn, Ids((channel, token)): Ids<(ChannelId, TokenId)>) -> Answer {
     let (row, recent) = who.admin.token(channel, token).await?;
     let (head, found) = channel::head(&who, channel).await?;
     let group = row.group.as_ref();

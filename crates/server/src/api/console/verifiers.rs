@@ -74,7 +74,10 @@ fn instance(it: &ListedInstance) -> RunningInstance {
 /// The form of a new verifier.
 pub async fn form(who: SignedIn) -> Answer {
     let staleness = Field::of((DEFAULT_MAX_STALENESS / 1_000).to_string());
-    render(&NewVerifierPage::new(who.frame(), VerifierForm { staleness, ..VerifierForm::default() }))
+    render(&NewVerifierPage::new(
+        who.frame(),
+        VerifierForm { staleness, ..VerifierForm::default() },
+    ))
 }
 
 /// Creates a verifier, and shows its credential this once.
@@ -108,9 +111,7 @@ pub async fn created(
     let found = who.admin.verifier(id).await?.verifier;
     let page = format!("{LIST}/{id}/created");
     match who.shown_once(&console, &page) {
-        Some(token) => {
-            render(&VerifierCreatedPage::new(who.frame(), &found.name, id, &token))
-        }
+        Some(token) => render(&VerifierCreatedPage::new(who.frame(), &found.name, id, &token)),
         None => Ok(redirect(LIST)),
     }
 }

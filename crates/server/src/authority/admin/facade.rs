@@ -8,7 +8,7 @@ use tegata_policy::{
     permission::{Permission, Rights},
     secret::PlainSecret,
 };
-use tegata_store::{By, Expected, Holding, SettingsTag};
+use tegata_store::{By, ExpectedSettings, Holding, SettingsTag};
 use tegata_token::id::{ChannelId, PersonId};
 
 /// What reaches further than a personal token with these rights.
@@ -28,7 +28,7 @@ pub struct Admin {
     pub(super) credential: Option<PersonCredential>,
     pub(super) source: Option<Source>,
     reason: Option<String>,
-    expected: Expected,
+    expected: ExpectedSettings,
     request_id: Option<String>,
 }
 
@@ -98,7 +98,7 @@ impl Authority {
     /// Administration on behalf of `actor`, from the address `source`.
     #[must_use]
     pub fn admin(self: &Arc<Self>, actor: Actor, source: Option<Source>) -> Admin {
-        let (authority, expected) = (self.clone(), Expected::default());
+        let (authority, expected) = (self.clone(), ExpectedSettings::default());
         Admin {
             authority,
             actor,
@@ -146,7 +146,7 @@ impl Admin {
 
     /// The same, for acts on an object with these settings only.
     #[must_use]
-    pub fn expecting(self, expected: Expected) -> Self {
+    pub fn expecting(self, expected: ExpectedSettings) -> Self {
         Self { expected, ..self }
     }
 

@@ -36,7 +36,7 @@ pub use facade::{Admin, Error, Result};
 pub use options::ActOptions;
 pub use people::{Invited, ListedPerson, NewPerson, PersonToDelete};
 pub use providers::ListedProvider;
-pub use requests::{RequestBegun, RequestName};
+pub use requests::{KeyUse, RequestName};
 pub use revocations::{Anywhere, InChannel};
 pub use settings::EffectiveSettings;
 pub use taking::{DryRun, Outcome, TakenAway};

@@ -14,7 +14,7 @@ use tegata_policy::{
     permission::{ChannelRole, OperatorRole, Permission, ProviderRole, RoleChange},
     secret::PlainSecret,
 };
-use tegata_store::{Error as StoreError, Expected, SettingsTag};
+use tegata_store::{Error as StoreError, ExpectedSettings, SettingsTag};
 use tegata_token::{
     id::{ChannelId, PersonId, ProviderId},
     time::{DAY, UnixTime},
@@ -199,7 +199,7 @@ impl Admin {
             let role = RoleChange::Operator { role };
             store.set_role(SetRole { id, role, by: by.clone() }).await?;
             // They were compared before this change.
-            by.expected = Expected::default();
+            by.expected = ExpectedSettings::default();
         }
         if changes {
             store.change_person(ChangePerson { id, name, disabled, by }).await?;

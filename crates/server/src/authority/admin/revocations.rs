@@ -96,7 +96,8 @@ impl Admin {
             InChannel::Stateless { id, expires_at } => {
                 // A later expiry than any such token has would stay in every view until then.
                 let longest = self.authority.now().plus(Kind::Stateless.life().longest());
-                let target = RevocationTarget::Stateless { id, expires_at: expires_at.min(longest) };
+                let target =
+                    RevocationTarget::Stateless { id, expires_at: expires_at.min(longest) };
                 (&scopes.token, target)
             }
             InChannel::Group(group) => (&scopes.group, RevocationTarget::Group(group)),

@@ -19,7 +19,7 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    Expected, NewVerifier, PeopleStore, RewrapKeys, Store, Taking, VerifierPatch,
+    ExpectedSettings, NewVerifier, PeopleStore, RewrapKeys, Store, Taking, VerifierPatch,
     sqlite::{Options, SqliteStore},
 };
 use tegata_token::{
@@ -86,7 +86,7 @@ fn by() -> By {
         source: None,
         reason: None,
         at: NOW,
-        expected: Expected::default(),
+        expected: ExpectedSettings::default(),
         request_id: None,
     }
 }

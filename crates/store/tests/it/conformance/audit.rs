@@ -4,7 +4,7 @@ use crate::world::{ALL, Ask, NOW, World, by, denied, group, signing_key};
 use tegata_policy::channel::RevokeTokens;
 use tegata_policy::{channel::GroupSettings, rules::TokenRules, secret::PlainSecret};
 use tegata_store::{
-    AuditFilter, AuditRow, By, ChannelPatch, Event, Expected, Page, RevocationTarget,
+    AuditFilter, AuditRow, By, ChannelPatch, Event, ExpectedSettings, Page, RevocationTarget,
     SigningKeyChange, TokenName,
     audit_event::{AuditEvent, SecretThrottled},
 };
@@ -27,7 +27,7 @@ pub async fn every_act_writes_its_audit_event_in_the_same_transaction(mut world:
         source: Some("192.0.2.1".into()),
         reason: Some("because".into()),
         at: NOW.plus(9),
-        expected: Expected::default(),
+        expected: ExpectedSettings::default(),
         request_id: None,
     };
     let shop = world.shop().await;
