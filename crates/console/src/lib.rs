@@ -9,9 +9,12 @@ pub mod assets;
 pub mod forms;
 pub mod frame;
 pub mod html;
+pub mod language;
 pub mod pages;
 pub mod qr;
+pub mod tab;
 pub mod texts;
+pub mod theme;
 pub mod times;
 
 pub use askama::Template;

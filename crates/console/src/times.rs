@@ -1,7 +1,7 @@
 //! Times, as pages show them: relative first, then exact; in English in UTC, in Japanese in
 //! Japan's time.
 
-use crate::{frame::Language, html::Html};
+use crate::{html::Html, language::Language};
 use jiff::{Timestamp, civil::DateTime, tz::Offset};
 use tegata_token::time::{DAY, UnixTime};
 
@@ -23,7 +23,7 @@ impl Times {
     #[must_use]
     pub fn relative(&self, at: UnixTime) -> String {
         let seconds = at.0.saturating_sub(self.now.0);
-        if seconds.abs() < MINUTE {
+        if seconds.saturating_abs() < MINUTE {
             return match (self.language, seconds > 0) {
                 (Language::En, true) => "in less than a minute",
                 (Language::En, false) => "just now",
@@ -32,7 +32,7 @@ impl Times {
             }
             .to_owned();
         }
-        let length = self.length(seconds.abs());
+        let length = self.length(seconds.saturating_abs());
         match (self.language, seconds > 0) {
             (Language::En, true) => format!("in {length}"),
             (Language::En, false) => format!("{length} ago"),

@@ -3,11 +3,12 @@
 use super::{place, rust_files};
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// Folders to which the rule does not apply: a protocol has its own terms, and no other
-/// crate can use the types of a program.
-const APART: [&str; 5] = [
+/// Folders to which the rule does not apply: a protocol has its own terms, the console has
+/// those of its pages, and no other crate can use the types of a program.
+const APART: [&str; 6] = [
     "crates/server/src/api/",
     "crates/cli/",
+    "crates/console/",
     "crates/bench/",
     "crates/xtask/",
     "crates/faulty-vfs/",

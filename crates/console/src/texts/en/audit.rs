@@ -1,3 +1,5 @@
+//! Who did what: in English.
+
 use crate::texts::AuditTexts;
 
 pub const TEXTS: AuditTexts = AuditTexts {

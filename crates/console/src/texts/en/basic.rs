@@ -1,3 +1,5 @@
+//! A channel's basic settings: in English.
+
 use super::common::tokens;
 use crate::{html, html::Html, texts::BasicTexts};
 

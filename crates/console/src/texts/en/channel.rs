@@ -1,4 +1,6 @@
-use crate::{html, pages::ChannelTab, texts::ChannelTexts};
+//! The head of a channel's pages: in English.
+
+use crate::{html, tab::ChannelTab, texts::ChannelTexts};
 
 pub const TEXTS: ChannelTexts = ChannelTexts {
     tabs: "Pages of this channel",

@@ -1,3 +1,5 @@
+//! Words that several pages use: in English.
+
 use crate::texts::CommonTexts;
 
 pub const TEXTS: CommonTexts = CommonTexts {

@@ -1,3 +1,5 @@
+//! The pages before acts that take something away: in English.
+
 use super::common::tokens;
 use crate::texts::ConfirmTexts;
 

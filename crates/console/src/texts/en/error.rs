@@ -1,3 +1,5 @@
+//! Pages of errors: in English.
+
 use crate::{html, texts::ErrorTexts};
 
 pub const TEXTS: ErrorTexts = ErrorTexts {

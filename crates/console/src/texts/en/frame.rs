@@ -1,4 +1,6 @@
-use crate::{Theme, html, texts::FrameTexts};
+//! The bar, the notices and the footer: in English.
+
+use crate::{html, texts::FrameTexts, theme::Theme};
 use tegata_policy::permission::OperatorRole;
 
 pub const TEXTS: FrameTexts = FrameTexts {

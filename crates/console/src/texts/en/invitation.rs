@@ -1,3 +1,5 @@
+//! Accepting an invitation: in English.
+
 use crate::{html, texts::InvitationTexts};
 
 pub const TEXTS: InvitationTexts = InvitationTexts {

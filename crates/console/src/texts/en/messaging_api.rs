@@ -1,3 +1,5 @@
+//! The long-lived token: in English.
+
 use crate::{html, texts::MessagingApiTexts};
 
 pub const TEXTS: MessagingApiTexts = MessagingApiTexts {

@@ -1,3 +1,5 @@
+//! What a request has done: in English.
+
 use super::common::tokens;
 use crate::texts::NoticeTexts;
 

@@ -1,3 +1,5 @@
+//! What needs attention; providers and channels: in English.
+
 use crate::{
     html,
     html::{Bdi, Html},

@@ -1,3 +1,5 @@
+//! Providers and their channels: in English.
+
 use crate::{html, texts::ProviderTexts};
 use tegata_policy::rules::ChannelType;
 

@@ -1,3 +1,5 @@
+//! People and their roles: in English.
+
 use crate::{html, texts::RolesTexts};
 use tegata_policy::{
     acts::PersonState,

@@ -1,3 +1,5 @@
+//! The token rules and the limits of a channel: in English.
+
 use crate::texts::SecurityTexts;
 
 pub const TEXTS: SecurityTexts = SecurityTexts {

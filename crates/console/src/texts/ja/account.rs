@@ -1,3 +1,5 @@
+//! The own account: in Japanese.
+
 use crate::{html, texts::AccountTexts};
 use tegata_policy::permission::{ChannelRole, ProviderRole, Rights};
 

@@ -1,3 +1,5 @@
+//! A channel's basic settings: in Japanese.
+
 use crate::{html, texts::BasicTexts};
 
 pub const TEXTS: BasicTexts = BasicTexts {

@@ -1,3 +1,5 @@
+//! Words that several pages use: in Japanese.
+
 use crate::texts::CommonTexts;
 
 pub const TEXTS: CommonTexts = CommonTexts {

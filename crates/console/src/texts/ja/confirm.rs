@@ -1,3 +1,5 @@
+//! The pages before acts that take something away: in Japanese.
+
 use crate::texts::ConfirmTexts;
 
 pub const TEXTS: ConfirmTexts = ConfirmTexts {

@@ -1,3 +1,5 @@
+//! Pages of errors: in Japanese.
+
 use crate::{html, texts::ErrorTexts};
 
 pub const TEXTS: ErrorTexts = ErrorTexts {

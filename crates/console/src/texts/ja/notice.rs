@@ -1,3 +1,5 @@
+//! What a request has done: in Japanese.
+
 use crate::texts::NoticeTexts;
 
 pub const TEXTS: NoticeTexts = NoticeTexts {

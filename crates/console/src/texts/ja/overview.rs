@@ -1,3 +1,5 @@
+//! What needs attention; providers and channels: in Japanese.
+
 use crate::{
     html,
     html::{Bdi, Html},

@@ -1,3 +1,5 @@
+//! Providers and their channels: in Japanese.
+
 use crate::{html, texts::ProviderTexts};
 use tegata_policy::rules::ChannelType;
 

@@ -53,6 +53,13 @@ pub struct Console {
 /// The prefix of the console.
 pub(super) const CONSOLE: &str = "/console";
 
+pub use gate::bare_error;
+
+/// Whether this path belongs to the console, whose errors are pages.
+pub fn serves(path: &str) -> bool {
+    path.strip_prefix(CONSOLE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The routes below `/console`.
 pub fn router(app: &App) -> Router {
     let console = Arc::new(Console {
@@ -117,6 +124,13 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
     |it| it.route("/providers/{provider}/roles/{person}", post(roles::change_in_provider)),
     |it| it.route("/audit", get(audit::of_all)),
     |it| it.route("/audit/verify", get(audit::verify)),
+    |it| {
+        let both = get(roles::of_channel).post(roles::give_in_channel);
+        it.route("/channels/{channel}/roles", both)
+    },
+    |it| it.route("/channels/{channel}/roles/invitations", post(roles::invite_to_channel)),
+    |it| it.route("/channels/{channel}/roles/{person}", post(roles::change_in_channel)),
+    |it| it.route("/channels/{channel}/audit", get(audit::of_channel)),
     |it| it.route("/people", get(people::list)),
     |it| it.route("/people/invitations", post(people::invite_operator)),
     |it| it.route("/people/{person}", get(people::show).post(people::change_role)),
