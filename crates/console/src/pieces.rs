@@ -113,7 +113,7 @@ fn class(name: &str) -> String {
 #[must_use]
 pub fn pairs(facts: &[(&str, Html)]) -> Html {
     let facts = facts.iter().fold(String::new(), |mut all, (name, fact)| {
-        let _ = write!(all, "<dt>{}</dt><dd>{fact}</dd>\n", Html::text(name));
+        let _ = writeln!(all, "<dt>{}</dt><dd>{fact}</dd>", Html::text(name));
         all
     });
     Html::trusted(format!("<dl class=\"pairs\">{facts}</dl>"))

@@ -68,6 +68,13 @@ pub const LEAK_DESK: (&str, usize) = ("/console/leak-desk", leak_desk::LONGEST_F
 /// The prefix of the console.
 pub(super) const CONSOLE: &str = "/console";
 
+pub use gate::bare_error;
+
+/// Whether this path belongs to the console, whose errors are pages.
+pub fn serves(path: &str) -> bool {
+    path.strip_prefix(CONSOLE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The routes below `/console`.
 pub fn router(app: &App) -> Router {
     let console = Arc::new(Console {
