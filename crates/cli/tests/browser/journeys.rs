@@ -76,6 +76,7 @@ fn a_long_lived_token_is_issued_and_reissued_with_a_delay(way: Way) {
     console.desk.server.advance(3_700);
     assert!(!is_active(&first) && is_active(&second), "the delay is over");
     assert!(!mika.path().contains("tgl_"), "{}", mika.path());
+    mika.presses("Revoke…").sees("You cannot undo a revocation");
     mika.has_no_complaint();
 }
 

@@ -57,6 +57,7 @@ impl Check {
 
     /// Checks the page that the browser shows.
     fn page(&mut self, browser: &Browser, name: &str) {
+        let before = self.wrong.len();
         for scheme in SCHEMES {
             browser.scheme(scheme);
             self.accessible(browser, &format!("{name} ({}, {scheme})", self.language));
@@ -86,6 +87,7 @@ impl Check {
         if !complaints.is_empty() {
             self.wrong.push(format!("{name}: {complaints:#?}"));
         }
+        self.prints(before);
     }
 
     fn accessible(&mut self, browser: &Browser, name: &str) {
@@ -122,6 +124,13 @@ impl Check {
                 let file = format!("{name}-{width}-{scheme}-{}.png", self.language);
                 fs::write(folder.join(file), picture).unwrap();
             }
+        }
+    }
+
+    /// Prints what was found so far, in case the rest takes too long.
+    fn prints(&self, from: usize) {
+        for wrong in &self.wrong[from..] {
+            println!("{wrong}");
         }
     }
 

@@ -2,8 +2,10 @@
 //! `gate` and `signing_in` have those on a single request's headers.
 
 use crate::browser::{Browser, PASSWORD, Page, World};
+use data_encoding::BASE32_NOPAD;
 use reqwest::Method;
 use tegata_policy::permission::OperatorRole::Administrator;
+use tegata_server::authority::admin::NewPerson;
 
 /// The routes as the router has them.
 const ROUTERS: [&str; 2] = [
@@ -189,6 +191,40 @@ async fn a_code_and_a_recovery_code_sign_in_once() {
         let again = signs_in(&world.browser(), "mika", PASSWORD, once).await;
         again.shows(422, "A code works once");
     }
+}
+
+#[tokio::test]
+async fn an_invitation_is_accepted_once() {
+    let world = World::new().await;
+    let new = NewPerson { login: "mika".to_owned(), name: "Mika".to_owned(), role: None };
+    let invited = world.root().invite(new).await.unwrap();
+    let invitation = invited.invitation.reveal().to_owned();
+    let opened = world.authority().open_invitation(&invited.invitation).await.unwrap();
+    let secret = opened.totp_secret.reveal().to_owned();
+    let totp = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
+    let browser = world.browser();
+    let accept = |password: &'static str, steps: i64| {
+        let code = world.code(&totp, steps);
+        let (browser, invitation, secret) = (&browser, &invitation, &secret);
+        async move {
+            let fields = [
+                ("invitation", invitation.as_str()),
+                ("totp_secret", secret),
+                ("password", password),
+                ("code", &code),
+            ];
+            browser.send("/console/invitation/accept", &fields).await
+        }
+    };
+    accept(PASSWORD, -1).await.shows(200, "Recovery codes");
+    accept("another password of an attacker", 0).await.shows(422, "There is no such invitation");
+    let again = browser.send("/console/invitation", &[("invitation", &invitation)]).await;
+    again.shows(422, "There is no such invitation");
+    let code = world.code(&totp, 0);
+    let stranger = world.browser();
+    let attacker = signs_in(&stranger, "mika", "another password of an attacker", &code).await;
+    assert_eq!(attacker.status, 422);
+    assert_eq!(signs_in(&world.browser(), "mika", PASSWORD, &code).await.status, 303);
 }
 
 #[tokio::test]
