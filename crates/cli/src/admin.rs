@@ -16,7 +16,7 @@ use tegata_store::sqlite::OpenError;
 
 #[derive(Subcommand)]
 pub enum Verb {
-    /// Invite an administrator; prints the invitation and its link, once. Works on the machine of the
+    /// Invite an administrator; prints the invitation, once. Works on the machine of the
     /// store without a server, and otherwise through the server that uses the store.
     Invite(Invite),
     /// Create a new root administrator's token, on the machine of the store. Waits until

@@ -12,7 +12,7 @@ use crate::{
     files::pasted_token,
     inspect::{counted, named, open},
     output::Output,
-    scan::{Event, Limits, Scan, Secret},
+    scan::{Event, FoundSecret, Limits, Scan},
     terminal::note,
 };
 use anyhow::{anyhow, bail};
@@ -205,16 +205,16 @@ impl Findings {
                     "file": file, "within": within, "line": place.line, "column": place.column,
                 });
                 let kind = match secret {
-                    Secret::Token(_, text) => {
+                    FoundSecret::Token(_, text) => {
                         self.token(at, text);
                         return Ok(());
                     }
-                    Secret::AdminToken => "admin-token",
-                    Secret::VerifierToken => "verifier-token",
-                    Secret::PersonToken => "person-token",
-                    Secret::PrivateJwk(_) => "private-jwk",
-                    Secret::PrivatePem(_) => "private-pem",
-                    Secret::Packed(_) => "packed",
+                    FoundSecret::AdminToken => "admin-token",
+                    FoundSecret::VerifierToken => "verifier-token",
+                    FoundSecret::PersonToken => "person-token",
+                    FoundSecret::PrivateJwk(_) => "private-jwk",
+                    FoundSecret::PrivatePem(_) => "private-pem",
+                    FoundSecret::Packed(_) => "packed",
                 };
                 at["kind"] = kind.into();
                 self.secrets.push(at);

@@ -8,7 +8,7 @@ use crate::{
     api::Api,
     failure::BadUsage,
     output::Output,
-    scan::{Event, Limits, Place, Scan, Secret},
+    scan::{Event, FoundSecret, Limits, Place, Scan},
     serve::StoreAddress,
     terminal::note,
 };
@@ -125,12 +125,12 @@ impl Counts {
         let count = match event {
             Event::Unread { .. } => &mut self.unread,
             Event::Found { secret, .. } => match secret {
-                Secret::Token(..) => &mut self.tokens,
-                Secret::AdminToken => &mut self.admin_tokens,
-                Secret::VerifierToken => &mut self.verifier_tokens,
-                Secret::PersonToken => &mut self.person_tokens,
-                Secret::PrivateJwk(_) | Secret::PrivatePem(_) => &mut self.keys,
-                Secret::Packed(_) => &mut self.unread,
+                FoundSecret::Token(..) => &mut self.tokens,
+                FoundSecret::AdminToken => &mut self.admin_tokens,
+                FoundSecret::VerifierToken => &mut self.verifier_tokens,
+                FoundSecret::PersonToken => &mut self.person_tokens,
+                FoundSecret::PrivateJwk(_) | FoundSecret::PrivatePem(_) => &mut self.keys,
+                FoundSecret::Packed(_) => &mut self.unread,
             },
         };
         *count += 1;
@@ -294,7 +294,7 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn new(spot: Spot<'a>, secret: &Secret<'_>, keys: Option<&[VerifyingKey]>) -> Self {
+    fn new(spot: Spot<'a>, secret: &FoundSecret<'_>, keys: Option<&[VerifyingKey]>) -> Self {
         let other = |kind, what| Self {
             spot,
             kind: Some(kind),
@@ -304,30 +304,30 @@ impl<'a> Found<'a> {
             claims: None,
         };
         match secret {
-            Secret::Token(token, _) => Self::token(spot, token, keys),
-            Secret::AdminToken => other(
+            FoundSecret::Token(token, _) => Self::token(spot, token, keys),
+            FoundSecret::AdminToken => other(
                 "admin-token",
                 "administrator's token by its form; `tegata admin reset` replaces it".to_owned(),
             ),
-            Secret::VerifierToken => other(
+            FoundSecret::VerifierToken => other(
                 "verifier-token",
                 "verifier's token by its form; create another verifier, then `tegata verifier delete`"
                     .to_owned(),
             ),
-            Secret::PersonToken => other(
+            FoundSecret::PersonToken => other(
                 "person-token",
                 "person's token by its form; `tegata admin-token delete`, or `tegata person reset`"
                     .to_owned(),
             ),
-            Secret::PrivateJwk(kty) => {
+            FoundSecret::PrivateJwk(kty) => {
                 let kty: String = kty.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
                 other("private-jwk", format!("private key (JWK, {kty})"))
             }
-            Secret::PrivatePem(label) => {
+            FoundSecret::PrivatePem(label) => {
                 let label: String = label.chars().filter(char::is_ascii_graphic).take(30).collect();
                 other("private-pem", format!("private key (PEM, {label})"))
             }
-            Secret::Packed(name) => other("packed", (*name).to_owned()),
+            FoundSecret::Packed(name) => other("packed", (*name).to_owned()),
         }
     }
 
@@ -421,7 +421,7 @@ mod tests {
                 (Some(vec![other.clone()]), "unknown-key"),
             ] {
                 let found =
-                    Found::new(spot, &Secret::Token(&parsed, it.as_bytes()), keys.as_deref());
+                    Found::new(spot, &FoundSecret::Token(&parsed, it.as_bytes()), keys.as_deref());
                 assert_eq!(found.signature, Some(signature));
                 assert_eq!(found.claims.is_some(), signature == "genuine");
                 for printed in [found.words(), found.json().to_string()] {

@@ -3,108 +3,11 @@
 use crate::{
     assets,
     html::{Bdi, Html},
-    texts::{self, Texts},
-    times::Times,
+    named::{Language, Theme},
+    texts::Texts,
+    times::PageTimes,
 };
 use tegata_token::time::UnixTime;
-
-/// A language of the pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Language {
-    /// English.
-    #[default]
-    En,
-    /// Japanese.
-    Ja,
-}
-
-impl Language {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::En, Self::Ja];
-
-    /// Its code.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::En => "en",
-            Self::Ja => "ja",
-        }
-    }
-
-    /// Its own name for itself.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::En => "English",
-            Self::Ja => "日本語",
-        }
-    }
-
-    /// The language with this code.
-    #[must_use]
-    pub fn of(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|it| it.code() == code)
-    }
-
-    /// The first language of ours that an `Accept-Language` header prefers.
-    #[must_use]
-    pub fn accepted(header: &str) -> Self {
-        let weight = |it: &str| {
-            let (range, parameter) = it.split_once(';').unwrap_or((it, "q=1"));
-            let weight = parameter.trim().strip_prefix("q=").and_then(|it| it.parse().ok());
-            let code = range.trim().split('-').next().unwrap_or("").to_ascii_lowercase();
-            Some((Self::of(&code)?, weight.unwrap_or(0.0)))
-        };
-        let ranges = header.split(',').filter_map(weight).filter(|(_, it): &(_, f32)| *it > 0.0);
-        let first = ranges.fold(None, |best: Option<(Self, f32)>, it| match best {
-            Some(best) if best.1 >= it.1 => Some(best),
-            _ => Some(it),
-        });
-        first.map_or(Self::En, |(language, _)| language)
-    }
-
-    /// All texts of the language.
-    #[must_use]
-    pub const fn texts(self) -> &'static Texts {
-        match self {
-            Self::En => &texts::en::TEXTS,
-            Self::Ja => &texts::ja::TEXTS,
-        }
-    }
-}
-
-/// The colours of the pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Theme {
-    /// As the system is set.
-    #[default]
-    System,
-    /// Light.
-    Light,
-    /// Dark.
-    Dark,
-}
-
-impl Theme {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::System, Self::Light, Self::Dark];
-
-    /// Its name in forms and cookies.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::Light => "light",
-            Self::Dark => "dark",
-        }
-    }
-
-    /// The theme of this name.
-    #[must_use]
-    pub fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|it| it.name() == name)
-    }
-}
 
 /// The person who is signed in.
 #[derive(Debug, Clone)]
@@ -189,8 +92,8 @@ impl Frame {
 
     /// Times, as this page shows them.
     #[must_use]
-    pub fn times(&self) -> Times {
-        Times { now: self.now, language: self.language }
+    pub fn times(&self) -> PageTimes {
+        PageTimes { now: self.now, language: self.language }
     }
 
     /// The role of the person in the whole authority.

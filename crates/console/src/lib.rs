@@ -10,6 +10,7 @@ pub mod draw;
 pub mod forms;
 pub mod frame;
 pub mod html;
+pub mod named;
 pub mod pages;
 pub mod pieces;
 pub mod qr;
@@ -17,4 +18,5 @@ pub mod texts;
 pub mod times;
 
 pub use askama::Template;
-pub use frame::{Crumb, Dev, Frame, Language, Section, Theme, User};
+pub use frame::{Crumb, Dev, Frame, Section, User};
+pub use named::{Language, Theme};

@@ -6,7 +6,7 @@ use std::fmt::Write;
 /// A table that becomes a list of cards on narrow screens; roles in the markup keep it a
 /// table for screen readers.
 #[derive(Debug)]
-pub struct Table<'a> {
+pub struct HtmlTable<'a> {
     /// What it lists, for those who do not see it.
     pub caption: Html,
     /// Its columns. The first one names the row.
@@ -52,7 +52,7 @@ pub fn buttons(name: &str) -> Column<'_> {
     Column { name, class: "act" }
 }
 
-impl Table<'_> {
+impl HtmlTable<'_> {
     /// The table.
     #[must_use]
     pub fn html(&self) -> Html {
@@ -113,7 +113,7 @@ fn class(name: &str) -> String {
 #[must_use]
 pub fn pairs(facts: &[(&str, Html)]) -> Html {
     let facts = facts.iter().fold(String::new(), |mut all, (name, fact)| {
-        let _ = write!(all, "<dt>{}</dt><dd>{fact}</dd>\n", Html::text(name));
+        let _ = writeln!(all, "<dt>{}</dt><dd>{fact}</dd>", Html::text(name));
         all
     });
     Html::trusted(format!("<dl class=\"pairs\">{facts}</dl>"))
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_table_names_its_rows_and_labels_its_cells() {
-        let table = Table {
+        let table = HtmlTable {
             caption: Html::text("All <b>"),
             columns: vec![column("Name"), narrow("State"), column("Note"), buttons("Action")],
             rows: vec![Row {

@@ -1,7 +1,7 @@
 //! Times, as pages show them: relative first, then exact; in English in UTC, in Japanese in
 //! Japan's time.
 
-use crate::{frame::Language, html::Html};
+use crate::{html::Html, named::Language};
 use jiff::{Timestamp, civil::DateTime, tz::Offset};
 use tegata_token::time::{DAY, UnixTime};
 
@@ -11,14 +11,14 @@ const HALF_A_CENTURY: i64 = 50 * 365 * DAY;
 
 /// Shows times of one page.
 #[derive(Debug, Clone, Copy)]
-pub struct Times {
+pub struct PageTimes {
     /// When the page is made.
     pub now: UnixTime,
     /// Its language.
     pub language: Language,
 }
 
-impl Times {
+impl PageTimes {
     /// How far from now: "in 2 days", "3 minutes ago", "just now".
     #[must_use]
     pub fn relative(&self, at: UnixTime) -> String {
@@ -174,8 +174,8 @@ mod tests {
     /// 14 March 2026, 14:02:31 UTC.
     const NOW: UnixTime = UnixTime(1_773_496_951);
 
-    fn times(language: Language) -> Times {
-        Times { now: NOW, language }
+    fn times(language: Language) -> PageTimes {
+        PageTimes { now: NOW, language }
     }
 
     #[test]

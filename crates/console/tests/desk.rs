@@ -7,7 +7,7 @@ use tegata_console::{
     Frame, Language, Template, Theme, User,
     pages::{
         ChannelHead, ChannelTab, Count, Desk, Expiring, Filter, Found, GroupsPage,
-        InstanceStanding, LeakDeskPage, LeakedToken, OtherSecrets, Page, ReceiptPage,
+        InstanceStanding, LeakDeskPage, LeakedToken, OtherSecrets, PageHead, ReceiptPage,
         RunningInstance, ShownGroup, ShownInstance, ShownMinute, ShownReceipt, ShownToken,
         ShownVerifier, Tokens, TokensPage, VerifiersPage, activity, calendar,
     },
@@ -48,7 +48,7 @@ fn channel() -> ChannelId {
     ChannelId::from_number(1_650_000_123).unwrap()
 }
 
-fn page(language: Language, tab: ChannelTab) -> Page {
+fn page(language: Language, tab: ChannelTab) -> PageHead {
     let head = ChannelHead {
         id: channel(),
         name: EVIL.to_owned(),
@@ -241,7 +241,7 @@ fn receipt(states: &[InstanceStanding], complete: bool) -> ShownReceipt {
 #[test]
 fn a_receipt_shows_each_instance_and_follows_until_it_is_complete() {
     use InstanceStanding::{Acknowledged, LeaseExpired, MayStillAccept, Waiting};
-    let page = || Page::new(frame(Language::En), None, "Receipt");
+    let page = || PageHead::new(frame(Language::En), None, "Receipt");
     let pending = receipt(&[Acknowledged, LeaseExpired, Waiting, MayStillAccept], false);
     let html = rendered(&ReceiptPage::new(page(), pending));
     shows(

@@ -198,7 +198,7 @@ fn basic() -> Basic {
 
 fn confirm(frame: Frame) -> ConfirmPage {
     let note = Note { class: "bad", heading: Html::text(EVIL), text: Html::text(EVIL) };
-    let act = Act {
+    let act = ActToConfirm {
         action: "/console".to_owned(),
         hidden: vec![("keep", EVIL.to_owned())],
         notes: vec![note],
@@ -308,6 +308,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         channels: channels(),
         channels_next: None,
         creates: true,
+        live: Vec::new(),
     };
     let request = Some(EVIL.to_owned());
     let conflict = Trouble::Conflict(EVIL.to_owned());

@@ -13,7 +13,7 @@ use tegata_policy::jwk::holds_private_part;
 use tegata_token::wire::{LONGEST, Unverified, beginnings, extent};
 
 /// A secret that was found.
-pub enum Secret<'a> {
+pub enum FoundSecret<'a> {
     /// A channel access token, and its text, decoded.
     Token(&'a Unverified<'a>, &'a [u8]),
     /// An administrator's token.
@@ -31,7 +31,7 @@ pub enum Secret<'a> {
 }
 
 /// The result of checking a place.
-pub enum Verdict {
+pub enum Scanned {
     /// There is no secret; continue after the pattern.
     Nothing,
     /// More bytes are needed to decide.
@@ -138,8 +138,8 @@ impl Finder {
         text: &Flat,
         place: &Candidate,
         last: bool,
-        report: &mut dyn FnMut(usize, &Secret<'_>) -> Result<(), E>,
-    ) -> Result<Verdict, E> {
+        report: &mut dyn FnMut(usize, &FoundSecret<'_>) -> Result<(), E>,
+    ) -> Result<Scanned, E> {
         self.look_deep(text, place, last, DEPTH, report)
     }
 
@@ -149,8 +149,8 @@ impl Finder {
         place: &Candidate,
         last: bool,
         depth: usize,
-        report: &mut dyn FnMut(usize, &Secret<'_>) -> Result<(), E>,
-    ) -> Result<Verdict, E> {
+        report: &mut dyn FnMut(usize, &FoundSecret<'_>) -> Result<(), E>,
+    ) -> Result<Scanned, E> {
         let (text, begin) = (&flat.bytes[..], place.at.start);
         match place.anchor {
             Anchor::Token => {
@@ -159,8 +159,8 @@ impl Finder {
                 if let Some(whole) = whole
                     && let Ok(token) = Unverified::parse(whole)
                 {
-                    report(begin, &Secret::Token(&token, whole))?;
-                    return Ok(Verdict::Done(begin + whole.len()));
+                    report(begin, &FoundSecret::Token(&token, whole))?;
+                    return Ok(Scanned::Done(begin + whole.len()));
                 }
                 let letters = rest.iter().take(LONGEST).take_while(|it| is_token(**it)).count();
                 Ok(undecided(letters == rest.len() && !last))
@@ -172,27 +172,27 @@ impl Finder {
                     return Ok(undecided(count == digits.len() && !last));
                 }
                 let secret = match owner {
-                    Owner::Administrator => Secret::AdminToken,
-                    Owner::Verifier => Secret::VerifierToken,
-                    Owner::Person => Secret::PersonToken,
+                    Owner::Administrator => FoundSecret::AdminToken,
+                    Owner::Verifier => FoundSecret::VerifierToken,
+                    Owner::Person => FoundSecret::PersonToken,
                 };
                 report(begin, &secret)?;
-                Ok(Verdict::Done(place.at.end + DIGITS))
+                Ok(Scanned::Done(place.at.end + DIGITS))
             }
             Anchor::Jwk => jwk(text, begin, last, report),
             Anchor::Pem => pem(text, place.at.clone(), last, report),
             Anchor::Base64(offset) if depth > 0 => {
                 self.base64(text, begin, offset, last, depth, report)
             }
-            Anchor::Base64(_) => Ok(Verdict::Nothing),
+            Anchor::Base64(_) => Ok(Scanned::Nothing),
             Anchor::Packed(name) => {
                 // In the middle of a line, these letters are a coincidence.
                 let before = begin.checked_sub(1).map(|it| text[it]);
                 if before.is_some_and(is_base64) && !flat.begins_run(begin) {
-                    return Ok(Verdict::Nothing);
+                    return Ok(Scanned::Nothing);
                 }
-                report(begin, &Secret::Packed(name))?;
-                Ok(Verdict::Done(place.at.end))
+                report(begin, &FoundSecret::Packed(name))?;
+                Ok(Scanned::Done(place.at.end))
             }
         }
     }
@@ -205,33 +205,33 @@ impl Finder {
         offset: usize,
         last: bool,
         depth: usize,
-        report: &mut dyn FnMut(usize, &Secret<'_>) -> Result<(), E>,
-    ) -> Result<Verdict, E> {
-        let Some(quantum) = begin.checked_sub(offset) else { return Ok(Verdict::Nothing) };
+        report: &mut dyn FnMut(usize, &FoundSecret<'_>) -> Result<(), E>,
+    ) -> Result<Scanned, E> {
+        let Some(quantum) = begin.checked_sub(offset) else { return Ok(Scanned::Nothing) };
         let before = text[..begin].iter().rev().take(WHOLE).take_while(|it| is_base64(**it));
         let back = before.count().saturating_sub(offset) / 4 * 4;
         let behind = text[begin..].iter().take(WHOLE).take_while(|it| is_base64(**it)).count();
         if begin + behind == text.len() && behind < WHOLE && !last {
-            return Ok(Verdict::Undecided);
+            return Ok(Scanned::Undecided);
         }
         let letters = text[quantum - back..begin + behind].iter();
         let letters: Vec<u8> = letters.map(|&it| standard(it)).collect();
         let fitting = letters.len() - usize::from(letters.len() % 4 == 1);
-        let Ok(inner) = LENIENT.decode(&letters[..fitting]) else { return Ok(Verdict::Nothing) };
+        let Ok(inner) = LENIENT.decode(&letters[..fitting]) else { return Ok(Scanned::Nothing) };
         let mut flat = Flat::default();
         flat.fill(&inner, true);
         let (mut from, mut found) = (0, false);
         while let Some(place) = self.next(&flat.bytes, from) {
-            let mut note = |_: usize, secret: &Secret<'_>| {
+            let mut note = |_: usize, secret: &FoundSecret<'_>| {
                 found = true;
                 report(begin, secret)
             };
             from = match self.look_deep(&flat, &place, true, depth - 1, &mut note)? {
-                Verdict::Done(to) => to,
-                Verdict::Nothing | Verdict::Undecided => place.at.start + 1,
+                Scanned::Done(to) => to,
+                Scanned::Nothing | Scanned::Undecided => place.at.start + 1,
             };
         }
-        Ok(if found { Verdict::Done(begin + behind) } else { Verdict::Nothing })
+        Ok(if found { Scanned::Done(begin + behind) } else { Scanned::Nothing })
     }
 }
 
@@ -265,8 +265,8 @@ pub struct Candidate {
     pub at: Range<usize>,
 }
 
-fn undecided(is: bool) -> Verdict {
-    if is { Verdict::Undecided } else { Verdict::Nothing }
+fn undecided(is: bool) -> Scanned {
+    if is { Scanned::Undecided } else { Scanned::Nothing }
 }
 
 fn is_token(byte: u8) -> bool {
@@ -307,8 +307,8 @@ fn jwk<E>(
     text: &[u8],
     begin: usize,
     last: bool,
-    report: &mut dyn FnMut(usize, &Secret<'_>) -> Result<(), E>,
-) -> Result<Verdict, E> {
+    report: &mut dyn FnMut(usize, &FoundSecret<'_>) -> Result<(), E>,
+) -> Result<Scanned, E> {
     let window = begin.saturating_sub(WHOLE)..begin;
     let braces = window.rev().filter(|&at| text[at] == b'{').take(8);
     let mut cut = false;
@@ -319,11 +319,11 @@ fn jwk<E>(
             Some(Ok(value)) if value["kty"].is_string() && brace + values.byte_offset() > begin => {
                 let end = brace + values.byte_offset();
                 if !holds_private_part(&value) {
-                    return Ok(Verdict::Nothing);
+                    return Ok(Scanned::Nothing);
                 }
                 let kind = value["kty"].as_str().unwrap_or_default();
-                report(brace, &Secret::PrivateJwk(kind))?;
-                return Ok(Verdict::Done(end));
+                report(brace, &FoundSecret::PrivateJwk(kind))?;
+                return Ok(Scanned::Done(end));
             }
             Some(Err(error)) if error.is_eof() => cut = true,
             _ => {}
@@ -337,23 +337,23 @@ fn pem<E>(
     text: &[u8],
     at: Range<usize>,
     last: bool,
-    report: &mut dyn FnMut(usize, &Secret<'_>) -> Result<(), E>,
-) -> Result<Verdict, E> {
+    report: &mut dyn FnMut(usize, &FoundSecret<'_>) -> Result<(), E>,
+) -> Result<Scanned, E> {
     let head = &text[at.start.saturating_sub(40)..at.start];
     let Some(begin) = memchr::memmem::rfind(head, PEM.0.as_bytes()) else {
-        return Ok(Verdict::Nothing);
+        return Ok(Scanned::Nothing);
     };
     let begin = at.start - head.len() + begin;
     let label = &text[begin + PEM.0.len()..at.end - "-----".len()];
-    let Ok(label) = std::str::from_utf8(label) else { return Ok(Verdict::Nothing) };
+    let Ok(label) = std::str::from_utf8(label) else { return Ok(Scanned::Nothing) };
     // An encrypted key has short headers before its base64 text.
     let body = &text[at.end..text.len().min(at.end + 400)];
     let key = body.split(|it| !is_base64(*it)).any(|letters| letters.len() >= 40);
     if !key {
         return Ok(undecided(body.len() < 400 && !last));
     }
-    report(begin, &Secret::PrivatePem(label))?;
-    Ok(Verdict::Done(at.end))
+    report(begin, &FoundSecret::PrivatePem(label))?;
+    Ok(Scanned::Done(at.end))
 }
 
 #[cfg(test)]

@@ -7,6 +7,6 @@ mod finder;
 mod flat;
 mod search;
 
-pub use finder::{Candidate, Finder, Secret, Verdict};
+pub use finder::{Candidate, Finder, FoundSecret, Scanned};
 pub use flat::Flat;
 pub use search::search;

@@ -1,12 +1,12 @@
 //! The search of a text that is in memory as a whole.
 
-use crate::{Finder, Flat, Secret, Verdict};
+use crate::{Finder, Flat, FoundSecret, Scanned};
 
 /// Reports each secret in `text`, in the order in which they begin.
-pub fn search(finder: &Finder, text: &[u8], report: &mut dyn FnMut(&Secret<'_>)) {
+pub fn search(finder: &Finder, text: &[u8], report: &mut dyn FnMut(&FoundSecret<'_>)) {
     let mut flat = Flat::default();
     flat.fill(text, true);
-    let mut note = |_: usize, secret: &Secret<'_>| -> Result<(), std::convert::Infallible> {
+    let mut note = |_: usize, secret: &FoundSecret<'_>| -> Result<(), std::convert::Infallible> {
         report(secret);
         Ok(())
     };
@@ -14,8 +14,8 @@ pub fn search(finder: &Finder, text: &[u8], report: &mut dyn FnMut(&Secret<'_>))
     while let Some(candidate) = finder.next(&flat.bytes, from) {
         let Ok(verdict) = finder.look(&flat, &candidate, true, &mut note);
         from = match verdict {
-            Verdict::Done(end) => end,
-            Verdict::Nothing | Verdict::Undecided => candidate.at.start + 1,
+            Scanned::Done(end) => end,
+            Scanned::Nothing | Scanned::Undecided => candidate.at.start + 1,
         };
     }
 }
@@ -54,8 +54,8 @@ mod tests {
         let mut all = Vec::new();
         search(&Finder::new().unwrap(), text.as_bytes(), &mut |secret| {
             all.push(match secret {
-                Secret::Token(_, text) => String::from_utf8_lossy(text).into_owned(),
-                Secret::VerifierToken => "verifier".to_owned(),
+                FoundSecret::Token(_, text) => String::from_utf8_lossy(text).into_owned(),
+                FoundSecret::VerifierToken => "verifier".to_owned(),
                 _ => "other".to_owned(),
             });
         });

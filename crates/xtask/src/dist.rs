@@ -49,8 +49,8 @@ fn split(folder: &Path) -> anyhow::Result<()> {
 /// The longest program that is shipped, in MiB.
 const LONGEST: u64 = 60;
 
-/// Fails if a shipped file is not what it should be: the program without debug information
-/// and with the name of the file that holds it.
+/// Fails if a shipped file is not what it should be: the program without debug information,
+/// with the name of the file that holds it, and able to start.
 fn examine(shipped: &Path) -> anyhow::Result<()> {
     let program = sections(&shipped.join("tegata"))?;
     ensure!(!program.contains(".debug_info"), "the shipped program holds debug information");
@@ -60,6 +60,8 @@ fn examine(shipped: &Path) -> anyhow::Result<()> {
     ensure!(debug.contains(".debug_info"), "tegata.debug holds no debug information");
     let size = std::fs::metadata(shipped.join("tegata"))?.len() / 1_048_576;
     ensure!(size <= LONGEST, "the shipped program has {size} MiB, more than {LONGEST}");
+    let version = Command::new(shipped.join("tegata")).arg("--version").status();
+    ensure!(version.is_ok_and(|it| it.success()), "the shipped program does not run");
     Ok(())
 }
 
@@ -83,13 +85,17 @@ mod tests {
         let words = ["-g", "-o", "tegata", "it.c"];
         let compiled = Command::new("cc").args(words).current_dir(&folder).status().unwrap();
         assert!(compiled.success());
-        let unsplit = folder.join("shipped/tegata");
-        std::fs::copy(folder.join("tegata"), &unsplit).unwrap();
+        std::fs::copy(folder.join("tegata"), folder.join("shipped/tegata")).unwrap();
         let error = examine(&folder.join("shipped")).unwrap_err().to_string();
         assert_eq!(error, "the shipped program holds debug information");
         split(&folder).unwrap();
         examine(&folder.join("shipped")).unwrap();
-        assert!(Command::new(unsplit).status().unwrap().success());
+        // A program that does not start is not shipped.
+        std::fs::write(folder.join("it.c"), "int main(void) { return 1; }").unwrap();
+        assert!(Command::new("cc").args(words).current_dir(&folder).status().unwrap().success());
+        split(&folder).unwrap();
+        let error = examine(&folder.join("shipped")).unwrap_err().to_string();
+        assert_eq!(error, "the shipped program does not run");
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -6,12 +6,12 @@ mod limits;
 mod zstd;
 
 pub use limits::Limits;
-pub use tegata_scan::Secret;
+pub use tegata_scan::FoundSecret;
 
 use limits::Budget;
 use memchr::{memchr_iter, memrchr};
 use std::{fs::File, io, io::Read};
-use tegata_scan::{Finder, Flat, Verdict};
+use tegata_scan::{Finder, Flat, Scanned};
 use tegata_token::wire::LONGEST;
 
 /// A place in a text, both counted from 1; columns count bytes.
@@ -40,7 +40,7 @@ impl Place {
 /// A result of the search.
 pub enum Event<'a> {
     /// A secret, in the file itself or in a part of it.
-    Found { within: Option<&'a str>, place: Place, secret: &'a Secret<'a> },
+    Found { within: Option<&'a str>, place: Place, secret: &'a FoundSecret<'a> },
     /// The file, or a part of it, was not read, or not completely.
     Unread { within: Option<&'a str>, why: &'a str },
 }
@@ -115,7 +115,7 @@ impl Scan {
             window.filled += read;
             let end = read == 0;
             window.look(&self.finder, end, &mut |place, secret| match secret {
-                Secret::Packed(name) => {
+                FoundSecret::Packed(name) => {
                     let why = format!("{name} in base64 at line {}", place.line);
                     report(Event::Unread { within, why: &why })
                 }
@@ -152,7 +152,7 @@ impl Window {
         &mut self,
         finder: &Finder,
         last: bool,
-        report: &mut dyn FnMut(Place, &Secret<'_>) -> io::Result<()>,
+        report: &mut dyn FnMut(Place, &FoundSecret<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
         // With a full buffer, what is there decides.
         let decide = last || (self.filled == ROOM && self.seen <= CONTEXT);
@@ -160,7 +160,7 @@ impl Window {
         let raw = &room[..*filled];
         flat.fill(raw, last);
         let text = &flat.bytes;
-        let mut note = |at: usize, secret: &Secret<'_>| {
+        let mut note = |at: usize, secret: &FoundSecret<'_>| {
             let at = flat.raw(at).max(*counted);
             *place = place.behind(&raw[*counted..at]);
             *counted = at;
@@ -171,9 +171,9 @@ impl Window {
         let mut to = if last { text.len() } else { text.len().saturating_sub(finder.longest - 1) };
         while let Some(found) = finder.next(text, from) {
             from = match finder.look(flat, &found, decide, &mut note)? {
-                Verdict::Done(end) => end,
-                Verdict::Nothing => found.at.start + 1,
-                Verdict::Undecided => {
+                Scanned::Done(end) => end,
+                Scanned::Nothing => found.at.start + 1,
+                Scanned::Undecided => {
                     to = found.at.start;
                     break;
                 }

@@ -1,6 +1,6 @@
 //! The own account: password, roles and personal tokens.
 
-use super::Page;
+use super::PageHead;
 use crate::{
     Frame, Section,
     forms::{Field, Input, Once},
@@ -55,7 +55,7 @@ pub struct Account {
 #[derive(Debug, Template)]
 #[template(path = "account.html")]
 pub struct AccountPage {
-    page: Page,
+    page: PageHead,
     it: Account,
 }
 
@@ -64,7 +64,7 @@ impl AccountPage {
     #[must_use]
     pub fn new(frame: Frame, it: Account) -> Self {
         let heading = frame.t().frame.account;
-        Self { page: Page::new(frame, Some(Section::Account), heading), it }
+        Self { page: PageHead::new(frame, Some(Section::Account), heading), it }
     }
 
     fn old(&self) -> Html {

@@ -1,6 +1,6 @@
 //! Who did what.
 
-use super::Page;
+use super::PageHead;
 use crate::html::{Bdi, Html};
 use askama::Template;
 use tegata_token::{
@@ -54,7 +54,7 @@ pub struct Verification {
 
 /// What the page shows.
 #[derive(Debug, Clone, Default)]
-pub struct Audit {
+pub struct AuditView {
     /// The address of the page.
     pub here: String,
     /// The events, newest first.
@@ -83,14 +83,14 @@ pub struct Audit {
 #[derive(Debug, Template)]
 #[template(path = "audit.html")]
 pub struct AuditPage {
-    page: Page,
-    it: Audit,
+    page: PageHead,
+    it: AuditView,
 }
 
 impl AuditPage {
     /// The page.
     #[must_use]
-    pub fn new(page: Page, it: Audit) -> Self {
+    pub fn new(page: PageHead, it: AuditView) -> Self {
         Self { page, it }
     }
 

@@ -1,6 +1,6 @@
 //! A channel's basic settings: name, secret, assertion keys, suspension and deletion.
 
-use super::{ChannelHead, ChannelTab, Page, provider::name_input};
+use super::{ChannelHead, ChannelTab, PageHead, provider::name_input};
 use crate::{
     Frame,
     forms::{Field, Once},
@@ -84,7 +84,7 @@ pub struct Basic {
 #[derive(Debug, Template)]
 #[template(path = "basic.html")]
 pub struct BasicPage {
-    page: Page,
+    page: PageHead,
     it: Basic,
 }
 

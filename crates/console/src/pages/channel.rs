@@ -1,6 +1,7 @@
 //! The head of a channel's pages: its name, its facts and its tabs.
 
-use super::{Page, Tab, Tabs};
+use super::{PageHead, Tab, Tabs};
+use crate::named::ChannelTab;
 use crate::{
     Crumb, Frame, Section,
     html::{Bdi, Html, Id},
@@ -30,52 +31,6 @@ pub struct ChannelHead {
     pub tabs: Vec<ChannelTab>,
 }
 
-/// A tab of a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChannelTab {
-    /// Name, secret, keys, suspension and deletion.
-    Basic,
-    /// The long-lived token.
-    MessagingApi,
-    /// All tokens.
-    Tokens,
-    /// Groups.
-    Groups,
-    /// Rules and limits.
-    Security,
-    /// Who has which role.
-    Roles,
-    /// Who did what.
-    Audit,
-}
-
-impl ChannelTab {
-    /// All of them, in LINE's order.
-    pub const ALL: [Self; 7] = [
-        Self::Basic,
-        Self::MessagingApi,
-        Self::Tokens,
-        Self::Groups,
-        Self::Security,
-        Self::Roles,
-        Self::Audit,
-    ];
-
-    /// The end of its address.
-    #[must_use]
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::Basic => "",
-            Self::MessagingApi => "/messaging-api",
-            Self::Tokens => "/tokens",
-            Self::Groups => "/groups",
-            Self::Security => "/security",
-            Self::Roles => "/roles",
-            Self::Audit => "/audit",
-        }
-    }
-}
-
 impl ChannelHead {
     /// The address of a page of the channel.
     #[must_use]
@@ -85,7 +40,7 @@ impl ChannelHead {
 
     /// The head of the page of a tab.
     #[must_use]
-    pub fn page(&self, frame: Frame, tab: ChannelTab) -> Page {
+    pub fn page(&self, frame: Frame, tab: ChannelTab) -> PageHead {
         let t = frame.t();
         let tabs = self.tabs.iter().map(|it| Tab {
             href: self.at(it.path()),
@@ -95,16 +50,17 @@ impl ChannelHead {
         });
         let tabs = Tabs { label: t.channel.tabs, all: tabs.collect() };
         let facts = self.facts(&frame);
-        let page = Page::new(frame, Some(Section::Overview), crate::html!("{}", Bdi(&self.name)));
-        Page { facts, tabs: Some(tabs), ..page }.below(self.crumbs(t.overview.providers))
+        let page =
+            PageHead::new(frame, Some(Section::Overview), crate::html!("{}", Bdi(&self.name)));
+        PageHead { facts, tabs: Some(tabs), ..page }.below(self.crumbs(t.overview.providers))
     }
 
     /// The head of a page that is below the channel, such as one that asks before an act.
     #[must_use]
-    pub fn below(&self, frame: Frame, heading: Html, name: &str) -> Page {
+    pub fn below(&self, frame: Frame, heading: Html, name: &str) -> PageHead {
         let mut crumbs = self.crumbs(frame.t().overview.providers);
         crumbs.push(Crumb::new("", name));
-        Page::new(frame, Some(Section::Overview), heading).below(crumbs)
+        PageHead::new(frame, Some(Section::Overview), heading).below(crumbs)
     }
 
     fn crumbs(&self, providers: &str) -> Vec<Crumb> {

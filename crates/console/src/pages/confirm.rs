@@ -1,7 +1,7 @@
 //! The page before an act that takes something away: what it would take, and the form that
 //! does it.
 
-use super::{Page, TokenTable};
+use super::{PageHead, TokenTable};
 use crate::{forms::Field, html::Html};
 use askama::Template;
 
@@ -18,7 +18,7 @@ pub struct Note {
 
 /// An act that takes something away, before it is done.
 #[derive(Debug, Clone)]
-pub struct Act {
+pub struct ActToConfirm {
     /// Where the form goes.
     pub action: String,
     /// The fields of the form that the person chose on the page before.
@@ -47,14 +47,14 @@ pub struct Act {
 #[derive(Debug, Template)]
 #[template(path = "confirm.html")]
 pub struct ConfirmPage {
-    page: Page,
-    act: Act,
+    page: PageHead,
+    act: ActToConfirm,
 }
 
 impl ConfirmPage {
     /// The page of an act; its heading is a question with the object and the count.
     #[must_use]
-    pub fn new(page: Page, act: Act) -> Self {
+    pub fn new(page: PageHead, act: ActToConfirm) -> Self {
         Self { page, act }
     }
 

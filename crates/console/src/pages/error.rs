@@ -1,6 +1,6 @@
 //! Errors, with the next step.
 
-use super::Page;
+use super::PageHead;
 use crate::{
     Frame,
     html::{Html, Id},
@@ -32,7 +32,7 @@ pub enum Trouble {
 #[derive(Debug, Template)]
 #[template(path = "error.html")]
 pub struct ErrorPage {
-    page: Page,
+    page: PageHead,
     trouble: Trouble,
     request: Option<String>,
 }
@@ -52,7 +52,7 @@ impl ErrorPage {
             Trouble::Unavailable => t.unavailable,
             Trouble::Internal => t.internal,
         };
-        Self { page: Page::new(frame, None, heading), trouble, request }
+        Self { page: PageHead::new(frame, None, heading), trouble, request }
     }
 
     fn why(&self) -> String {

@@ -1,11 +1,11 @@
 //! The groups of a channel: their slots, the steps of a rotation, and their settings.
 
-use super::{Page, shown_token::ShownToken};
+use super::{PageHead, shown_token::ShownToken};
 use crate::{
     forms::Field,
     frame::Frame,
     html::{Bdi, Html, Id},
-    pieces::{Row, Table, button, buttons, column, commands, joined, link, quiet, tag},
+    pieces::{HtmlTable, Row, button, buttons, column, commands, joined, link, quiet, tag},
 };
 use askama::Template;
 use tegata_policy::{idle::Idle, rules::WhenFull};
@@ -39,7 +39,7 @@ pub struct ShownGroup {
 #[derive(Debug, Template)]
 #[template(path = "groups.html")]
 pub struct GroupsPage {
-    page: Page,
+    page: PageHead,
     channel: ChannelId,
     /// Those that are shown with their slots.
     cards: Vec<ShownGroup>,
@@ -55,7 +55,7 @@ const FREE: usize = 2;
 impl GroupsPage {
     /// The page. Groups with active tokens come first.
     #[must_use]
-    pub fn new(page: Page, channel: ChannelId, groups: Vec<ShownGroup>) -> Self {
+    pub fn new(page: PageHead, channel: ChannelId, groups: Vec<ShownGroup>) -> Self {
         let (mut cards, mut others): (Vec<_>, Vec<_>) =
             groups.into_iter().partition(|it| !it.tokens.is_empty());
         others.splice(0..0, cards.split_off(cards.len().min(CARDS)));
@@ -91,7 +91,7 @@ impl GroupsPage {
                 ],
             }
         };
-        let table = Table {
+        let table = HtmlTable {
             caption: Html::text(t.others),
             columns: vec![
                 column(frame.t().token.group),
@@ -272,7 +272,7 @@ pub struct GroupForm {
 #[derive(Debug, Template)]
 #[template(path = "group.html")]
 pub struct GroupPage {
-    page: Page,
+    page: PageHead,
     it: ShownGroup,
     form: GroupForm,
 }
@@ -280,7 +280,7 @@ pub struct GroupPage {
 impl GroupPage {
     /// The page of a group.
     #[must_use]
-    pub fn new(page: Page, it: ShownGroup, form: GroupForm) -> Self {
+    pub fn new(page: PageHead, it: ShownGroup, form: GroupForm) -> Self {
         Self { page, it, form }
     }
 
@@ -298,7 +298,7 @@ impl GroupPage {
 
     fn table(&self) -> Html {
         let frame = &self.page.frame;
-        let table = Table {
+        let table = HtmlTable {
             caption: Html::text(frame.t().groups.tokens),
             columns: ShownToken::columns(frame, true),
             rows: self.it.tokens.iter().map(|it| it.row(frame, true)).collect(),

@@ -1,6 +1,6 @@
 //! Accepting an invitation: a password, a second factor, and recovery codes.
 
-use super::Page;
+use super::PageHead;
 use crate::{
     Frame,
     forms::{Field, Input},
@@ -15,7 +15,7 @@ use tegata_token::time::UnixTime;
 #[derive(Debug, Template)]
 #[template(path = "invitation.html")]
 pub struct InvitationPage {
-    page: Page,
+    page: PageHead,
     invitation: Field,
 }
 
@@ -25,7 +25,7 @@ impl InvitationPage {
     pub fn new(frame: Frame, invitation: Field) -> Self {
         let t = &frame.t().invitation;
         let (heading, lead) = (t.title, t.lead);
-        Self { page: Page::new(frame, None, heading).lead(lead), invitation }
+        Self { page: PageHead::new(frame, None, heading).lead(lead), invitation }
     }
 
     fn field(&self) -> Html {
@@ -59,7 +59,7 @@ pub struct ToAccept {
 #[derive(Debug, Template)]
 #[template(path = "accept.html")]
 pub struct AcceptPage {
-    page: Page,
+    page: PageHead,
     it: ToAccept,
 }
 
@@ -69,7 +69,7 @@ impl AcceptPage {
     pub fn new(frame: Frame, it: ToAccept) -> Self {
         let t = &frame.t().invitation;
         let (heading, lead) = (t.accept, (t.expires)(frame.times().both(it.expires_at)));
-        Self { page: Page::new(frame, None, heading).lead(lead), it }
+        Self { page: PageHead::new(frame, None, heading).lead(lead), it }
     }
 
     fn password(&self) -> Html {
@@ -99,7 +99,7 @@ impl AcceptPage {
 #[derive(Debug, Template)]
 #[template(path = "recovery_codes.html")]
 pub struct RecoveryCodesPage {
-    page: Page,
+    page: PageHead,
     codes: Vec<String>,
     strength: u8,
 }
@@ -109,6 +109,6 @@ impl RecoveryCodesPage {
     #[must_use]
     pub fn new(frame: Frame, codes: Vec<String>, strength: u8) -> Self {
         let heading = frame.t().invitation.codes;
-        Self { page: Page::new(frame, None, heading), codes, strength }
+        Self { page: PageHead::new(frame, None, heading), codes, strength }
     }
 }

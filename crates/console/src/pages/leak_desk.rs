@@ -1,14 +1,14 @@
 //! The leak desk: whose a leaked token is, who uses it, and what to revoke.
 
 use super::{
-    Page,
+    PageHead,
     shown_token::{ShownToken, revoke_href},
     tokens::{ShownUse, uses_table},
 };
 use crate::{
     frame::{Frame, Section},
     html::{Bdi, Html, Id},
-    pieces::{Row, Table, button, buttons, column, commands, joined, link, pairs, sub},
+    pieces::{HtmlTable, Row, button, buttons, column, commands, joined, link, pairs, sub},
 };
 use askama::Template;
 use tegata_token::kind::Kind;
@@ -81,7 +81,7 @@ pub enum Desk {
 #[derive(Debug, Template)]
 #[template(path = "leak_desk.html")]
 pub struct LeakDeskPage {
-    page: Page,
+    page: PageHead,
     desk: Desk,
 }
 
@@ -90,7 +90,7 @@ impl LeakDeskPage {
     #[must_use]
     pub fn new(frame: Frame, desk: Desk) -> Self {
         let t = &frame.t().leak_desk;
-        Self { page: Page::new(frame, Some(Section::LeakDesk), t.title).lead(t.lead), desk }
+        Self { page: PageHead::new(frame, Some(Section::LeakDesk), t.title).lead(t.lead), desk }
     }
 
     fn found(&self) -> Option<&Found> {
@@ -132,7 +132,7 @@ impl LeakDeskPage {
             past: false,
             cells: vec![Html::text(what), Html::text(todo), button("slim", href, text, "")],
         };
-        let table = Table {
+        let table = HtmlTable {
             caption: Html::text(t.other),
             columns: vec![column(t.what), column(t.what_to_do), buttons(frame.t().token.action)],
             rows: t.rows.iter().map(row).collect(),
@@ -224,7 +224,7 @@ impl LeakedToken {
     }
 
     fn others_html(&self, frame: &Frame) -> Html {
-        let table = Table {
+        let table = HtmlTable {
             caption: Html::text(frame.t().leak_desk.others),
             columns: ShownToken::columns(frame, false),
             rows: self.others.iter().map(|it| it.row(frame, false)).collect(),

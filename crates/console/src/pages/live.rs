@@ -5,7 +5,7 @@ use crate::{
     draw::{Amount, SOON, bars},
     frame::Frame,
     html::{Bdi, Html, Id},
-    pieces::{Row, Table, column, link, narrow},
+    pieces::{HtmlTable, Row, column, link, narrow},
 };
 use tegata_token::time::{DAY, UnixTime};
 
@@ -89,7 +89,7 @@ fn next(frame: &Frame, all: &[&Expiring]) -> Html {
             it.token.used_html(frame),
         ],
     };
-    let table = Table {
+    let table = HtmlTable {
         caption: Html::text(frame.t().live.next),
         columns: vec![
             column(t.token_id),

@@ -1,6 +1,6 @@
 //! The long-lived token of a channel.
 
-use super::{ChannelHead, ChannelTab, Page, TokenLine};
+use super::{ChannelHead, ChannelTab, PageHead, TokenLine};
 use crate::{
     Frame,
     forms::{Field, Once},
@@ -32,7 +32,7 @@ pub struct MessagingApi {
 #[derive(Debug, Template)]
 #[template(path = "messaging_api.html")]
 pub struct MessagingApiPage {
-    page: Page,
+    page: PageHead,
     it: MessagingApi,
 }
 

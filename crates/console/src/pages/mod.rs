@@ -25,12 +25,13 @@ mod token_table;
 mod tokens;
 mod verifiers;
 
+pub use crate::named::{ChannelTab, InstanceStanding};
 pub use account::{Account, AccountPage, PersonalToken};
-pub use audit::{Audit, AuditLine, AuditPage, Verification};
+pub use audit::{AuditLine, AuditPage, AuditView, Verification};
 pub use basic::{Basic, BasicActs, BasicPage, KeyLine, SecretLine};
-pub use channel::{ChannelHead, ChannelTab, type_name};
+pub use channel::{ChannelHead, type_name};
 pub use channel_table::{ChannelLine, channel_table, state_tag};
-pub use confirm::{Act, ConfirmPage, Note};
+pub use confirm::{ActToConfirm, ConfirmPage, Note};
 pub use error::{ErrorPage, Trouble};
 pub use groups::{GroupForm, GroupPage, GroupsPage, ShownGroup};
 pub use invitation::{AcceptPage, InvitationPage, RecoveryCodesPage, ToAccept};
@@ -40,14 +41,14 @@ pub use messaging_api::{MessagingApi, MessagingApiPage};
 pub use overview::{Alert, AlertKind, Overview, OverviewPage, OwnAlert, ProviderLine};
 pub use person::{PersonPage, PersonView};
 pub use provider::{NewChannelPage, NewProviderPage, ProviderHead, ProviderPage, ProviderView};
-pub use receipt::{InstanceStanding, ReceiptPage, ShownInstance, ShownReceipt};
+pub use receipt::{ReceiptPage, ShownInstance, ShownReceipt};
 pub use roles::{PersonLine, Roles, RolesPage};
 pub use security::{Security, SecurityPage};
 pub use shown_token::{REVOKED, ShownToken, revoke_href};
 pub use sign_in::SignInPage;
 pub use signing_keys::{ShownKey, SigningKeysPage, below_keys};
 pub use token_table::{TokenLine, TokenTable};
-pub use tokens::{Count, Filter, ShownUse, TokenPage, Tokens, TokensPage, uses_table};
+pub use tokens::{Filter, KindCount, ShownUse, TokenPage, TokensPage, TokensView, uses_table};
 pub use verifiers::{
     NewVerifierPage, RunningInstance, ShownVerifier, VerifierCreatedPage, VerifierForm,
     VerifiersPage, below,
@@ -60,7 +61,7 @@ use crate::{
 
 /// The head of a page: what the layout shows around its content.
 #[derive(Debug, Clone)]
-pub struct Page {
+pub struct PageHead {
     /// What all pages have in common.
     pub frame: Frame,
     /// The heading; without its markup it is the title of the window.
@@ -77,7 +78,7 @@ pub struct Page {
     pub tabs: Option<Tabs>,
 }
 
-impl Page {
+impl PageHead {
     /// A page of a section, with this heading.
     #[must_use]
     pub fn new(frame: Frame, section: Option<Section>, heading: impl Into<Html>) -> Self {

@@ -1,6 +1,6 @@
 //! What needs attention; providers and channels.
 
-use super::{ChannelLine, Page};
+use super::{ChannelLine, PageHead};
 use crate::{
     Frame, Section,
     html::{Bdi, Html},
@@ -98,6 +98,8 @@ pub struct Overview {
     pub channels: Vec<ChannelLine>,
     /// The page after them.
     pub channels_next: Option<String>,
+    /// Parts that show the present: expiries and activity.
+    pub live: Vec<Html>,
     /// Whether the person may create providers.
     pub creates: bool,
 }
@@ -106,7 +108,7 @@ pub struct Overview {
 #[derive(Debug, Template)]
 #[template(path = "overview.html")]
 pub struct OverviewPage {
-    page: Page,
+    page: PageHead,
     it: Overview,
 }
 
@@ -117,7 +119,7 @@ impl OverviewPage {
         let t = &frame.t().overview;
         let (heading, lead) =
             (t.title, (t.alerts_lead)(it.own.len() + it.alerts.len(), it.more_alerts));
-        Self { page: Page::new(frame, Some(Section::Overview), heading).lead(lead), it }
+        Self { page: PageHead::new(frame, Some(Section::Overview), heading).lead(lead), it }
     }
 
     /// When an alert is due, in which colour.

@@ -1,6 +1,6 @@
 //! One person: roles, and what can be done with the sign-in.
 
-use super::{Page, PersonLine};
+use super::{PageHead, PersonLine};
 use crate::{
     Crumb, Frame, Section,
     forms::Once,
@@ -35,7 +35,7 @@ pub struct PersonView {
 #[derive(Debug, Template)]
 #[template(path = "person.html")]
 pub struct PersonPage {
-    page: Page,
+    page: PageHead,
     it: PersonView,
 }
 
@@ -47,7 +47,7 @@ impl PersonPage {
         let crumbs =
             [Crumb::new("/console/people", people), Crumb::new("", it.person.name.clone())];
         let heading = crate::html!("{}", Bdi(&it.person.name));
-        Self { page: Page::new(frame, Some(Section::People), heading).below(crumbs), it }
+        Self { page: PageHead::new(frame, Some(Section::People), heading).below(crumbs), it }
     }
 
     fn operator(&self) -> &'static str {

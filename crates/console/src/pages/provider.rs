@@ -1,6 +1,6 @@
 //! Providers: created, renamed, deleted; and their channels.
 
-use super::{ChannelLine, Page, Tab, Tabs};
+use super::{ChannelLine, PageHead, Tab, Tabs};
 use crate::{
     Crumb, Frame, Section,
     forms::{Field, Input},
@@ -32,7 +32,7 @@ impl ProviderHead {
 
     /// The head of its channels or, with `roles`, of its roles.
     #[must_use]
-    pub fn page(&self, frame: Frame, roles: bool) -> Page {
+    pub fn page(&self, frame: Frame, roles: bool) -> PageHead {
         let t = frame.t();
         let tab =
             |path: &str, name, current| Tab { href: self.at(path), name, count: None, current };
@@ -46,16 +46,17 @@ impl ProviderHead {
             (t.provider.created)(frame.times().day(self.created_at)),
         ];
         let crumbs = self.crumbs(&frame);
-        let page = Page::new(frame, Some(Section::Overview), crate::html!("{}", Bdi(&self.name)));
-        Page { facts, tabs, ..page }.below(crumbs)
+        let page =
+            PageHead::new(frame, Some(Section::Overview), crate::html!("{}", Bdi(&self.name)));
+        PageHead { facts, tabs, ..page }.below(crumbs)
     }
 
     /// The head of a page that is below the provider.
     #[must_use]
-    pub fn below(&self, frame: Frame, heading: Html, name: &str) -> Page {
+    pub fn below(&self, frame: Frame, heading: Html, name: &str) -> PageHead {
         let mut crumbs = self.crumbs(&frame);
         crumbs.push(Crumb::new("", name));
-        Page::new(frame, Some(Section::Overview), heading).below(crumbs)
+        PageHead::new(frame, Some(Section::Overview), heading).below(crumbs)
     }
 
     fn crumbs(&self, frame: &Frame) -> Vec<Crumb> {
@@ -68,7 +69,7 @@ impl ProviderHead {
 #[derive(Debug, Template)]
 #[template(path = "provider.html")]
 pub struct ProviderPage {
-    page: Page,
+    page: PageHead,
     it: ProviderView,
 }
 
@@ -113,7 +114,7 @@ pub(super) fn name_input(frame: &Frame, name: &Field) -> Html {
 #[derive(Debug, Template)]
 #[template(path = "new_provider.html")]
 pub struct NewProviderPage {
-    page: Page,
+    page: PageHead,
     name: Field,
 }
 
@@ -127,7 +128,7 @@ impl NewProviderPage {
             Crumb::new("", t.overview.create_provider),
         ];
         let heading = t.overview.create_provider;
-        Self { page: Page::new(frame, Some(Section::Overview), heading).below(crumbs), name }
+        Self { page: PageHead::new(frame, Some(Section::Overview), heading).below(crumbs), name }
     }
 
     fn input(&self) -> Html {
@@ -139,7 +140,7 @@ impl NewProviderPage {
 #[derive(Debug, Template)]
 #[template(path = "new_channel.html")]
 pub struct NewChannelPage {
-    page: Page,
+    page: PageHead,
     action: String,
     provider: ProviderId,
     name: Field,

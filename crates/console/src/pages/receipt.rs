@@ -1,32 +1,14 @@
 //! A receipt: which instances of verifiers can no longer accept what was revoked.
 
-use super::Page;
+use super::PageHead;
+use crate::named::InstanceStanding;
 use crate::{
     frame::Frame,
     html::{Bdi, Html, Id},
-    pieces::{Column, Row, Table, commands, joined, narrow, pairs, sub, tag},
+    pieces::{Column, HtmlTable, Row, commands, joined, narrow, pairs, sub, tag},
 };
 use askama::Template;
 use tegata_token::{id::Position, time::UnixTime};
-
-/// Whether an instance can still accept what was revoked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InstanceStanding {
-    /// It has applied the change.
-    Acknowledged,
-    /// It may not have applied it yet.
-    Waiting,
-    /// It rejects all tokens, since it has not polled.
-    LeaseExpired,
-    /// It has not polled, and may accept tokens by stale data.
-    MayStillAccept,
-    /// It has reported that it cannot apply the change.
-    CannotApply,
-    /// It has reported that it stops.
-    Stopped,
-    /// An operator removed it.
-    Removed,
-}
 
 /// An instance in a receipt.
 #[derive(Debug, Clone)]
@@ -60,7 +42,7 @@ pub struct ShownReceipt {
 #[derive(Debug, Template)]
 #[template(path = "receipt.html")]
 pub struct ReceiptPage {
-    page: Page,
+    page: PageHead,
     it: ShownReceipt,
 }
 
@@ -117,7 +99,7 @@ impl ShownReceipt {
     fn table(&self, frame: &Frame) -> Html {
         let t = &frame.t().receipt;
         let full = Column { name: t.details, class: "full" };
-        let table = Table {
+        let table = HtmlTable {
             caption: Html::text(t.instances),
             columns: vec![
                 narrow(t.verifier),
@@ -163,7 +145,7 @@ impl ShownInstance {
 impl ReceiptPage {
     /// The page.
     #[must_use]
-    pub fn new(page: Page, it: ShownReceipt) -> Self {
+    pub fn new(page: PageHead, it: ShownReceipt) -> Self {
         Self { page, it }
     }
 

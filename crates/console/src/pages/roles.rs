@@ -1,6 +1,6 @@
 //! Who has which role in a channel, a provider, or the whole authority.
 
-use super::Page;
+use super::PageHead;
 use crate::{
     forms::{Field, Input, Once},
     html::Html,
@@ -59,14 +59,14 @@ pub struct Roles {
 #[derive(Debug, Template)]
 #[template(path = "roles.html")]
 pub struct RolesPage {
-    page: Page,
+    page: PageHead,
     it: Roles,
 }
 
 impl RolesPage {
     /// The page.
     #[must_use]
-    pub fn new(page: Page, it: Roles) -> Self {
+    pub fn new(page: PageHead, it: Roles) -> Self {
         Self { page, it }
     }
 

@@ -1,6 +1,6 @@
 //! The token rules and the limits of a channel.
 
-use super::{ChannelHead, ChannelTab, Page};
+use super::{ChannelHead, ChannelTab, PageHead};
 use crate::{
     Frame,
     forms::{Field, Input},
@@ -45,7 +45,7 @@ impl Security {
 #[derive(Debug, Template)]
 #[template(path = "security.html")]
 pub struct SecurityPage {
-    page: Page,
+    page: PageHead,
     it: Security,
 }
 

@@ -1,6 +1,6 @@
 //! Signing in.
 
-use super::Page;
+use super::PageHead;
 use crate::{Frame, forms::Field};
 use askama::Template;
 
@@ -8,7 +8,7 @@ use askama::Template;
 #[derive(Debug, Template)]
 #[template(path = "sign_in.html")]
 pub struct SignInPage {
-    page: Page,
+    page: PageHead,
     login: Field,
     next: String,
 }
@@ -18,6 +18,6 @@ impl SignInPage {
     #[must_use]
     pub fn new(frame: Frame, login: Field, next: String) -> Self {
         let heading = frame.t().sign_in.title;
-        Self { page: Page::new(frame, None, heading), login, next }
+        Self { page: PageHead::new(frame, None, heading), login, next }
     }
 }

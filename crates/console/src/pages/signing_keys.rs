@@ -1,10 +1,10 @@
 //! The keys that sign tokens.
 
-use super::Page;
+use super::PageHead;
 use crate::{
     frame::{Crumb, Frame, Section},
     html::{Html, Id},
-    pieces::{Row, Table, button, buttons, column, commands, joined, narrow, sub, tag},
+    pieces::{HtmlTable, Row, button, buttons, column, commands, joined, narrow, sub, tag},
 };
 use askama::Template;
 use tegata_token::{id::SigningKeyId, key::KeyState, time::UnixTime};
@@ -24,7 +24,7 @@ pub struct ShownKey {
 #[derive(Debug, Template)]
 #[template(path = "signing_keys.html")]
 pub struct SigningKeysPage {
-    page: Page,
+    page: PageHead,
     keys: Vec<ShownKey>,
 }
 
@@ -33,7 +33,7 @@ impl SigningKeysPage {
     #[must_use]
     pub fn new(frame: Frame, keys: Vec<ShownKey>) -> Self {
         let t = &frame.t().signing_keys;
-        Self { page: Page::new(frame, Some(Section::SigningKeys), t.title).lead(t.lead), keys }
+        Self { page: PageHead::new(frame, Some(Section::SigningKeys), t.title).lead(t.lead), keys }
     }
 
     fn is_rotating(&self) -> bool {
@@ -43,7 +43,7 @@ impl SigningKeysPage {
     fn table(&self) -> Html {
         let frame = &self.page.frame;
         let t = &frame.t().signing_keys;
-        let table = Table {
+        let table = HtmlTable {
             caption: Html::text(t.keys),
             columns: vec![
                 narrow(t.key),
@@ -88,8 +88,8 @@ fn row(frame: &Frame, it: ShownKey) -> Row {
 
 /// The head of a page below the list of signing keys.
 #[must_use]
-pub fn below_keys(frame: Frame, heading: Html, name: &str) -> Page {
+pub fn below_keys(frame: Frame, heading: Html, name: &str) -> PageHead {
     let t = &frame.t().signing_keys;
     let crumbs = [Crumb::new("/console/signing-keys", t.title), Crumb::new("", name)];
-    Page::new(frame, Some(Section::SigningKeys), heading).below(crumbs)
+    PageHead::new(frame, Some(Section::SigningKeys), heading).below(crumbs)
 }

@@ -1,11 +1,11 @@
 //! The tokens of a channel, and one of them.
 
-use super::{Page, shown_token::ShownToken};
+use super::{PageHead, shown_token::ShownToken};
 use crate::{
     draw::{Axis, tablets, timeline},
     frame::Frame,
     html::{Bdi, Html},
-    pieces::{Row, Table, column, commands, link, narrow, pairs},
+    pieces::{HtmlTable, Row, column, commands, link, narrow, pairs},
 };
 use askama::Template;
 use std::{collections::BTreeMap, net::IpAddr};
@@ -21,7 +21,7 @@ use tegata_token::{
 
 /// How many tokens of some kinds a channel has, and may have.
 #[derive(Debug, Clone)]
-pub struct Count {
+pub struct KindCount {
     /// The kinds, which are counted together.
     pub kinds: Vec<Kind>,
     /// The active tokens.
@@ -48,13 +48,13 @@ pub struct Filter {
 
 /// What a channel's list of tokens shows.
 #[derive(Debug)]
-pub struct Tokens {
+pub struct TokensView {
     /// The channel.
     pub channel: ChannelId,
     /// Its name.
     pub name: String,
     /// The counts per kind.
-    pub counts: Vec<Count>,
+    pub counts: Vec<KindCount>,
     /// The tokens of the timeline: the active ones, and those revoked lately.
     pub lately: Vec<ShownToken>,
     /// The groups to filter by.
@@ -71,8 +71,8 @@ pub struct Tokens {
 #[derive(Debug, Template)]
 #[template(path = "tokens.html")]
 pub struct TokensPage {
-    page: Page,
-    it: Tokens,
+    page: PageHead,
+    it: TokensView,
     lines: Vec<Line>,
     more_groups: usize,
 }
@@ -92,12 +92,12 @@ const BARS: usize = 6;
 impl TokensPage {
     /// The page.
     #[must_use]
-    pub fn new(page: Page, it: Tokens) -> Self {
+    pub fn new(page: PageHead, it: TokensView) -> Self {
         let (lines, more_groups) = lines(&page.frame, &it);
         Self { page, it, lines, more_groups }
     }
 
-    fn count_html(&self, count: &Count) -> Html {
+    fn count_html(&self, count: &KindCount) -> Html {
         let t = &self.page.frame.t().tokens;
         let kinds: Vec<_> = count.kinds.iter().map(|it| it.name()).collect();
         let kinds = Html::text(&kinds.join(t.and));
@@ -138,7 +138,7 @@ impl TokensPage {
 
     fn table(&self) -> Html {
         let frame = &self.page.frame;
-        let table = Table {
+        let table = HtmlTable {
             caption: (frame.t().tokens.caption)(Bdi(&self.it.name)),
             columns: ShownToken::columns(frame, true),
             rows: self.it.rows.iter().map(|it| it.row(frame, true)).collect(),
@@ -215,7 +215,7 @@ impl TokensPage {
 }
 
 /// The lines of the timeline, the next expiry first, and how many groups were left out.
-fn lines(frame: &Frame, it: &Tokens) -> (Vec<Line>, usize) {
+fn lines(frame: &Frame, it: &TokensView) -> (Vec<Line>, usize) {
     let axis = Axis::around(frame.now);
     let mut groups: BTreeMap<(Option<&Group>, bool), Vec<&ShownToken>> = BTreeMap::new();
     for token in it.lately.iter().filter(|it| axis.shows(&it.bar())) {
@@ -239,7 +239,7 @@ fn lines(frame: &Frame, it: &Tokens) -> (Vec<Line>, usize) {
 
 fn line(
     frame: &Frame,
-    it: &Tokens,
+    it: &TokensView,
     group: Option<&Group>,
     long_lived: bool,
     tokens: &[&ShownToken],
@@ -301,7 +301,7 @@ pub struct ShownUse {
 #[derive(Debug, Template)]
 #[template(path = "token.html")]
 pub struct TokenPage {
-    page: Page,
+    page: PageHead,
     token: ShownToken,
     contact: Option<String>,
     uses: Vec<ShownUse>,
@@ -312,7 +312,7 @@ impl TokenPage {
     /// The page of a token, with its recent uses and the other active tokens of its group.
     #[must_use]
     pub fn new(
-        page: Page,
+        page: PageHead,
         token: ShownToken,
         contact: Option<String>,
         uses: Vec<ShownUse>,
@@ -357,7 +357,7 @@ impl TokenPage {
 
     fn others_table(&self) -> Html {
         let frame = &self.page.frame;
-        let table = Table {
+        let table = HtmlTable {
             caption: Html::text(frame.t().token.others),
             columns: ShownToken::columns(frame, false),
             rows: self.others.iter().map(|it| it.row(frame, false)).collect(),
@@ -391,7 +391,7 @@ pub fn uses_table(frame: &Frame, uses: &[ShownUse]) -> Html {
             crate::html!("{}", it.count),
         ],
     };
-    let table = Table {
+    let table = HtmlTable {
         caption: Html::text(t.uses),
         columns: vec![column(t.source), narrow(t.minute), narrow(t.count)],
         rows: uses.iter().map(row).collect(),

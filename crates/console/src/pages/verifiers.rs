@@ -1,12 +1,12 @@
 //! Verifiers: the list with their instances, the form of a new one, and its credential.
 
-use super::Page;
+use super::PageHead;
 use crate::{
     forms::Field,
     frame::{Crumb, Frame, Section},
     html::{Bdi, Html, Id},
     pieces::{
-        Row, Table, button, buttons, column, commands, joined, narrow, pairs, quiet, sub, tag,
+        HtmlTable, Row, button, buttons, column, commands, joined, narrow, pairs, quiet, sub, tag,
     },
 };
 use askama::Template;
@@ -58,7 +58,7 @@ pub struct RunningInstance {
 #[derive(Debug, Template)]
 #[template(path = "verifiers.html")]
 pub struct VerifiersPage {
-    page: Page,
+    page: PageHead,
     all: Vec<ShownVerifier>,
 }
 
@@ -67,7 +67,7 @@ impl VerifiersPage {
     #[must_use]
     pub fn new(frame: Frame, all: Vec<ShownVerifier>) -> Self {
         let t = &frame.t().verifiers;
-        Self { page: Page::new(frame, Some(Section::Verifiers), t.title).lead(t.lead), all }
+        Self { page: PageHead::new(frame, Some(Section::Verifiers), t.title).lead(t.lead), all }
     }
 
     fn commands(&self) -> Html {
@@ -96,7 +96,7 @@ impl ShownVerifier {
 
     fn table(&self, frame: &Frame) -> Html {
         let t = &frame.t().verifiers;
-        let table = Table {
+        let table = HtmlTable {
             caption: Html::text(t.instances),
             columns: vec![
                 narrow(t.instance),
@@ -163,7 +163,7 @@ pub struct VerifierForm {
 #[derive(Debug, Template)]
 #[template(path = "verifier_new.html")]
 pub struct NewVerifierPage {
-    page: Page,
+    page: PageHead,
     form: VerifierForm,
 }
 
@@ -183,17 +183,17 @@ impl NewVerifierPage {
 
 /// The head of a page below the list of verifiers.
 #[must_use]
-pub fn below(frame: Frame, heading: Html, name: &str) -> Page {
+pub fn below(frame: Frame, heading: Html, name: &str) -> PageHead {
     let t = &frame.t().verifiers;
     let crumbs = [Crumb::new("/console/verifiers", t.title), Crumb::new("", name)];
-    Page::new(frame, Some(Section::Verifiers), heading).below(crumbs)
+    PageHead::new(frame, Some(Section::Verifiers), heading).below(crumbs)
 }
 
 /// A new verifier, whose credential is shown once.
 #[derive(Template)]
 #[template(path = "verifier_created.html")]
 pub struct VerifierCreatedPage<'a> {
-    page: Page,
+    page: PageHead,
     id: VerifierId,
     credential: &'a str,
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     html::{Html, Id},
-    pages::ChannelTab,
+    named::ChannelTab,
 };
 use tegata_token::id::ChannelId;
 

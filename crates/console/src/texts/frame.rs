@@ -28,6 +28,6 @@ pub struct FrameTexts {
     pub updated: fn(Html) -> Html,
     pub refresh: &'static str,
     pub theme: &'static str,
-    pub theme_name: fn(crate::Theme) -> &'static str,
+    pub theme_name: fn(crate::named::Theme) -> &'static str,
     pub language: &'static str,
 }

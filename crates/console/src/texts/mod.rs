@@ -62,6 +62,8 @@ pub use token::TokenTexts;
 pub use tokens::TokensTexts;
 pub use verifiers::VerifiersTexts;
 
+use crate::named::Language;
+
 /// All texts of one language.
 #[derive(Debug)]
 pub struct Texts {
@@ -90,4 +92,15 @@ pub struct Texts {
     pub signing_keys: SigningKeysTexts,
     pub tokens: TokensTexts,
     pub token: TokenTexts,
+}
+
+impl Language {
+    /// All texts of the language.
+    #[must_use]
+    pub const fn texts(self) -> &'static Texts {
+        match self {
+            Self::En => &en::TEXTS,
+            Self::Ja => &ja::TEXTS,
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     html::{Html, Id},
-    pages::InstanceStanding,
+    named::InstanceStanding,
 };
 use tegata_token::id::Position;
 

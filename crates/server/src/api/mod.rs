@@ -24,11 +24,13 @@ use admin::problem::{Code, Problem};
 use app::App;
 use axum::{
     Router,
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
 };
 use http::StatusCode;
 use reply::Reply;
 use std::sync::Arc;
+use tegata_console::pages::Trouble;
 use uuid::Uuid;
 
 /// Which APIs a listener serves. Liveness and readiness are served on every listener.
@@ -59,7 +61,10 @@ pub fn router(app: Arc<App>, shows: Shows) -> Router {
     }
     let admin = shows.admin.then(|| {
         let api = admin::router(app.authority.clone(), app.admin_token.clone());
-        Router::new().nest(ADMIN, api).nest(console::CONSOLE, console::router(&app))
+        let console = console::router(&app);
+        // With a slash at its end, as people enter it.
+        let slash = get(async || Redirect::to(console::CONSOLE));
+        Router::new().nest(ADMIN, api).nest(console::CONSOLE, console).route("/console/", slash)
     });
     let mut router =
         router.method_not_allowed_fallback(async || method_not_allowed()).with_state(app);
@@ -74,6 +79,31 @@ pub const USAGE: &str = "/feed/usage";
 
 /// The prefix of the administrators' API.
 pub(crate) const ADMIN: &str = "/admin/v1";
+
+/// How errors look: as the administrators' API, the console, or all others have them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorForm {
+    /// Problem details.
+    Problem,
+    /// A page.
+    Page,
+    /// LINE's `{"message": …}`.
+    Message,
+}
+
+impl ErrorForm {
+    /// The form of errors at this path.
+    #[must_use]
+    pub fn of(path: &str) -> Self {
+        if is_admin(path) {
+            Self::Problem
+        } else if console::serves(path) {
+            Self::Page
+        } else {
+            Self::Message
+        }
+    }
+}
 
 /// Whether this path belongs to the administrators' API, whose errors are problem
 /// details.
@@ -112,20 +142,24 @@ pub fn refuse(path: &str, unread: Unread) -> Response {
         ),
         Unread::BrokeOff => (StatusCode::BAD_REQUEST, Code::MalformedBody, "the body broke off"),
     };
-    match is_admin(path) {
-        true => Problem::new(code, words).into_response(),
-        false => reply::message(status, words).into_response(),
+    match ErrorForm::of(path) {
+        ErrorForm::Problem => Problem::new(code, words).into_response(),
+        ErrorForm::Page => console::bare_error(status, Trouble::BadRequest(words.to_owned())),
+        ErrorForm::Message => reply::message(status, words).into_response(),
     }
 }
 
-/// 500, an internal error, in the form of the administrators' API or of the others.
+/// 500, an internal error.
 #[must_use]
-pub fn internal_error(admin: bool) -> Response {
-    match admin {
-        true => {
+pub fn internal_error(form: ErrorForm) -> Response {
+    match form {
+        ErrorForm::Problem => {
             Problem::new(Code::InternalError, "this is a bug; the log has more").into_response()
         }
-        false => reply::internal_error().into_response(),
+        ErrorForm::Page => {
+            console::bare_error(StatusCode::INTERNAL_SERVER_ERROR, Trouble::Internal)
+        }
+        ErrorForm::Message => reply::internal_error().into_response(),
     }
 }
 
@@ -141,7 +175,7 @@ pub(crate) async fn faulty(response: faults::FaultyAnswer, path: &str) -> Respon
         }
         (503, true) => Problem::new(Code::Unavailable, words).into_response(),
         (503, false) => reply::unavailable().into_response(),
-        (_, admin) => internal_error(admin),
+        (_, _) => internal_error(ErrorForm::of(path)),
     }
 }
 

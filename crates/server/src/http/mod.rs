@@ -110,8 +110,8 @@ impl Handler for Server {
         let log = Log::begin(&self.app, &parts);
         let trace = Trace::begin(&parts, &id);
         let (method, path) = (parts.method.clone(), parts.uri.path());
-        let admin = api::is_admin(path);
-        let shortcut = Shortcut::of_request(self.shows, &method, path);
+        let (shortcut, form) =
+            (Shortcut::of_request(self.shows, &method, path), api::ErrorForm::of(path));
         let route = shortcut.map_or_else(|| Route::Routed(Arc::default()), Route::Shortcut);
         let work =
             self.work(parts, body, Arrival { id, peer, source, due, route: &route, trace: &trace });
@@ -121,7 +121,7 @@ impl Handler for Server {
         let mut response = response.unwrap_or_else(|Panicked| {
             self.app.metrics.internal_errors.inc();
             tracing::error!(request_id = %id, route = route.template(), "a request failed with an internal error");
-            routed_response(api::signed(api::internal_error(admin), &id))
+            routed_response(api::signed(api::internal_error(form), &id))
         });
         let status = response.status();
         if let Some(log) = log {

@@ -81,18 +81,16 @@ async fn a_verifier_is_created_its_credential_shown_once_and_it_is_deleted() {
     let list = list.shows(200, "one___________________").shows(200, "30 seconds");
     assert!(!list.text.contains(token));
 
-    let remove = link(&list, "/console/verifiers/");
-    let delete = remove.as_str();
-    assert!(delete.ends_with("/delete"), "{delete}");
-    let id = delete.split('/').nth(3).unwrap().to_owned();
+    let id = made.location().split('/').nth(3).unwrap().to_owned();
+    let delete = link(&list, &format!("/console/verifiers/{id}/delete"));
     let instance = format!("/console/verifiers/{id}/instances/one___________________/remove");
     shop.browser.get(&instance).await.shows(200, "no receipt waits for it");
     assert_eq!(shop.browser.send(&instance, &[]).await.status, 303);
     shop.browser.get(&instance).await.shows(404, "");
-    shop.browser.get(delete).await.shows(200, "Delete verifier <bdi>edge &lt;b&gt;</bdi>");
-    assert_eq!(shop.browser.send(delete, &[]).await.status, 303);
+    shop.browser.get(&delete).await.shows(200, "Delete verifier <bdi>edge &lt;b&gt;</bdi>");
+    assert_eq!(shop.browser.send(&delete, &[]).await.status, 303);
     shop.browser.get("/console/verifiers").await.shows(200, "No verifiers yet");
-    shop.browser.get(delete).await.shows(404, "");
+    shop.browser.get(&delete).await.shows(404, "");
 }
 
 #[tokio::test]

@@ -57,6 +57,17 @@ async fn a_page_that_is_not_there_is_as_one_that_may_not_be_seen() {
     let human = world.operator("mika", OperatorRole::Auditor).await;
     let browser = world.browser_of(&human).await;
     browser.get("/console/nothing").await.shows(404, "Page not found");
+    let slash = browser.get("/console/").await;
+    assert_eq!((slash.status, slash.location()), (303, "/console"));
+}
+
+#[tokio::test]
+async fn a_form_that_is_too_long_gets_a_page() {
+    let world = World::new().await;
+    let long = "x".repeat(70_000);
+    let page = world.browser().send("/console/sign-in", &[("login", &long)]).await;
+    let page = page.shows(413, "Request not understood");
+    assert!(page.header("content-security-policy").contains("script-src 'self'"));
 }
 
 #[tokio::test]

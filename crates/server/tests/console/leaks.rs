@@ -50,7 +50,7 @@ async fn a_leaked_token_is_pasted_identified_revoked_and_has_a_receipt() {
     assert_eq!(signed.text.split('.').count(), 3, "{}", signed.text);
 
     let shown = shop.get(&format!("/tokens/{id}")).await.shows(200, "found in a log");
-    shown.shows(200, "<bdi>person:").shows(200, "revoked");
+    shown.shows(200, "<bdi>person ").shows(200, "revoked");
 }
 
 #[tokio::test]
@@ -112,7 +112,8 @@ async fn a_stateless_token_is_revoked_alone_by_its_id() {
 async fn a_text_with_several_tokens_shows_each_once_and_other_secrets_by_kind() {
     let shop = Shop::new().await;
     let (one, other) = (shop.token("blue").await, shop.token("green").await);
-    let foreign = format!("{}A", &one[..one.len() - 1]);
+    let last = if one.ends_with('A') { 'E' } else { 'A' };
+    let foreign = format!("{}{last}", &one[..one.len() - 1]);
     let verifier = format!("tgv_{}", "ab".repeat(32));
     let text = format!("{one}\n{other}\n{one}\n{foreign}\n{verifier}");
     let page = shop.browser.send("/console/leak-desk", &[("text", &text)]).await;

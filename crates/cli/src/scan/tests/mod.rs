@@ -51,13 +51,13 @@ fn met(event: Event<'_>) -> String {
     match event {
         Event::Found { within, place: Place { line, column }, secret } => {
             let what = match secret {
-                Secret::Token(..) => "token".to_owned(),
-                Secret::AdminToken => "admin".to_owned(),
-                Secret::VerifierToken => "verifier".to_owned(),
-                Secret::PersonToken => "person".to_owned(),
-                Secret::PrivateJwk(kty) => format!("jwk {kty}"),
-                Secret::PrivatePem(label) => format!("pem {label}"),
-                Secret::Packed(_) => unreachable!("reported as unread"),
+                FoundSecret::Token(..) => "token".to_owned(),
+                FoundSecret::AdminToken => "admin".to_owned(),
+                FoundSecret::VerifierToken => "verifier".to_owned(),
+                FoundSecret::PersonToken => "person".to_owned(),
+                FoundSecret::PrivateJwk(kty) => format!("jwk {kty}"),
+                FoundSecret::PrivatePem(label) => format!("pem {label}"),
+                FoundSecret::Packed(_) => unreachable!("reported as unread"),
             };
             format!("{}:{line}:{column} {what}", within.unwrap_or(""))
         }

@@ -1,3 +1,5 @@
+//! Account, in English.
+
 use crate::{html, texts::AccountTexts};
 use tegata_policy::permission::{ChannelRole, ProviderRole, Rights};
 

@@ -1,3 +1,5 @@
+//! Audit, in English.
+
 use crate::texts::AuditTexts;
 
 pub const TEXTS: AuditTexts = AuditTexts {

@@ -1,3 +1,5 @@
+//! Basic, in English.
+
 use super::common::tokens;
 use crate::{html, html::Html, texts::BasicTexts};
 

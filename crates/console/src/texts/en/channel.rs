@@ -1,4 +1,6 @@
-use crate::{html, pages::ChannelTab, texts::ChannelTexts};
+//! Channel, in English.
+
+use crate::{html, named::ChannelTab, texts::ChannelTexts};
 
 pub const TEXTS: ChannelTexts = ChannelTexts {
     tabs: "Pages of this channel",

@@ -1,3 +1,5 @@
+//! Common, in English.
+
 use crate::texts::CommonTexts;
 
 pub const TEXTS: CommonTexts = CommonTexts {

@@ -1,3 +1,5 @@
+//! Confirm, in English.
+
 use super::common::tokens;
 use crate::texts::ConfirmTexts;
 

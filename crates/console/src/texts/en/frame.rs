@@ -1,4 +1,6 @@
-use crate::{Theme, html, texts::FrameTexts};
+//! Frame, in English.
+
+use crate::{html, named::Theme, texts::FrameTexts};
 use tegata_policy::permission::OperatorRole;
 
 pub const TEXTS: FrameTexts = FrameTexts {

@@ -1,3 +1,5 @@
+//! Groups, in English.
+
 use crate::{html, texts::GroupsTexts};
 use tegata_policy::{idle::IdleUnknown, rules::WhenFull};
 

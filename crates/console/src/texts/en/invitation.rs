@@ -1,3 +1,5 @@
+//! Invitation, in English.
+
 use crate::{html, texts::InvitationTexts};
 
 pub const TEXTS: InvitationTexts = InvitationTexts {

@@ -1,3 +1,5 @@
+//! Leak desk, in English.
+
 use crate::{html, texts::LeakDeskTexts};
 use tegata_policy::acts::TokenState;
 

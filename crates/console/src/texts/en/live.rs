@@ -1,3 +1,5 @@
+//! Live, in English.
+
 use super::common::tokens;
 use crate::texts::LiveTexts;
 

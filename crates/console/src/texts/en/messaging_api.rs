@@ -1,3 +1,5 @@
+//! Messaging api, in English.
+
 use crate::{html, texts::MessagingApiTexts};
 
 pub const TEXTS: MessagingApiTexts = MessagingApiTexts {

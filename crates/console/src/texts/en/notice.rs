@@ -1,3 +1,5 @@
+//! Notice, in English.
+
 use super::common::tokens;
 use crate::texts::NoticeTexts;
 

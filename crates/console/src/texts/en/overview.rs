@@ -1,3 +1,5 @@
+//! Overview, in English.
+
 use crate::{
     html,
     html::{Bdi, Html},

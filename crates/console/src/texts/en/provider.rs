@@ -1,3 +1,5 @@
+//! Provider, in English.
+
 use crate::{html, texts::ProviderTexts};
 use tegata_policy::rules::ChannelType;
 

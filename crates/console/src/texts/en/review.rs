@@ -1,3 +1,5 @@
+//! Review, in English.
+
 use super::common::tokens;
 use crate::{html, html::Html, texts::ReviewTexts};
 

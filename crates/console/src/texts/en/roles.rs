@@ -1,3 +1,5 @@
+//! Roles, in English.
+
 use crate::{html, texts::RolesTexts};
 use tegata_policy::{
     acts::PersonState,

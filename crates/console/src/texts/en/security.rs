@@ -1,3 +1,5 @@
+//! Security, in English.
+
 use crate::texts::SecurityTexts;
 
 pub const TEXTS: SecurityTexts = SecurityTexts {

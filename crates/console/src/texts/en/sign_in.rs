@@ -1,3 +1,5 @@
+//! Sign in, in English.
+
 use crate::texts::SignInTexts;
 
 pub const TEXTS: SignInTexts = SignInTexts {

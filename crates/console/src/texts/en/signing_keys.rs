@@ -1,3 +1,5 @@
+//! Signing keys, in English.
+
 use crate::texts::SigningKeysTexts;
 use tegata_token::key::KeyState;
 

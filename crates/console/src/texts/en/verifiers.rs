@@ -1,3 +1,5 @@
+//! Verifiers, in English.
+
 use crate::{html, texts::VerifiersTexts};
 use tegata_token::feed::OnStale;
 

@@ -1,3 +1,5 @@
+//! Basic, in Japanese.
+
 use crate::{html, texts::BasicTexts};
 
 pub const TEXTS: BasicTexts = BasicTexts {

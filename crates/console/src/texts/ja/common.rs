@@ -1,3 +1,5 @@
+//! Common, in Japanese.
+
 use crate::texts::CommonTexts;
 
 pub const TEXTS: CommonTexts = CommonTexts {

@@ -1,3 +1,5 @@
+//! Confirm, in Japanese.
+
 use crate::texts::ConfirmTexts;
 
 pub const TEXTS: ConfirmTexts = ConfirmTexts {

@@ -1,3 +1,5 @@
+//! Error, in Japanese.
+
 use crate::{html, texts::ErrorTexts};
 
 pub const TEXTS: ErrorTexts = ErrorTexts {

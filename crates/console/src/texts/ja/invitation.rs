@@ -1,3 +1,5 @@
+//! Invitation, in Japanese.
+
 use crate::{html, texts::InvitationTexts};
 
 pub const TEXTS: InvitationTexts = InvitationTexts {

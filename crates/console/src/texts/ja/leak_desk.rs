@@ -1,3 +1,5 @@
+//! Leak desk, in Japanese.
+
 use crate::{html, texts::LeakDeskTexts};
 use tegata_policy::acts::TokenState;
 

@@ -1,3 +1,5 @@
+//! Live, in Japanese.
+
 use crate::texts::LiveTexts;
 
 pub const TEXTS: LiveTexts = LiveTexts {

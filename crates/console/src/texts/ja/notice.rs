@@ -1,3 +1,5 @@
+//! Notice, in Japanese.
+
 use crate::texts::NoticeTexts;
 
 pub const TEXTS: NoticeTexts = NoticeTexts {

@@ -1,3 +1,5 @@
+//! Overview, in Japanese.
+
 use crate::{
     html,
     html::{Bdi, Html},

@@ -1,3 +1,5 @@
+//! Provider, in Japanese.
+
 use crate::{html, texts::ProviderTexts};
 use tegata_policy::rules::ChannelType;
 

@@ -1,4 +1,6 @@
-use crate::{html, pages::InstanceStanding as S, texts::ReceiptTexts};
+//! Receipt, in Japanese.
+
+use crate::{html, named::InstanceStanding as S, texts::ReceiptTexts};
 
 pub const TEXTS: ReceiptTexts = ReceiptTexts {
     title: "受領証",

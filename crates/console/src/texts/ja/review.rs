@@ -1,3 +1,5 @@
+//! Review, in Japanese.
+
 use crate::{html, html::Html, texts::ReviewTexts};
 
 pub const TEXTS: ReviewTexts = ReviewTexts {

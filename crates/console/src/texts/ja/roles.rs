@@ -1,3 +1,5 @@
+//! Roles, in Japanese.
+
 use crate::{html, texts::RolesTexts};
 use tegata_policy::{
     acts::PersonState,

@@ -1,3 +1,5 @@
+//! Security, in Japanese.
+
 use crate::texts::SecurityTexts;
 
 pub const TEXTS: SecurityTexts = SecurityTexts {

@@ -1,3 +1,5 @@
+//! Sign in, in Japanese.
+
 use crate::texts::SignInTexts;
 
 pub const TEXTS: SignInTexts = SignInTexts {

@@ -1,3 +1,5 @@
+//! Signing keys, in Japanese.
+
 use crate::texts::SigningKeysTexts;
 use tegata_token::key::KeyState;
 

@@ -1,3 +1,5 @@
+//! Token, in Japanese.
+
 use crate::texts::TokenTexts;
 use tegata_policy::acts::{RevocationCause, TokenState};
 

@@ -1,3 +1,5 @@
+//! Tokens, in Japanese.
+
 use crate::{html, texts::TokensTexts};
 use tegata_policy::rules::{ChannelType, WhenFull};
 

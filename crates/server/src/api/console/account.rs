@@ -18,7 +18,7 @@ use tegata_console::{
     Crumb, Section,
     forms::{Field, Once},
     html::Bdi,
-    pages::{Account, AccountPage, Page, PersonalToken},
+    pages::{Account, AccountPage, PageHead, PersonalToken},
 };
 use tegata_policy::{permission::Rights, secret::PlainSecret};
 use tegata_token::{id::AdminTokenId, time::DAY};
@@ -132,7 +132,7 @@ fn asking(who: &SignedIn, id: AdminTokenId, wrong: Wrong) -> Answer {
     let (frame, t) = (who.frame(), who.frame().t());
     let crumbs = [Crumb::new(HERE, t.frame.account), Crumb::new("", t.account.delete_token_name)];
     let heading = (t.account.delete_token)(Bdi(&found.name));
-    let page = Page::new(frame, Some(Section::Account), heading).below(crumbs);
+    let page = PageHead::new(frame, Some(Section::Account), heading).below(crumbs);
     let mut act =
         who.act(format!("{HERE}/tokens/{id}/delete"), t.account.delete_token_button, wrong);
     act.options = false;

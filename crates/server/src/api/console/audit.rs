@@ -14,7 +14,7 @@ use data_encoding::HEXLOWER;
 use serde_json::Value;
 use tegata_console::{
     Section,
-    pages::{Audit, AuditLine, AuditPage, ChannelTab, Page, Verification},
+    pages::{AuditLine, AuditPage, AuditView, ChannelTab, PageHead, Verification},
 };
 use tegata_policy::permission::Permission;
 use tegata_store::{AuditFilter, AuditRow, audit_event::AuditAct};
@@ -25,7 +25,7 @@ pub async fn of_all(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
     let query = query.unwrap_or_default();
     let query = Form::parse(query.as_bytes()).map_err(Failure::bad_request)?;
     let channel = query.get("channel").map(|it| it.trim().parse().map_err(|_| it));
-    let mut it = Audit { here: "/console/audit".to_owned(), ..Audit::default() };
+    let mut it = AuditView { here: "/console/audit".to_owned(), ..AuditView::default() };
     it.channel = query.get("channel").unwrap_or_default().to_owned();
     match channel {
         // What is no id finds nothing.
@@ -40,7 +40,7 @@ pub async fn of_all(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
     it.verifies = may(&who, Permission::ReadAudit, None, None);
     it.commands = vec!["tegata audit list".to_owned(), "tegata audit verify".to_owned()];
     let t = &who.frame().t().audit;
-    let page = Page::new(who.frame(), Some(Section::Audit), t.title).lead(t.lead);
+    let page = PageHead::new(who.frame(), Some(Section::Audit), t.title).lead(t.lead);
     render(&AuditPage::new(page, it))
 }
 
@@ -56,7 +56,7 @@ pub async fn of_channel(
     if !head.tabs.contains(&ChannelTab::Audit) {
         return Err(Failure::forbidden());
     }
-    let it = Audit { here: head.at("/audit"), ..Audit::default() };
+    let it = AuditView { here: head.at("/audit"), ..AuditView::default() };
     let filter = AuditFilter { channel: Some(id), ..AuditFilter::default() };
     let mut it = events(&who, filter, &query, it).await?;
     it.commands = vec![format!("tegata audit list --channel {id}")];
@@ -68,8 +68,8 @@ async fn events(
     who: &SignedIn,
     filter: AuditFilter,
     query: &Form<'_>,
-    it: Audit,
-) -> Result<Audit, Failure> {
+    it: AuditView,
+) -> Result<AuditView, Failure> {
     let pager = Pager::of(query, "before")?;
     let text = |name| query.get(name).unwrap_or_default().trim();
     let (act, actor) = (text("act"), text("actor"));
@@ -85,7 +85,7 @@ async fn events(
     let rows = rows.into_iter().map(|row| (row.id, row)).collect();
     let (rows, next) = pager.split(rows, &it.here, &fields);
     let events = rows.iter().map(|row| line(who, row)).collect();
-    Ok(Audit {
+    Ok(AuditView {
         act: act.to_owned(),
         actor: actor.to_owned(),
         acts: AuditAct::ALL.iter().map(|it| it.name()).collect(),
@@ -133,13 +133,13 @@ pub async fn verify(who: SignedIn) -> Answer {
         key,
     };
     let empty = Form::parse(b"").map_err(Failure::bad_request)?;
-    let it = Audit { here: "/console/audit".to_owned(), ..Audit::default() };
+    let it = AuditView { here: "/console/audit".to_owned(), ..AuditView::default() };
     let mut it = events(&who, AuditFilter::default(), &empty, it).await?;
     it.filters_channel = true;
     it.verifies = true;
     it.verification = Some(verification);
     it.commands = vec!["tegata audit verify".to_owned()];
     let t = &who.frame().t().audit;
-    let page = Page::new(who.frame(), Some(Section::Audit), t.title).lead(t.lead);
+    let page = PageHead::new(who.frame(), Some(Section::Audit), t.title).lead(t.lead);
     render(&AuditPage::new(page, it))
 }

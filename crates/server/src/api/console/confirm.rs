@@ -11,7 +11,7 @@ use std::time::Duration;
 use tegata_console::{
     forms::Field,
     html::Html,
-    pages::{Act, ConfirmPage, Page, TokenLine, TokenTable},
+    pages::{ActToConfirm, ConfirmPage, PageHead, TokenLine, TokenTable},
 };
 use tegata_policy::{
     secret::PlainSecret,
@@ -79,13 +79,13 @@ impl SignedIn {
     }
 
     /// An act with its form; the caller sets what is special to it.
-    pub fn act(&self, action: String, button: impl Into<Html>, wrong: Wrong) -> Act {
+    pub fn act(&self, action: String, button: impl Into<Html>, wrong: Wrong) -> ActToConfirm {
         let t = self.frame().t();
         let again = (!self.is_recent()).then(|| match wrong.code {
             Some(why) => Field::default().wrong(why),
             None => Field::default(),
         });
-        Act {
+        ActToConfirm {
             action,
             hidden: Vec::new(),
             notes: Vec::new(),
@@ -116,7 +116,7 @@ impl SignedIn {
 
 /// The page before an act; with the status of a form that was not accepted, if it says what
 /// is wrong.
-pub fn asked(page: Page, act: Act) -> Answer {
+pub fn asked(page: PageHead, act: ActToConfirm) -> Answer {
     let again = act.again.as_ref().is_some_and(|it| it.wrong.is_some());
     let is_wrong = again || act.reason.wrong.is_some();
     let status = if is_wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };

@@ -1,7 +1,7 @@
 //! What is in front of every route of the console.
 
 use super::{
-    Console, cookie,
+    CONSOLE, Console, cookie,
     failure::{Failure, status},
     visit::{Visit, redirect},
 };
@@ -12,12 +12,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use form_urlencoded::byte_serialize;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use std::sync::Arc;
 use tegata_console::{
-    Template,
+    Frame, Language, Template, Theme,
     pages::{ErrorPage, Trouble},
 };
+use tegata_token::time::UnixTime;
 
 /// What a page may load and do: nothing but this server's own style sheet, script and
 /// images, and forms to this server. No page may be shown in a frame.
@@ -90,6 +91,26 @@ fn shown(visit: &Visit, mut response: Response, id: Option<String>) -> Response 
         page.headers_mut().insert(header::RETRY_AFTER, after);
     }
     page
+}
+
+/// The page of an error that is met before the language of the browser is known.
+pub fn bare_error(status: StatusCode, trouble: Trouble) -> Response {
+    let frame = Frame {
+        language: Language::En,
+        theme: Theme::System,
+        now: UnixTime(0),
+        host: String::new(),
+        here: CONSOLE.to_owned(),
+        user: None,
+        sections: Vec::new(),
+        dev: None,
+        notice: None,
+    };
+    let page = ErrorPage::new(frame, trouble, None).render().unwrap_or_default();
+    let html = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+    let mut response = (status, html, page).into_response();
+    add_headers(response.headers_mut());
+    response
 }
 
 fn add_headers(headers: &mut HeaderMap) {

@@ -21,7 +21,7 @@ use tegata_console::{
     forms::Field,
     html::{Bdi, Html},
     pages::{
-        Act, ChannelHead, ChannelTab, ConfirmPage, GroupForm, GroupPage, GroupsPage, Note,
+        ActToConfirm, ChannelHead, ChannelTab, ConfirmPage, GroupForm, GroupPage, GroupsPage, Note,
         ShownGroup, ShownToken, revoke_href,
     },
 };
@@ -171,7 +171,7 @@ async fn ask(who: &SignedIn, channel: ChannelId, group: &Group, wrong: Wrong) ->
     }
     let command = format!("tegata group delete --channel {} {}", head.id, row.group);
     let question = (t.review.delete_group)(would.tokens, Bdi(row.group.as_str()));
-    let act = Act {
+    let act = ActToConfirm {
         notes,
         tokens: Some(table(&would)),
         keep: (it.href(), t.review.keep_group),

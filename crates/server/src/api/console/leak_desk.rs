@@ -6,7 +6,7 @@ use crate::authority::admin::{self, Explanation};
 use std::collections::HashMap;
 use tegata_console::pages::{Desk, Found, LeakDeskPage, LeakedToken, OtherSecrets};
 use tegata_policy::secret::{PlainSecret, sha256};
-use tegata_scan::{Finder, Secret, search};
+use tegata_scan::{Finder, FoundSecret, search};
 use tegata_token::feed::LONGEST_USAGE;
 
 /// The longest text that is searched: 1 MiB, as in reports of leaked tokens.
@@ -58,7 +58,7 @@ fn secrets(text: &str) -> Result<(Vec<(PlainSecret, usize)>, OtherSecrets), Fail
     let (mut tokens, mut others) = (Vec::new(), OtherSecrets::default());
     let mut by_hash: HashMap<[u8; 32], usize> = HashMap::new();
     search(&finder, text.as_bytes(), &mut |secret| match secret {
-        Secret::Token(_, text) => {
+        FoundSecret::Token(_, text) => {
             let at = *by_hash.entry(sha256(&[text])).or_insert(tokens.len());
             if at == tokens.len() {
                 // Its form was checked, so it is ASCII.
@@ -67,11 +67,11 @@ fn secrets(text: &str) -> Result<(Vec<(PlainSecret, usize)>, OtherSecrets), Fail
             }
             tokens[at].1 += 1;
         }
-        Secret::AdminToken => others.admin = true,
-        Secret::VerifierToken => others.verifier = true,
-        Secret::PersonToken => others.person = true,
-        Secret::PrivateJwk(_) | Secret::PrivatePem(_) => others.key = true,
-        Secret::Packed(_) => others.packed = true,
+        FoundSecret::AdminToken => others.admin = true,
+        FoundSecret::VerifierToken => others.verifier = true,
+        FoundSecret::PersonToken => others.person = true,
+        FoundSecret::PrivateJwk(_) | FoundSecret::PrivatePem(_) => others.key = true,
+        FoundSecret::Packed(_) => others.packed = true,
     });
     Ok((tokens, others))
 }

@@ -18,6 +18,7 @@ mod groups;
 mod ids;
 mod invitation;
 mod leak_desk;
+mod live;
 mod notice;
 mod once;
 mod overview;
@@ -67,6 +68,13 @@ pub const LEAK_DESK: (&str, usize) = ("/console/leak-desk", leak_desk::LONGEST_F
 /// The prefix of the console.
 pub(super) const CONSOLE: &str = "/console";
 
+pub use gate::bare_error;
+
+/// Whether this path belongs to the console, whose errors are pages.
+pub fn serves(path: &str) -> bool {
+    path.strip_prefix(CONSOLE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The routes below `/console`.
 pub fn router(app: &App) -> Router {
     let console = Arc::new(Console {
@@ -78,6 +86,8 @@ pub fn router(app: &App) -> Router {
         .router
         .fallback(async |_: SignedIn| Failure::not_found())
         .method_not_allowed_fallback(async |_: SignedIn| Failure::not_found())
+        // Bodies are read before, up to the length that the path allows.
+        .layer(DefaultBodyLimit::max(leak_desk::LONGEST_FORM))
         .layer(middleware::from_fn_with_state(console.clone(), gate::guard))
         .with_state(console)
 }
@@ -121,10 +131,7 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
         let path = "/channels/{channel}/groups/{group}/delete";
         it.route(path, get(groups::review).post(groups::delete))
     },
-    |it| {
-        let both = get(leak_desk::start).post(leak_desk::look_up);
-        it.route("/leak-desk", both.layer(DefaultBodyLimit::max(leak_desk::LONGEST_FORM)))
-    },
+    |it| it.route("/leak-desk", get(leak_desk::start).post(leak_desk::look_up)),
     |it| it.route("/verifiers", get(verifiers::list)),
     |it| it.route("/verifiers/new", get(verifiers::form).post(verifiers::create)),
     |it| it.route("/verifiers/{verifier}/created", get(verifiers::created)),
@@ -165,6 +172,13 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
         it.route("/providers/{provider}/roles/invitations", invite)
     },
     |it| it.route("/providers/{provider}/roles/{person}", post(roles::change_in_provider)),
+    |it| {
+        let both = get(roles::of_channel).post(roles::give_in_channel);
+        it.route("/channels/{channel}/roles", both)
+    },
+    |it| it.route("/channels/{channel}/roles/invitations", post(roles::invite_to_channel)),
+    |it| it.route("/channels/{channel}/roles/{person}", post(roles::change_in_channel)),
+    |it| it.route("/channels/{channel}/audit", get(audit::of_channel)),
     |it| it.route("/audit", get(audit::of_all)),
     |it| it.route("/audit/verify", get(audit::verify)),
     |it| it.route("/people", get(people::list)),

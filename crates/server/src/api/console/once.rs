@@ -57,7 +57,7 @@ mod tests {
     fn a_secret_is_shown_once_to_its_person_on_its_page() {
         let (once, now) = (OnceShown::default(), Instant::now());
         let (own, other) = (person("1000000001"), person("1000000002"));
-        let keep = |page| once.keep(own, page, PlainSecret::from_caller("s".into()), now);
+        let keep = |page: &str| once.keep(own, page, PlainSecret::from_caller("s".into()), now);
         keep("/a");
         assert!(once.take(other, "/a", now).is_none() && once.take(own, "/b", now).is_none());
         assert!(once.take(own, "/a", now).is_some_and(|it| it.reveal() == "s"));

@@ -3,6 +3,7 @@
 use super::{
     Answer,
     failure::Failure,
+    live,
     pager::Pager,
     render,
     visit::{SignedIn, may},
@@ -51,6 +52,10 @@ pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
         created_at: it.provider.created_at,
         channels_left: it.revocation.map(|it| it.channels_left),
     };
+    let live = match search {
+        Some(_) => Vec::new(),
+        None => live::parts(&who).await?,
+    };
     let it = Overview {
         own: own.into_iter().map(own_alert).collect(),
         alerts,
@@ -61,6 +66,7 @@ pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
         channels: channels.iter().map(channel_line).collect(),
         channels_next,
         creates: may(&who, Permission::CreateProvider, None, None),
+        live,
     };
     render(&OverviewPage::new(who.frame(), it))
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use tegata_console::{
     Crumb, Section,
     html::Bdi,
-    pages::{Page, PersonPage, PersonView, Roles, RolesPage},
+    pages::{PageHead, PersonPage, PersonView, Roles, RolesPage},
 };
 use tegata_policy::permission::{OperatorRole, Permission, RoleChange};
 use tegata_token::id::PersonId;
@@ -51,7 +51,7 @@ pub async fn list(State(console): State<Arc<Console>>, who: SignedIn) -> Answer 
     render(&RolesPage::new(page, it))
 }
 
-async fn view(who: &SignedIn) -> Result<(Page, Roles), Failure> {
+async fn view(who: &SignedIn) -> Result<(PageHead, Roles), Failure> {
     let people = who.admin.people(None).await?;
     let (frame, t) = (who.frame(), who.frame().t());
     let shown = |ListedPerson { person, invited_until, .. }: &ListedPerson| {
@@ -76,7 +76,7 @@ async fn view(who: &SignedIn) -> Result<(Page, Roles), Failure> {
         ],
         ..empty(HERE.to_owned())
     };
-    Ok((Page::new(frame, Some(Section::People), t.frame.people), it))
+    Ok((PageHead::new(frame, Some(Section::People), t.frame.people), it))
 }
 
 /// Invites a person of the whole authority, or one without a role.
@@ -165,7 +165,7 @@ async fn asking(who: &SignedIn, id: PersonId, deed: Deed, wrong: Wrong) -> Answe
         Crumb::new(here.clone(), person.name.clone()),
         Crumb::new("", button),
     ];
-    let page = Page::new(who.frame(), Some(Section::People), heading).below(crumbs);
+    let page = PageHead::new(who.frame(), Some(Section::People), heading).below(crumbs);
     let mut act = who.act(format!("{here}/{word}"), button, wrong);
     act.options = false;
     act.keep = (here, t.roles.keep);

@@ -10,7 +10,7 @@ use http::header;
 use std::{sync::Arc, time::Duration};
 use tegata_console::{
     html::Id,
-    pages::{InstanceStanding, Page, ReceiptPage, ShownInstance, ShownReceipt},
+    pages::{InstanceStanding, PageHead, ReceiptPage, ShownInstance, ShownReceipt},
 };
 use tegata_token::id::Position;
 
@@ -23,7 +23,7 @@ pub async fn show(who: SignedIn, Ids(position): Ids<Position>) -> Answer {
     let receipt = who.admin.receipt(position, Duration::ZERO).await?;
     let frame = who.frame();
     let t = &frame.t().receipt;
-    let page = Page::new(frame, None, t.title).lead((t.lead)(Id(position)));
+    let page = PageHead::new(frame, None, t.title).lead((t.lead)(Id(position)));
     render(&ReceiptPage::new(page, shown(receipt)))
 }
 

@@ -19,7 +19,7 @@ use axum::extract::RawQuery;
 use std::time::Duration;
 use tegata_console::{
     html::{Bdi, Html, Id},
-    pages::{Act, ChannelHead, ConfirmPage, Note, revoke_href},
+    pages::{ActToConfirm, ChannelHead, ConfirmPage, Note, revoke_href},
     texts::Texts,
 };
 use tegata_token::{
@@ -151,8 +151,8 @@ fn act_on(
     what: &What,
     would: &DryRun,
     contacts: Vec<String>,
-    act: Act,
-) -> Act {
+    act: ActToConfirm,
+) -> ActToConfirm {
     let (kind, which) = what.fields();
     let mut notes: Vec<Note> = Vec::new();
     if let What::Stateless(..) = what {
@@ -172,7 +172,7 @@ fn act_on(
         alternatives.push((href, (t.review.only_token)(Id(older.id))));
     }
     alternatives.push((head.at("/suspend"), t.review.suspend.into()));
-    Act {
+    ActToConfirm {
         hidden: vec![("what", kind.to_owned()), ("which", which)],
         notes,
         tokens: (!matches!(what, What::Stateless(..))).then(|| table(would)),

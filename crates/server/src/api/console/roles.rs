@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tegata_console::{
     Frame,
     forms::{Field, Once},
-    pages::{ChannelTab, Page, PersonLine, Roles, RolesPage},
+    pages::{ChannelTab, PageHead, PersonLine, Roles, RolesPage},
 };
 use tegata_policy::{
     acts::{PersonRow, PersonState, is_login},
@@ -94,7 +94,7 @@ pub fn line(who: &SignedIn, it: &PersonRow, role: &'static str) -> PersonLine {
 }
 
 /// The page, as it would be for this place.
-async fn view(who: &SignedIn, place: Place) -> Result<(Page, Roles), Failure> {
+async fn view(who: &SignedIn, place: Place) -> Result<(PageHead, Roles), Failure> {
     let (frame, t) = (who.frame(), who.frame().t());
     let (page, people, roles, changes) = match place {
         Place::Provider(id) => {
@@ -187,7 +187,7 @@ pub fn link(console: &Console, invitation: &PlainSecret) -> PlainSecret {
 }
 
 /// The page again, with what is wrong.
-pub fn again(mut page: Page, it: Roles) -> Answer {
+pub fn again(mut page: PageHead, it: Roles) -> Answer {
     page.frame = Frame { here: it.here.clone(), ..page.frame };
     let page = RolesPage::new(page, it);
     Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response())
@@ -280,7 +280,7 @@ pub async fn invite(
     console: &Console,
     who: &SignedIn,
     role: Option<RoleChange>,
-    (page, it): (Page, Roles),
+    (page, it): (PageHead, Roles),
     sent: &Sent,
 ) -> Answer {
     let (form, t) = (sent.form()?, who.frame().t());

@@ -14,7 +14,7 @@ use super::{
 use crate::authority::admin::{ActOptions, Anywhere, Outcome};
 use tegata_console::{
     html::Id,
-    pages::{Act, ConfirmPage, Note, ShownKey, SigningKeysPage, below_keys},
+    pages::{ActToConfirm, ConfirmPage, Note, ShownKey, SigningKeysPage, below_keys},
 };
 use tegata_token::id::SigningKeyId;
 
@@ -38,7 +38,7 @@ async fn ask_rotate(who: &SignedIn, wrong: Wrong) -> Answer {
     let t = frame.t();
     let note =
         Note { class: "", heading: t.confirm.nothing_yet.into(), text: t.review.rotate_why.into() };
-    let act = Act {
+    let act = ActToConfirm {
         notes: vec![note],
         options: false,
         keep: (LIST.to_owned(), t.review.do_not_rotate),
@@ -75,7 +75,7 @@ async fn ask(who: &SignedIn, key: SigningKeyId, wrong: Wrong) -> Answer {
     let frame = who.frame();
     let t = frame.t();
     let command = format!("tegata signing-key revoke {key}");
-    let act = Act {
+    let act = ActToConfirm {
         notes: vec![Note {
             class: "bad",
             heading: t.review.not_undone.into(),

@@ -12,7 +12,9 @@ use crate::{
     authority::admin::ChannelWithUse,
 };
 use axum::extract::RawQuery;
-use tegata_console::pages::{ChannelTab, Count, Filter, ShownToken, TokenPage, Tokens, TokensPage};
+use tegata_console::pages::{
+    ChannelTab, Filter, KindCount, ShownToken, TokenPage, TokensPage, TokensView,
+};
 use tegata_policy::{
     acts::TokenState,
     channel::Channel,
@@ -63,7 +65,7 @@ pub async fn list(
     let active = active(&who, &found).await?;
     let counts = counts(&found.holding.channel, &active);
     let revoked = revoked.map(|row| shown::token(channel, row));
-    let tokens = Tokens {
+    let tokens = TokensView {
         channel,
         name: head.name.clone(),
         counts,
@@ -103,8 +105,8 @@ pub async fn active(who: &SignedIn, found: &ChannelWithUse) -> Result<Vec<ShownT
 }
 
 /// How many tokens there are per kind, by the rules of the channel.
-fn counts(channel: &Channel, active: &[ShownToken]) -> Vec<Count> {
-    let mut all: Vec<Count> = Vec::new();
+fn counts(channel: &Channel, active: &[ShownToken]) -> Vec<KindCount> {
+    let mut all: Vec<KindCount> = Vec::new();
     for kind in Kind::all() {
         let Some(pool) = channel.rules.pool(kind) else { continue };
         if all.iter().any(|it| it.kinds == pool.kinds) {
@@ -115,7 +117,7 @@ fn counts(channel: &Channel, active: &[ShownToken]) -> Vec<Count> {
         let may = types.clone().any(|it| *it == channel.channel_type);
         let only = types.copied().next().unwrap_or(ChannelType::MessagingApi);
         let previous = of.iter().find(|it| it.is_previous());
-        all.push(Count {
+        all.push(KindCount {
             kinds: pool.kinds.to_vec(),
             active: of.len() - usize::from(previous.is_some() && pool.cap.most == 1),
             cap: if may { Ok((pool.cap.most, pool.cap.when_full)) } else { Err(only) },

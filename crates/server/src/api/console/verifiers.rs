@@ -23,7 +23,7 @@ use tegata_console::{
     forms::Field,
     html::{Bdi, Id},
     pages::{
-        Act, ConfirmPage, NewVerifierPage, Note, RunningInstance, ShownVerifier,
+        ActToConfirm, ConfirmPage, NewVerifierPage, Note, RunningInstance, ShownVerifier,
         VerifierCreatedPage, VerifierForm, VerifiersPage, below,
     },
 };
@@ -157,9 +157,9 @@ fn asking(
     path: String,
     (button, why, keep): (&'static str, &'static str, &'static str),
     wrong: Wrong,
-) -> Act {
+) -> ActToConfirm {
     let heading = who.frame().t().confirm.nothing_yet.into();
-    Act {
+    ActToConfirm {
         notes: vec![Note { class: "warn", heading, text: why.into() }],
         options: false,
         keep: (LIST.to_owned(), keep),
@@ -177,7 +177,7 @@ async fn ask_delete(who: &SignedIn, id: VerifierId, wrong: Wrong) -> Answer {
     let frame = who.frame();
     let t = &frame.t().review;
     let words = (t.delete_verifier_do, t.delete_verifier_why, t.keep_verifier);
-    let act = Act {
+    let act = ActToConfirm {
         commands: vec![format!("tegata verifier delete {id}")],
         ..asking(who, format!("{LIST}/{id}/delete"), words, wrong)
     };

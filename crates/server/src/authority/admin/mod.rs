@@ -16,6 +16,7 @@ mod ids;
 mod options;
 mod people;
 mod permits;
+mod personal_tokens;
 mod providers;
 mod requests;
 mod revocations;

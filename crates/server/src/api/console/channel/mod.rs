@@ -8,9 +8,7 @@ mod security;
 mod state;
 
 use super::{
-    audit,
     failure::Failure,
-    roles,
     routes::{Routes, get, post},
     visit::{SignedIn, may},
 };
@@ -39,13 +37,6 @@ pub const ROUTES: &[fn(Routes) -> Routes] = &[
         it.route("/channels/{channel}/messaging-api", both)
     },
     |it| it.route("/channels/{channel}/security", get(security::show).post(security::change)),
-    |it| {
-        let both = get(roles::of_channel).post(roles::give_in_channel);
-        it.route("/channels/{channel}/roles", both)
-    },
-    |it| it.route("/channels/{channel}/roles/invitations", post(roles::invite_to_channel)),
-    |it| it.route("/channels/{channel}/roles/{person}", post(roles::change_in_channel)),
-    |it| it.route("/channels/{channel}/audit", get(audit::of_channel)),
 ];
 
 /// The head of a channel's pages, and the channel.
