@@ -322,13 +322,17 @@ impl TokenVerifier {
             let wall = i128::from(clocks.wall) / 1_000_000 - i128::from(time_ms);
             wall.try_into().unwrap_or_default()
         };
+        let (cannot, authority_behind) = {
+            let follower = lock(&self.0.follower);
+            (follower.cannot().map(str::to_owned), follower.authority_behind())
+        };
         VerifierHealth {
             age: standing.age(clocks.steady),
             stale: standing.trouble(clocks, self.0.own_use),
             rejected: standing.withdrawn.clone(),
             failure: lock(&self.0.failure).clone(),
-            cannot: lock(&self.0.follower).cannot().map(str::to_owned),
-            authority_behind: lock(&self.0.follower).authority_behind(),
+            cannot,
+            authority_behind,
             copy_problem: lock(&self.0.copy_problem).clone(),
             position: view.map(|it| it.position()),
             keys: view.map_or(0, |it| it.keys().len()),
