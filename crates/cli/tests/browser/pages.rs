@@ -28,12 +28,14 @@ const ROUTERS: [&str; 2] = [
     include_str!("../../../server/src/api/console/channel/mod.rs"),
 ];
 /// Routes that are no pages, or that the test visits by itself.
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 7] = [
     "/console/assets",
     "/console/sign-in",
     "/console/invitation",
     "/console/receipts/*/events",
     "/console/receipts/*/signed",
+    // Of an instance that runs.
+    "/console/verifiers/*/instances",
     // After the verifier was created, once.
     "/console/verifiers/*/created",
 ];
@@ -293,7 +295,13 @@ fn every_page(language: &'static str) {
     // First the pages that show most.
     let channel = format!("/console/channels/{}", scenery.channel);
     let tokens = format!("{channel}/tokens");
-    let mut walk = Walk::from(&["/console".to_owned(), channel, tokens, receipt]);
+    // Forms lead there.
+    let rotate = format!("{channel}/secret/rotate?keep=3600&revoke=none");
+    let token = "form[action='/console/account/tokens']";
+    browser.goes_to("/console/account").sends(token, &[("name", HARD_NAME)]);
+    let verify = "/console/audit/verify".to_owned();
+    let first = ["/console".to_owned(), channel, tokens, receipt, rotate, verify];
+    let mut walk = Walk::from(&first);
     while let Some((path, name)) = walk.next() {
         browser.goes_to(&path);
         check.page(&browser, &name);

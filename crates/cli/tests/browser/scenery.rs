@@ -45,6 +45,8 @@ impl Scenery {
         let token = text(&serde_json::from_str(&issued).unwrap(), "access_token");
         desk.json(&[&["token", "reissue", "--yes"], &at[..]].concat());
         desk.json(&[&["token", "reissue", "--yes", "--delay", "3600"], &at[..]].concat());
+        let rotate = ["channel", "rotate-secret", "--yes", "--keep-previous", "86400", &channel];
+        desk.json(&rotate);
         desk.json(&["verifier", "create", LONG_NAME]);
         desk.json(&[
             "person",
