@@ -6,10 +6,10 @@
 use tegata_console::{
     Frame, Language, Template, Theme, User,
     pages::{
-        ChannelHead, ChannelTab, Count, Desk, Expiring, Filter, Found, GroupsPage,
-        InstanceStanding, LeakDeskPage, LeakedToken, OtherSecrets, PageHead, ReceiptPage,
-        RunningInstance, ShownGroup, ShownInstance, ShownMinute, ShownReceipt, ShownToken,
-        ShownVerifier, Tokens, TokensPage, VerifiersPage, activity, calendar,
+        ChannelHead, ChannelTab, Desk, Expiring, Filter, Found, GroupsPage, InstanceStanding,
+        KindCount, LeakDeskPage, LeakedToken, OtherSecrets, PageHead, ReceiptPage, RunningInstance,
+        ShownGroup, ShownInstance, ShownMinute, ShownReceipt, ShownToken, ShownVerifier,
+        TokensPage, TokensView, VerifiersPage, activity, calendar,
     },
 };
 use tegata_policy::{
@@ -84,11 +84,11 @@ fn token(number: u8, issued: i64, expires: i64, used: Option<i64>) -> ShownToken
     }
 }
 
-fn tokens(rows: Vec<ShownToken>) -> Tokens {
-    Tokens {
+fn tokens(rows: Vec<ShownToken>) -> TokensView {
+    TokensView {
         channel: channel(),
         name: EVIL.to_owned(),
-        counts: vec![Count {
+        counts: vec![KindCount {
             kinds: vec![Kind::V21],
             active: 27,
             cap: Ok((30, WhenFull::Deny)),

@@ -214,8 +214,8 @@ fn confirm(frame: Frame) -> ConfirmPage {
     ConfirmPage::new(channel().below(frame, tegata_console::html!("{}", Bdi(EVIL)), EVIL), act)
 }
 
-fn audit() -> Audit {
-    Audit {
+fn audit() -> AuditView {
+    AuditView {
         here: "/console/audit".to_owned(),
         events: vec![AuditLine {
             id: 7,
@@ -295,6 +295,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         name: wrong(),
     };
     let overview = Overview {
+        own: vec![OwnAlert::SigningKeyOverdue(NOW), OwnAlert::CertificateExpires(NOW)],
         alerts: alerts(),
         more_alerts: true,
         search: EVIL.to_owned(),

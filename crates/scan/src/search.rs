@@ -74,7 +74,7 @@ mod tests {
                 format!("{head}\n  {tail}"),
                 STANDARD.encode(format!("user:{token}")),
             ] {
-                assert_eq!(found(&text), [token.clone()], "{text}");
+                assert_eq!(found(&text), std::slice::from_ref(&token), "{text}");
             }
         }
     }
