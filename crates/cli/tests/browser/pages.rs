@@ -199,10 +199,10 @@ impl Walk {
     }
 }
 
-/// The route of a path: ids, names of groups and cursors have digits.
+/// The route of a path: ids, names of groups and cursors have digits or capitals.
 fn route_of(path: &str) -> String {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    let id = |it: &str| it.contains(|c: char| c.is_ascii_digit());
+    let id = |it: &str| it.contains(|c: char| c.is_ascii_digit() || c.is_ascii_uppercase());
     let parts: Vec<_> = path.split('/').map(|it| if id(it) { "*" } else { it }).collect();
     let pairs = query.split('&').filter(|it| !it.is_empty());
     let keys: Vec<_> =
