@@ -103,7 +103,7 @@ impl Shop {
     pub async fn feed(&self, token: &str, path: &str) -> serde_json::Value {
         let bearer = format!("Bearer {token}");
         let path = format!(
-            "/feed/{path}instance=one___________________&staleness=60000&on_stale=deny&speaks=1"
+            "/feed/{path}instance=one___________________&staleness=30000&on_stale=deny&speaks=1"
         );
         let headers = [("authorization", &*bearer)];
         let page = self.outside.request(Method::GET, &path, &headers, None).await;
@@ -129,5 +129,5 @@ impl Shop {
 pub fn link(page: &Page, begins: &str) -> String {
     let at = page.text.find(&format!("href=\"{begins}"));
     let rest = &page.text[at.unwrap_or_else(|| panic!("no {begins} in {}", page.text)) + 6..];
-    rest[..rest.find('"').unwrap()].replace("&amp;", "&")
+    rest[..rest.find('"').unwrap()].replace("&#38;", "&").replace("&amp;", "&")
 }

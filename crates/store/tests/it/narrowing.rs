@@ -109,7 +109,7 @@ pub const ALL: [Act; 38] = [
 ];
 
 /// Acts of a store that narrow nothing, or nothing that a rollback can restore.
-pub const OTHERS: [&str; 28] = [
+pub const OTHERS: [&str; 30] = [
     "invite_person",
     "create_admin_token",
     "create_channel_as",
@@ -124,6 +124,8 @@ pub const OTHERS: [&str; 28] = [
     "rename_provider",
     "would_take",
     "would_reissue",
+    "would_delete_person",
+    "would_delete_admin_token",
     "create_provider",
     "create_channel",
     "register_key",

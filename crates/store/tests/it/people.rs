@@ -59,6 +59,9 @@ fn id(number: u64) -> PersonId {
 /// The person, and one who is invited.
 const MIKA: u64 = 3_000_000_001;
 const AOI: u64 = 3_000_000_002;
+/// An administrator who stays, since the last one cannot be removed.
+const RIN: u64 = 3_000_000_003;
+const RINS_INVITATION: TokenHash = TokenHash([31; 32]);
 
 fn admin_token() -> AdminTokenId {
     AdminTokenId::from_number(4_000_000_001).unwrap()
@@ -82,10 +85,13 @@ fn sign_in(token: TokenHash, second: SecondFactor) -> SignIn {
     SignIn { session, password, second, by: by(LATER) }
 }
 
-/// Invites both, and gives one of them all that can be taken.
+/// Invites three, and gives one of them all that can be taken.
 pub async fn set(world: &World) {
-    for (number, login, invitation) in [(MIKA, "mika", INVITATION), (AOI, "aoi", OTHERS_INVITATION)]
-    {
+    for (number, login, invitation) in [
+        (MIKA, "mika", INVITATION),
+        (AOI, "aoi", OTHERS_INVITATION),
+        (RIN, "rin", RINS_INVITATION),
+    ] {
         let act = InvitePerson {
             id: id(number),
             login: login.into(),
@@ -97,9 +103,10 @@ pub async fn set(world: &World) {
         };
         world.invite_person(act).await.unwrap();
     }
-    let secrets = secrets("old");
-    let act = AcceptInvitation { invitation: INVITATION, secrets, by: by(NOW) };
-    world.accept_invitation(act).await.unwrap();
+    for invitation in [RINS_INVITATION, INVITATION] {
+        let act = AcceptInvitation { invitation, secrets: secrets("old"), by: by(NOW) };
+        world.accept_invitation(act).await.unwrap();
+    }
     let act = SignIn { by: by(NOW), ..sign_in(SESSION, SecondFactor::Totp(8)) };
     world.sign_in(act).await.unwrap();
     let token = AdminTokenRow {

@@ -3,7 +3,7 @@
 use crate::{html, texts::ErrorTexts};
 
 pub const TEXTS: ErrorTexts = ErrorTexts {
-    not_found: "PageHead not found",
+    not_found: "Page not found",
     not_found_why: "The page does not exist, or you do not have access to it.",
     forbidden: "Permission required",
     forbidden_why: "Your role lets you see this, but not change it. An Admin of the channel or \
