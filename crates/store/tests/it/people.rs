@@ -87,11 +87,9 @@ fn sign_in(token: TokenHash, second: SecondFactor) -> SignIn {
 
 /// Invites three, and gives one of them all that can be taken.
 pub async fn set(world: &World) {
-    for (number, login, invitation) in [
-        (MIKA, "mika", INVITATION),
-        (AOI, "aoi", OTHERS_INVITATION),
-        (RIN, "rin", RINS_INVITATION),
-    ] {
+    for (number, login, invitation) in
+        [(MIKA, "mika", INVITATION), (AOI, "aoi", OTHERS_INVITATION), (RIN, "rin", RINS_INVITATION)]
+    {
         let act = InvitePerson {
             id: id(number),
             login: login.into(),
