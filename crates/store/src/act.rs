@@ -109,7 +109,7 @@ pub struct GroupRow {
     /// Its own settings.
     pub settings: GroupSettings,
     /// How many active stored tokens it has.
-    pub live_tokens: usize,
+    pub active_tokens: usize,
     /// How many assertion keys are bound to it.
     pub assertion_keys: usize,
 }

@@ -47,7 +47,7 @@ async fn an_assertion_learns_about_the_tokens_that_its_key_may_list() {
     }
     world.revoke(&shop, &plain).await;
     assert!(!is_active(&about(&world, &own, &plain).await));
-    // It names its channel, which may be repeated beside it.
+    // It names its channel, which `client_id` may repeat.
     let id = shop.id.to_string();
     let with_id = about_with(&world, &own, &[("token", &team), ("client_id", &id)]).await;
     assert!(is_active(&with_id));

@@ -129,7 +129,7 @@ pub(super) fn groups(
     let new = |group: &Group| GroupRow {
         group: group.clone(),
         settings: channel.groups.get(group).cloned().unwrap_or_default(),
-        live_tokens: 0,
+        active_tokens: 0,
         assertion_keys: 0,
     };
     let mut all: BTreeMap<Group, GroupRow> =
@@ -146,7 +146,7 @@ pub(super) fn groups(
     // The caps keep this list short.
     let live = tokens(conn, channel.id, &filter, Page { before: None, most: 1000 }, now)?;
     for group in live.iter().filter_map(|(_, token)| token.group.as_ref()) {
-        all.entry(group.clone()).or_insert_with(|| new(group)).live_tokens += 1;
+        all.entry(group.clone()).or_insert_with(|| new(group)).active_tokens += 1;
     }
     Ok(all.into_values().collect())
 }

@@ -230,13 +230,13 @@ async fn the_caps_of_groups_and_of_the_channel_both_apply() {
         assert_eq!(race.living(&[kind]).await.len(), 30, "20 groups request 40 places");
         let mut held = 0;
         for row in race.world.groups(race.shop.id, NOW).await.unwrap() {
-            assert!((1..=2).contains(&row.live_tokens), "{row:?}");
-            held += row.live_tokens;
+            assert!((1..=2).contains(&row.active_tokens), "{row:?}");
+            held += row.active_tokens;
             // The active tokens of a group are its own newest.
             let own = race.tokens.iter().filter(|token| token.group.as_ref() == Some(&row.group));
             let mut own: Vec<_> = own.map(|token| token.serial).collect();
             own.sort();
-            let newest = own.split_off(own.len() - row.live_tokens);
+            let newest = own.split_off(own.len() - row.active_tokens);
             for serial in newest {
                 let row = race.world.row(&race.shop, serial, NOW).await;
                 assert_eq!(row.state, tegata_store::TokenState::Active);

@@ -49,7 +49,7 @@ impl Admin {
         let groups = store.groups(channel, self.authority.now()).await?;
         let row = groups.into_iter().find(|it| it.group == group);
         // Without settings, tokens and keys there is no row.
-        Ok(row.unwrap_or(GroupRow { group, settings, live_tokens: 0, assertion_keys: 0 }))
+        Ok(row.unwrap_or(GroupRow { group, settings, active_tokens: 0, assertion_keys: 0 }))
     }
 
     /// Deletes a group with its settings and keys, and revokes its tokens.

@@ -488,7 +488,7 @@ impl History {
         assert!(counted <= most, "{counted} of {:?}", pool.kinds);
         if let Some(group) = group {
             let rows = self.world.groups(shop.id, self.now).await.unwrap();
-            assert!(rows.iter().any(|row| row.group == *group && row.live_tokens > 0));
+            assert!(rows.iter().any(|row| row.group == *group && row.active_tokens > 0));
             let filter = tegata_store::TokenFilter {
                 kind: Some(kind),
                 group: Some(group.clone()),

@@ -225,7 +225,7 @@ pub async fn a_group_counts_while_it_has_tokens_keys_or_settings(world: World) {
     assert_eq!(listed.len(), 100);
     let of = |name: &str| {
         let row = listed.iter().find(|row| row.group == group(name)).unwrap();
-        (row.settings.cap, row.live_tokens, row.assertion_keys)
+        (row.settings.cap, row.active_tokens, row.assertion_keys)
     };
     assert_eq!(of("g7"), (Some(1), 0, 0));
     assert_eq!(of("by-token"), (None, 1, 0));

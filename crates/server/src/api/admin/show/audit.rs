@@ -46,7 +46,7 @@ pub struct Event {
 
 impl From<&AuditRow> for Event {
     fn from(it: &AuditRow) -> Self {
-        // They are shown beside the act, so they are removed from the details.
+        // They have members of their own, so they are removed from the details.
         let mut detail = it.detail.clone();
         let mut taken = |name| detail.as_object_mut().and_then(|members| members.remove(name));
         let (reason, request_id) = (taken("reason"), taken("request_id"));

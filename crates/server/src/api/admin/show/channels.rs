@@ -298,7 +298,7 @@ impl From<&GroupRow> for TokenGroup {
             cap: it.settings.cap,
             when_full: it.settings.when_full,
             contact: it.settings.contact.clone(),
-            active_tokens: it.live_tokens,
+            active_tokens: it.active_tokens,
             assertion_keys: it.assertion_keys,
         }
     }
