@@ -16,7 +16,7 @@ use http::StatusCode;
 use std::sync::Arc;
 use tegata_console::{
     Crumb, Section,
-    forms::{Field, Once},
+    forms::Field,
     html::Bdi,
     pages::{Account, AccountPage, PageHead, PersonalToken},
 };
@@ -29,12 +29,7 @@ const HERE: &str = "/console/account";
 pub async fn show(State(console): State<Arc<Console>>, who: SignedIn) -> Answer {
     let mut it = account(&who)?;
     let t = &who.frame().t().account;
-    it.once = who.shown_once(&console, HERE).map(|secret| Once {
-        heading: t.once,
-        lead: t.once_lead.into(),
-        secret,
-        hide: HERE.to_owned(),
-    });
+    it.once = who.once(&console, HERE, (t.once, t.once_lead));
     render(&AccountPage::new(who.frame(), it))
 }
 

@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use http::StatusCode;
 use std::time::Duration;
 use tegata_console::{
-    forms::Field,
+    forms::{Field, Once},
     html::Html,
     pages::{ActToConfirm, ConfirmPage, PageHead, TokenLine, TokenTable},
 };
@@ -106,11 +106,22 @@ impl SignedIn {
         console.once.keep(self.person.id, page, secret, now.into());
     }
 
-    /// The secret for this page, which is shown only now.
+    /// The secret for the page at this path, which is shown only now.
     pub fn shown_once(&self, console: &Console, page: &str) -> Option<String> {
         let now = console.authority.clock().steady();
         let secret = console.once.take(self.person.id, page, now.into())?;
         Some(secret.reveal().to_owned())
+    }
+
+    /// The panel of that secret on its page: what it is, and what to do with it.
+    pub fn once(
+        &self,
+        console: &Console,
+        page: &str,
+        (heading, lead): (&'static str, &'static str),
+    ) -> Option<Once> {
+        let secret = self.shown_once(console, page)?;
+        Some(Once { heading, lead: lead.into(), secret, hide: page.to_owned() })
     }
 }
 

@@ -176,8 +176,7 @@ async fn show(console: &Console, who: SignedIn, place: Place) -> Answer {
 /// An invitation that was just made, for the page that shows it.
 pub fn invitation_once(console: &Console, who: &SignedIn, here: &str) -> Option<Once> {
     let t = &who.frame().t().roles;
-    let secret = who.shown_once(console, here)?;
-    Some(Once { heading: t.once, lead: t.once_lead.into(), secret, hide: here.to_owned() })
+    who.once(console, here, (t.once, t.once_lead))
 }
 
 /// The link of an invitation. It is behind `#`, which browsers do not send.

@@ -19,7 +19,7 @@ use http::StatusCode;
 use std::sync::Arc;
 use tegata_console::{
     Frame,
-    forms::{Field, Once},
+    forms::Field,
     pages::{Basic, BasicActs, BasicPage, KeyLine, SecretLine},
 };
 use tegata_policy::permission::Permission;
@@ -33,13 +33,8 @@ pub async fn show(
     Ids(id): Ids<ChannelId>,
 ) -> Answer {
     let mut it = view(&who, id).await?;
-    let (t, hide) = (&who.frame().t().basic, it.head.at(""));
-    it.once = who.shown_once(&console, &hide).map(|secret| Once {
-        heading: t.once,
-        lead: t.once_lead.into(),
-        secret,
-        hide,
-    });
+    let t = &who.frame().t().basic;
+    it.once = who.once(&console, &it.head.at(""), (t.once, t.once_lead));
     render(&BasicPage::new(who.frame(), it))
 }
 

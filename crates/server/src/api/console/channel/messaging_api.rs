@@ -26,7 +26,7 @@ use http::StatusCode;
 use std::sync::Arc;
 use tegata_console::{
     Frame,
-    forms::{Field, Once},
+    forms::Field,
     pages::{MessagingApi, MessagingApiPage},
 };
 use tegata_policy::{
@@ -44,13 +44,8 @@ pub async fn show(
     Ids(id): Ids<ChannelId>,
 ) -> Answer {
     let mut it = view(&who, id).await?;
-    let (t, hide) = (&who.frame().t().messaging_api, it.head.at("/messaging-api"));
-    it.once = who.shown_once(&console, &hide).map(|secret| Once {
-        heading: t.once,
-        lead: t.once_lead.into(),
-        secret,
-        hide,
-    });
+    let t = &who.frame().t().messaging_api;
+    it.once = who.once(&console, &it.head.at("/messaging-api"), (t.once, t.once_lead));
     render(&MessagingApiPage::new(who.frame(), it))
 }
 
