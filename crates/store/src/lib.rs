@@ -16,6 +16,7 @@ mod filter;
 pub mod journal;
 mod overview;
 mod people;
+pub mod postgres;
 mod requests;
 pub mod sqlite;
 mod taking;
