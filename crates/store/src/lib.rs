@@ -10,6 +10,7 @@
 
 mod act;
 pub mod audit;
+mod columns;
 pub mod figures;
 pub mod file;
 mod filter;
