@@ -27,7 +27,7 @@ pub use audit::{AuditHead, Batch};
 pub use filter::*;
 pub use overview::OverviewStore;
 pub use people::{PeopleState, PeopleStore};
-pub use replicas::{Acknowledged, Replica, ReplicaStore};
+pub use replicas::{Acknowledged, ReplicaStore};
 pub use requests::RequestStore;
 pub use taking::*;
 pub use tegata_policy::acts::{

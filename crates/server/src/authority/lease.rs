@@ -9,7 +9,7 @@ impl Authority {
     /// that it has handled; what authenticates or authorizes an act asks before the act.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.store.is_current()
+        self.store.current()
     }
 
     /// What was decided from memory, if memory was current until after the decision.
