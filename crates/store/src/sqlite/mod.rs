@@ -29,6 +29,7 @@ mod read;
 mod readers;
 mod recent;
 mod recover;
+mod replicas;
 mod requests;
 mod revocations;
 mod rows;
