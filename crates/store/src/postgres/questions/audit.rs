@@ -1,0 +1,79 @@
+//! Rows and checkpoints of the audit.
+
+use super::{list, number, one};
+use crate::{
+    AuditHead, Batch, WrappedKey,
+    audit::{Checkpoint, RawAuditRow},
+    columns::{Columns, audit as columns},
+    postgres::{failed::Failed, sql::values},
+};
+use futures_util::future::try_join;
+use tegata_token::time::UnixTime;
+use tokio_postgres::Client;
+
+/// The last checkpoint.
+pub(in crate::postgres) async fn last_checkpoint(
+    db: &Client,
+) -> Result<Option<Checkpoint>, Failed> {
+    let sql = "SELECT * FROM audit_checkpoint ORDER BY number DESC LIMIT 1";
+    one(db, sql, &[], columns::checkpoint).await
+}
+
+/// The last checkpoint, and the events that wait for the next one. Several statements.
+pub(in crate::postgres) async fn head(db: &Client) -> Result<AuditHead, Failed> {
+    let sql = "SELECT epoch, pending, oldest FROM authority, LATERAL (
+                   SELECT count(*) AS pending, min(at) AS oldest FROM audit
+                   WHERE id > coalesce((SELECT max(last) FROM audit_checkpoint
+                       WHERE number = (SELECT max(number) FROM audit_checkpoint)), $1)) waiting";
+    let waiting = one(db, sql, values![i64::MIN], |row| {
+        Ok((row.value("epoch")?, row.value("pending")?, row.optional("oldest")?))
+    });
+    let (last, waiting) = try_join(last_checkpoint(db), waiting).await?;
+    let (epoch, pending, oldest) = waiting.unwrap_or_default();
+    Ok(AuditHead { last, pending, oldest, epoch })
+}
+
+/// The next checkpoint after the one with that number and last row, and its rows; if there is
+/// none, the rows after the last one. Several statements.
+pub(in crate::postgres) async fn batch(
+    db: &Client,
+    (after, last): (u64, i64),
+    most: usize,
+) -> Result<Batch, Failed> {
+    let sql = "SELECT * FROM audit_checkpoint WHERE number > $1 ORDER BY number LIMIT 1";
+    let checkpoint = one(db, sql, values![number(after)], columns::checkpoint).await?;
+    let through = checkpoint.as_ref().map_or(i64::MAX, |it| it.last);
+    Ok(Batch { checkpoint, rows: between(db, last, through, most).await? })
+}
+
+/// The rows with ids above `after`, up to `last`.
+async fn between(
+    db: &Client,
+    after: i64,
+    last: i64,
+    most: usize,
+) -> Result<Vec<RawAuditRow>, Failed> {
+    let sql = "SELECT * FROM audit WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3";
+    list(db, sql, values![after, last, number(most)], columns::raw_row).await
+}
+
+/// The number of the last checkpoint, of those from `from` on, that is older than `before`.
+pub(in crate::postgres) async fn expired(
+    db: &Client,
+    from: u64,
+    before: UnixTime,
+) -> Result<Option<u64>, Failed> {
+    // Checkpoints are in the order of their times: the clock of a store never goes back.
+    let sql = "SELECT max(number) AS number FROM (SELECT number, at FROM audit_checkpoint
+               WHERE number >= $1 ORDER BY number LIMIT 1000) some WHERE at < $2";
+    let found = one(db, sql, values![number(from), before.0], |row| row.optional("number")).await;
+    found.map(Option::flatten)
+}
+
+/// The key that signs checkpoints: its public half and its wrapped private half.
+pub(in crate::postgres) async fn key(
+    db: &Client,
+) -> Result<Option<([u8; 32], WrappedKey)>, Failed> {
+    let sql = "SELECT public, wrapped FROM audit_key";
+    one(db, sql, &[], |row| Ok((row.value("public")?, row.value("wrapped")?))).await
+}

@@ -1,0 +1,220 @@
+//! Providers, channels with their keys and groups, and lists of them.
+
+use super::{bounds, list, number, one, tokens};
+use crate::{
+    ChannelFilter, GroupRow, KeyFilter, KeyRow, Page, Provider, ProviderFilter, RowId, Seen,
+    TokenFilter, TokenState, answers,
+    columns::{
+        Columns,
+        channels::{self as columns, CHANNEL, Parts},
+    },
+    postgres::{failed::Failed, sql::values},
+};
+use futures_util::future::{try_join, try_join3};
+use std::collections::BTreeMap;
+use tegata_policy::{acts::StoredKey, channel::Channel};
+use tegata_token::{
+    id::{ChannelId, ProviderId},
+    time::UnixTime,
+    view::ChannelState,
+};
+use tokio_postgres::{Client, Row};
+
+/// Ids as values of a statement.
+pub(super) fn channel_numbers(ids: &[ChannelId]) -> Vec<i64> {
+    ids.iter().map(|id| number(id.number())).collect()
+}
+
+fn provider_numbers(ids: &[ProviderId]) -> Vec<i64> {
+    ids.iter().map(|id| number(id.number())).collect()
+}
+
+impl Seen {
+    /// Channels and providers, as values of a statement.
+    pub(super) fn arrays(&self) -> (Vec<i64>, Vec<i64>) {
+        (channel_numbers(&self.channels), provider_numbers(&self.providers))
+    }
+}
+
+/// All signing keys, oldest first.
+pub(in crate::postgres) async fn signing_keys(db: &Client) -> Result<Vec<StoredKey>, Failed> {
+    let sql = format!("{} ORDER BY number", columns::SIGNING_KEY);
+    list(db, &sql, &[], columns::signing_key).await
+}
+
+pub(in crate::postgres) async fn providers(
+    db: &Client,
+    ProviderFilter { search, seen }: &ProviderFilter,
+    page: Page,
+) -> Result<Vec<(RowId, Provider)>, Failed> {
+    // In this collation only the case of ASCII letters does not matter.
+    let sql = r#"SELECT number, id, name, created_at FROM provider
+               WHERE number < $1 AND NOT deleted
+                 AND ($3 IS NULL OR strpos(lower(name COLLATE "C"), lower($3 COLLATE "C")) > 0
+                      OR strpos(id::text, $3) > 0)
+                 AND ($4 IS NULL OR id = ANY($4))
+               ORDER BY number DESC LIMIT $2"#;
+    let (before, most) = bounds(page);
+    let seen = seen.as_deref().map(provider_numbers);
+    list(db, sql, values![before, most, search.as_deref(), seen], |row| {
+        Ok((row.value("number")?, columns::provider(row)?))
+    })
+    .await
+}
+
+pub(in crate::postgres) async fn provider(
+    db: &Client,
+    id: ProviderId,
+) -> Result<Option<Provider>, Failed> {
+    let sql = "SELECT id, name, created_at FROM provider WHERE id = $1 AND NOT deleted";
+    one(db, sql, values![number(id.number())], columns::provider).await
+}
+
+pub(in crate::postgres) async fn assertion_keys(
+    db: &Client,
+    KeyFilter { id, search, seen }: &KeyFilter,
+    page: Page,
+) -> Result<Vec<(RowId, KeyRow)>, Failed> {
+    // A UUID is stored as 16 bytes and written in five groups.
+    let sql = r#"SELECT k.number, k.id, k.channel, k.grp, k.created_at, k.last_used_at, c.name
+         FROM assertion_key k JOIN channel c ON c.id = k.channel
+         WHERE ($1 IS NULL OR k.id = $1) AND k.number < $2 AND c.state <> 'deleted'
+           AND ($4 IS NULL OR strpos(lower(c.name COLLATE "C"), lower($4 COLLATE "C")) > 0
+                OR strpos(lower(k.grp COLLATE "C"), lower($4 COLLATE "C")) > 0
+                OR strpos(k.channel::text, $4) > 0
+                OR strpos(encode(k.id, 'hex'), replace(lower($4 COLLATE "C"), '-', '')) > 0)
+           AND ($5 IS NULL OR k.channel = ANY($5))
+         ORDER BY k.number DESC LIMIT $3"#;
+    let (before, most) = bounds(page);
+    let seen = seen.as_deref().map(channel_numbers);
+    let id = id.map(|id| id.0.to_vec());
+    list(db, sql, values![id, before, most, search.as_deref(), seen], |row| {
+        let key = KeyRow {
+            id: row.value("id")?,
+            channel: row.value("channel")?,
+            channel_name: row.value("name")?,
+            group: row.optional("grp")?,
+            created_at: row.value("created_at")?,
+            last_used_at: row.optional("last_used_at")?,
+        };
+        Ok((row.value("number")?, key))
+    })
+    .await
+}
+
+/// Channels; `None` without the provider that is asked for. Several statements.
+pub(in crate::postgres) async fn channels(
+    db: &Client,
+    filter: &ChannelFilter,
+    page: Page,
+) -> Result<Option<Vec<(RowId, Channel)>>, Failed> {
+    let ChannelFilter { provider: of, search, seen } = filter;
+    let sql = format!(
+        r#"{CHANNEL} WHERE ($1 IS NULL OR c.provider = $1) AND c.number < $2
+             AND c.state <> 'deleted'
+             AND ($4 IS NULL OR strpos(lower(c.name COLLATE "C"), lower($4 COLLATE "C")) > 0
+                  OR strpos(c.id::text, $4) > 0)
+             AND ($5 IS NULL OR c.id = ANY($5) OR c.provider = ANY($6))
+           ORDER BY c.number DESC LIMIT $3"#
+    );
+    let (before, most) = bounds(page);
+    let (channels, providers) = seen.as_ref().map(Seen::arrays).unzip();
+    let number = of.map(|id| number(id.number()));
+    let values = values![number, before, most, search.as_deref(), channels, providers];
+    let exists = async {
+        match of {
+            Some(id) => Ok(provider(db, *id).await?.is_some()),
+            None => Ok(true),
+        }
+    };
+    let (exists, rows) =
+        try_join(exists, async { Ok(db.query_typed(&sql, values).await?) }).await?;
+    if !exists {
+        return Ok(None);
+    }
+    let numbers = rows.iter().map(|row| row.value("number"));
+    let numbers = numbers.collect::<Result<Vec<RowId>, Failed>>()?;
+    Ok(Some(numbers.into_iter().zip(whole(db, &rows).await?).collect()))
+}
+
+/// One channel's snapshot, deleted ones included. Several statements.
+pub(in crate::postgres) async fn channel_by_id(
+    db: &Client,
+    id: ChannelId,
+) -> Result<Option<Channel>, Failed> {
+    let sql = format!("{CHANNEL} WHERE c.id = $1");
+    let ids = [number(id.number())];
+    let row = async { Ok(db.query_typed(&sql, values![ids[0]]).await?) };
+    let (rows, mut parts) = try_join(row, parts(db, &ids)).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    columns::channel(row, parts.remove(&ids[0]).unwrap_or_default()).map(Some)
+}
+
+/// One channel's snapshot; `None` if it is deleted. Several statements.
+pub(in crate::postgres) async fn channel(
+    db: &Client,
+    id: ChannelId,
+) -> Result<Option<Channel>, Failed> {
+    let found = channel_by_id(db, id).await?;
+    Ok(found.filter(|channel| channel.state != ChannelState::Deleted))
+}
+
+/// Channels' snapshots from rows of [`CHANNEL`], with their keys and groups.
+pub(super) async fn whole(db: &Client, rows: &[Row]) -> Result<Vec<Channel>, Failed> {
+    let ids = rows.iter().map(|row| row.value("id"));
+    let ids = ids.collect::<Result<Vec<i64>, Failed>>()?;
+    let mut parts = parts(db, &ids).await?;
+    let channel = |(row, id)| columns::channel(row, parts.remove(id).unwrap_or_default());
+    rows.iter().zip(&ids).map(channel).collect()
+}
+
+/// What these channels have in other tables.
+async fn parts(db: &Client, ids: &[i64]) -> Result<BTreeMap<i64, Parts>, Failed> {
+    let keys = "SELECT channel, id, grp, modulus, created_at FROM assertion_key
+                WHERE channel = ANY($1) ORDER BY number";
+    let groups = "SELECT channel, name, settings FROM channel_group WHERE channel = ANY($1)";
+    let used = "SELECT channel, name, until FROM group_use
+                WHERE channel = ANY($1) AND NOT deleted";
+    let values = values![ids];
+    let (keys, groups, used) = try_join3(
+        db.query_typed(keys, values),
+        db.query_typed(groups, values),
+        db.query_typed(used, values),
+    )
+    .await?;
+    let mut found = BTreeMap::<i64, Parts>::new();
+    let mut of = |row: &Row| Ok::<_, Failed>(found.entry(row.value("channel")?).or_default());
+    for row in &keys {
+        of(row)?.assertion_keys.push(columns::assertion_key(row)?);
+    }
+    for row in &groups {
+        of(row)?.groups.extend([columns::group_settings(row)?]);
+    }
+    for row in &used {
+        of(row)?.used_groups.extend([columns::group_use(row)?]);
+    }
+    Ok(found)
+}
+
+/// A channel's groups; `None` if it is deleted. Several statements.
+pub(in crate::postgres) async fn groups(
+    db: &Client,
+    id: ChannelId,
+    now: UnixTime,
+) -> Result<Option<Vec<GroupRow>>, Failed> {
+    let filter = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
+    let page = Page { before: None, most: answers::MOST_ACTIVE };
+    let (channel, active) =
+        try_join(channel(db, id), tokens::tokens(db, id, &filter, page, now)).await?;
+    let active = active.into_iter().map(|(_, token)| token);
+    Ok(channel.map(|channel| answers::groups(&channel, active, now)))
+}
+
+pub(in crate::postgres) async fn state_act(
+    db: &Client,
+    id: ChannelId,
+) -> Result<Option<RowId>, Failed> {
+    let sql = "SELECT state_act FROM channel WHERE id = $1";
+    let found = one(db, sql, values![number(id.number())], |row| row.optional("state_act")).await;
+    found.map(Option::flatten)
+}
