@@ -53,6 +53,8 @@ pub use look::{Look, LookError, StoreState as Looked};
 pub use open::{Options, claim};
 pub use open_error::{Backwards, OpenError};
 pub use recover::{Recovered, Recovering, Recovery};
+#[doc(hidden)]
+pub use replicas::{OtherServers, Others};
 
 use guard::GuardWriter;
 use lock::Watch;
@@ -69,6 +71,7 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
     form: Issuer,
+    others: Others,
     // Dropped after the writer, so that the rollback guard has the writer's last commit.
     _guard_writer: Option<GuardWriter>,
     _watch: Option<Watch>,
