@@ -30,11 +30,7 @@ pub(super) struct Single {
     pub upkeep: UpkeepRows,
 }
 
-pub(super) async fn read(
-    db: &Client,
-    keys: &[StoredKey],
-    needs: &Needs,
-) -> Result<Single, Failed> {
+pub(super) async fn read(db: &Client, keys: &[StoredKey], needs: &Needs) -> Result<Single, Failed> {
     let of_channel = try_join4(
         before(db, keys, needs),
         used(db, needs),
@@ -47,10 +43,8 @@ pub(super) async fn read(
         clock_offset(db, needs.clock),
         upkeep::read(db, &needs.upkeep),
     );
-    let (
-        (before, assertion_used, named, remembered),
-        (provider, audit_key, clock_offset, upkeep),
-    ) = try_join(of_channel, of_others).await?;
+    let ((before, assertion_used, named, remembered), (provider, audit_key, clock_offset, upkeep)) =
+        try_join(of_channel, of_others).await?;
     Ok(Single {
         before,
         assertion_used,
@@ -64,11 +58,7 @@ pub(super) async fn read(
 }
 
 /// The token that was issued under an idempotency key.
-async fn before(
-    db: &Client,
-    keys: &[StoredKey],
-    needs: &Needs,
-) -> Result<Option<Before>, Failed> {
+async fn before(db: &Client, keys: &[StoredKey], needs: &Needs) -> Result<Option<Before>, Failed> {
     let Some((id, key)) = needs.channel.zip(needs.issued_under) else { return Ok(None) };
     let sql = "SELECT t.id, t.serial, t.issued_at, t.expires_at, t.ends_at, t.revoked_at, t.cause,
                       t.parameters, k.id AS key, t.signing_key, f.issuer,
@@ -111,10 +101,7 @@ async fn named(db: &Client, name: Option<(ChannelId, Serial)>) -> Result<Option<
 }
 
 /// What is remembered of the group or the assertion key of a scope.
-async fn remembered(
-    db: &Client,
-    scope: Option<(ChannelId, &Scope)>,
-) -> Result<Remembered, Failed> {
+async fn remembered(db: &Client, scope: Option<(ChannelId, &Scope)>) -> Result<Remembered, Failed> {
     let Some((id, scope)) = scope else { return Ok(Remembered::default()) };
     let id = int(id.number());
     let read = |row: &Row| {
@@ -150,9 +137,8 @@ async fn provider(db: &Client, needs: &Needs) -> Result<Option<LockedProvider>, 
         true => "(SELECT count(*) FROM channel WHERE provider = $1 AND state <> 'deleted')",
         false => "0::bigint",
     };
-    let sql = format!(
-        "SELECT name, {channels} AS channels FROM provider WHERE id = $1 AND NOT deleted"
-    );
+    let sql =
+        format!("SELECT name, {channels} AS channels FROM provider WHERE id = $1 AND NOT deleted");
     let read = |row: &Row| {
         Ok(LockedProvider { name: row.value("name")?, channels: row.value("channels")? })
     };

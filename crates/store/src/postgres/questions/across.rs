@@ -1,13 +1,14 @@
 //! Questions about the tokens and channels of many channels and providers at once.
 
-use super::{
-    channels::{channel_numbers, signing_keys},
-    list, number, tokens,
-};
+use super::{channels::channel_numbers, tokens};
 use crate::{
     ExpiryFilter, RowId, TokenRow, TokenState,
     columns::Columns,
-    postgres::{failed::Failed, sql::values},
+    postgres::{
+        failed::Failed,
+        rows::{int, list, signing_keys},
+        sql::values,
+    },
 };
 use futures_util::future::try_join;
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ use tegata_token::{
 use tokio_postgres::Client;
 
 /// Active tokens, the first to expire first. The expiry in the query narrows what is read;
-/// whether a token is active is decided elsewhere. Several statements.
+/// whether a token is active is decided elsewhere.
 pub(in crate::postgres) async fn expiring(
     db: &Client,
     filter: &ExpiryFilter,
@@ -37,7 +38,7 @@ pub(in crate::postgres) async fn expiring(
     let seen = filter.seen.as_deref().map(channel_numbers);
     let mut page = Vec::new();
     while page.len() < most {
-        let values = values![filter.before.0, now.0, after.0, row, seen, number(most)];
+        let values = values![filter.before.0, now.0, after.0, row, seen, int(most)];
         let found = list(db, &sql, values, |row| {
             Ok((row.value::<RowId>("number")?, row.value::<UnixTime>("expiry")?))
         });
@@ -63,10 +64,9 @@ pub(in crate::postgres) async fn count_channels(
 ) -> Result<BTreeMap<ProviderId, usize>, Failed> {
     let sql = "SELECT provider, count(*) AS channels FROM channel
                WHERE provider = ANY($1) AND state <> 'deleted' GROUP BY provider";
-    let ids: Vec<_> = providers.iter().map(|id| number(id.number())).collect();
-    let found = list(db, sql, values![ids], |row| {
-        Ok((row.value("provider")?, row.value("channels")?))
-    });
+    let ids: Vec<_> = providers.iter().map(|id| int(id.number())).collect();
+    let found =
+        list(db, sql, values![ids], |row| Ok((row.value("provider")?, row.value("channels")?)));
     let mut counts: BTreeMap<_, _> = providers.iter().map(|id| (*id, 0)).collect();
     counts.extend(found.await?);
     Ok(counts)
@@ -75,20 +75,17 @@ pub(in crate::postgres) async fn count_channels(
 /// Of how many channels tokens are read at once.
 const PART: usize = 1_000;
 
-/// How many active stored tokens the channels of a provider have. Several statements.
+/// How many active stored tokens the channels of a provider have.
 pub(in crate::postgres) async fn count_tokens(
     db: &Client,
     provider: ProviderId,
     now: UnixTime,
 ) -> Result<usize, Failed> {
     let sql = "SELECT id FROM channel WHERE provider = $1 AND state <> 'deleted'";
-    let provider = number(provider.number());
+    let provider = int(provider.number());
     let channels = list(db, sql, values![provider], |row| row.value::<i64>("id"));
     let (keys, channels) = try_join(signing_keys(db), channels).await?;
-    let sql = format!(
-        "SELECT {} FROM token WHERE channel = ANY($1) AND NOT past",
-        tokens::TIMES
-    );
+    let sql = format!("SELECT {} FROM token WHERE channel = ANY($1) AND NOT past", tokens::TIMES);
     let mut active = 0;
     for part in channels.chunks(PART) {
         for row in &db.query_typed(&sql, values![part]).await? {

@@ -1,11 +1,14 @@
 //! Rows and checkpoints of the audit.
 
-use super::{list, number, one};
 use crate::{
     AuditHead, Batch, WrappedKey,
-    audit::{Checkpoint, RawAuditRow},
+    audit::Checkpoint,
     columns::{Columns, audit as columns},
-    postgres::{failed::Failed, sql::values},
+    postgres::{
+        failed::Failed,
+        rows::{int, one},
+        sql::values,
+    },
 };
 use futures_util::future::try_join;
 use tegata_token::time::UnixTime;
@@ -19,7 +22,7 @@ pub(in crate::postgres) async fn last_checkpoint(
     one(db, sql, &[], columns::checkpoint).await
 }
 
-/// The last checkpoint, and the events that wait for the next one. Several statements.
+/// The last checkpoint, and the events that wait for the next one.
 pub(in crate::postgres) async fn head(db: &Client) -> Result<AuditHead, Failed> {
     let sql = "SELECT epoch, pending, oldest FROM authority, LATERAL (
                    SELECT count(*) AS pending, min(at) AS oldest FROM audit
@@ -34,27 +37,24 @@ pub(in crate::postgres) async fn head(db: &Client) -> Result<AuditHead, Failed> 
 }
 
 /// The next checkpoint after the one with that number and last row, and its rows; if there is
-/// none, the rows after the last one. Several statements.
+/// none, the rows after the last one. The inner error: what the database holds cannot be
+/// read.
 pub(in crate::postgres) async fn batch(
     db: &Client,
     (after, last): (u64, i64),
     most: usize,
-) -> Result<Batch, Failed> {
+) -> Result<Result<Batch, Failed>, Failed> {
     let sql = "SELECT * FROM audit_checkpoint WHERE number > $1 ORDER BY number LIMIT 1";
-    let checkpoint = one(db, sql, values![number(after)], columns::checkpoint).await?;
+    let found = db.query_typed_opt(sql, values![int(after)]).await?;
+    let checkpoint = match found.as_ref().map(columns::checkpoint).transpose() {
+        Ok(checkpoint) => checkpoint,
+        Err(damaged) => return Ok(Err(damaged)),
+    };
     let through = checkpoint.as_ref().map_or(i64::MAX, |it| it.last);
-    Ok(Batch { checkpoint, rows: between(db, last, through, most).await? })
-}
-
-/// The rows with ids above `after`, up to `last`.
-async fn between(
-    db: &Client,
-    after: i64,
-    last: i64,
-    most: usize,
-) -> Result<Vec<RawAuditRow>, Failed> {
     let sql = "SELECT * FROM audit WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3";
-    list(db, sql, values![after, last, number(most)], columns::raw_row).await
+    let rows = db.query_typed(sql, values![last, through, int(most)]).await?;
+    let rows = rows.iter().map(columns::raw_row).collect::<Result<_, _>>();
+    Ok(rows.map(|rows| Batch { checkpoint, rows }))
 }
 
 /// The number of the last checkpoint, of those from `from` on, that is older than `before`.
@@ -66,7 +66,7 @@ pub(in crate::postgres) async fn expired(
     // Checkpoints are in the order of their times: the clock of a store never goes back.
     let sql = "SELECT max(number) AS number FROM (SELECT number, at FROM audit_checkpoint
                WHERE number >= $1 ORDER BY number LIMIT 1000) some WHERE at < $2";
-    let found = one(db, sql, values![number(from), before.0], |row| row.optional("number")).await;
+    let found = one(db, sql, values![int(from), before.0], |row| row.optional("number")).await;
     found.map(Option::flatten)
 }
 

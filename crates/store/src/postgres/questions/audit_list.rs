@@ -1,11 +1,11 @@
 //! The list of audit events, and its filters.
 
-use super::{list as read, number, one as read_one};
 use crate::{
     AuditFilter, AuditRow, Page, RowId, Seen,
     columns::{Columns, audit::event},
     postgres::{
         failed::Failed,
+        rows::{int, list as read, one as read_one},
         sql::{Typed, Value, value, values},
     },
 };
@@ -16,7 +16,7 @@ use tegata_token::{
 };
 use tokio_postgres::{Client, types::ToSql};
 
-/// Audit events, newest first. Several statements.
+/// Audit events, newest first.
 pub(in crate::postgres) async fn list(
     db: &Client,
     filter: &AuditFilter,
@@ -34,9 +34,9 @@ pub(in crate::postgres) async fn list(
     query.add_some("(detail::jsonb ->> 'token_id') =", filter.token.map(|it| it.to_string()));
     let group = filter.group.as_ref().map(ToString::to_string);
     query.add_some("(detail::jsonb ->> 'group') =", group);
-    query.add_some("channel =", filter.channel.map(|it| number(ChannelId::number(it))));
+    query.add_some("channel =", filter.channel.map(|it| int(ChannelId::number(it))));
     query.add_some("source =", filter.source.map(|it| it.to_string()));
-    query.add_some("provider =", filter.provider.map(|it| number(ProviderId::number(it))));
+    query.add_some("provider =", filter.provider.map(|it| int(ProviderId::number(it))));
     query.add_some("act =", filter.act.map(|it| it.name().to_owned()));
     query.add_some("actor =", filter.actor.clone());
     if let Some((channels, providers)) = filter.seen.as_ref().map(Seen::arrays) {
@@ -45,7 +45,7 @@ pub(in crate::postgres) async fn list(
             "(channel = ANY({channels}) OR channel IS NULL AND provider = ANY({providers}))"
         ));
     }
-    let most = query.value(number(page.most));
+    let most = query.value(int(page.most));
     let conditions = query.conditions.join(" AND ");
     let sql = format!("SELECT * FROM audit WHERE {conditions} ORDER BY id DESC LIMIT {most}");
     let values: Vec<Value<'_>> = query.values.iter().map(|it| it.as_value()).collect();
@@ -101,11 +101,7 @@ const DISORDER: i64 = 600;
 /// An id before the page's last row, and one after its first. Times and ids go nearly
 /// together, so a time stands for an id: without these bounds the database may read all newer
 /// events to find the older ones.
-async fn bounds(
-    db: &Client,
-    filter: &AuditFilter,
-    page: Page,
-) -> Result<(RowId, RowId), Failed> {
+async fn bounds(db: &Client, filter: &AuditFilter, page: Page) -> Result<(RowId, RowId), Failed> {
     let last = "SELECT id FROM audit WHERE at < $1 ORDER BY at DESC, id DESC LIMIT 1";
     let first = "SELECT id FROM audit WHERE at >= $1 ORDER BY at, id LIMIT 1";
     let since = filter.since.map(|at| at.plus(-DISORDER));

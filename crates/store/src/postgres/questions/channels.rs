@@ -1,18 +1,21 @@
 //! Providers, channels with their keys and groups, and lists of them.
 
-use super::{bounds, list, number, one, tokens};
+use super::{bounds, tokens};
 use crate::{
-    ChannelFilter, GroupRow, KeyFilter, KeyRow, Page, Provider, ProviderFilter, RowId, Seen,
+    ChannelFilter, Error, GroupRow, KeyFilter, KeyRow, Page, Provider, ProviderFilter, RowId, Seen,
     TokenFilter, TokenState, answers,
     columns::{
         Columns,
-        channels::{self as columns, CHANNEL, Parts},
+        channels::{self as columns, CHANNEL},
     },
-    postgres::{failed::Failed, sql::values},
+    postgres::{
+        failed::Failed,
+        rows::{int, list, one, parts},
+        sql::values,
+    },
 };
-use futures_util::future::{try_join, try_join3};
-use std::collections::BTreeMap;
-use tegata_policy::{acts::StoredKey, channel::Channel};
+use futures_util::future::try_join;
+use tegata_policy::channel::Channel;
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::UnixTime,
@@ -22,11 +25,11 @@ use tokio_postgres::{Client, Row};
 
 /// Ids as values of a statement.
 pub(super) fn channel_numbers(ids: &[ChannelId]) -> Vec<i64> {
-    ids.iter().map(|id| number(id.number())).collect()
+    ids.iter().map(|id| int(id.number())).collect()
 }
 
 fn provider_numbers(ids: &[ProviderId]) -> Vec<i64> {
-    ids.iter().map(|id| number(id.number())).collect()
+    ids.iter().map(|id| int(id.number())).collect()
 }
 
 impl Seen {
@@ -34,12 +37,6 @@ impl Seen {
     pub(super) fn arrays(&self) -> (Vec<i64>, Vec<i64>) {
         (channel_numbers(&self.channels), provider_numbers(&self.providers))
     }
-}
-
-/// All signing keys, oldest first.
-pub(in crate::postgres) async fn signing_keys(db: &Client) -> Result<Vec<StoredKey>, Failed> {
-    let sql = format!("{} ORDER BY number", columns::SIGNING_KEY);
-    list(db, &sql, &[], columns::signing_key).await
 }
 
 pub(in crate::postgres) async fn providers(
@@ -67,7 +64,7 @@ pub(in crate::postgres) async fn provider(
     id: ProviderId,
 ) -> Result<Option<Provider>, Failed> {
     let sql = "SELECT id, name, created_at FROM provider WHERE id = $1 AND NOT deleted";
-    one(db, sql, values![number(id.number())], columns::provider).await
+    one(db, sql, values![int(id.number())], columns::provider).await
 }
 
 pub(in crate::postgres) async fn assertion_keys(
@@ -102,12 +99,12 @@ pub(in crate::postgres) async fn assertion_keys(
     .await
 }
 
-/// Channels; `None` without the provider that is asked for. Several statements.
+/// Channels.
 pub(in crate::postgres) async fn channels(
     db: &Client,
     filter: &ChannelFilter,
     page: Page,
-) -> Result<Option<Vec<(RowId, Channel)>>, Failed> {
+) -> Result<Vec<(RowId, Channel)>, Failed> {
     let ChannelFilter { provider: of, search, seen } = filter;
     let sql = format!(
         r#"{CHANNEL} WHERE ($1 IS NULL OR c.provider = $1) AND c.number < $2
@@ -119,7 +116,7 @@ pub(in crate::postgres) async fn channels(
     );
     let (before, most) = bounds(page);
     let (channels, providers) = seen.as_ref().map(Seen::arrays).unzip();
-    let number = of.map(|id| number(id.number()));
+    let number = of.map(|id| int(id.number()));
     let values = values![number, before, most, search.as_deref(), channels, providers];
     let exists = async {
         match of {
@@ -130,84 +127,47 @@ pub(in crate::postgres) async fn channels(
     let (exists, rows) =
         try_join(exists, async { Ok(db.query_typed(&sql, values).await?) }).await?;
     if !exists {
-        return Ok(None);
+        return Err(Error::NotFound("provider").into());
     }
     let numbers = rows.iter().map(|row| row.value("number"));
     let numbers = numbers.collect::<Result<Vec<RowId>, Failed>>()?;
-    Ok(Some(numbers.into_iter().zip(whole(db, &rows).await?).collect()))
+    Ok(numbers.into_iter().zip(whole(db, &rows).await?).collect())
 }
 
-/// One channel's snapshot, deleted ones included. Several statements.
-pub(in crate::postgres) async fn channel_by_id(
-    db: &Client,
-    id: ChannelId,
-) -> Result<Option<Channel>, Failed> {
-    let sql = format!("{CHANNEL} WHERE c.id = $1");
-    let ids = [number(id.number())];
-    let row = async { Ok(db.query_typed(&sql, values![ids[0]]).await?) };
-    let (rows, mut parts) = try_join(row, parts(db, &ids)).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    columns::channel(row, parts.remove(&ids[0]).unwrap_or_default()).map(Some)
-}
-
-/// One channel's snapshot; `None` if it is deleted. Several statements.
+/// One channel's snapshot; `None` if it is deleted.
 pub(in crate::postgres) async fn channel(
     db: &Client,
     id: ChannelId,
 ) -> Result<Option<Channel>, Failed> {
-    let found = channel_by_id(db, id).await?;
-    Ok(found.filter(|channel| channel.state != ChannelState::Deleted))
+    let sql = format!("{CHANNEL} WHERE c.id = $1 AND c.state <> 'deleted'");
+    let ids = [int(id.number())];
+    let row = async { Ok(db.query_typed_opt(&sql, values![ids[0]]).await?) };
+    let (row, mut parts) = try_join(row, parts(db, &ids)).await?;
+    row.map(|row| columns::channel(&row, parts.remove(&id).unwrap_or_default())).transpose()
 }
 
 /// Channels' snapshots from rows of [`CHANNEL`], with their keys and groups.
 pub(super) async fn whole(db: &Client, rows: &[Row]) -> Result<Vec<Channel>, Failed> {
     let ids = rows.iter().map(|row| row.value("id"));
-    let ids = ids.collect::<Result<Vec<i64>, Failed>>()?;
-    let mut parts = parts(db, &ids).await?;
+    let ids = ids.collect::<Result<Vec<ChannelId>, Failed>>()?;
+    let mut parts = parts(db, &channel_numbers(&ids)).await?;
     let channel = |(row, id)| columns::channel(row, parts.remove(id).unwrap_or_default());
     rows.iter().zip(&ids).map(channel).collect()
 }
 
-/// What these channels have in other tables.
-async fn parts(db: &Client, ids: &[i64]) -> Result<BTreeMap<i64, Parts>, Failed> {
-    let keys = "SELECT channel, id, grp, modulus, created_at FROM assertion_key
-                WHERE channel = ANY($1) ORDER BY number";
-    let groups = "SELECT channel, name, settings FROM channel_group WHERE channel = ANY($1)";
-    let used = "SELECT channel, name, until FROM group_use
-                WHERE channel = ANY($1) AND NOT deleted";
-    let values = values![ids];
-    let (keys, groups, used) = try_join3(
-        db.query_typed(keys, values),
-        db.query_typed(groups, values),
-        db.query_typed(used, values),
-    )
-    .await?;
-    let mut found = BTreeMap::<i64, Parts>::new();
-    let mut of = |row: &Row| Ok::<_, Failed>(found.entry(row.value("channel")?).or_default());
-    for row in &keys {
-        of(row)?.assertion_keys.push(columns::assertion_key(row)?);
-    }
-    for row in &groups {
-        of(row)?.groups.extend([columns::group_settings(row)?]);
-    }
-    for row in &used {
-        of(row)?.used_groups.extend([columns::group_use(row)?]);
-    }
-    Ok(found)
-}
-
-/// A channel's groups; `None` if it is deleted. Several statements.
+/// A channel's groups.
 pub(in crate::postgres) async fn groups(
     db: &Client,
     id: ChannelId,
     now: UnixTime,
-) -> Result<Option<Vec<GroupRow>>, Failed> {
+) -> Result<Vec<GroupRow>, Failed> {
     let filter = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
     let page = Page { before: None, most: answers::MOST_ACTIVE };
     let (channel, active) =
         try_join(channel(db, id), tokens::tokens(db, id, &filter, page, now)).await?;
     let active = active.into_iter().map(|(_, token)| token);
-    Ok(channel.map(|channel| answers::groups(&channel, active, now)))
+    let channel = channel.ok_or(Error::NotFound("channel"))?;
+    Ok(answers::groups(&channel, active, now))
 }
 
 pub(in crate::postgres) async fn state_act(
@@ -215,6 +175,6 @@ pub(in crate::postgres) async fn state_act(
     id: ChannelId,
 ) -> Result<Option<RowId>, Failed> {
     let sql = "SELECT state_act FROM channel WHERE id = $1";
-    let found = one(db, sql, values![number(id.number())], |row| row.optional("state_act")).await;
+    let found = one(db, sql, values![int(id.number())], |row| row.optional("state_act")).await;
     found.map(Option::flatten)
 }

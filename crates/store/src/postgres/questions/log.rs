@@ -1,17 +1,20 @@
 //! The change log.
 
-use super::{list, number, one};
 use crate::{
     Change,
     columns::Columns,
-    postgres::{failed::Failed, sql::values},
+    postgres::{
+        failed::Failed,
+        rows::{int, list, one},
+        sql::values,
+    },
 };
 use futures_util::future::try_join;
 use tegata_token::id::Position;
 use tokio_postgres::Client;
 
 /// The changes after a position, in order; `None` if the log does not reach back so far, or
-/// never had that position in this epoch. Several statements.
+/// never had that position in this epoch.
 pub(in crate::postgres) async fn changes(
     db: &Client,
     after: Position,
@@ -26,7 +29,7 @@ pub(in crate::postgres) async fn changes(
     });
     let sql = "SELECT number, change FROM change_log
                WHERE number > $1 ORDER BY number LIMIT $2";
-    let read = list(db, sql, values![number(after.number), number(most)], |row| {
+    let read = list(db, sql, values![int(after.number), int(most)], |row| {
         let number = row.value("number")?;
         Ok((Position { epoch: after.epoch, number }, row.json("change")?))
     });
@@ -37,14 +40,14 @@ pub(in crate::postgres) async fn changes(
     Ok(known.then_some(changes))
 }
 
-/// The newest changes, in order. Several statements.
+/// The newest changes, in order.
 pub(in crate::postgres) async fn last_changes(
     db: &Client,
     most: usize,
 ) -> Result<Vec<(Position, Change)>, Failed> {
     let sql = "SELECT epoch, number, change FROM change_log, authority
                ORDER BY number DESC LIMIT $1";
-    let mut changes = list(db, sql, values![number(most)], |row| {
+    let mut changes = list(db, sql, values![int(most)], |row| {
         let position = Position { epoch: row.value("epoch")?, number: row.value("number")? };
         Ok((position, row.json("change")?))
     })

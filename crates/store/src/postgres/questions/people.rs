@@ -1,10 +1,13 @@
 //! People, their sessions and personal tokens.
 
-use super::{list, number, one as read_one};
 use crate::{
     PeopleState,
     columns::{Columns, people::*},
-    postgres::{failed::Failed, sql::values},
+    postgres::{
+        failed::Failed,
+        rows::{int, list, one as read_one},
+        sql::values,
+    },
 };
 use futures_util::future::try_join3;
 use tegata_policy::acts::{StoredPerson, WhichPerson};
@@ -18,7 +21,7 @@ pub(in crate::postgres) async fn all(db: &Client) -> Result<Vec<StoredPerson>, F
     list(db, &format!("{PERSON} ORDER BY number DESC"), &[], person).await
 }
 
-/// What a server holds in memory. Several statements.
+/// What a server holds in memory.
 pub(super) async fn state(db: &Client) -> Result<PeopleState, Failed> {
     let sessions = "SELECT * FROM person_session ORDER BY number";
     let admin_tokens = "SELECT * FROM admin_token ORDER BY number";
@@ -40,7 +43,7 @@ pub(in crate::postgres) async fn one(
     let found = |condition| format!("{PERSON} AND {condition}");
     match which {
         WhichPerson::Id(id) => {
-            read_one(db, &found("id = $1"), values![number(id.number())], person).await
+            read_one(db, &found("id = $1"), values![int(id.number())], person).await
         }
         WhichPerson::Login(login) => {
             read_one(db, &found("login = $1"), values![login.as_str()], person).await
@@ -50,7 +53,7 @@ pub(in crate::postgres) async fn one(
         }
         WhichPerson::AdminToken(id) => {
             let sql = found("id = (SELECT person FROM admin_token WHERE id = $1)");
-            read_one(db, &sql, values![number(id.number())], person).await
+            read_one(db, &sql, values![int(id.number())], person).await
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Everything that a server holds in memory, read at its start.
 
-use super::{channels, one, people, verifiers};
+use super::{people, verifiers};
 use crate::{
     State, answers,
     columns::{Columns, damaged, from_json, read_revocations},
-    postgres::failed::Failed,
-    postgres::sql::Value,
+    postgres::{
+        failed::Failed,
+        rows::{one, signing_keys},
+        sql::Value,
+    },
 };
 use futures_util::{TryStreamExt, future::try_join4};
 use std::{num::NonZeroU32, pin::pin};
@@ -17,15 +20,10 @@ use tegata_token::{
 };
 use tokio_postgres::{Client, Row};
 
-/// Everything at one position. Several statements.
+/// Everything at one position.
 pub(in crate::postgres) async fn state(db: &Client) -> Result<State, Failed> {
-    let (authority, keys, verifiers, people) = try_join4(
-        authority(db),
-        channels::signing_keys(db),
-        verifiers::all(db),
-        people::state(db),
-    )
-    .await?;
+    let (authority, keys, verifiers, people) =
+        try_join4(authority(db), signing_keys(db), verifiers::all(db), people::state(db)).await?;
     let (position, written_at, clock_offset) = authority;
     let signing_keys: Vec<_> = keys.into_iter().map(|it| it.key).collect();
     let revocations = revocations(db).await?;

@@ -1,11 +1,14 @@
 //! Finds token rows that may be old enough to be deleted, and jobs that a crash may have
 //! interrupted.
 
-use super::{list, number};
 use crate::{
     ProviderRevocation, RowId,
     columns::{jobs, tokens},
-    postgres::{failed::Failed, sql::values},
+    postgres::{
+        failed::Failed,
+        rows::{int, list},
+        sql::values,
+    },
 };
 use tegata_token::time::UnixTime;
 use tokio_postgres::Client;
@@ -20,7 +23,7 @@ pub(in crate::postgres) async fn inactive_before(
 ) -> Result<(Vec<RowId>, Option<RowId>), Failed> {
     let sql = "SELECT number, channel, issued_at, expires_at, ends_at, revoked_at, cause FROM token
                WHERE number > $1 ORDER BY number LIMIT $2";
-    let read = list(db, sql, values![after, number(most)], tokens::swept).await?;
+    let read = list(db, sql, values![after, int(most)], tokens::swept).await?;
     let last = read.last().map(|it| it.row).filter(|_| read.len() == most);
     let over = read.iter().filter(|it| it.times.over_at() < before).map(|it| it.row);
     Ok((over.collect(), last))

@@ -1,11 +1,11 @@
 //! Stored tokens of a channel, and those that a key has signed.
 
-use super::{list, number, one};
 use crate::{
     Page, RowId, TokenFilter, TokenName, TokenRow, TokenState, WouldTake, answers,
     columns::{self, Columns, damaged, tokens::listed},
     postgres::{
         failed::Failed,
+        rows::{int, list, one},
         sql::{Value, value, values},
     },
 };
@@ -35,7 +35,8 @@ fn joined(table: &str) -> String {
 /// names its own. Whether a row's token is active is not decided here; the first index alone
 /// contains every active one.
 fn token_rows(only_unmarked: bool, condition: &str) -> String {
-    let half = |marked| format!("(SELECT * FROM token WHERE channel = $1 AND {marked} {condition})");
+    let half =
+        |marked| format!("(SELECT * FROM token WHERE channel = $1 AND {marked} {condition})");
     match only_unmarked {
         true => half("NOT past"),
         false => format!("{} UNION ALL {}", half("NOT past"), half("past")),
@@ -63,7 +64,7 @@ pub(in crate::postgres) async fn rows_of(
 /// Maximum number of rows that are read at once.
 const PART: usize = 500;
 
-/// A channel's stored tokens. Several statements.
+/// A channel's stored tokens.
 pub(in crate::postgres) async fn tokens(
     db: &Client,
     channel: ChannelId,
@@ -78,7 +79,7 @@ pub(in crate::postgres) async fn tokens(
     );
     let table = format!("(SELECT * FROM ({rows}) u ORDER BY serial DESC LIMIT $6)");
     let sql = format!("{} ORDER BY t.serial DESC", joined(&table));
-    let channel = number(channel.number());
+    let channel = int(channel.number());
     let kind = filter.kind.map(columns::word);
     let group = filter.group.as_ref().map(Group::as_str);
     let key = filter.assertion_key.map(|key| key.0.to_vec());
@@ -88,7 +89,7 @@ pub(in crate::postgres) async fn tokens(
         let wanted = page.most - found.len();
         // Rows in another state than the wanted one are read, too.
         let most = if filter.state.is_some() { wanted.max(100) } else { wanted }.min(PART);
-        let values = values![channel, before, kind, group, key, number(most)];
+        let values = values![channel, before, kind, group, key, int(most)];
         let rows = db.query_typed(&sql, values).await?;
         for row in &rows {
             before = row.value("serial")?;
@@ -104,7 +105,7 @@ pub(in crate::postgres) async fn tokens(
     Ok(found)
 }
 
-/// One stored token. Several statements.
+/// One stored token.
 pub(in crate::postgres) async fn token(
     db: &Client,
     channel: ChannelId,
@@ -113,7 +114,7 @@ pub(in crate::postgres) async fn token(
 ) -> Result<Option<TokenRow>, Failed> {
     match name {
         TokenName::Serial(serial) => {
-            let serial = number(serial.0);
+            let serial = int(serial.0);
             named(db, channel, (false, "serial"), value(&serial), now).await
         }
         // No index has the ids. The token is nearly always among the unmarked rows.
@@ -135,11 +136,11 @@ async fn named(
     now: UnixTime,
 ) -> Result<Option<TokenRow>, Failed> {
     let table = format!("({})", token_rows(only_unmarked, &format!("AND {column} = $2")));
-    let channel = number(channel.number());
+    let channel = int(channel.number());
     one(db, &joined(&table), &[value(&channel), name], |row| listed(row, now)).await
 }
 
-/// The ids of a channel's active v2.1 tokens, oldest first. Several statements.
+/// The ids of a channel's active v2.1 tokens, oldest first.
 pub(in crate::postgres) async fn active_v21(
     db: &Client,
     channel: ChannelId,
@@ -166,8 +167,7 @@ pub(super) const TIMES: &str = "number, channel, serial, signing_key, issued_at,
 pub(super) const WALK: usize = 10_000;
 
 /// The stored tokens that a revocation of their keys revokes: those that were active but for
-/// their key, in the state that it had before; the newest `most` of them as rows. Several
-/// statements.
+/// their key, in the state that it had before; the newest `most` of them as rows.
 pub(in crate::postgres) async fn signed_by(
     db: &Client,
     keys: &[SigningKeyId],
@@ -207,7 +207,7 @@ async fn signed(
     let mut after = (0_i64, 0_i64);
     let (mut tokens, mut newest) = (0, BinaryHeap::new());
     loop {
-        let rows = db.query_typed(&sql, values![after.0, after.1, number(WALK)]).await?;
+        let rows = db.query_typed(&sql, values![after.0, after.1, int(WALK)]).await?;
         for row in &rows {
             after = (row.value("channel")?, row.value("serial")?);
             if row.value::<RowId>("signing_key")? == key

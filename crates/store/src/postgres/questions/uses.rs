@@ -1,10 +1,13 @@
 //! Recent uses of tokens.
 
-use super::{list, number, one};
 use crate::{
     UsedToken,
     columns::{Columns, tokens::read_uses},
-    postgres::{failed::Failed, sql::values},
+    postgres::{
+        failed::Failed,
+        rows::{int, list, one},
+        sql::values,
+    },
 };
 use std::collections::BTreeMap;
 use tegata_policy::acts::RecentUse;
@@ -26,7 +29,7 @@ pub(in crate::postgres) async fn of_token(
                    UNION ALL
                    SELECT number FROM token WHERE channel = $1 AND serial = $2 AND past) t
                LEFT JOIN token_use u ON u.token = t.number";
-    let name = (number(channel.number()), number(serial.0));
+    let name = (int(channel.number()), int(serial.0));
     one(db, sql, values![name.0, name.1], |row| {
         Ok((row.value("number")?, read_uses(row.optional("uses")?)?))
     })
@@ -37,7 +40,6 @@ pub(in crate::postgres) async fn of_token(
 const PAST: usize = 16;
 
 /// The stored tokens among these; see [`Store::used_tokens`](crate::Store::used_tokens).
-/// Several statements.
 pub(in crate::postgres) async fn tokens(
     db: &Client,
     tokens: &[(ChannelId, TokenId)],
@@ -66,9 +68,9 @@ async fn named(
          JOIN token t ON t.channel = wanted.channel AND t.id = wanted.id AND {condition}
          WHERE ($3 IS NULL OR (SELECT provider FROM channel c WHERE c.id = t.channel) = $3)"
     );
-    let channels: Vec<_> = tokens.iter().map(|(channel, _)| number(channel.number())).collect();
+    let channels: Vec<_> = tokens.iter().map(|(channel, _)| int(channel.number())).collect();
     let ids: Vec<_> = tokens.iter().map(|(_, id)| id.0.as_slice()).collect();
-    let provider = provider.map(|id| number(id.number()));
+    let provider = provider.map(|id| int(id.number()));
     let read = list(db, &sql, values![channels, ids, provider], |row| {
         let (channel, id) = (row.value("channel")?, row.value("id")?);
         let revoked_at: Option<UnixTime> = row.optional("revoked_at")?;

@@ -1,9 +1,12 @@
 //! Verifiers, their instances, and receipts.
 
-use super::{list, number, one};
 use crate::{
     columns::followers::*,
-    postgres::{failed::Failed, sql::values},
+    postgres::{
+        failed::Failed,
+        rows::{int, list, one},
+        sql::values,
+    },
 };
 use futures_util::future::try_join;
 use std::collections::BTreeMap;
@@ -23,8 +26,7 @@ pub(in crate::postgres) async fn all(db: &Client) -> Result<Vec<VerifierRow>, Fa
     list(db, &sql, &[], verifier).await
 }
 
-/// All verifiers that have instances, deleted ones included, and these instances. Several
-/// statements.
+/// All verifiers that have instances, deleted ones included, and these instances.
 pub(in crate::postgres) async fn instances(
     db: &Client,
 ) -> Result<Vec<(VerifierRow, Vec<Instance>)>, Failed> {
@@ -46,7 +48,7 @@ pub(in crate::postgres) async fn receipt_at(
     at: Position,
 ) -> Result<Option<ReceiptRow>, Failed> {
     let sql = format!("{RECEIPT} WHERE epoch = $1 AND position = $2");
-    one(db, &sql, values![number(at.epoch), number(at.number)], receipt).await
+    one(db, &sql, values![int(at.epoch), int(at.number)], receipt).await
 }
 
 /// The newest receipts that are not complete.
@@ -54,7 +56,6 @@ pub(in crate::postgres) async fn open_receipts(
     db: &Client,
     most: usize,
 ) -> Result<Vec<ReceiptRow>, Failed> {
-    let sql =
-        format!("{RECEIPT} WHERE NOT complete ORDER BY epoch DESC, position DESC LIMIT $1");
-    list(db, &sql, values![number(most)], receipt).await
+    let sql = format!("{RECEIPT} WHERE NOT complete ORDER BY epoch DESC, position DESC LIMIT $1");
+    list(db, &sql, values![int(most)], receipt).await
 }

@@ -1,13 +1,17 @@
 //! What channels hold that can expire or be unused, and the warnings that are due. Which
 //! these are is not decided here.
 
-use super::{channels, list, number, one, tokens};
+use super::{channels, tokens};
 use crate::{
     DueWarning, Holding, Page, TokenFilter, TokenState, answers,
     columns::{Columns, channels::CHANNEL, jobs},
-    postgres::{failed::Failed, sql::values},
+    postgres::{
+        failed::Failed,
+        rows::{int, list, one},
+        sql::values,
+    },
 };
-use futures_util::future::{try_join3, try_join_all};
+use futures_util::future::{try_join_all, try_join3};
 use std::collections::BTreeMap;
 use tegata_policy::channel::Channel;
 use tegata_token::{
@@ -16,8 +20,7 @@ use tegata_token::{
 };
 use tokio_postgres::Client;
 
-/// What the active channels after `after` hold, in the order of their ids. Several
-/// statements.
+/// What the active channels after `after` hold, in the order of their ids.
 pub(in crate::postgres) async fn holdings(
     db: &Client,
     after: Option<ChannelId>,
@@ -25,13 +28,13 @@ pub(in crate::postgres) async fn holdings(
     now: UnixTime,
 ) -> Result<Vec<Holding>, Failed> {
     let sql = format!("{CHANNEL} WHERE c.id > $1 AND c.state = 'active' ORDER BY c.id LIMIT $2");
-    let after = after.map_or(0, |id| number(id.number()));
-    let rows = db.query_typed(&sql, values![after, number(most)]).await?;
+    let after = after.map_or(0, |id| int(id.number()));
+    let rows = db.query_typed(&sql, values![after, int(most)]).await?;
     let channels = channels::whole(db, &rows).await?;
     try_join_all(channels.into_iter().map(|channel| held_by(db, channel, now))).await
 }
 
-/// What one channel holds; `None` if it is deleted. Several statements.
+/// What one channel holds; `None` if it is deleted.
 pub(in crate::postgres) async fn holding(
     db: &Client,
     id: ChannelId,
@@ -46,7 +49,7 @@ pub(in crate::postgres) async fn holding(
 async fn held_by(db: &Client, channel: Channel, now: UnixTime) -> Result<Holding, Failed> {
     let filter = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
     let page = Page { before: None, most: answers::MOST_ACTIVE };
-    let id = number(channel.id.number());
+    let id = int(channel.id.number());
     let (tokens, keys_used, secrets_used) = try_join3(
         tokens::tokens(db, channel.id, &filter, page, now),
         keys_used(db, id),
@@ -67,9 +70,8 @@ async fn keys_used(
 ) -> Result<BTreeMap<AssertionKeyId, UnixTime>, Failed> {
     let sql = "SELECT id, last_used_at FROM assertion_key
                WHERE channel = $1 AND last_used_at IS NOT NULL";
-    let used = list(db, sql, values![channel], |row| {
-        Ok((row.value("id")?, row.value("last_used_at")?))
-    });
+    let used =
+        list(db, sql, values![channel], |row| Ok((row.value("id")?, row.value("last_used_at")?)));
     Ok(used.await?.into_iter().collect())
 }
 
@@ -89,5 +91,5 @@ pub(in crate::postgres) async fn due(
 ) -> Result<Vec<DueWarning>, Failed> {
     let sql = "SELECT number, name, body, attempts, keep_until FROM warning
                WHERE next_at <= $1 ORDER BY next_at, number LIMIT $2";
-    list(db, sql, values![now.0, number(most)], jobs::due).await
+    list(db, sql, values![now.0, int(most)], jobs::due).await
 }
