@@ -40,7 +40,7 @@ struct Counters {
     serial: Option<Serial>,
     bulk_serial: Option<Serial>,
     revised: i64,
-    at: UnixTime,
+    at: i64,
 }
 
 /// A token that is revoked as of now.
@@ -85,8 +85,8 @@ impl<'a> Wave<'a> {
     }
 
     /// Keeps the time of an act on that channel.
-    pub fn at(&mut self, id: &ChannelId, now: UnixTime) {
-        self.counters(*id).at = now;
+    pub fn at(&mut self, id: ChannelId, now: UnixTime) {
+        self.counters(id).at = now.0;
     }
 
     /// Takes the audit event of an act.
@@ -136,7 +136,7 @@ fn write_counters(to: &mut Statements<'_>, all: &BTreeMap<ChannelId, Counters>) 
         each(&all, |it| it.1.serial.map(|serial| int(serial.0))),
         each(&all, |it| it.1.bulk_serial.map(|serial| int(serial.0))),
         each(&all, |it| it.1.revised),
-        each(&all, |it| it.1.at.0),
+        each(&all, |it| it.1.at),
     ];
     to.add(sql, values);
 }

@@ -68,8 +68,8 @@ async fn before(db: &Client, keys: &[StoredKey], needs: &Needs) -> Result<Option
                FROM token t JOIN signing_key k ON k.number = t.signing_key
                             JOIN form f ON f.number = t.form
                WHERE t.channel = $1 AND t.idempotency = $2";
-    let values = values![int(id.number()), &key[..]];
-    one(db, sql, values, |row| tokens::before(row, keys)).await
+    let (id, key) = (int(id.number()), &key[..]);
+    one(db, sql, values![id, key], |row| tokens::before(row, keys)).await
 }
 
 /// Whether it is certain, before the channel's settings are read, that the assertion must
@@ -86,8 +86,8 @@ async fn used(db: &Client, needs: &Needs) -> Result<bool, Failed> {
 pub(super) async fn assertion_used(db: &Client, needs: &Needs) -> Result<bool, Failed> {
     let Some((id, fingerprint)) = needs.channel.zip(needs.assertion) else { return Ok(false) };
     let sql = "SELECT 1 FROM assertion_used WHERE channel = $1 AND fingerprint = $2";
-    let values = values![int(id.number()), &fingerprint[..]];
-    Ok(one(db, sql, values, |_| Ok(())).await?.is_some())
+    let (id, fingerprint) = (int(id.number()), &fingerprint[..]);
+    Ok(one(db, sql, values![id, fingerprint], |_| Ok(())).await?.is_some())
 }
 
 /// The id of the stored token with that serial.
@@ -96,8 +96,8 @@ async fn named(db: &Client, name: Option<(ChannelId, Serial)>) -> Result<Option<
     // A row is in one of two indexes, and each half names its own.
     let sql = "SELECT id FROM token WHERE channel = $1 AND serial = $2 AND NOT past
                UNION ALL SELECT id FROM token WHERE channel = $1 AND serial = $2 AND past";
-    let values = values![int(id.number()), int(serial.0)];
-    one(db, sql, values, |row| row.value("id")).await
+    let (id, serial) = (int(id.number()), int(serial.0));
+    one(db, sql, values![id, serial], |row| row.value("id")).await
 }
 
 /// What is remembered of the group or the assertion key of a scope.
