@@ -65,7 +65,11 @@ impl Readers {
     /// # Errors
     /// Those of `question`, and [`Error::Unavailable`] if it takes
     /// too long.
-    pub async fn ask<T, F>(&self, asked: Asked, question: impl Fn(Arc<Conn>) -> F) -> Result<T, Error>
+    pub async fn ask<T, F>(
+        &self,
+        asked: Asked,
+        question: impl Fn(Arc<Conn>) -> F,
+    ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Failed>>,
     {

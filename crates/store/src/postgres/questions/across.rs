@@ -36,9 +36,9 @@ pub(in crate::postgres) async fn expiring(
     );
     let (mut after, mut row) = filter.after.unwrap_or((UnixTime(i64::MIN), RowId::MIN));
     let seen = filter.seen.as_deref().map(channel_numbers);
-    let mut page = Vec::new();
+    let (limit, mut page) = (int(most), Vec::new());
     while page.len() < most {
-        let values = values![filter.before.0, now.0, after.0, row, seen, int(most)];
+        let values = values![filter.before.0, now.0, after.0, row, seen, limit];
         let found = list(db, &sql, values, |row| {
             Ok((row.value::<RowId>("number")?, row.value::<UnixTime>("expiry")?))
         });
@@ -65,10 +65,11 @@ pub(in crate::postgres) async fn count_channels(
     let sql = "SELECT provider, count(*) AS channels FROM channel
                WHERE provider = ANY($1) AND state <> 'deleted' GROUP BY provider";
     let ids: Vec<_> = providers.iter().map(|id| int(id.number())).collect();
-    let found =
-        list(db, sql, values![ids], |row| Ok((row.value("provider")?, row.value("channels")?)));
+    let found: Vec<(ProviderId, usize)> =
+        list(db, sql, values![ids], |row| Ok((row.value("provider")?, row.value("channels")?)))
+            .await?;
     let mut counts: BTreeMap<_, _> = providers.iter().map(|id| (*id, 0)).collect();
-    counts.extend(found.await?);
+    counts.extend(found);
     Ok(counts)
 }
 
@@ -83,7 +84,8 @@ pub(in crate::postgres) async fn count_tokens(
 ) -> Result<usize, Failed> {
     let sql = "SELECT id FROM channel WHERE provider = $1 AND state <> 'deleted'";
     let provider = int(provider.number());
-    let channels = list(db, sql, values![provider], |row| row.value::<i64>("id"));
+    let values = values![provider];
+    let channels = list(db, sql, values, |row| row.value::<i64>("id"));
     let (keys, channels) = try_join(signing_keys(db), channels).await?;
     let sql = format!("SELECT {} FROM token WHERE channel = ANY($1) AND NOT past", tokens::TIMES);
     let mut active = 0;

@@ -28,7 +28,8 @@ pub(in crate::postgres) async fn head(db: &Client) -> Result<AuditHead, Failed> 
                    SELECT count(*) AS pending, min(at) AS oldest FROM audit
                    WHERE id > coalesce((SELECT max(last) FROM audit_checkpoint
                        WHERE number = (SELECT max(number) FROM audit_checkpoint)), $1)) waiting";
-    let waiting = one(db, sql, values![i64::MIN], |row| {
+    let values = values![i64::MIN];
+    let waiting = one(db, sql, values, |row| {
         Ok((row.value("epoch")?, row.value("pending")?, row.optional("oldest")?))
     });
     let (last, waiting) = try_join(last_checkpoint(db), waiting).await?;

@@ -19,7 +19,6 @@ use tegata_policy::channel::Channel;
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::UnixTime,
-    view::ChannelState,
 };
 use tokio_postgres::{Client, Row};
 
@@ -117,10 +116,11 @@ pub(in crate::postgres) async fn channels(
     let (before, most) = bounds(page);
     let (channels, providers) = seen.as_ref().map(Seen::arrays).unzip();
     let number = of.map(|id| int(id.number()));
-    let values = values![number, before, most, search.as_deref(), channels, providers];
+    let search = search.as_deref();
+    let values = values![number, before, most, search, channels, providers];
     let exists = async {
         match of {
-            Some(id) => Ok(provider(db, *id).await?.is_some()),
+            Some(id) => Ok::<_, Failed>(provider(db, *id).await?.is_some()),
             None => Ok(true),
         }
     };

@@ -29,7 +29,9 @@ pub(in crate::postgres) async fn changes(
     });
     let sql = "SELECT number, change FROM change_log
                WHERE number > $1 ORDER BY number LIMIT $2";
-    let read = list(db, sql, values![int(after.number), int(most)], |row| {
+    let (from, most) = (int(after.number), int(most));
+    let values = values![from, most];
+    let read = list(db, sql, values, |row| {
         let number = row.value("number")?;
         Ok((Position { epoch: after.epoch, number }, row.json("change")?))
     });

@@ -2,7 +2,7 @@
 
 use crate::{
     PeopleState,
-    columns::{Columns, people::*},
+    columns::people::*,
     postgres::{
         failed::Failed,
         rows::{int, list, one as read_one},

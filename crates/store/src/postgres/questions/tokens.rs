@@ -53,7 +53,8 @@ pub(in crate::postgres) async fn rows_of(
         return Ok(Vec::new());
     }
     let sql = format!("{} WHERE t.number = ANY($1)", joined("token"));
-    let found = list(db, &sql, values![numbers], |row| {
+    let values = values![numbers];
+    let found = list(db, &sql, values, |row| {
         Ok((row.value::<RowId>("number")?, (row.value("channel")?, listed(row, now)?)))
     });
     let mut found: BTreeMap<_, _> = found.await?.into_iter().collect();
@@ -89,7 +90,8 @@ pub(in crate::postgres) async fn tokens(
         let wanted = page.most - found.len();
         // Rows in another state than the wanted one are read, too.
         let most = if filter.state.is_some() { wanted.max(100) } else { wanted }.min(PART);
-        let values = values![channel, before, kind, group, key, int(most)];
+        let limit = int(most);
+        let values = values![channel, before, kind, group, key, limit];
         let rows = db.query_typed(&sql, values).await?;
         for row in &rows {
             before = row.value("serial")?;
@@ -176,7 +178,8 @@ pub(in crate::postgres) async fn signed_by(
 ) -> Result<WouldTake, Failed> {
     let sql = "SELECT number, id, issued_before FROM signing_key WHERE id = ANY($1)";
     let ids: Vec<_> = keys.iter().map(|key| key.0.to_vec()).collect();
-    let limits = list(db, sql, values![ids], |row| {
+    let values = values![ids];
+    let limits = list(db, sql, values, |row| {
         let before = KeyState::Retired { issued_before: row.optional("issued_before")? };
         Ok((row.value::<[u8; 8]>("id")?, (row.value::<RowId>("number")?, before)))
     });

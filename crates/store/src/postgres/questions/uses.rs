@@ -71,7 +71,8 @@ async fn named(
     let channels: Vec<_> = tokens.iter().map(|(channel, _)| int(channel.number())).collect();
     let ids: Vec<_> = tokens.iter().map(|(_, id)| id.0.as_slice()).collect();
     let provider = provider.map(|id| int(id.number()));
-    let read = list(db, &sql, values![channels, ids, provider], |row| {
+    let values = values![channels, ids, provider];
+    let read = list(db, &sql, values, |row| {
         let (channel, id) = (row.value("channel")?, row.value("id")?);
         let revoked_at: Option<UnixTime> = row.optional("revoked_at")?;
         let token = UsedToken { channel, id, serial: row.value("serial")?, revoked_at };

@@ -70,14 +70,15 @@ async fn keys_used(
 ) -> Result<BTreeMap<AssertionKeyId, UnixTime>, Failed> {
     let sql = "SELECT id, last_used_at FROM assertion_key
                WHERE channel = $1 AND last_used_at IS NOT NULL";
-    let used =
-        list(db, sql, values![channel], |row| Ok((row.value("id")?, row.value("last_used_at")?)));
+    let values = values![channel];
+    let used = list(db, sql, values, |row| Ok((row.value("id")?, row.value("last_used_at")?)));
     Ok(used.await?.into_iter().collect())
 }
 
 async fn secrets_used(db: &Client, channel: i64) -> Result<[Option<UnixTime>; 2], Failed> {
     let sql = "SELECT secret_used_at, previous_secret_used_at FROM channel WHERE id = $1";
-    let used = one(db, sql, values![channel], |row| {
+    let values = values![channel];
+    let used = one(db, sql, values, |row| {
         Ok([row.optional("secret_used_at")?, row.optional("previous_secret_used_at")?])
     });
     Ok(used.await?.unwrap_or_default())
