@@ -121,6 +121,19 @@ impl Readers {
     }
 }
 
+/// Asks a question of a store: `ask!(store ForList, |db, filter| list(&db, filter, page))`. The
+/// names after the connection's are values that are passed by reference.
+macro_rules! ask {
+    ($store:ident $asked:ident, |$db:ident $(, $kept:ident)*| $question:expr) => {{
+        $(let $kept = &$kept;)*
+        let question = move |$db: std::sync::Arc<$crate::postgres::connect::Conn>| async move {
+            $question.await
+        };
+        $store.readers.ask($crate::postgres::readers::Asked::$asked, question).await
+    }};
+}
+pub(super) use ask;
+
 /// Reads all of a question in one snapshot, which only commits before it are in.
 pub(super) async fn snapshot<T>(
     db: &Client,

@@ -2,15 +2,18 @@
 
 use crate::{
     AuditHead, Batch, WrappedKey,
-    audit::Checkpoint,
+    audit::{AuditReport, AuditVerifier, Checkpoint},
     columns::{Columns, audit as columns},
     postgres::{
+        connect::Conn,
+        readers::{Asked, Readers},
         failed::Failed,
         rows::{int, one},
         sql::values,
     },
 };
 use futures_util::future::try_join;
+use std::sync::Arc;
 use tegata_token::time::UnixTime;
 use tokio_postgres::Client;
 
@@ -77,4 +80,40 @@ pub(in crate::postgres) async fn key(
 ) -> Result<Option<([u8; 32], WrappedKey)>, Failed> {
     let sql = "SELECT public, wrapped FROM audit_key";
     one(db, sql, &[], |row| Ok((row.value("public")?, row.value("wrapped")?))).await
+}
+
+/// How many rows are read at once.
+const PART: usize = 2_000;
+
+/// Passes all checkpoints and rows to a verifier, in parts: none of the reads lasts long.
+///
+/// # Errors
+/// [`Error::Unavailable`](crate::Error::Unavailable): the database does not answer, which
+/// says nothing about the audit.
+pub(in crate::postgres) async fn walk(
+    readers: &Readers,
+    mut verifier: AuditVerifier,
+) -> crate::Result<AuditReport> {
+    let mut behind = (0, i64::MIN);
+    loop {
+        let question = |db: Arc<Conn>| async move { batch(&db, behind, PART).await };
+        match readers.ask(Asked::ForWalk, question).await? {
+            Ok(Batch { checkpoint: Some(checkpoint), rows }) => {
+                verifier.checkpoint(&checkpoint, &rows);
+                behind = (checkpoint.number, checkpoint.last);
+            }
+            Ok(Batch { checkpoint: None, rows }) => {
+                let Some(last) = rows.last() else { break };
+                verifier.pending(&rows);
+                // Rows that get a checkpoint from now on would be reported twice.
+                behind = (i64::MAX.unsigned_abs(), last.id);
+            }
+            Err(damaged) => {
+                let why = crate::Error::from(damaged).to_string();
+                verifier.unreadable(Some(behind.0 + 1), &why);
+                break;
+            }
+        }
+    }
+    Ok(verifier.report())
 }
