@@ -6,8 +6,8 @@ use crate::{
     columns::{Columns, audit as columns},
     postgres::{
         connect::Conn,
-        readers::{Asked, Readers},
         failed::Failed,
+        readers::{Asked, Readers},
         rows::{int, one},
         sql::values,
     },
