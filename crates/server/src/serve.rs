@@ -20,7 +20,7 @@ use std::{
     sync::{Arc, atomic::AtomicI64},
     time::Duration,
 };
-use tegata_store::sqlite::{OpenError, Options, RollbackGuardFile, SqliteStore};
+use tegata_store::sqlite::{Faults, OpenError, Options, RollbackGuardFile, SqliteStore};
 use tegata_token::time::DAY;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -139,7 +139,7 @@ async fn start(settings: &Settings, issuer: &str) -> Result<Authority, Error> {
         dev: settings.dev,
         guard: Some(RollbackGuardFile { path: place.guard(), fresh }),
         revocation_journal: settings.revocation_journal.clone(),
-        ..Options::default()
+        faults: Faults { others: settings.others.clone(), ..Faults::default() },
     };
     let store = SqliteStore::open(&place.store, options, memory.on_commit())?;
     let authority = Authority::start(Arc::new(store), memory, &place.master_key(), issuer).await?;

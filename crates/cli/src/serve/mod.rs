@@ -256,6 +256,7 @@ impl ServeSettings {
             trusted_proxies: TrustedProxies::new(self.trusted_proxy),
             min_free_disk: u64::from(self.min_free_disk) << settings::MIB,
             drain_delay: seconds(self.drain_delay),
+            others: Default::default(),
         })
     }
 }

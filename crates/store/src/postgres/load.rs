@@ -57,12 +57,7 @@ pub(super) async fn load_all(
     Ok(locked)
 }
 
-fn locked(
-    keys: &Arc<[StoredKey]>,
-    needs: &Needs,
-    channels: &OfChannels,
-    single: Single,
-) -> Locked {
+fn locked(keys: &Arc<[StoredKey]>, needs: &Needs, channels: &OfChannels, single: Single) -> Locked {
     let Single { provider, audit_key, clock_offset, upkeep, .. } = single;
     let others =
         Locked { keys: keys.clone(), provider, audit_key, clock_offset, upkeep, ..<_>::default() };

@@ -84,8 +84,12 @@ pub(super) async fn parts(
     let used = "SELECT channel, name, until FROM group_use
                 WHERE channel = ANY($1) AND NOT deleted";
     let (keys, groups, used) = try_join3(
-        list(db, keys, values![ids], |row| Ok((row.value("channel")?, channels::assertion_key(row)?))),
-        list(db, groups, values![ids], |row| Ok((row.value("channel")?, channels::group_settings(row)?))),
+        list(db, keys, values![ids], |row| {
+            Ok((row.value("channel")?, channels::assertion_key(row)?))
+        }),
+        list(db, groups, values![ids], |row| {
+            Ok((row.value("channel")?, channels::group_settings(row)?))
+        }),
         list(db, used, values![ids], |row| Ok((row.value("channel")?, channels::group_use(row)?))),
     )
     .await?;

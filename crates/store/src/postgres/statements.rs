@@ -52,8 +52,8 @@ impl<'a> Statements<'a> {
 }
 
 async fn run(db: &Client, it: &Statement<'_>) -> Result<(), Failed> {
-    let value = |(it, of): &'_ Kept<'_>| -> Value<'_> { (&**it, of.clone()) };
-    let values: Vec<Value<'_>> = it.values.iter().map(value).collect();
+    let values: Vec<Value<'_>> =
+        it.values.iter().map(|(it, of)| (&**it as _, of.clone())).collect();
     db.execute_typed(&it.sql, &values).await?;
     Ok(())
 }

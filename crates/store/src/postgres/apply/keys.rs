@@ -3,9 +3,7 @@
 use super::act::Of;
 use crate::{
     SigningKeyRow,
-    postgres::{
-        statements::{Statements, keep},
-    },
+    postgres::statements::{Statements, keep},
 };
 use tegata_policy::acts::Write;
 use tegata_token::key::KeyState;

@@ -20,7 +20,8 @@ pub(super) fn apply<'a>(to: &mut Statements<'a>, it: &'a Write) {
             to.add("DELETE FROM audit WHERE id <= $1", keep![*through]);
         }
         Write::AssertionsDropped(gone) => {
-            let sql = "DELETE FROM assertion_used USING unnest($1, $2) AS gone (channel, fingerprint)
+            let sql =
+                "DELETE FROM assertion_used USING unnest($1, $2) AS gone (channel, fingerprint)
                        WHERE assertion_used.channel = gone.channel
                          AND assertion_used.fingerprint = gone.fingerprint";
             let channels: Vec<i64> = gone.iter().map(|(id, _)| int(id.number())).collect();

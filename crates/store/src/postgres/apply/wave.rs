@@ -40,7 +40,7 @@ struct Counters {
     serial: Option<Serial>,
     bulk_serial: Option<Serial>,
     revised: i64,
-    at: UnixTime,
+    at: i64,
 }
 
 /// A token that is revoked as of now.
@@ -85,8 +85,8 @@ impl<'a> Wave<'a> {
     }
 
     /// Keeps the time of an act on that channel.
-    pub fn at(&mut self, id: &ChannelId, now: UnixTime) {
-        self.counters(*id).at = now;
+    pub fn at(&mut self, id: ChannelId, now: UnixTime) {
+        self.counters(id).at = now.0;
     }
 
     /// Takes the audit event of an act.
@@ -136,7 +136,7 @@ fn write_counters(to: &mut Statements<'_>, all: &BTreeMap<ChannelId, Counters>) 
         each(&all, |it| it.1.serial.map(|serial| int(serial.0))),
         each(&all, |it| it.1.bulk_serial.map(|serial| int(serial.0))),
         each(&all, |it| it.1.revised),
-        each(&all, |it| it.1.at.0),
+        each(&all, |it| it.1.at),
     ];
     to.add(sql, values);
 }
@@ -196,10 +196,7 @@ fn mark_revoked<'a>(to: &mut Statements<'a>, all: &[Revoked<'a>]) {
 
 /// Marks the rows of expired tokens; a scheduled revocation that has taken effect is written
 /// into them.
-fn mark_past(
-    to: &mut Statements<'_>,
-    all: &BTreeMap<i64, Option<(RevocationCause, UnixTime)>>,
-) {
+fn mark_past(to: &mut Statements<'_>, all: &BTreeMap<i64, Option<(RevocationCause, UnixTime)>>) {
     if all.is_empty() {
         return;
     }
@@ -215,11 +212,9 @@ fn mark_past(
     to.add(sql, values);
 }
 
-fn write_revocations(
-    to: &mut Statements<'_>,
-    all: &BTreeMap<ChannelId, &ChannelRevocations>,
-) {
-    let (mut none, mut ids, mut texts, mut first) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+fn write_revocations(to: &mut Statements<'_>, all: &BTreeMap<ChannelId, &ChannelRevocations>) {
+    let (mut none, mut ids, mut texts, mut first) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (&id, revocations) in all {
         match revocations.first_until() {
             None => none.push(int(id.number())),
@@ -247,11 +242,8 @@ fn use_assertions<'a>(to: &mut Statements<'a>, all: &[(ChannelId, &'a [u8], Unix
     }
     let sql = "INSERT INTO assertion_used (channel, fingerprint, expires_at)
                SELECT * FROM unnest($1, $2, $3)";
-    let values = keep![
-        each(all, |it| int(it.0.number())),
-        each(all, |it| it.1),
-        each(all, |it| it.2.0),
-    ];
+    let values =
+        keep![each(all, |it| int(it.0.number())), each(all, |it| it.1), each(all, |it| it.2.0),];
     to.add(sql, values);
 }
 

@@ -63,7 +63,8 @@ pub(super) async fn read(
     let revoked = of(|it| it.revocations);
     let tokens = try_join(tokens(db, keys, &counted, false), tokens(db, keys, &with_keys, true));
     let (counts, (counted, with_keys), revocations, snapshots) =
-        try_join4(counts(db, &all), tokens, revocations(db, &revoked), snapshots(db, needs)).await?;
+        try_join4(counts(db, &all), tokens, revocations(db, &revoked), snapshots(db, needs))
+            .await?;
     Ok(OfChannels { counts, snapshots, revocations, counted, with_keys })
 }
 
@@ -76,10 +77,7 @@ async fn counts(db: &Client, ids: &[i64]) -> Result<OfEach<Count>, Failed> {
     Ok(list(db, sql, values![ids], count).await?.into_iter().collect())
 }
 
-async fn revocations(
-    db: &Client,
-    ids: &[i64],
-) -> Result<OfEach<Arc<ChannelRevocations>>, Failed> {
+async fn revocations(db: &Client, ids: &[i64]) -> Result<OfEach<Arc<ChannelRevocations>>, Failed> {
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -149,8 +147,7 @@ async fn snapshots(db: &Client, needs: &[Needs]) -> Result<OfEach<Arc<Channel>>,
         }
     }
     let of_whole = try_join(rows_of(db, &whole), parts(db, &whole));
-    let (changed, (rows, mut parts_of)) =
-        try_join(changed(db, known, revisions), of_whole).await?;
+    let (changed, (rows, mut parts_of)) = try_join(changed(db, known, revisions), of_whole).await?;
     if !changed.is_empty() {
         let ids: Vec<i64> =
             changed.iter().map(|row| row.value::<i64>("id")).collect::<Result<_, _>>()?;

@@ -19,9 +19,7 @@ pub(super) async fn read(db: &Client, which: &WhichPerson) -> Result<PersonRows,
     match which {
         WhichPerson::Id(id) => named(db, "id = $1", &[value(&int(id.number()))]).await,
         WhichPerson::Login(login) => named(db, "login = $1", &[value(login)]).await,
-        WhichPerson::Invitation(hash) => {
-            named(db, "invitation = $1", &[value(&&hash.0[..])]).await
-        }
+        WhichPerson::Invitation(hash) => named(db, "invitation = $1", &[value(&&hash.0[..])]).await,
         WhichPerson::AdminToken(id) => {
             let owner = "id = (SELECT person FROM admin_token WHERE id = $1)";
             named(db, owner, &[value(&int(id.number()))]).await
@@ -31,8 +29,7 @@ pub(super) async fn read(db: &Client, which: &WhichPerson) -> Result<PersonRows,
 
 async fn named(db: &Client, name: &str, values: &[Value<'_>]) -> Result<PersonRows, Failed> {
     let person = format!("{PERSON} AND {name}");
-    let of_person =
-        format!("person = (SELECT id FROM person WHERE deleted_at IS NULL AND {name})");
+    let of_person = format!("person = (SELECT id FROM person WHERE deleted_at IS NULL AND {name})");
     let sessions = format!("SELECT * FROM person_session WHERE {of_person} ORDER BY number");
     let admin_tokens = format!("SELECT * FROM admin_token WHERE {of_person} ORDER BY number");
     let operators = format!("{PERSON} AND operator IS NOT NULL");

@@ -30,11 +30,7 @@ pub(super) struct Single {
     pub upkeep: UpkeepRows,
 }
 
-pub(super) async fn read(
-    db: &Client,
-    keys: &[StoredKey],
-    needs: &Needs,
-) -> Result<Single, Failed> {
+pub(super) async fn read(db: &Client, keys: &[StoredKey], needs: &Needs) -> Result<Single, Failed> {
     let of_channel = try_join4(
         before(db, keys, needs),
         used(db, needs),
@@ -47,10 +43,8 @@ pub(super) async fn read(
         clock_offset(db, needs.clock),
         upkeep::read(db, &needs.upkeep),
     );
-    let (
-        (before, assertion_used, named, remembered),
-        (provider, audit_key, clock_offset, upkeep),
-    ) = try_join(of_channel, of_others).await?;
+    let ((before, assertion_used, named, remembered), (provider, audit_key, clock_offset, upkeep)) =
+        try_join(of_channel, of_others).await?;
     Ok(Single {
         before,
         assertion_used,
@@ -64,11 +58,7 @@ pub(super) async fn read(
 }
 
 /// The token that was issued under an idempotency key.
-async fn before(
-    db: &Client,
-    keys: &[StoredKey],
-    needs: &Needs,
-) -> Result<Option<Before>, Failed> {
+async fn before(db: &Client, keys: &[StoredKey], needs: &Needs) -> Result<Option<Before>, Failed> {
     let Some((id, key)) = needs.channel.zip(needs.issued_under) else { return Ok(None) };
     let sql = "SELECT t.id, t.serial, t.issued_at, t.expires_at, t.ends_at, t.revoked_at, t.cause,
                       t.parameters, k.id AS key, t.signing_key, f.issuer,
@@ -78,8 +68,8 @@ async fn before(
                FROM token t JOIN signing_key k ON k.number = t.signing_key
                             JOIN form f ON f.number = t.form
                WHERE t.channel = $1 AND t.idempotency = $2";
-    let values = values![int(id.number()), &key[..]];
-    one(db, sql, values, |row| tokens::before(row, keys)).await
+    let (id, key) = (int(id.number()), &key[..]);
+    one(db, sql, values![id, key], |row| tokens::before(row, keys)).await
 }
 
 /// Whether it is certain, before the channel's settings are read, that the assertion must
@@ -96,8 +86,8 @@ async fn used(db: &Client, needs: &Needs) -> Result<bool, Failed> {
 pub(super) async fn assertion_used(db: &Client, needs: &Needs) -> Result<bool, Failed> {
     let Some((id, fingerprint)) = needs.channel.zip(needs.assertion) else { return Ok(false) };
     let sql = "SELECT 1 FROM assertion_used WHERE channel = $1 AND fingerprint = $2";
-    let values = values![int(id.number()), &fingerprint[..]];
-    Ok(one(db, sql, values, |_| Ok(())).await?.is_some())
+    let (id, fingerprint) = (int(id.number()), &fingerprint[..]);
+    Ok(one(db, sql, values![id, fingerprint], |_| Ok(())).await?.is_some())
 }
 
 /// The id of the stored token with that serial.
@@ -106,15 +96,12 @@ async fn named(db: &Client, name: Option<(ChannelId, Serial)>) -> Result<Option<
     // A row is in one of two indexes, and each half names its own.
     let sql = "SELECT id FROM token WHERE channel = $1 AND serial = $2 AND NOT past
                UNION ALL SELECT id FROM token WHERE channel = $1 AND serial = $2 AND past";
-    let values = values![int(id.number()), int(serial.0)];
-    one(db, sql, values, |row| row.value("id")).await
+    let (id, serial) = (int(id.number()), int(serial.0));
+    one(db, sql, values![id, serial], |row| row.value("id")).await
 }
 
 /// What is remembered of the group or the assertion key of a scope.
-async fn remembered(
-    db: &Client,
-    scope: Option<(ChannelId, &Scope)>,
-) -> Result<Remembered, Failed> {
+async fn remembered(db: &Client, scope: Option<(ChannelId, &Scope)>) -> Result<Remembered, Failed> {
     let Some((id, scope)) = scope else { return Ok(Remembered::default()) };
     let id = int(id.number());
     let read = |row: &Row| {
@@ -150,9 +137,8 @@ async fn provider(db: &Client, needs: &Needs) -> Result<Option<LockedProvider>, 
         true => "(SELECT count(*) FROM channel WHERE provider = $1 AND state <> 'deleted')",
         false => "0::bigint",
     };
-    let sql = format!(
-        "SELECT name, {channels} AS channels FROM provider WHERE id = $1 AND NOT deleted"
-    );
+    let sql =
+        format!("SELECT name, {channels} AS channels FROM provider WHERE id = $1 AND NOT deleted");
     let read = |row: &Row| {
         Ok(LockedProvider { name: row.value("name")?, channels: row.value("channels")? })
     };

@@ -55,16 +55,14 @@ async fn of_tokens(
     let serials: Vec<i64> = uses.iter().map(|it| int(it.1.0)).collect();
     let times: Vec<i64> = uses.iter().map(|it| it.2.0).collect();
     let read = |row: &Row| {
-        let (place, before) = (StampPlace::Token(row.value("number")?), row.optional("last_used_at")?);
+        let (place, before) =
+            (StampPlace::Token(row.value("number")?), row.optional("last_used_at")?);
         Ok(Stamped { place, before, at: row.value("at")? })
     };
     list(db, sql, values![channels, serials, times], read).await
 }
 
-async fn of_keys(
-    db: &Client,
-    uses: &[(AssertionKeyId, UnixTime)],
-) -> Result<Vec<Stamped>, Failed> {
+async fn of_keys(db: &Client, uses: &[(AssertionKeyId, UnixTime)]) -> Result<Vec<Stamped>, Failed> {
     if uses.is_empty() {
         return Ok(Vec::new());
     }

@@ -125,7 +125,8 @@ async fn verifier(
         let deleted_at: Option<i64> = row.optional("deleted_at")?;
         Ok((followers::verifier(row)?, deleted_at.is_some()))
     };
-    let verifier = one(db, "SELECT * FROM verifier WHERE id = $1", values![id], read);
+    let of_id = values![id];
+    let verifier = one(db, "SELECT * FROM verifier WHERE id = $1", of_id, read);
     let mut found = UpkeepRows::default();
     let verifier = match instance {
         None => verifier.await?,
@@ -183,15 +184,16 @@ async fn old(db: &Client, old: &Old) -> Result<UpkeepRows, Failed> {
         }
         Old::Uses { before, most } => {
             let sql = "SELECT token, newest_day FROM token_use WHERE newest_day < $1 LIMIT $2";
-            let values = values![before.0.div_euclid(DAY), int(*most)];
-            UpkeepRows { last_uses: list(db, sql, values, last_use).await?, ..none }
+            let (day, most) = (before.0.div_euclid(DAY), int(*most));
+            UpkeepRows { last_uses: list(db, sql, values![day, most], last_use).await?, ..none }
         }
         Old::Audit { kept_from, most } => {
             let sql = "SELECT id FROM audit WHERE id <= (SELECT last FROM audit_checkpoint
                            WHERE number < $1 ORDER BY number DESC LIMIT 1) ORDER BY id LIMIT $2";
-            let values = values![int(*kept_from), int(*most)];
-            let (checkpoint, events) =
-                try_join(last_checkpoint(db), list(db, sql, values, |row| row.value("id"))).await?;
+            let (kept_from, most) = (int(*kept_from), int(*most));
+            let values = values![kept_from, most];
+            let events = list(db, sql, values, |row| row.value("id"));
+            let (checkpoint, events) = try_join(last_checkpoint(db), events).await?;
             UpkeepRows { checkpoint, events, ..none }
         }
     })
