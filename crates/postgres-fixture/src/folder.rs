@@ -20,6 +20,9 @@ use tempfile::TempDir;
 /// The user that runs what refuses to run as root.
 const USER: &str = "postgres";
 
+/// Free memory from which on servers that need not survive use it, in bytes.
+const ENOUGH: u64 = 4 << 30;
+
 /// Kills what runs in the folder `$1` and deletes it, unless stdin says that the
 /// test has done so. The pipe closes with the test process.
 const WATCHER: &str = r#"
@@ -47,7 +50,19 @@ pub struct Folder {
 impl Folder {
     /// A new one, which belongs to the user that programs run as.
     pub fn new() -> Result<Self, Problem> {
-        let path = tempfile::Builder::new().prefix("tegata-pg-").tempdir();
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// As [`new`](Self::new), in memory if the machine has enough of it: creating a database
+    /// there takes a fifth of the time.
+    pub fn in_memory() -> Result<Self, Problem> {
+        let memory = Path::new("/dev/shm");
+        let free = rustix::fs::statvfs(memory).map_or(0, |it| it.f_bavail * it.f_frsize);
+        if free > ENOUGH { Self::below(memory) } else { Self::new() }
+    }
+
+    fn below(parent: &Path) -> Result<Self, Problem> {
+        let path = tempfile::Builder::new().prefix("tegata-pg-").tempdir_in(parent);
         let path = path.map_err(|error| format!("a temporary folder: {error}"))?;
         let watcher = Command::new("sh")
             .args(["-c", WATCHER, "sh"])

@@ -88,7 +88,7 @@ impl PostgresServer {
     /// Creates one and starts it.
     pub fn start(settings: ServerSettings) -> Result<Self, Problem> {
         let programs = settings.major.programs()?;
-        let folder = Folder::new()?;
+        let folder = if settings.fsync { Folder::new()? } else { Folder::in_memory()? };
         finish(
             folder
                 .command(programs.join("initdb"))
