@@ -1,7 +1,7 @@
 //! PgBouncer, which gives each transaction of a client another connection.
 
 use crate::{
-    PostgresServer, Problem,
+    Problem,
     folder::{Folder, free_port, until},
     server::url,
 };
@@ -15,12 +15,12 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// Starts one in front of all databases of a server, with at most `size` connections
-    /// to each.
-    pub fn start(server: &PostgresServer, size: u32) -> Result<Self, Problem> {
+    /// Starts one in front of all databases of the server on the port `behind`, with at most
+    /// `size` connections to each.
+    pub fn start(behind: u16, size: u32) -> Result<Self, Problem> {
         let folder = Folder::new()?;
         let port = free_port()?;
-        let (path, behind) = (folder.path().display(), server.port());
+        let path = folder.path().display();
         let settings = format!(
             "[databases]\n* = host=127.0.0.1 port={behind}\n[pgbouncer]\n\
              listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\

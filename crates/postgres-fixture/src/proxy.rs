@@ -1,5 +1,5 @@
-//! A proxy for TCP connections on the loopback that can cut them, hold their bytes back, or
-//! delay them.
+//! A proxy for TCP connections on the loopback that can cut them, hold their bytes back,
+//! delay them, or spoil statements that a database shall not have.
 
 use crate::{Problem, folder::locked, server::url};
 use std::{
@@ -45,6 +45,12 @@ pub struct Proxy {
 impl Proxy {
     /// Listens on a free port, and connects to `to`.
     pub fn start(to: u16) -> Result<Self, Problem> {
+        Self::spoiling(to, &[])
+    }
+
+    /// As [`start`](Self::start); these words are spoilt on their way to the server, so that
+    /// it refuses the statements that begin with them.
+    pub fn spoiling(to: u16, words: &'static [&'static str]) -> Result<Self, Problem> {
         let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();
         let (delay, ends, over) = Default::default();
@@ -56,7 +62,7 @@ impl Proxy {
                 if locked(&serve.state).over {
                     break;
                 }
-                serve.connect(client, to);
+                serve.connect(client, to, words);
             }
         });
         Ok(Self { port, shared })
@@ -118,36 +124,47 @@ fn close(state: &mut State) {
     }
 }
 
+/// Replaces the last letter of a word wherever it occurs, so that the length stays.
+fn spoil(bytes: &mut [u8], word: &[u8]) {
+    let last = word.len() - 1;
+    for at in 0..bytes.len().saturating_sub(last) {
+        if bytes[at..].starts_with(word) {
+            bytes[at + last] = b'_';
+        }
+    }
+}
+
 impl Shared {
     fn set(&self, change: impl FnOnce(&mut State)) {
         change(&mut locked(&self.state));
         self.changed.notify_all();
     }
 
-    fn connect(self: &Arc<Self>, client: TcpStream, to: u16) {
+    fn connect(self: &Arc<Self>, client: TcpStream, to: u16, words: &'static [&'static str]) {
         if locked(&self.state).way == Way::Cut {
             return;
         }
         let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else { return };
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
-        for (from, to) in [(&client, &server), (&server, &client)] {
+        for (from, to, words) in [(&client, &server, words), (&server, &client, &[][..])] {
             let (Ok(from), Ok(to), Ok(end)) = (from.try_clone(), to.try_clone(), from.try_clone())
             else {
                 return;
             };
             locked(&self.state).ends.push(end);
             let shared = self.clone();
-            thread::spawn(move || shared.pump(from, to));
+            thread::spawn(move || shared.pump(from, to, words));
         }
     }
 
-    fn pump(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn pump(&self, mut from: TcpStream, mut to: TcpStream, words: &[&str]) {
         let mut bytes = [0; 16 * 1024];
         while let Ok(read @ 1..) = from.read(&mut bytes) {
             let Some(delay) = self.may_pass() else { break };
             if !delay.is_zero() {
                 thread::sleep(delay);
             }
+            words.iter().for_each(|word| spoil(&mut bytes[..read], word.as_bytes()));
             if to.write_all(&bytes[..read]).is_err() {
                 break;
             }

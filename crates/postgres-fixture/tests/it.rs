@@ -59,7 +59,7 @@ fn a_frozen_server_answers_nothing_until_it_continues() {
 fn a_pooler_passes_transactions_on() {
     let server = PostgresServer::start(ServerSettings::default()).unwrap();
     let database = server.empty_database().unwrap();
-    let pooler = Pooler::start(&server, 2).unwrap();
+    let pooler = Pooler::start(server.port(), 2).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let url = pooler.url(&database);
@@ -68,6 +68,21 @@ fn a_pooler_passes_transactions_on() {
         tokio::spawn(connection);
         let row = client.query_typed("SELECT current_user", &[]).await.unwrap();
         assert_eq!(row[0].get::<_, &str>(0), "tegata");
+    });
+}
+
+#[test]
+fn a_proxy_spoils_statements() {
+    let server = PostgresServer::start(ServerSettings::default()).unwrap();
+    let proxy = Proxy::spoiling(server.port(), &["LISTEN"]).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let url = proxy.url("postgres");
+        let (client, connection) =
+            tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        assert!(client.batch_execute("LISTEN tegata").await.is_err());
+        assert!(client.batch_execute("SELECT 1").await.is_ok());
     });
 }
 
