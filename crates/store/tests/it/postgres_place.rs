@@ -124,6 +124,11 @@ impl<T: On> Postgres<T> {
         &shared(T::TERMS.major).server
     }
 
+    /// A copy of a database that has no connections.
+    pub fn copy_of(database: &str) -> Self {
+        Self { database: Self::server().copy(database).unwrap(), on: PhantomData }
+    }
+
     /// Opens another store there.
     pub async fn open_one(&self, dev: bool, on_commit: OnCommit) -> Result<PostgresStore, String> {
         let (url, direct) = shared(T::TERMS.major).addresses(T::TERMS, &self.database);
@@ -143,7 +148,7 @@ pub fn options(url: String, direct: Option<String>, dev: bool) -> PostgresOption
 }
 
 /// Creates the tables.
-fn migrate(url: &str) -> Result<(), String> {
+pub fn migrate(url: &str) -> Result<(), String> {
     let url = url.to_owned();
     let work = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -174,6 +179,14 @@ impl<T: On> Place for Postgres<T> {
 
     async fn open(&self, dev: bool, on_commit: OnCommit) -> Result<Box<dyn Store>, String> {
         Ok(Box::new(self.open_one(dev, on_commit).await?))
+    }
+
+    async fn more(&self) -> Vec<Box<dyn Store>> {
+        let mut stores = Vec::new();
+        for _ in 0..2 {
+            stores.push(self.open(false, Box::new(|_| {})).await.unwrap());
+        }
+        stores
     }
 
     async fn limit_key(&self, key: SigningKeyId, before: UnixTime) {
