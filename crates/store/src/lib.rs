@@ -9,7 +9,9 @@
 //! The store knows no protocol, signs nothing, and receives secrets only as hashes.
 
 mod act;
+mod answers;
 pub mod audit;
+mod columns;
 pub mod figures;
 pub mod file;
 mod filter;

@@ -7,7 +7,7 @@ use tokio_postgres::error::SqlState;
 /// Why a statement has no result. None of these says whether a transaction was committed:
 /// what the failure of a COMMIT means is decided where it is sent.
 #[derive(Debug, Clone)]
-pub(super) enum Failed {
+pub(crate) enum Failed {
     /// A unique name exists already.
     Taken,
     /// The transaction met another one; it may be run again from its beginning.

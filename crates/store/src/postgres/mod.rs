@@ -7,9 +7,15 @@
 //! and commit order is position order. No statement needs a session: none is prepared by
 //! name, and there are no advisory locks.
 
+mod apply;
 mod connect;
 mod failed;
+mod load;
+mod questions;
+mod readers;
+mod rows;
 mod sql;
+mod statements;
 mod tls;
 
 pub use connect::BadAddress;
