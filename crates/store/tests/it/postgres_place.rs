@@ -159,7 +159,9 @@ pub fn migrate(url: &str) -> Result<(), String> {
 
 #[async_trait]
 impl<T: On> Place for Postgres<T> {
-    const LONG: bool = T::TERMS.long;
+    fn is_due() -> bool {
+        crate::is_long() || !T::TERMS.long
+    }
 
     fn new() -> Self {
         let server = Self::server();
