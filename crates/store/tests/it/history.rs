@@ -81,7 +81,7 @@ struct Round {
 
 async fn cluster(plant: Option<&'static str>) -> Cluster {
     let server = PostgresServer::start(ServerSettings::default()).unwrap();
-    let database = server.fresh_database("template_tegata", postgres_place::migrate).unwrap();
+    let database = postgres_place::fresh(&server);
     let options = postgres_place::options(server.url(&database), None, false);
     let store = PostgresStore::open(options, Box::new(|_| {})).await.unwrap();
     let provider = ProviderId::from_number(replica::PROVIDER).unwrap();

@@ -147,15 +147,25 @@ pub fn options(url: String, direct: Option<String>, dev: bool) -> PostgresOption
     PostgresOptions { url, direct, issuer: ISSUER.into(), dev, ..PostgresOptions::default() }
 }
 
-/// Creates the tables.
-pub fn migrate(url: &str) -> Result<(), String> {
-    let url = url.to_owned();
-    let work = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(tegata_store::postgres::migrate(&url)).map_err(|error| error.to_string())
+/// A database with the tables and nothing in them.
+pub fn fresh(server: &PostgresServer) -> String {
+    let make = |url: &str| {
+        let url = url.to_owned();
+        let work = move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let opened = PostgresStore::open(options(url, None, false), Box::new(|_| {}));
+            runtime.block_on(opened).map(drop).map_err(|error| error.to_string())
+        };
+        // The caller may be in a runtime.
+        std::thread::spawn(work).join().unwrap()?;
+        server.disconnect(TEMPLATE);
+        server.sql(TEMPLATE, "TRUNCATE authority, replica, job_lease, form RESTART IDENTITY")
     };
-    std::thread::spawn(work).join().unwrap()
+    server.fresh_database(TEMPLATE, make).unwrap()
 }
+
+/// What new databases are copied from.
+const TEMPLATE: &str = "template_tegata";
 
 #[async_trait]
 impl<T: On> Place for Postgres<T> {
@@ -165,7 +175,7 @@ impl<T: On> Place for Postgres<T> {
 
     fn new() -> Self {
         let server = Self::server();
-        let database = server.fresh_database("template_tegata", migrate).unwrap();
+        let database = fresh(server);
         if T::TERMS.abstains {
             server.sql(&database, ABSTAIN).unwrap();
         }
