@@ -29,6 +29,7 @@ mod read;
 mod readers;
 mod recent;
 mod recover;
+mod replicas;
 mod requests;
 mod revocations;
 mod rows;
@@ -52,6 +53,8 @@ pub use look::{Look, LookError, StoreState as Looked};
 pub use open::{Options, claim};
 pub use open_error::{Backwards, OpenError};
 pub use recover::{Recovered, Recovering, Recovery};
+#[doc(hidden)]
+pub use replicas::{OtherServers, Others};
 
 use guard::GuardWriter;
 use lock::Watch;
@@ -68,6 +71,7 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
     form: Issuer,
+    others: Others,
     // Dropped after the writer, so that the rollback guard has the writer's last commit.
     _guard_writer: Option<GuardWriter>,
     _watch: Option<Watch>,

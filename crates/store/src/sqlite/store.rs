@@ -209,6 +209,17 @@ impl Store for SqliteStore {
         self.writer.stopped().await;
     }
 
+    fn current(&self) -> bool {
+        self.others.0.as_ref().is_none_or(|it| it.current())
+    }
+
+    async fn catch_up(&self) -> Result<()> {
+        match &self.others.0 {
+            Some(others) => others.catch_up().await,
+            None => Ok(()),
+        }
+    }
+
     async fn issue(
         &self,
         grant: Grant,

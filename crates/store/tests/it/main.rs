@@ -16,6 +16,7 @@ mod disk;
 mod narrowing;
 mod people;
 mod place;
+mod postgres_place;
 mod power_loss;
 mod rollbacks;
 mod rolled_back;
@@ -25,5 +26,10 @@ mod world;
 
 /// How many rounds of `quick` to run.
 fn rounds(quick: usize) -> usize {
-    if std::env::var_os("TEGATA_LONG").is_some() { quick * 20 } else { quick }
+    if is_long() { quick * 20 } else { quick }
+}
+
+/// Whether the tests may take long.
+fn is_long() -> bool {
+    std::env::var_os("TEGATA_LONG").is_some()
 }

@@ -12,6 +12,10 @@ use tempfile::TempDir;
 /// One database of a backend, made for one test and removed with it.
 #[async_trait]
 pub trait Place: Send + Sync {
+    /// Whether its cases run with `TEGATA_LONG=1` alone.
+    const LONG: bool = false
+    where
+        Self: Sized;
     /// An empty database.
     fn new() -> Self
     where
