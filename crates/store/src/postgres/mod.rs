@@ -14,6 +14,8 @@ mod load;
 mod rows;
 mod sql;
 mod statements;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 pub use connect::BadAddress;
