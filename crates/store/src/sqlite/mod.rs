@@ -122,9 +122,18 @@ impl SqliteStore {
     where
         A: Act<Output = usize> + Send + 'static,
     {
-        let act = move |tx: &mut Tx<'_>| apply::run(tx, &act).map(|tokens| (tokens, tx.now));
-        let ((tokens, at), position) = self.writer.act(at, act).await?;
+        let (tokens, at, position) = self.run_at(at, act).await?;
         Ok(Revoked { tokens, position, at })
+    }
+
+    /// Runs an act, and also returns the time that it was decided at.
+    async fn run_at<A>(&self, at: UnixTime, act: A) -> Result<(A::Output, UnixTime, Position)>
+    where
+        A: Act<Output: Send> + Send + 'static,
+    {
+        let act = move |tx: &mut Tx<'_>| apply::run(tx, &act).map(|done| (done, tx.now));
+        let ((done, at), position) = self.writer.act(at, act).await?;
+        Ok((done, at, position))
     }
 
     /// Decides an act as [`SqliteStore::run`] does, without its effects: returns how many

@@ -21,6 +21,19 @@ pub trait OtherServers: Send + Sync {
 #[derive(Clone, Default)]
 pub struct Others(pub Option<Arc<dyn OtherServers>>);
 
+impl Others {
+    pub(super) fn current(&self) -> bool {
+        self.0.as_ref().is_none_or(|it| it.current())
+    }
+
+    pub(super) async fn catch_up(&self) -> Result<()> {
+        match &self.0 {
+            Some(others) => others.catch_up().await,
+            None => Ok(()),
+        }
+    }
+}
+
 impl fmt::Debug for Others {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "other servers" } else { "no other servers" })

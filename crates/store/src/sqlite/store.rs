@@ -2,7 +2,7 @@
 //! writer.
 
 use super::{
-    SqliteStore, apply, audit, audit_list, provider_revocation, read,
+    SqliteStore, audit, audit_list, provider_revocation, read,
     readers::For,
     revocations,
     rows::{self, unavailable},
@@ -210,14 +210,11 @@ impl Store for SqliteStore {
     }
 
     fn current(&self) -> bool {
-        self.others.0.as_ref().is_none_or(|it| it.current())
+        self.others.current()
     }
 
     async fn catch_up(&self) -> Result<()> {
-        match &self.others.0 {
-            Some(others) => others.catch_up().await,
-            None => Ok(()),
-        }
+        self.others.catch_up().await
     }
 
     async fn issue(
@@ -286,9 +283,7 @@ impl Store for SqliteStore {
     }
 
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked> {
-        let (at, act) = (by.at, ChangeSigningKeys { change, by });
-        let act = move |tx: &mut Tx<'_>| apply::run(tx, &act).map(|revoked| (revoked, tx.now));
-        let ((revoked, now), position) = self.writer.act(at, act).await?;
+        let (revoked, now, position) = self.run_at(by.at, ChangeSigningKeys { change, by }).await?;
         // Counted afterwards and beside the writer: there may be millions.
         let tokens = self.signed_by(revoked, 0, now).await?.tokens;
         Ok(Revoked { tokens, position, at: now })
