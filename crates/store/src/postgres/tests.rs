@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{audit_event::AuditEvent, postgres::failed::Failed};
 use postgres_fixture::{PostgresServer, ServerSettings};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tegata_policy::{
     acts::{
         AdminTokenRow, AuditRecord, Author, Checkpoint, Effects, Event, Instance, Locked, Needs,
@@ -41,12 +41,13 @@ const AT: At = At { now: NOW, position: Some(Position { epoch: 3, number: 17 }),
 /// A database with the store's tables.
 struct Database {
     db: Client,
-    _server: PostgresServer,
 }
 
 impl Database {
     async fn new() -> Self {
-        let server = PostgresServer::start(ServerSettings::default()).unwrap();
+        static SERVER: LazyLock<PostgresServer> =
+            LazyLock::new(|| PostgresServer::start(ServerSettings::default()).unwrap());
+        let server = &*SERVER;
         let name = server.empty_database().unwrap();
         let url = server.url(&name);
         let (db, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
@@ -60,7 +61,7 @@ impl Database {
         db.batch_execute("INSERT INTO form (number, version, issuer) VALUES (1, 1, 'https://a')")
             .await
             .unwrap();
-        Self { db, _server: server }
+        Self { db }
     }
 
     async fn write(&self, channel: Option<ChannelId>, writes: Vec<Write>) {
