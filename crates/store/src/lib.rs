@@ -9,6 +9,7 @@
 //! The store knows no protocol, signs nothing, and receives secrets only as hashes.
 
 mod act;
+mod answers;
 pub mod audit;
 mod columns;
 pub mod figures;

@@ -11,6 +11,8 @@ mod apply;
 mod connect;
 mod failed;
 mod load;
+mod questions;
+mod readers;
 mod rows;
 mod sql;
 mod statements;
