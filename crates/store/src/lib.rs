@@ -20,6 +20,7 @@ mod overview;
 mod people;
 pub mod postgres;
 mod replicas;
+mod recovery;
 mod requests;
 pub mod sqlite;
 mod taking;
@@ -30,6 +31,7 @@ pub use filter::*;
 pub use overview::OverviewStore;
 pub use people::{PeopleState, PeopleStore};
 pub use replicas::{Acknowledged, ReplicaStore};
+pub use recovery::{Recovered, Recovery};
 pub use requests::RequestStore;
 pub use taking::*;
 pub use tegata_policy::acts::{

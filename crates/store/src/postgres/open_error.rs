@@ -66,6 +66,15 @@ pub enum PostgresOpenError {
     /// The guard cannot be used.
     #[error("the rollback guard {}: {1}; choose another place with --rollback-guard-file", .0.display())]
     Guard(PathBuf, io::Error),
+    /// There is no store in it.
+    #[error("there is no store in this database; name the one that the servers use")]
+    NoStore,
+    /// Servers run on it.
+    #[error("{0} servers run on this database; stop all of them first")]
+    InUse(usize),
+    /// The revocation journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::Error),
     /// It was opened but cannot be used.
     #[error(transparent)]
     Store(#[from] Error),
