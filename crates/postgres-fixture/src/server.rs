@@ -226,14 +226,23 @@ impl PostgresServer {
         if !templates.contains(template) {
             self.sql("postgres", &format!("CREATE DATABASE {template} OWNER {OWNER}"))?;
             make(&self.url(template))?;
-            // What is copied must have no connection; the end of one takes a moment.
-            let gone = format!(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{template}'"
-            );
-            until(|| self.ask("postgres", &gone).is_ok_and(|it| it.is_empty()).then_some(()));
+            self.disconnect(template);
             templates.insert(template.to_owned());
         }
         drop(templates);
+        self.copy(template)
+    }
+
+    /// Ends the connections to a database.
+    pub fn disconnect(&self, name: &str) {
+        let gone = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        );
+        until(|| self.ask("postgres", &gone).is_ok_and(|it| it.is_empty()).then_some(()));
+    }
+
+    /// Copies a database that has no connections; returns the name of the copy.
+    pub fn copy(&self, template: &str) -> Result<String, Problem> {
         let name = format!("test_{}", self.next.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE {template} OWNER {OWNER}"))?;
         Ok(name)

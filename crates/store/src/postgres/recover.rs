@@ -13,7 +13,7 @@ use super::{
     migrations::{self, failed},
     open_error::PostgresOpenError,
     questions::audit,
-    rows::{int, list, signing_keys},
+    rows::{list, signing_keys},
     sql::values,
 };
 use crate::{
@@ -235,9 +235,11 @@ async fn standing(db: &Client) -> Result<Option<Standing>, Failed> {
 
 /// How many servers run: they renew their rows. A server that was killed leaves its row.
 async fn running(db: &Client) -> Result<usize, Failed> {
-    let beats = || list(db, "SELECT id, beat FROM replica", values![], |row| {
-        Ok((row.value::<Vec<u8>>("id")?, row.value::<i64>("beat")?))
-    });
+    let beats = || {
+        list(db, "SELECT id, beat FROM replica", values![], |row| {
+            Ok((row.value::<Vec<u8>>("id")?, row.value::<i64>("beat")?))
+        })
+    };
     let before = within(STEP, beats()).await?;
     if before.is_empty() {
         return Ok(0);

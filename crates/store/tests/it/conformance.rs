@@ -24,7 +24,7 @@ macro_rules! cases {
                     $(mod $theme {
                         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                         async fn $case() {
-                            if <$place as crate::place::Place>::LONG && !crate::is_long() {
+                            if !<$place as crate::place::Place>::is_due() {
                                 return;
                             }
                             let world = crate::world::World::new::<$place>().await;

@@ -124,6 +124,11 @@ impl<T: On> Postgres<T> {
         &shared(T::TERMS.major).server
     }
 
+    /// A copy of a database that has no connections.
+    pub fn copy_of(database: &str) -> Self {
+        Self { database: Self::server().copy(database).unwrap(), on: PhantomData }
+    }
+
     /// Opens another store there.
     pub async fn open_one(&self, dev: bool, on_commit: OnCommit) -> Result<PostgresStore, String> {
         let (url, direct) = shared(T::TERMS.major).addresses(T::TERMS, &self.database);
@@ -142,23 +147,35 @@ pub fn options(url: String, direct: Option<String>, dev: bool) -> PostgresOption
     PostgresOptions { url, direct, issuer: ISSUER.into(), dev, ..PostgresOptions::default() }
 }
 
-/// Creates the tables.
-fn migrate(url: &str) -> Result<(), String> {
-    let url = url.to_owned();
-    let work = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(tegata_store::postgres::migrate(&url)).map_err(|error| error.to_string())
+/// A database with the tables and nothing in them.
+pub fn fresh(server: &PostgresServer) -> String {
+    let make = |url: &str| {
+        let url = url.to_owned();
+        let work = move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let opened = PostgresStore::open(options(url, None, false), Box::new(|_| {}));
+            runtime.block_on(opened).map(drop).map_err(|error| error.to_string())
+        };
+        // The caller may be in a runtime.
+        std::thread::spawn(work).join().unwrap()?;
+        server.disconnect(TEMPLATE);
+        server.sql(TEMPLATE, "TRUNCATE authority, replica, job_lease, form RESTART IDENTITY")
     };
-    std::thread::spawn(work).join().unwrap()
+    server.fresh_database(TEMPLATE, make).unwrap()
 }
+
+/// What new databases are copied from.
+const TEMPLATE: &str = "template_tegata";
 
 #[async_trait]
 impl<T: On> Place for Postgres<T> {
-    const LONG: bool = T::TERMS.long;
+    fn is_due() -> bool {
+        crate::is_long() || !T::TERMS.long
+    }
 
     fn new() -> Self {
         let server = Self::server();
-        let database = server.fresh_database("template_tegata", migrate).unwrap();
+        let database = fresh(server);
         if T::TERMS.abstains {
             server.sql(&database, ABSTAIN).unwrap();
         }
@@ -174,6 +191,14 @@ impl<T: On> Place for Postgres<T> {
 
     async fn open(&self, dev: bool, on_commit: OnCommit) -> Result<Box<dyn Store>, String> {
         Ok(Box::new(self.open_one(dev, on_commit).await?))
+    }
+
+    async fn more(&self) -> Vec<Box<dyn Store>> {
+        let mut stores = Vec::new();
+        for _ in 0..2 {
+            stores.push(self.open(false, Box::new(|_| {})).await.unwrap());
+        }
+        stores
     }
 
     async fn limit_key(&self, key: SigningKeyId, before: UnixTime) {
