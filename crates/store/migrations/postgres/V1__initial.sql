@@ -22,8 +22,8 @@ CREATE TABLE lock_row (
     name  TEXT PRIMARY KEY
 );
 INSERT INTO lock_row (name)
-VALUES ('authority'), ('jobs'), ('people'), ('requests'), ('signing-keys'), ('verifiers'),
-       ('warnings');
+VALUES ('audit'), ('authority'), ('jobs'), ('people'), ('requests'), ('signing-keys'), ('uses'),
+       ('verifiers'), ('warnings');
 
 -- Running servers of this authority. A server writes its row before it reads its state.
 CREATE TABLE replica (
