@@ -178,7 +178,7 @@ fn app(
     tls: Option<&Arc<Tls>>,
 ) -> Result<App, Error> {
     let key_age = i64::from(settings.warn.signing_key_days) * DAY;
-    let (store, began) = (settings.place.store.clone(), authority.clock().steady());
+    let (store, began) = (settings.place.on_disk().to_owned(), authority.clock().steady());
     let health = Arc::new(Health::new(store, settings.min_free_disk, key_age, began));
     let admin_token = Arc::new(admin_token);
     let jobs = Arc::new(Jobs {

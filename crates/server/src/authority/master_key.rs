@@ -106,7 +106,9 @@ impl MasterKey {
             return Err(Error::Lost(path.to_owned()));
         }
         let bytes = Zeroizing::new(random::bytes::<32>().map_err(|_| Error::NoRandomness)?);
-        private_file::create(path, &to_hex(&bytes))?;
+        // Another server of a new database may create it at the same time.
+        let text = private_file::create_first(path, &to_hex(&bytes))?;
+        let bytes = from_hex(&text).ok_or_else(|| Error::NotAKey(path.to_owned()))?;
         Self::new(&bytes).ok_or_else(|| Error::NotAKey(path.to_owned()))
     }
 
