@@ -16,12 +16,14 @@ pub mod figures;
 pub mod file;
 mod filter;
 pub mod journal;
+pub mod moving;
 mod overview;
 mod people;
 pub mod postgres;
 mod replicas;
 mod requests;
 pub mod sqlite;
+mod tables;
 mod taking;
 
 pub use act::*;
