@@ -25,7 +25,7 @@ use futures_util::future::try_join4;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -71,6 +71,8 @@ pub(super) struct Shared {
     begun: AtomicU64,
     seen: watch::Sender<Seen>,
     stopped: watch::Sender<Option<Arc<str>>>,
+    /// Receipts that began without a change of the log.
+    announced: Mutex<Vec<ReceiptRow>>,
 }
 
 impl Shared {
@@ -85,6 +87,7 @@ impl Shared {
             begun: AtomicU64::new(0),
             seen: watch::Sender::new(seen),
             stopped: watch::Sender::new(None),
+            announced: Mutex::default(),
         })
     }
 
@@ -115,6 +118,11 @@ impl Shared {
         let mut seen = self.seen.subscribe();
         // It fails when the store is closed, and then nobody answers from its memory.
         let _ = seen.wait_for(|it| it.applied >= position).await;
+    }
+
+    /// Gives memory a receipt that began without a change of the log.
+    pub fn announce(&self, receipt: ReceiptRow) {
+        self.announced.lock().unwrap_or_else(PoisonError::into_inner).push(receipt);
     }
 
     /// Gives up: memory cannot be kept right, or the store is not the one that was opened.
@@ -202,10 +210,12 @@ impl Follower {
         queue::connect(conn, &self.address, backoff).await?;
         let Some(open) = conn else { return Err(Failed::unavailable("no connection").into()) };
         loop {
-            let read = within(ROUND, read(open, self.shared.seen.borrow().applied)).await?;
+            let applied = self.shared.seen().applied;
+            let read = within(ROUND, read(open, applied)).await?;
             let more = read.changes.len() >= MOST;
             let replicas = self.take_in(read)?;
             if !more {
+                self.take_announced();
                 self.drop_silent(open, &replicas).await?;
                 return Ok(replicas);
             }
@@ -259,6 +269,16 @@ impl Follower {
         Ok(replicas.into())
     }
 
+    fn take_announced(&self) {
+        let mut announced = self.shared.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        let receipts = std::mem::take(&mut *announced);
+        drop(announced);
+        if !receipts.is_empty() {
+            let position = self.shared.seen.borrow().applied;
+            (self.on_commit)(&Committed { position, receipts, ..Committed::default() });
+        }
+    }
+
     /// Drops the rows of servers that have not renewed their leases for long.
     async fn drop_silent(&mut self, db: &Client, all: &[ReplicaRow]) -> Result<(), Failed> {
         let now = steady();
@@ -268,7 +288,10 @@ impl Follower {
             if *beat != it.beat {
                 (*beat, *since) = (it.beat, now);
             } else if now.duration_since(*since) >= SILENT {
-                tracing::warn!(address = it.address, "a server has not renewed its lease; it is dropped");
+                tracing::warn!(
+                    address = it.address,
+                    "a server has not renewed its lease; it is dropped"
+                );
                 within(ROUND, replicas::drop_at(db, it.id, it.beat)).await?;
             }
         }
@@ -294,7 +317,12 @@ async fn read(db: &Client, applied: Position) -> Result<Read, Failed> {
         let sql = "SELECT epoch, position, log_from, audit, written_at FROM authority";
         let row = db.query_typed_one(sql, values![]).await?;
         let head = Position { epoch: row.value("epoch")?, number: row.value("position")? };
-        Ok::<_, Failed>((head, row.value("log_from")?, row.value("audit")?, row.value("written_at")?))
+        Ok::<_, Failed>((
+            head,
+            row.value("log_from")?,
+            row.value("audit")?,
+            row.value("written_at")?,
+        ))
     };
     let log = async {
         let sql = "SELECT number, at, change FROM change_log WHERE number > $1

@@ -26,7 +26,12 @@ impl Lease {
     pub fn new() -> Self {
         // Before every moment at which a renewal is sent, so that none is 0.
         let base = steady();
-        Self { base, sent: AtomicU64::new(0), jobs: AtomicU64::new(0), ended: AtomicBool::new(false) }
+        Self {
+            base,
+            sent: AtomicU64::new(0),
+            jobs: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+        }
     }
 
     fn since(&self, at: Instant) -> u64 {
@@ -36,7 +41,9 @@ impl Lease {
 
     fn is_valid(&self, sent: u64) -> bool {
         let lease = u64::try_from(LEASE.as_nanos()).unwrap_or(u64::MAX);
-        sent != 0 && !self.ended.load(Ordering::SeqCst) && self.since(steady()) < sent.saturating_add(lease)
+        sent != 0
+            && !self.ended.load(Ordering::SeqCst)
+            && self.since(steady()) < sent.saturating_add(lease)
     }
 
     /// Whether the lease is valid now.

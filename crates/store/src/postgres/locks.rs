@@ -55,7 +55,12 @@ impl Locks {
             ActName::RenameProvider | ActName::DeleteProvider | ActName::BeginProviderRevocation
         );
         let receipt = begins_receipts(act);
-        Self { rows, provider: needs.provider.map(|id| (id, alone)), channel: needs.channel, receipt }
+        Self {
+            rows,
+            provider: needs.provider.map(|id| (id, alone)),
+            channel: needs.channel,
+            receipt,
+        }
     }
 
     /// The rows that it locks by name.

@@ -40,14 +40,16 @@ pub(super) async fn migrate(db: &Client) -> Result<(), PostgresOpenError> {
         return Ok(());
     }
     for (version, name, sql) in ALL {
-        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = 60000;
+        let begin =
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = 60000;
                      SELECT version FROM schema_version WHERE version = 0 FOR UPDATE";
         let step = async {
             db.batch_execute(begin).await?;
             let done = "SELECT version FROM schema_version WHERE version = $1";
             if db.query_typed_opt(done, values![version]).await?.is_none() {
                 db.batch_execute(sql).await?;
-                let note = "INSERT INTO schema_version (version, name, checksum) VALUES ($1, $2, $3)";
+                let note =
+                    "INSERT INTO schema_version (version, name, checksum) VALUES ($1, $2, $3)";
                 db.execute_typed(note, values![version, name, checksum(sql)]).await?;
             }
             db.batch_execute("COMMIT").await?;
@@ -67,7 +69,8 @@ async fn check(db: &Client) -> Result<i64, PostgresOpenError> {
     let rows = db.query_typed(sql, values![]).await.map_err(|it| failed(it.into()))?;
     let mut found = 0;
     for row in rows {
-        let read = || Ok::<(i64, String), tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?));
+        let read =
+            || Ok::<(i64, String), tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?));
         let (version, sum) = read().map_err(|it| failed(it.into()))?;
         match ALL.iter().find(|it| it.0 == version) {
             Some(it) if checksum(it.2) != sum => {

@@ -58,13 +58,16 @@ pub enum PostgresOpenError {
     WentBack(PathBuf, String),
     /// It is not the store that the guard belongs to.
     #[error(
-        "the rollback guard {} belongs to another store; check --store, or, if the database is \
+        "the rollback guard {guard} belongs to another store; check --store, or, if the database is \
          right, remove the guard",
-        .0.display()
+        guard = .0.display()
     )]
     OtherStore(PathBuf),
     /// The guard cannot be used.
-    #[error("the rollback guard {}: {1}; choose another place with --rollback-guard-file", .0.display())]
+    #[error(
+        "the rollback guard {guard}: {1}; choose another place with --rollback-guard-file",
+        guard = .0.display()
+    )]
     Guard(PathBuf, io::Error),
     /// It was opened but cannot be used.
     #[error(transparent)]

@@ -3,7 +3,7 @@
 
 use super::{
     connect::{Address, Conn},
-    failed::Failed,
+    failed::{Failed, within},
     jitter::Backoff,
     job::{Job, steady},
     locks::Key,
@@ -121,7 +121,8 @@ impl Inner {
             let kin = batch.first().is_none_or(|it| it.locks().rows() == job.locks().rows());
             let free = |it: Key| !self.busy.contains(&it) && !passed.contains(&it);
             let keys: Vec<_> = job.locks().keys().collect();
-            let again = |key: &Key| batch.iter().filter(|it| it.locks().keys().any(|k| k == *key)).count();
+            let again =
+                |key: &Key| batch.iter().filter(|it| it.locks().keys().any(|k| k == *key)).count();
             let crowded = keys.iter().any(|it| held.contains(it) && again(it) >= WAVES);
             if full || !kin || crowded || !keys.iter().all(|&it| free(it)) {
                 // No later act on the same overtakes it.
@@ -251,8 +252,8 @@ impl Worker {
             }
             Err(Undone::NotCommitted(why)) => {
                 self.queue.figures.rolled_back.fetch_add(1, Ordering::Relaxed);
-                let rolled_back = super::failed::within(ROLLBACK, open.batch_execute("ROLLBACK"));
-                if open.is_closed() || rolled_back.await.is_err() {
+                let rolled_back = within(ROLLBACK, open.batch_execute("ROLLBACK")).await.is_ok();
+                if !rolled_back || open.is_closed() {
                     *conn = None;
                 }
                 if let Failed::Unavailable(why) = &why {

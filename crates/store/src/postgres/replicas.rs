@@ -128,7 +128,8 @@ impl Renewals {
         }
         if let Some(open) = conn.filter(|it| !it.is_closed()) {
             let sql = "DELETE FROM replica WHERE id = $1";
-            let _ = within(LEAVING, open.execute_typed(sql, values![self.shared.id.to_vec()])).await;
+            let _ =
+                within(LEAVING, open.execute_typed(sql, values![self.shared.id.to_vec()])).await;
         }
     }
 

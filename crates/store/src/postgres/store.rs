@@ -9,9 +9,10 @@ use super::{
     rows,
 };
 use crate::{
-    AuditFilter, AuditHead, AuditRow, Batch, ChannelFilter, DueWarning, GroupRow, Holding,
-    KeyFilter, KeyRow, NewVerifier, Page, ProviderFilter, ProviderRevocation, Reissue, Result,
-    Revoked, RowId, State, Store, Taking, TokenFilter, TokenName, TokenRow, UsedToken, WouldTake,
+    AuditFilter, AuditHead, AuditRow, Batch, ChannelFilter, DueWarning, Error, GroupRow, Holding,
+    KeyFilter, KeyRow, NewVerifier, Page, ProviderFilter, ProviderRevocation, Reissue, ReplicaRow,
+    Result, Revoked, RowId, State, Store, Taking, TokenFilter, TokenName, TokenRow, UsedToken,
+    WouldTake,
     audit::{AuditReport, AuditVerifier, Checkpoint},
     figures::Figures,
 };
@@ -167,31 +168,44 @@ impl Store for PostgresStore {
     }
 
     async fn is_writable(&self) -> Result<()> {
-        self.writer.act(UnixTime(0), |tx| tx.probe()).await.map(drop)
+        // A lease is renewed by a commit.
+        match self.shared.why_stopped() {
+            Some(why) => Err(Error::Unavailable(why)),
+            None if self.shared.lease.holds() => Ok(()),
+            None => Err(Error::Unavailable("the database has committed nothing for 2 s".into())),
+        }
     }
 
     async fn has_journal(&self) -> Result<bool> {
-        self.writer.act(UnixTime(0), |tx| tx.try_revocation_journal()).await.map(|(logs, _)| logs)
+        Ok(false)
     }
 
     fn figures(&self) -> Arc<Figures> {
-        self.writer.figures.clone()
+        self.shared.queue.figures.clone()
     }
 
     fn waiting(&self) -> usize {
-        self.writer.waiting()
+        self.shared.queue.waiting()
     }
 
     async fn stopped(&self) {
-        self.writer.stopped().await;
+        self.shared.stopped().await;
     }
 
     fn current(&self) -> bool {
-        self.others.current()
+        self.shared.lease.holds()
     }
 
     async fn catch_up(&self) -> Result<()> {
-        self.others.catch_up().await
+        Ok(self.shared.after_now().await.map(drop)?)
+    }
+
+    async fn may_run_jobs(&self) -> bool {
+        self.shared.lease.has_jobs()
+    }
+
+    async fn replicas(&self) -> Result<Vec<ReplicaRow>> {
+        Ok(self.shared.after_now().await?.replicas.to_vec())
     }
 
     async fn issue(
@@ -392,8 +406,7 @@ impl Store for PostgresStore {
         most: usize,
         now: UnixTime,
     ) -> Result<(Revoked, bool)> {
-        let act = move |tx: &mut Tx<'_>| revocations::continue_provider(tx, job, most);
-        self.writer.act(now, act).await.map(|(done, _)| done)
+        self.continue_job(job, most, now).await
     }
 
     async fn provider_revocations(&self) -> Result<Vec<ProviderRevocation>> {
@@ -417,8 +430,7 @@ impl Store for PostgresStore {
     }
 
     async fn forget(&self, channels: usize, now: UnixTime) -> Result<usize> {
-        let act = move |tx: &mut Tx<'_>| revocations::forget(tx, channels);
-        self.writer.act(now, act).await.map(|(gone, _)| gone)
+        self.forget_due(channels, now).await
     }
 
     async fn trim(&self, old: Old, now: UnixTime) -> Result<usize> {

@@ -72,7 +72,11 @@ pub(super) async fn run(
     waves: &[Vec<usize>],
 ) -> Result<Vec<Place>, Undone> {
     let end = steady() + BEFORE_COMMIT;
-    let mut run = Run::begin(db, ground, jobs, waves.first().map_or(&[][..], |it| it), end).await?;
+    let mut held = All::default();
+    jobs.iter().for_each(|job| held.add(job.locks()));
+    let first = waves.iter().take(1).flatten();
+    let needs: Vec<Needs> = first.map(|&n| jobs[n].needs().clone()).collect();
+    let mut run = Run::begin(db, ground, held, &needs, jobs.len(), end).await?;
     for (n, wave) in waves.iter().enumerate() {
         let work = run.wave(jobs, wave, n > 0);
         within(left(end), work).await?;
@@ -111,19 +115,20 @@ impl<'a> Run<'a> {
     async fn begin(
         db: &'a Client,
         ground: &Ground,
-        jobs: &[Box<dyn Job>],
-        first: &[usize],
+        held: All,
+        needs: &[Needs],
+        acts: usize,
         end: Instant,
     ) -> Result<Self, Undone> {
-        let mut held = All::default();
-        jobs.iter().for_each(|job| held.add(job.locks()));
-        let needs: Vec<Needs> = first.iter().map(|&n| jobs[n].needs().clone()).collect();
         let known = ground.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let begin = async {
             db.batch_execute(BEGIN).await?;
             Ok::<_, Failed>(())
         };
-        let reads = async { try_join4(held.take(db), head(db), rows::signing_keys(db), load_all(db, &known, &needs)).await };
+        let reads = async {
+            try_join4(held.take(db), head(db), rows::signing_keys(db), load_all(db, &known, needs))
+                .await
+        };
         let ((), (times, head, keys, mut loaded)) =
             within(left(end), try_join(begin, reads)).await?;
         if head.epoch != ground.epoch {
@@ -133,11 +138,12 @@ impl<'a> Run<'a> {
         let keys: Arc<[StoredKey]> = keys.into();
         if keys[..] != known[..] {
             *ground.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys.clone();
-            loaded = within(left(end), load_all(db, &keys, &needs)).await?;
+            loaded = within(left(end), load_all(db, &keys, needs)).await?;
         }
         let position = Position { epoch: head.epoch, number: head.position };
-        let place = Place { now: UnixTime(0), position, wrote: false, changed: false, narrowed: false };
-        Ok(Self { db, keys, head, held, loaded, times, places: vec![place; jobs.len()] })
+        let place =
+            Place { now: UnixTime(0), position, wrote: false, changed: false, narrowed: false };
+        Ok(Self { db, keys, head, held, loaded, times, places: vec![place; acts] })
     }
 
     /// Loads, decides and writes the acts of a wave.
@@ -159,7 +165,7 @@ impl<'a> Run<'a> {
             let job = &mut jobs[n];
             let channel = job.needs().channel;
             let written = channel.and_then(|id| self.times.get(&id)).copied();
-            let now = job.time().max(self.head.written_at).max(written.unwrap_or_default());
+            let now = job.time().max(self.head.written_at).max(written.unwrap_or(UnixTime(0)));
             let effects = job.decide(&locked, now);
             self.places[n].now = now;
             self.places[n].position.number = self.head.position;
@@ -174,7 +180,7 @@ impl<'a> Run<'a> {
     }
 
     /// Takes positions and audit numbers for the acts, and writes their effects.
-    async fn write(&mut self, jobs: &[Box<dyn Job>], acts: Vec<Act>) -> Result<(), Failed> {
+    async fn write(&mut self, jobs: &mut [Box<dyn Job>], acts: Vec<Act>) -> Result<(), Failed> {
         let receipts: Vec<_> =
             acts.iter().map(|(n, _, it, now)| receipt_of(jobs[*n].name(), it, *now)).collect();
         if receipts.iter().any(Option::is_some) && !self.held.holds_verifiers() {
@@ -183,7 +189,7 @@ impl<'a> Run<'a> {
         }
         let changes: usize = acts.iter().map(|it| it.2.changes.len()).sum();
         let events = acts.iter().filter(|it| it.2.audit.is_some()).count();
-        let latest = acts.iter().map(|it| it.3).max().unwrap_or_default();
+        let latest = acts.iter().map(|it| it.3).max().unwrap_or(UnixTime(0));
         let (mut number, mut event) = (self.head.position, 0);
         if changes > 0 || events > 0 {
             let after = advance(self.db, changes, events, latest).await?;
@@ -304,7 +310,8 @@ pub(super) fn waves(jobs: &[Box<dyn Job>]) -> Vec<Vec<usize>> {
     let mut waves: Vec<(Vec<usize>, BTreeSet<locks::Key>)> = Vec::new();
     for (n, job) in jobs.iter().enumerate() {
         let keys: Vec<_> = job.locks().keys().collect();
-        let meets = |wave: &(Vec<usize>, BTreeSet<locks::Key>)| keys.iter().any(|it| wave.1.contains(it));
+        let meets =
+            |wave: &(Vec<usize>, BTreeSet<locks::Key>)| keys.iter().any(|it| wave.1.contains(it));
         let at = waves.iter().rposition(meets).map_or(0, |last| last + 1);
         if at == waves.len() {
             waves.push(<_>::default());

@@ -1,13 +1,7 @@
 //! Tells other servers that the log grew, and hears it from them: only to wake them earlier
 //! than they would read by themselves. Nothing depends on it.
 
-use super::{
-    connect::Address,
-    failed::within,
-    follow::Shared,
-    jitter::Backoff,
-    queue::connect,
-};
+use super::{connect::Address, failed::within, follow::Shared, jitter::Backoff, queue::connect};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
