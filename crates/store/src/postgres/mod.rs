@@ -33,6 +33,7 @@ mod rows;
 mod sql;
 mod statements;
 mod store;
+mod target;
 mod tls;
 mod transaction;
 mod wake;
@@ -40,6 +41,7 @@ mod wake;
 pub use connect::BadAddress;
 pub use open::PostgresOptions;
 pub use open_error::PostgresOpenError;
+pub(crate) use target::{Holds, Target};
 
 use acknowledgements::Acknowledgements;
 use connect::Address;
