@@ -19,6 +19,7 @@ mod job;
 mod lease;
 mod load;
 mod locks;
+mod memory;
 mod migrations;
 mod open;
 mod open_error;
