@@ -194,3 +194,22 @@ pub struct UsedToken {
     /// When it was revoked, if it was.
     pub revoked_at: Option<UnixTime>,
 }
+
+/// A running server that shares a store with others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaRow {
+    /// The random id of its start.
+    pub id: [u8; 16],
+    /// Whether it is this process.
+    pub own: bool,
+    /// When it was registered, by the database's clock.
+    pub registered_at: UnixTime,
+    /// How often it has renewed its lease.
+    pub beat: u64,
+    /// It has applied the log up to here.
+    pub position: Position,
+    /// The newest kind of change that it knows.
+    pub speaks: u32,
+    /// Where it listens, if it has said so.
+    pub address: Option<String>,
+}

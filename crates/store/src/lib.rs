@@ -10,6 +10,7 @@
 
 mod act;
 pub mod audit;
+mod columns;
 pub mod figures;
 pub mod file;
 mod filter;
@@ -247,6 +248,30 @@ pub trait Store: PeopleStore + OverviewStore + RequestStore + Send + Sync + 'sta
     /// Completes when the writer has stopped: no act can succeed any more, and the server
     /// must stop.
     async fn stopped(&self);
+
+    // ---- Servers that share a store.
+
+    /// Whether what this process decides from memory may be given out now. `false`: another
+    /// server may have committed a revocation that this process has not learnt, and it must
+    /// answer that it does not know. Compared after each decision.
+    fn current(&self) -> bool {
+        true
+    }
+    /// Returns when memory has applied every change that was committed before the call.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: the store cannot be read.
+    async fn catch_up(&self) -> Result<()> {
+        Ok(())
+    }
+    /// Whether this process does the periodic jobs, of all servers that share the store.
+    async fn may_run_jobs(&self) -> bool {
+        true
+    }
+    /// The servers that share the store; none if it cannot be shared.
+    async fn replicas(&self) -> Result<Vec<ReplicaRow>> {
+        Ok(Vec::new())
+    }
 
     // ---- Acts. Each is one transaction; its result is sent after the commit.
 

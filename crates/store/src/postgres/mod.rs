@@ -7,4 +7,9 @@
 //! and commit order is position order. No statement needs a session: none is prepared by
 //! name, and there are no advisory locks.
 
+mod connect;
+mod failed;
 mod sql;
+mod tls;
+
+pub use connect::BadAddress;

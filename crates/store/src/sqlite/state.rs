@@ -5,7 +5,7 @@ use super::{
     rows::{self, unavailable},
     verifiers,
 };
-use crate::{Error, Result, State};
+use crate::{Error, Result, State, columns::Columns};
 use rusqlite::Connection;
 use std::num::NonZeroU32;
 use tegata_policy::channel::ChannelLimits;
@@ -64,7 +64,7 @@ fn verify_rates(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, NonZeroU3
 
 fn all_ids(conn: &Connection) -> rusqlite::Result<Vec<ChannelId>> {
     let mut query = conn.prepare("SELECT id FROM channel")?;
-    query.query_map([], |row| rows::channel_id(row.get(0)?))?.collect()
+    query.query_map([], |row| Ok(rows::channel_id(row.get(0)?)?))?.collect()
 }
 
 fn all_facts(
@@ -81,7 +81,7 @@ fn all_facts(
             || Ok(ChannelRevocations::default()),
             |it| rows::read_revocations(id, &it),
         )?;
-        let state = rows::from_word(row.get("state")?)?;
+        let state = row.word("state")?;
         let provider = rows::provider_id(row.get("provider")?)?;
         Ok((provider, id, ChannelRevocations { state, ..revocations }))
     })?;

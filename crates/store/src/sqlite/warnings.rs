@@ -5,7 +5,7 @@ use super::{
     read, rows,
     writer::{Tx, write},
 };
-use crate::{DueWarning, Holding, Page, Result, RowId, TokenFilter, TokenState};
+use crate::{DueWarning, Holding, Page, Result, RowId, TokenFilter, TokenState, columns::jobs};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
 use tegata_policy::{
@@ -75,17 +75,7 @@ pub(super) fn due(
 ) -> rusqlite::Result<Vec<DueWarning>> {
     let sql = "SELECT number, name, body, attempts, keep_until FROM warning
                WHERE next_at <= ?1 ORDER BY next_at, number LIMIT ?2";
-    let mut query = conn.prepare_cached(sql)?;
-    let found = query.query_map((now.0, most), |row| {
-        Ok(DueWarning {
-            number: row.get("number")?,
-            name: row.get("name")?,
-            body: row.get("body")?,
-            attempts: row.get("attempts")?,
-            keep_until: UnixTime(row.get("keep_until")?),
-        })
-    })?;
-    found.collect()
+    rows::list(conn, sql, (now.0, most), |row| jobs::due(row))
 }
 
 /// Reads the warnings with these names, and those that are out of date first.
@@ -113,12 +103,7 @@ pub(super) fn queued_one(
 const QUEUED: &str = "SELECT number, name, keep_until, attempts FROM warning";
 
 fn queued_row(row: &Row<'_>) -> rusqlite::Result<QueuedWarning> {
-    Ok(QueuedWarning {
-        number: row.get("number")?,
-        name: row.get("name")?,
-        keep_until: UnixTime(row.get("keep_until")?),
-        attempts: row.get("attempts")?,
-    })
+    jobs::queued(row)
 }
 
 /// Writes an effect on a warning.
