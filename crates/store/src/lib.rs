@@ -9,6 +9,7 @@
 //! The store knows no protocol, signs nothing, and receives secrets only as hashes.
 
 mod act;
+mod answers;
 pub mod audit;
 mod columns;
 pub mod figures;
@@ -18,6 +19,7 @@ pub mod journal;
 mod overview;
 mod people;
 pub mod postgres;
+mod replicas;
 mod requests;
 pub mod sqlite;
 mod taking;
@@ -27,6 +29,7 @@ pub use audit::{AuditHead, Batch};
 pub use filter::*;
 pub use overview::OverviewStore;
 pub use people::{PeopleState, PeopleStore};
+pub use replicas::{Acknowledged, ReplicaStore};
 pub use requests::RequestStore;
 pub use taking::*;
 pub use tegata_policy::acts::{
@@ -115,7 +118,9 @@ pub type OnCommit = Box<dyn Fn(&Committed) + Send + Sync>;
 
 /// A store of the authority's state.
 #[async_trait]
-pub trait Store: PeopleStore + OverviewStore + RequestStore + Send + Sync + 'static {
+pub trait Store:
+    PeopleStore + OverviewStore + ReplicaStore + RequestStore + Send + Sync + 'static
+{
     // ---- Questions. They read only what is committed.
 
     /// Everything that a server holds in memory, read at one position.

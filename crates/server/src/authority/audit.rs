@@ -104,20 +104,19 @@ impl Audit {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn open(store: &dyn Store, master: &MasterKey) -> Result<Option<Self>> {
-        let key = match store.audit_key().await? {
-            Some(row) => match open_key(master, &row) {
-                Some(key) => key,
-                None => return Ok(None),
-            },
-            None => {
-                let seed = Zeroizing::new(random::bytes::<32>()?);
-                let bad = |_| Error::Unavailable("the audit key cannot be created".into());
-                let key = SigningKey::from_seed(&seed).map_err(bad)?;
-                let wrapped = master.wrap(key.public().id(), &seed)?;
-                store.set_audit_key(key.public().to_bytes(), wrapped).await?;
-                key
+        if store.audit_key().await?.is_none() {
+            let seed = Zeroizing::new(random::bytes::<32>()?);
+            let bad = |_| Error::Unavailable("the audit key cannot be created".into());
+            let key = SigningKey::from_seed(&seed).map_err(bad)?;
+            let wrapped = master.wrap(key.public().id(), &seed)?;
+            match store.set_audit_key(key.public().to_bytes(), wrapped).await {
+                // Another server that started at the same time was first.
+                Ok(()) | Err(Error::Taken) => {}
+                Err(error) => return Err(error),
             }
-        };
+        }
+        let row = store.audit_key().await?;
+        let Some(key) = row.and_then(|row| open_key(master, &row)) else { return Ok(None) };
         Ok(Some(Self {
             key,
             file: None,

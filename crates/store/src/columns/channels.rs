@@ -22,7 +22,7 @@ pub(crate) const CHANNEL: &str = "SELECT c.number, c.id, c.provider, c.name, c.t
     FROM channel c JOIN channel_count n ON n.channel = c.id";
 
 /// What a channel's snapshot has from other tables.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Parts {
     /// Its assertion keys, oldest first.
     pub assertion_keys: Vec<RegisteredKey>,

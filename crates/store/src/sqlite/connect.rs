@@ -28,6 +28,8 @@ pub struct Faults {
     pub vfs: Option<String>,
     /// Do not synchronise commits, to show what that loses.
     pub synchronous_off: bool,
+    /// Other servers on the same store.
+    pub others: super::Others,
 }
 
 /// The canonical path of the file: the lock and SQLite's own log are found by the path,

@@ -8,7 +8,7 @@
 //! are raised, so that no new token has the serial of a lost one.
 
 use super::{
-    Faults, OpenError, RollbackGuardFile, SqliteStore,
+    Faults, OpenError, Others, RollbackGuardFile, SqliteStore,
     apply::run,
     connect::{connect, existing, fence, standing},
     guard,
@@ -172,8 +172,9 @@ impl Recovering {
         let seen = logged.chain(known).map(|it| it.epoch).max().unwrap_or(0);
         let writer = Writer::start(conn, fence, log, None, None, Box::new(|_| {}))?;
         let form = Issuer { number: 0, issuer: "".into() };
-        let (_guard_writer, _watch) = (None, None);
-        let store = SqliteStore { writer, readers, form, _guard_writer, _watch, _lock: lock };
+        let (_guard_writer, _watch, others) = (None, None, Others::default());
+        let store =
+            SqliteStore { writer, readers, form, others, _guard_writer, _watch, _lock: lock };
         let clock = match how {
             Recovery::RevokeEverything { clock, .. } => clock,
             Recovery::Replay(_) => None,

@@ -5,15 +5,14 @@ use super::{
     rows::{self, unavailable},
     verifiers,
 };
-use crate::{Error, Result, State, columns::Columns};
+use crate::{Result, State, answers, columns::Columns};
 use rusqlite::Connection;
 use std::num::NonZeroU32;
 use tegata_policy::channel::ChannelLimits;
 use tegata_token::{
     id::{ChannelId, Position, ProviderId},
-    key::VerifyingKey,
     time::UnixTime,
-    view::{ChannelRevocations, Providers, View, ViewKey},
+    view::ChannelRevocations,
 };
 
 /// Everything at one position: the reads are in one transaction.
@@ -27,16 +26,8 @@ pub(super) fn state(conn: &mut Connection) -> Result<State> {
         .map_err(unavailable)?;
     let keys = rows::signing_keys(&tx).map_err(unavailable)?;
     let signing_keys: Vec<_> = keys.into_iter().map(|it| it.key).collect();
-    let view_keys = signing_keys
-        .iter()
-        .map(|row| {
-            let key = VerifyingKey::from_bytes(row.public)
-                .map_err(|error| Error::Unavailable(error.to_string().into()))?;
-            Ok(ViewKey { key, state: row.state })
-        })
-        .collect::<Result<Vec<_>>>()?;
     let revocations = all_facts(&tx).map_err(unavailable)?;
-    let view = View::from_state(Providers::All, position, view_keys, revocations);
+    let view = answers::view(position, &signing_keys, revocations)?;
     let channels = all_ids(&tx).map_err(unavailable)?;
     let verify_rates = verify_rates(&tx).map_err(unavailable)?;
     let verifiers = verifiers::all(&tx).map_err(unavailable)?;

@@ -5,7 +5,9 @@ use super::{
     read, rows,
     writer::{Tx, write},
 };
-use crate::{DueWarning, Holding, Page, Result, RowId, TokenFilter, TokenState, columns::jobs};
+use crate::{
+    DueWarning, Holding, Page, Result, RowId, TokenFilter, TokenState, answers, columns::jobs,
+};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
 use tegata_policy::{
@@ -47,8 +49,8 @@ pub(super) fn holding(
 
 fn held_by(conn: &Connection, channel: Channel, now: UnixTime) -> rusqlite::Result<Holding> {
     let filter = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
-    // The caps keep this list short.
-    let tokens = read::tokens(conn, channel.id, &filter, Page { before: None, most: 1_000 }, now)?;
+    let page = Page { before: None, most: answers::MOST_ACTIVE };
+    let tokens = read::tokens(conn, channel.id, &filter, page, now)?;
     let sql = "SELECT id, last_used_at FROM assertion_key
                WHERE channel = ?1 AND last_used_at IS NOT NULL";
     let mut query = conn.prepare_cached(sql)?;
