@@ -5,11 +5,13 @@
 //! however that ends. No shipped program depends on this crate.
 
 mod folder;
+mod patroni;
 mod pooler;
 mod proxy;
 mod server;
 
 pub use folder::{Folder, free_port, until};
+pub use patroni::{PatroniCluster, Replication};
 pub use pooler::Pooler;
 pub use proxy::Proxy;
 pub use server::{Major, PostgresServer, ServerSettings};

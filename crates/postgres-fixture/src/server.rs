@@ -14,6 +14,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 /// A version of PostgreSQL that `cargo xtask setup` installs.
@@ -194,18 +195,8 @@ impl PostgresServer {
     }
 
     /// Runs statements as a superuser; returns the rows, column by column as text.
-    pub fn ask(&self, database: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, Problem> {
-        let port = self.port;
-        let work = || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.map_err(|error| error.to_string())?;
-            runtime.block_on(ask(port, database, sql))
-        };
-        // The caller may be in a runtime of its own.
-        thread::scope(|scope| match scope.spawn(work).join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
+    pub fn ask(&self, database: &str, sql: &str) -> Result<Rows, Problem> {
+        ask_at(self.port, database, sql)
     }
 
     /// Creates an empty database; returns its name.
@@ -259,7 +250,30 @@ pub(crate) fn url(port: u16, database: &str) -> String {
     format!("postgres://{OWNER}@127.0.0.1:{port}/{database}?sslmode=disable")
 }
 
-async fn ask(port: u16, database: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, Problem> {
+/// Rows, column by column as text.
+pub(crate) type Rows = Vec<Vec<Option<String>>>;
+
+/// Runs statements as a superuser on the server at that port.
+pub(crate) fn ask_at(port: u16, database: &str, sql: &str) -> Result<Rows, Problem> {
+    let work = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        runtime.block_on(async {
+            let answer = tokio::time::timeout(PATIENCE, ask(port, database, sql)).await;
+            answer.map_err(|_| "PostgreSQL does not answer".to_owned())?
+        })
+    };
+    // The caller may be in a runtime of its own.
+    thread::scope(|scope| match scope.spawn(work).join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn ask(port: u16, database: &str, sql: &str) -> Result<Rows, Problem> {
     use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
     let mut config = Config::new();
     config.host("127.0.0.1").port(port).user("postgres").dbname(database);

@@ -1,6 +1,8 @@
 //! The fixture does what its names say, with a real server.
 
-use postgres_fixture::{Folder, Major, Pooler, PostgresServer, Proxy, ServerSettings, until};
+use postgres_fixture::{
+    Folder, Major, PatroniCluster, Pooler, PostgresServer, Proxy, Replication, ServerSettings, until,
+};
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
@@ -163,4 +165,18 @@ fn what_runs_in_a_folder_ends_with_a_test_process_that_is_killed_even_if_frozen(
         std::fs::read_link(it.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&path))
     };
     assert!(!std::fs::read_dir("/proc").unwrap().flatten().any(runs_there));
+}
+
+#[test]
+fn a_cluster_fails_over() {
+    if std::env::var_os("TEGATA_LONG").is_none() {
+        return;
+    }
+    let cluster = PatroniCluster::start(2, Replication::Synchronous).unwrap();
+    let old = cluster.leader().unwrap();
+    cluster.sql("CREATE TABLE t AS SELECT 7 AS n").unwrap();
+    cluster.kill(old);
+    let new = cluster.failed_over(old).unwrap_or_else(|| panic!("{}", cluster.log(1 - old)));
+    assert_ne!(new, old);
+    cluster.sql("SELECT n FROM t").unwrap();
 }

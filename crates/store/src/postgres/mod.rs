@@ -27,12 +27,15 @@ mod people_store;
 mod questions;
 mod queue;
 mod readers;
+mod recover;
 mod replica_store;
 mod replicas;
 mod rows;
 mod sql;
 mod statements;
 mod store;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod transaction;
 mod wake;
@@ -40,6 +43,7 @@ mod wake;
 pub use connect::BadAddress;
 pub use open::PostgresOptions;
 pub use open_error::PostgresOpenError;
+pub use recover::{BeforeRecovery, RecoveringPostgres};
 
 use acknowledgements::Acknowledgements;
 use connect::Address;

@@ -69,6 +69,15 @@ pub enum PostgresOpenError {
         guard = .0.display()
     )]
     Guard(PathBuf, io::Error),
+    /// There is no store in it.
+    #[error("there is no store in this database; name the one that the servers use")]
+    NoStore,
+    /// Servers run on it.
+    #[error("{0} servers run on this database; stop all of them first")]
+    InUse(usize),
+    /// The revocation journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::Error),
     /// It was opened but cannot be used.
     #[error(transparent)]
     Store(#[from] Error),

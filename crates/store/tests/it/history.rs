@@ -230,7 +230,10 @@ async fn run(cluster: &Arc<Cluster>, faults: &[Fault], many: usize, seed: u64) -
         let mut wrong = contradictions(&events);
         wrong.extend(rows(cluster, &round, &events));
         let unknown = events.iter().filter(|it| it.learnt == Learnt::Unknown).count();
-        println!("round {n} (seed {seed}): {fault:?}, {} requests, {unknown} unknown", events.len());
+        println!(
+            "round {n} (seed {seed}): {fault:?}, {} requests, {unknown} unknown",
+            events.len()
+        );
         if !wrong.is_empty() {
             return wrong;
         }
