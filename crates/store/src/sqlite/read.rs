@@ -7,7 +7,6 @@ use crate::{
     Seen, TokenFilter, TokenName, TokenRow, TokenState, WouldTake,
 };
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
-use std::collections::BTreeMap;
 use tegata_policy::{channel::Channel, idle::Idle};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
@@ -126,29 +125,11 @@ pub(super) fn groups(
     channel: &Channel,
     now: UnixTime,
 ) -> rusqlite::Result<Vec<GroupRow>> {
-    let new = |group: &Group| GroupRow {
-        group: group.clone(),
-        settings: channel.groups.get(group).cloned().unwrap_or_default(),
-        active_tokens: 0,
-        assertion_keys: 0,
-    };
-    let mut all: BTreeMap<Group, GroupRow> =
-        channel.groups.keys().map(|group| (group.clone(), new(group))).collect();
-    for key in &channel.assertion_keys {
-        if let Some(group) = &key.group {
-            all.entry(group.clone()).or_insert_with(|| new(group)).assertion_keys += 1;
-        }
-    }
-    for (group, _) in channel.used_groups.iter().filter(|(_, until)| **until > now) {
-        all.entry(group.clone()).or_insert_with(|| new(group));
-    }
     let filter = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
     // The caps keep this list short.
-    let live = tokens(conn, channel.id, &filter, Page { before: None, most: 1000 }, now)?;
-    for group in live.iter().filter_map(|(_, token)| token.group.as_ref()) {
-        all.entry(group.clone()).or_insert_with(|| new(group)).active_tokens += 1;
-    }
-    Ok(all.into_values().collect())
+    let active = tokens(conn, channel.id, &filter, Page { before: None, most: 1000 }, now)?;
+    let active: Vec<_> = active.into_iter().map(|(_, token)| token).collect();
+    Ok(GroupRow::all(channel, &active, now))
 }
 
 /// A channel's token rows, newest first, from the index of unmarked rows or from both

@@ -31,9 +31,10 @@ use tegata_token::id::{ChannelId, Group};
 
 /// All groups.
 pub async fn list(who: SignedIn, Ids(channel): Ids<ChannelId>) -> Answer {
-    let rows = who.admin.groups(channel).await?;
-    let (head, found) = channel::head(&who, channel).await?;
-    let tokens = active(&who, &found).await?;
+    let found = who.admin.channel_with_tokens(channel).await?;
+    let rows = who.admin.groups_of(&found).await?;
+    let head = channel::head_of(&who, &found).await?;
+    let tokens = active(&found);
     let groups = rows.iter().map(|row| shown_group(&found, &tokens, row)).collect();
     let page = head.page(who.frame(), ChannelTab::Groups);
     render(&GroupsPage::new(page, channel, groups))
@@ -61,9 +62,10 @@ async fn found(
     channel: ChannelId,
     group: &Group,
 ) -> Result<(ChannelHead, ChannelWithUse, GroupRow), Failure> {
-    let rows = who.admin.groups(channel).await?;
+    let found = who.admin.channel_with_tokens(channel).await?;
+    let rows = who.admin.groups_of(&found).await?;
     let row = rows.into_iter().find(|it| it.group == *group).ok_or_else(Failure::not_found)?;
-    let (head, found) = channel::head(who, channel).await?;
+    let head = channel::head_of(who, &found).await?;
     Ok((head, found, row))
 }
 
@@ -76,19 +78,19 @@ pub async fn show(who: SignedIn, Ids((channel, group)): Ids<(ChannelId, Group)>)
         when_full: row.settings.when_full,
         channel_cap: found.holding.channel.group_rule.cap,
     };
-    render(&page(&who, &head, &found, &row, form).await?)
+    render(&page(&who, &head, &found, &row, form))
 }
 
-async fn page(
+fn page(
     who: &SignedIn,
     head: &ChannelHead,
     found: &ChannelWithUse,
     row: &GroupRow,
     form: GroupForm,
-) -> Result<GroupPage, Failure> {
-    let tokens = active(who, found).await?;
+) -> GroupPage {
+    let tokens = active(found);
     let page = head.page(who.frame(), ChannelTab::Groups);
-    Ok(GroupPage::new(page, shown_group(found, &tokens, row), form))
+    GroupPage::new(page, shown_group(found, &tokens, row), form)
 }
 
 /// Saves the settings.
@@ -101,7 +103,7 @@ pub async fn set(
     let form = sent.form()?;
     let (patch, entered) = settings(&form, &who, found.holding.channel.group_rule.cap)?;
     let Some(patch) = patch else {
-        return render_wrong(&page(&who, &head, &found, &row, entered).await?);
+        return render_wrong(&page(&who, &head, &found, &row, entered));
     };
     who.admin.change_group(head.id, row.group.clone(), patch).await?;
     Ok(who.done(Notice::Saved, &head.at(&format!("/groups/{}", row.group))))

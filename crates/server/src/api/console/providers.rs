@@ -58,7 +58,7 @@ pub fn wrong_name(who: &SignedIn, form: &Form<'_>) -> Field {
 
 /// The head of a provider's pages.
 pub async fn head(who: &SignedIn, id: ProviderId) -> Result<ProviderHead, Failure> {
-    let it = who.admin.provider(id).await?.provider;
+    let it = who.admin.provider_alone(id).await?;
     let sees_roles = may(who, Permission::ReadProviderRoles, Some(id), None);
     Ok(ProviderHead { id, name: it.name, created_at: it.created_at, sees_roles })
 }
