@@ -298,6 +298,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         own: vec![OwnAlert::SigningKeyOverdue(NOW), OwnAlert::CertificateExpires(NOW)],
         alerts: alerts(),
         more_alerts: true,
+        searched: Some(NOW.plus(-90)),
         search: EVIL.to_owned(),
         providers: vec![ProviderLine {
             id: provider().id,

@@ -7,7 +7,7 @@ use std::{
 };
 use tegata_token::id::ChannelId;
 
-/// Maximum number of channels that are noted.
+/// Maximum number of channels that are noted; if there are more, all count as changed.
 const MOST: usize = 1_000;
 
 /// The channels that changed.
@@ -49,10 +49,10 @@ impl Changes {
         both.completed = std::mem::take(&mut both.under_way);
     }
 
-    /// The channels of which the last complete walk may not have seen the last change, in the
-    /// order of their ids, at most `most`.
-    pub fn since_walk(&self, most: usize) -> BTreeSet<ChannelId> {
-        self.both().completed.iter().take(most).copied().collect()
+    /// Whether the last complete walk may not have seen the last change of a channel.
+    pub fn since_walk(&self, id: ChannelId) -> bool {
+        let both = self.both();
+        both.completed.len() == MOST || both.completed.contains(&id)
     }
 }
 
@@ -69,11 +69,13 @@ mod tests {
         changes.note(during);
         changes.end_walk();
         changes.note(after);
-        assert_eq!(changes.since_walk(9), BTreeSet::from([during, after]));
-        assert_eq!(changes.since_walk(1), BTreeSet::from([during]));
+        let changed = || [before, during, after].map(|it| changes.since_walk(it));
+        assert_eq!(changed(), [false, true, true]);
         changes.begin_walk();
-        assert_eq!(changes.since_walk(9), BTreeSet::from([during, after]));
+        assert_eq!(changed(), [false, true, true]);
         changes.end_walk();
-        assert_eq!(changes.since_walk(9), BTreeSet::new());
+        assert_eq!(changed(), [false; 3]);
+        (0..MOST as u64).for_each(|it| changes.note(ChannelId::from_number(100 + it).unwrap()));
+        assert_eq!(changed(), [true; 3], "too many to tell");
     }
 }

@@ -212,9 +212,9 @@ impl Authority {
         self.webhook.as_ref()
     }
 
-    /// What the last search for warnings found, if it is recent.
+    /// What the last search for warnings found, if pages show it.
     fn walk(&self) -> Option<Arc<Walk>> {
-        self.walk.load_full().filter(|it| it.is_recent(self.now()))
+        self.walk.load_full().filter(|it| it.is_shown(self.now()))
     }
 
     /// When to warn.

@@ -8,6 +8,7 @@ mod daily;
 mod gate;
 mod journeys;
 mod leaks;
+mod many;
 mod pages;
 mod shop;
 mod signing_in;

@@ -21,6 +21,7 @@ use tegata_console::pages::{
 };
 use tegata_policy::{channel::Channel, permission::Permission};
 use tegata_store::ChannelFilter;
+use tegata_token::time::UnixTime;
 
 /// Maximum number of warnings that are shown.
 const WARNINGS: usize = 50;
@@ -31,7 +32,7 @@ pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
     let query = Form::parse(query.as_bytes()).map_err(Failure::bad_request)?;
     let search = query.get("q").map(|it| it.chars().take(100).collect::<String>());
     let fields = [("q", search.as_deref().unwrap_or_default())];
-    let (alerts, more_alerts) = match search {
+    let (alerts, more_alerts, searched) = match search {
         Some(_) => Default::default(),
         None => alerts(&who).await?,
     };
@@ -60,6 +61,7 @@ pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
         own: own.into_iter().map(own_alert).collect(),
         alerts,
         more_alerts,
+        searched,
         search: search.unwrap_or_default(),
         providers: providers.into_iter().map(provider).collect(),
         providers_next,
@@ -89,11 +91,12 @@ pub fn channel_line(it: &Channel) -> ChannelLine {
     }
 }
 
-/// What needs attention, the most urgent first, and whether there is more.
-async fn alerts(who: &SignedIn) -> Result<(Vec<Alert>, bool), Failure> {
+/// What needs attention, the most urgent first, whether there is more, and when it was
+/// searched for, if that was earlier.
+async fn alerts(who: &SignedIn) -> Result<(Vec<Alert>, bool, Option<UnixTime>), Failure> {
     let found = who.admin.attention(WARNINGS).await?;
     let alerts = found.warnings.iter().map(|(of, it)| alert(of, it)).collect();
-    Ok((alerts, found.more))
+    Ok((alerts, found.more, Some(found.at).filter(|it| *it < who.visit.now)))
 }
 
 fn alert(of: &Channel, it: &Warning) -> Alert {

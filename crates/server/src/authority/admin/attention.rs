@@ -5,14 +5,14 @@ use super::{
     facade::{Admin, Result},
     warnings::WarningFilter,
 };
-use crate::authority::warnings::{Warning, find, walk::Walk};
+use crate::authority::warnings::{Subject, Warning, walk::Walk};
 use std::sync::Arc;
 use tegata_policy::{channel::Channel, permission::Permission};
 use tegata_store::{ExpiryFilter, TokenName, TokenRow, TokenState};
-use tegata_token::time::{DAY, UnixTime};
-
-/// Maximum number of channels that are read again since they changed after the walk.
-const READ_AGAIN: usize = 20;
+use tegata_token::{
+    id::ChannelId,
+    time::{DAY, UnixTime},
+};
 
 /// Days of the calendar of expiries.
 pub const DAYS: usize = 30;
@@ -45,8 +45,8 @@ pub struct Expiries {
 
 impl Admin {
     /// What needs attention in the channels that the actor sees, at most `most`. For an actor
-    /// that sees all channels it can be as old as the last search for warnings, but not older
-    /// than the last change of a channel.
+    /// that sees all channels it is what the last search for warnings found, without what was
+    /// revoked, deleted or used since.
     ///
     /// # Errors
     /// [`Unavailable`](tegata_store::Error::Unavailable).
@@ -67,26 +67,33 @@ impl Admin {
 
     async fn kept_warnings(&self, walk: &Walk, most: usize) -> Result<Attention> {
         let (authority, now) = (&self.authority, self.authority.now());
-        let changed = authority.memory.channels.changes().since_walk(READ_AGAIN);
         let (kept, more) = walk.warnings();
         let mut warnings = Vec::new();
-        for (id, warning) in kept.iter().filter(|(id, _)| !changed.contains(id)) {
+        for (id, warning) in kept {
             let Some(channel) = authority.channel(*id).await? else { continue };
-            if warning.applies(&channel, now) {
+            if warning.applies(&channel, now) && self.still_about(*id, warning).await? {
                 warnings.push((channel, warning.clone()));
             }
             if warnings.len() > most {
                 break;
             }
         }
-        for id in changed {
-            let Some(held) = authority.store().holding(id, now).await? else { continue };
-            let found = find(&held, authority.warning_policy(), now);
-            let channel = Arc::new(held.channel);
-            let found = found.into_iter().filter(|it| it.applies(&channel, now));
-            warnings.extend(found.map(|it| (channel.clone(), it)));
-        }
         Ok(cut(Attention { warnings, more, at: walk.began_at() }, most))
+    }
+
+    /// Whether the token of a warning that was found before is active, and as unused as then.
+    async fn still_about(&self, channel: ChannelId, warning: &Warning) -> Result<bool> {
+        let (authority, now) = (&self.authority, self.authority.now());
+        let Some(token) = warning.token() else { return Ok(true) };
+        let used = || authority.last_used.token(channel, token.serial).is_some();
+        if matches!(warning.what, Subject::TokenUnused(_)) && used() {
+            return Ok(false);
+        }
+        if !authority.memory.channels.changes().since_walk(channel) {
+            return Ok(true);
+        }
+        let row = authority.store().token(channel, TokenName::Serial(token.serial), now).await?;
+        Ok(row.is_some_and(|it| it.state == TokenState::Active))
     }
 
     /// How many active tokens of the channels that the actor sees expire in the next days, and

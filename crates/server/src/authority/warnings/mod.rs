@@ -16,7 +16,7 @@ use tegata_policy::{
 };
 use tegata_store::{Holding, NewWarning, TokenRow};
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, TokenId},
+    id::{AssertionKeyId, ChannelId, Serial, TokenId},
     kind::Kind,
     time::{DAY, UnixTime},
     view::ChannelState,
@@ -118,6 +118,8 @@ pub enum Subject {
 pub struct WarnedToken {
     /// Its id.
     pub id: TokenId,
+    /// Its serial.
+    pub serial: Serial,
     /// Its kind.
     pub kind: Kind,
     /// The group that holds it.
@@ -134,6 +136,7 @@ impl WarnedToken {
     fn of(row: &TokenRow) -> Self {
         Self {
             id: row.id,
+            serial: row.serial,
             kind: row.kind,
             group: row.group.as_ref().map(|group| group.as_str().to_owned()),
             issued_at: row.issued_at,
@@ -299,7 +302,7 @@ impl Warning {
     }
 
     /// Whether it still applies to its channel, as far as the channel alone shows.
-    fn applies(&self, channel: &Channel, now: UnixTime) -> bool {
+    pub(super) fn applies(&self, channel: &Channel, now: UnixTime) -> bool {
         let there = match &self.what {
             Subject::SecretExpires { at } => channel.secrets.iter().any(|it| it.until == Some(*at)),
             Subject::KeyUnused { kid, .. } => channel.assertion_keys.iter().any(|it| it.id == *kid),
