@@ -40,6 +40,7 @@ fn frame(language: Language) -> Frame {
         user: Some(User { name: EVIL.to_owned(), role: None }),
         sections: Vec::new(),
         dev: None,
+        form_token: "0f".to_owned(),
         notice: None,
     }
 }

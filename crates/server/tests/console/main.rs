@@ -13,3 +13,4 @@ mod pages;
 mod shop;
 mod signing_in;
 mod tokens;
+mod twice;

@@ -7,7 +7,6 @@ use super::{
     ids::Ids,
     notice::Notice,
     render, render_wrong,
-    revoke::to_receipt,
     sent::Sent,
     shown::line,
     tokens::active,
@@ -15,7 +14,7 @@ use super::{
 };
 use crate::{
     api::form::Form,
-    authority::admin::{ActOptions, ChannelWithUse, Outcome},
+    authority::admin::{ActOptions, ChannelWithUse},
 };
 use tegata_console::{
     forms::Field,
@@ -155,10 +154,7 @@ pub async fn review(who: SignedIn, Ids((channel, group)): Ids<(ChannelId, Group)
 async fn ask(who: &SignedIn, channel: ChannelId, group: &Group, wrong: Wrong) -> Answer {
     let (head, found, row) = found(who, channel, group).await?;
     let rehearsal = ActOptions::rehearsal();
-    let would = who.admin.delete_group(head.id, row.group.clone(), &rehearsal).await?;
-    let Outcome::DryRun(would) = would else {
-        return Err(Failure::internal(&"a dry run was an act"));
-    };
+    let would = who.admin.delete_group(head.id, row.group.clone(), &rehearsal).await?.rehearsed()?;
     let it = shown_group(&found, &[], &row);
     let frame = who.frame();
     let t = frame.t();
@@ -199,11 +195,6 @@ pub async fn delete(
         Ok(options) => options,
         Err(wrong) => return ask(&who, channel, &group, wrong).await,
     };
-    match who.admin.delete_group(channel, group, &options).await? {
-        Outcome::Done((), taken) => {
-            let groups = format!("/console/channels/{channel}/groups");
-            to_receipt(&who, &taken, Notice::Deleted(taken.tokens), &groups).await
-        }
-        Outcome::DryRun(_) => Err(Failure::internal(&"an act was a dry run")),
-    }
+    let outcome = who.admin.delete_group(channel, group, &options).await?;
+    who.took(outcome, Notice::Deleted, &format!("/console/channels/{channel}/groups")).await
 }
