@@ -33,6 +33,7 @@ fn frame(language: Language) -> Frame {
         user: Some(User { name: EVIL.to_owned(), role: Some(OperatorRole::OnCall) }),
         sections: Section::BAR.to_vec(),
         dev: Some(Dev { ahead: 3 * DAY }),
+        form_token: "0f".to_owned(),
         notice: Some(Html::text(EVIL)),
     }
 }
@@ -203,7 +204,8 @@ fn confirm(frame: Frame) -> ConfirmPage {
         hidden: vec![("keep", EVIL.to_owned())],
         notes: vec![note],
         tokens: Some(TokenTable { total: 3, rows: vec![token(NOW)], stateless_too: true }),
-        options: true,
+        reasons: true,
+        waits: true,
         reason: wrong(),
         again: Some(wrong()),
         button: Html::text(EVIL),
@@ -298,6 +300,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         own: vec![OwnAlert::SigningKeyOverdue(NOW), OwnAlert::CertificateExpires(NOW)],
         alerts: alerts(),
         more_alerts: true,
+        searched: Some(NOW.plus(-90)),
         search: EVIL.to_owned(),
         providers: vec![ProviderLine {
             id: provider().id,

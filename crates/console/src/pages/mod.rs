@@ -36,7 +36,7 @@ pub use error::{ErrorPage, Trouble};
 pub use groups::{GroupForm, GroupPage, GroupsPage, ShownGroup};
 pub use invitation::{AcceptPage, InvitationPage, RecoveryCodesPage, ToAccept};
 pub use leak_desk::{Desk, Found, LeakDeskPage, LeakedToken, OtherSecrets};
-pub use live::{Expiring, ShownMinute, activity, calendar};
+pub use live::{Expiring, NEXT, ShownExpiries, ShownMinute, activity, calendar};
 pub use messaging_api::{MessagingApi, MessagingApiPage};
 pub use overview::{Alert, AlertKind, Overview, OverviewPage, OwnAlert, ProviderLine};
 pub use person::{PersonPage, PersonView};

@@ -1,9 +1,9 @@
 //! Acts that take something away: their page before, and the sign-in that must be recent.
 
-use super::{Answer, Console, failure::Failure, render, sign_in, visit::SignedIn};
+use super::{Answer, Console, failure::Failure, notice::Notice, render, sign_in, visit::SignedIn};
 use crate::{
     api::form::Form,
-    authority::admin::{self, ActOptions, DryRun},
+    authority::admin::{self, ActOptions, DryRun, Outcome},
 };
 use axum::response::IntoResponse;
 use http::StatusCode;
@@ -90,7 +90,8 @@ impl SignedIn {
             hidden: Vec::new(),
             notes: Vec::new(),
             tokens: None,
-            options: true,
+            reasons: true,
+            waits: true,
             reason: wrong.reason,
             again,
             button: button.into(),
@@ -98,6 +99,23 @@ impl SignedIn {
             commands: Vec::new(),
             alternatives: Vec::new(),
         }
+    }
+
+    /// Goes on to the receipt of an act that was done, if it has one: an act that found
+    /// everything done has none, and neither has one on what no verifier must learn.
+    pub async fn took<T>(
+        &self,
+        outcome: Outcome<T>,
+        notice: fn(usize) -> Notice,
+        otherwise: &str,
+    ) -> Answer {
+        let (_, taken) = outcome.done()?;
+        let position = taken.receipt.position;
+        let path = match self.admin.receipt(position, Duration::ZERO).await {
+            Ok(_) => format!("/console/receipts/{position}"),
+            Err(_) => otherwise.to_owned(),
+        };
+        Ok(self.done(notice(taken.tokens), &path))
     }
 
     /// Keeps a secret for the page at this path, which is shown next.

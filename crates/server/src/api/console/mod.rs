@@ -19,6 +19,7 @@ mod ids;
 mod invitation;
 mod leak_desk;
 mod live;
+mod make;
 mod notice;
 mod once;
 mod overview;

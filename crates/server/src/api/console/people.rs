@@ -5,6 +5,7 @@ use super::{
     confirm::{Wrong, asked},
     failure::Failure,
     ids::Ids,
+    make::Made,
     notice::Notice,
     render,
     roles::{empty, invitation_once, invite, line, link},
@@ -167,7 +168,7 @@ async fn asking(who: &SignedIn, id: PersonId, deed: Deed, wrong: Wrong) -> Answe
     ];
     let page = PageHead::new(who.frame(), Some(Section::People), heading).below(crumbs);
     let mut act = who.act(format!("{here}/{word}"), button, wrong);
-    act.options = false;
+    act.waits = false;
     act.keep = (here, t.roles.keep);
     act.commands = vec![format!("tegata person {word} {id}")];
     asked(page.lead(why), act)
@@ -190,11 +191,12 @@ pub async fn ask_delete(who: SignedIn, Ids(id): Ids<PersonId>) -> Answer {
 
 /// Disables a person.
 pub async fn disable(mut who: SignedIn, Ids(id): Ids<PersonId>, sent: Sent) -> Answer {
-    if let Err(code) = who.prove(&sent.form()?).await? {
-        let wrong = Wrong { code: Some(code), ..Wrong::default() };
-        return asking(&who, id, Deed::Disable, wrong).await;
-    }
-    who.admin.change_person(id, None, Some(true), None).await?;
+    let options = match who.agreed(&sent.form()?).await? {
+        Ok(options) => options,
+        Err(wrong) => return asking(&who, id, Deed::Disable, wrong).await,
+    };
+    let admin = who.admin.clone().because(options.reason);
+    admin.change_person(id, None, Some(true), None).await?;
     Ok(who.done(Notice::Saved, &format!("{HERE}/{id}")))
 }
 
@@ -211,22 +213,24 @@ pub async fn reset(
     Ids(id): Ids<PersonId>,
     sent: Sent,
 ) -> Answer {
-    if let Err(code) = who.prove(&sent.form()?).await? {
-        let wrong = Wrong { code: Some(code), ..Wrong::default() };
-        return asking(&who, id, Deed::Reset, wrong).await;
-    }
-    let invited = who.admin.reset_person(id).await?;
-    let here = format!("{HERE}/{id}");
-    who.show_once(&console, &here, link(&console, &invited.invitation));
-    Ok(who.done(Notice::Created, &here))
+    let options = match who.agreed(&sent.form()?).await? {
+        Ok(options) => options,
+        Err(wrong) => return asking(&who, id, Deed::Reset, wrong).await,
+    };
+    let (admin, link_of) = (who.admin.clone().because(options.reason), link(&console));
+    let made = async move {
+        let invited = admin.reset_person(id).await?;
+        Ok(Made::secret(format!("{HERE}/{id}"), link_of(&invited.invitation)))
+    };
+    Ok(who.make(&console, &sent, made).await??)
 }
 
 /// Deletes a person.
 pub async fn delete(mut who: SignedIn, Ids(id): Ids<PersonId>, sent: Sent) -> Answer {
-    if let Err(code) = who.prove(&sent.form()?).await? {
-        let wrong = Wrong { code: Some(code), ..Wrong::default() };
-        return asking(&who, id, Deed::Delete, wrong).await;
-    }
-    who.admin.delete_person(id).await?;
+    let options = match who.agreed(&sent.form()?).await? {
+        Ok(options) => options,
+        Err(wrong) => return asking(&who, id, Deed::Delete, wrong).await,
+    };
+    who.admin.clone().because(options.reason).delete_person(id).await?;
     Ok(who.done(Notice::Deleted(0), HERE))
 }

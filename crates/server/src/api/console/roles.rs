@@ -4,6 +4,7 @@ use super::{
     Answer, Console, channel,
     failure::Failure,
     ids::Ids,
+    make::Made,
     notice::Notice,
     providers, render,
     sent::{Sent, name},
@@ -180,9 +181,11 @@ pub fn invitation_once(console: &Console, who: &SignedIn, here: &str) -> Option<
 }
 
 /// The link of an invitation. It is behind `#`, which browsers do not send.
-pub fn link(console: &Console, invitation: &PlainSecret) -> PlainSecret {
-    let address = console.authority.issuer();
-    PlainSecret::from_caller(format!("{address}/console/invitation#{}", invitation.reveal()))
+pub fn link(console: &Console) -> impl Fn(&PlainSecret) -> PlainSecret + Send + use<> {
+    let address = console.authority.issuer().to_owned();
+    move |invitation| {
+        PlainSecret::from_caller(format!("{address}/console/invitation#{}", invitation.reveal()))
+    }
 }
 
 /// The page again, with what is wrong.
@@ -299,11 +302,13 @@ pub async fn invite(
         return again(page, Roles { login, name, ..it });
     };
     let new = NewPerson { login: entered, name: name.clone(), role: role.filter(|it| !it.takes()) };
-    match who.admin.invite(new).await {
-        Ok(invited) => {
-            who.show_once(console, &it.here, link(console, &invited.invitation));
-            Ok(who.done(Notice::Created, &it.here))
-        }
+    let (admin, link_of, here) = (who.admin.clone(), link(console), it.here.clone());
+    let made = async move {
+        let invited = admin.invite(new).await?;
+        Ok(Made::secret(here, link_of(&invited.invitation)))
+    };
+    match who.make(console, sent, made).await? {
+        Ok(response) => Ok(response),
         Err(admin::Error::LoginTaken(..)) => {
             let (login, name) = (login.wrong(t.roles.login_taken), Field::of(name));
             again(page, Roles { login, name, ..it })
