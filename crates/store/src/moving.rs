@@ -9,8 +9,8 @@ use crate::{
     Error, SigningKeyRow, State,
     audit::{Anchor, Anchored, AuditVerifier},
     postgres::{Holds, PostgresOpenError, Target},
-    sqlite::{OpenError, Own, Source},
-    tables::{Digest, TABLES, Table},
+    sqlite::{OpenError, Source},
+    tables::{Digest, Own, TABLES, Table},
 };
 use data_encoding::HEXLOWER;
 use std::{collections::BTreeMap, path::Path};

@@ -34,6 +34,7 @@ mod rows;
 mod sql;
 mod statements;
 mod store;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -44,6 +45,7 @@ pub use connect::BadAddress;
 pub use open::PostgresOptions;
 pub use open_error::PostgresOpenError;
 pub use recover::{BeforeRecovery, RecoveringPostgres};
+pub(crate) use target::{Holds, Target};
 
 use acknowledgements::Acknowledgements;
 use connect::Address;

@@ -13,8 +13,7 @@ use super::{
 use crate::{
     State,
     audit::{AuditReport, AuditVerifier},
-    sqlite::Own,
-    tables::{Cell, Digest, Form, TABLES, Table},
+    tables::{Cell, Digest, Form, Own, TABLES, Table},
 };
 use futures_util::TryStreamExt;
 use std::pin::pin;
@@ -113,7 +112,8 @@ impl Target {
 
     /// The number and the digest of a table's rows.
     pub async fn digest(&self, table: &Table, mut each: impl FnMut()) -> Result<Digest> {
-        let columns: Vec<_> = table.columns.iter().map(|(name, form)| read_as(name, *form)).collect();
+        let columns: Vec<_> =
+            table.columns.iter().map(|(name, form)| read_as(name, *form)).collect();
         let sql = format!("SELECT {} FROM {}", columns.join(", "), table.name);
         let read = async {
             let mut digest = Digest::default();
@@ -153,7 +153,11 @@ impl Target {
     }
 
     /// Begins the last transaction, and reads in it what a server would.
-    async fn write_authority(&self, own: &Own, identity: &[u8]) -> std::result::Result<State, Failed> {
+    async fn write_authority(
+        &self,
+        own: &Own,
+        identity: &[u8],
+    ) -> std::result::Result<State, Failed> {
         self.db.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE").await?;
         for table in TABLES.iter().filter(|it| it.columns[0].0 == "number" && it.key == [0]) {
             // Not of the log, whose numbers are the positions, nor of the checkpoints.
@@ -227,7 +231,9 @@ fn column(form: Form, place: usize, rows: &[Vec<Cell>]) -> Column<'_> {
             cells.map(|it| if let Cell::Integer(it) = it { Some(*it) } else { None }).collect(),
         ),
         Form::Text => Column::Texts(
-            cells.map(|it| if let Cell::Text(it) = it { Some(it.as_str()) } else { None }).collect(),
+            cells
+                .map(|it| if let Cell::Text(it) = it { Some(it.as_str()) } else { None })
+                .collect(),
         ),
         Form::Blob => Column::Blobs(
             cells
@@ -240,11 +246,7 @@ fn column(form: Form, place: usize, rows: &[Vec<Cell>]) -> Column<'_> {
     }
 }
 
-async fn insert(
-    db: &Client,
-    table: &Table,
-    rows: &[Vec<Cell>],
-) -> std::result::Result<(), Failed> {
+async fn insert(db: &Client, table: &Table, rows: &[Vec<Cell>]) -> std::result::Result<(), Failed> {
     let forms = table.columns.iter().enumerate();
     let columns: Vec<_> = forms.map(|(place, (_, form))| column(*form, place, rows)).collect();
     let values: Vec<_> = columns.iter().map(Column::as_value).collect();

@@ -57,7 +57,7 @@ pub use recover::Recovering;
 #[doc(hidden)]
 pub use replicas::{OtherServers, Others};
 
-pub(crate) use source::{Own, Source};
+pub(crate) use source::Source;
 
 use guard::GuardWriter;
 use lock::Watch;

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Result, SigningKeyRow, State,
     audit::Checkpoint,
-    tables::{Cell, Form, Table},
+    tables::{Cell, Form, Own, Table},
 };
 use rusqlite::{Connection, Row, params_from_iter, types::Value};
 use std::path::{Path, PathBuf};
@@ -23,27 +23,6 @@ pub(crate) struct Source {
     conn: Connection,
     // Dropped last, after the connection.
     _lock: Lock,
-}
-
-/// What a store records about itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Own {
-    /// The end of its log.
-    pub position: Position,
-    /// The highest time that it has written.
-    pub written_at: UnixTime,
-    /// How many commits it has made.
-    pub commits: u64,
-    /// Whether it was created with `--dev`.
-    pub dev: bool,
-    /// How far the development clock was moved, in seconds.
-    pub clock_offset: i64,
-    /// What its copies share; empty if it never had a server.
-    pub identity: Vec<u8>,
-    /// The id of the last audit event.
-    pub audit: i64,
-    /// Changes up to this number are not kept.
-    pub log_from: u64,
 }
 
 impl Source {
