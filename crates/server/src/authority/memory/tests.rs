@@ -24,9 +24,9 @@ use tegata_store::{
 };
 use tegata_token::{
     id::{AssertionKeyId, Group, ProviderId, Serial, TokenId, VerifierId},
-    key::SigningKey,
+    key::{KeyState, SigningKey},
     kind::Kind,
-    time::DAY,
+    time::{DAY, UnixTime},
     view::ChannelState,
 };
 
