@@ -9,7 +9,9 @@
 //! The store knows no protocol, signs nothing, and receives secrets only as hashes.
 
 mod act;
+mod answers;
 pub mod audit;
+mod columns;
 pub mod figures;
 pub mod file;
 mod filter;
@@ -17,6 +19,7 @@ pub mod journal;
 mod overview;
 mod people;
 pub mod postgres;
+mod recovery;
 mod replicas;
 mod requests;
 pub mod sqlite;
@@ -27,6 +30,7 @@ pub use audit::{AuditHead, Batch};
 pub use filter::*;
 pub use overview::OverviewStore;
 pub use people::{PeopleState, PeopleStore};
+pub use recovery::{Recovered, Recovery};
 pub use replicas::{Acknowledged, ReplicaStore};
 pub use requests::RequestStore;
 pub use taking::*;

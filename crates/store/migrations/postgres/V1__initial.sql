@@ -22,8 +22,8 @@ CREATE TABLE lock_row (
     name  TEXT PRIMARY KEY
 );
 INSERT INTO lock_row (name)
-VALUES ('authority'), ('jobs'), ('people'), ('requests'), ('signing-keys'), ('verifiers'),
-       ('warnings');
+VALUES ('audit'), ('authority'), ('jobs'), ('people'), ('requests'), ('signing-keys'), ('uses'),
+       ('verifiers'), ('warnings');
 
 -- Running servers of this authority. A server writes its row before it reads its state.
 CREATE TABLE replica (
@@ -324,6 +324,19 @@ CREATE TABLE instance (
     stopped        BOOLEAN NOT NULL,  -- it has reported its end
     UNIQUE (verifier, instance)
 );
+
+-- What instances have acknowledged to any server; written a little late.
+CREATE TABLE acknowledgement (
+    verifier         BIGINT NOT NULL,  -- an id of verifier
+    instance         TEXT NOT NULL,
+    epoch            BIGINT,           -- with `position`: it has applied the log up to here
+    position         BIGINT,
+    at               BIGINT,           -- when it first said so
+    cannot_epoch     BIGINT,           -- with `cannot_position`: the log's end when it
+    cannot_position  BIGINT,           -- reported that it cannot apply it
+    cannot           TEXT,             -- why
+    PRIMARY KEY (verifier, instance)
+) WITH (fillfactor = 50);
 
 -- Which instances have applied an act that takes something away. Kept as long as the
 -- audit.

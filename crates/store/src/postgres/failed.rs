@@ -1,13 +1,13 @@
 //! Why a statement or a transaction has no result.
 
 use crate::Error;
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{error::Error as _, fmt, sync::Arc, time::Duration};
 use tokio_postgres::error::SqlState;
 
 /// Why a statement has no result. None of these says whether a transaction was committed:
 /// what the failure of a COMMIT means is decided where it is sent.
 #[derive(Debug, Clone)]
-pub(super) enum Failed {
+pub(crate) enum Failed {
     /// A unique name exists already.
     Taken,
     /// The transaction met another one; it may be run again from its beginning.
@@ -58,6 +58,16 @@ fn text(error: &tokio_postgres::Error) -> Arc<str> {
         (Some(it), _) => format!("the database: {} ({})", it.message(), it.code().code()).into(),
         (None, Some(cause)) => format!("the database: {error}: {cause}").into(),
         (None, None) => format!("the database: {error}").into(),
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Taken => f.write_str("this id exists already"),
+            Self::Answer(answer) => answer.fmt(f),
+            Self::Retry(why) | Self::Unavailable(why) => f.write_str(why),
+        }
     }
 }
 

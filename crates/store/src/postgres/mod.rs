@@ -7,9 +7,67 @@
 //! and commit order is position order. No statement needs a session: none is prepared by
 //! name, and there are no advisory locks.
 
+mod acknowledgements;
+mod acts;
+mod apply;
 mod connect;
 mod failed;
+mod follow;
+mod guard;
+mod jitter;
+mod job;
+mod lease;
+mod load;
+mod locks;
+mod migrations;
+mod open;
+mod open_error;
+mod overview_store;
+mod people_store;
+mod questions;
+mod queue;
+mod readers;
+mod recover;
+mod replica_store;
+mod replicas;
+mod rows;
 mod sql;
+mod statements;
+mod store;
+#[cfg(test)]
+mod tests;
 mod tls;
+mod transaction;
+mod wake;
 
 pub use connect::BadAddress;
+pub use open::PostgresOptions;
+pub use open_error::PostgresOpenError;
+pub use recover::{BeforeRecovery, RecoveringPostgres};
+
+use acknowledgements::Acknowledgements;
+use connect::Address;
+use follow::Shared;
+use open::Tasks;
+use readers::Readers;
+use std::sync::Arc;
+use tegata_policy::acts::Issuer;
+use tokio::sync::oneshot;
+
+/// A store in a PostgreSQL database, which other servers use at the same time.
+pub struct PostgresStore {
+    shared: Arc<Shared>,
+    readers: Readers,
+    form: Issuer,
+    address: Address,
+    acknowledgements: Acknowledgements,
+    tasks: Tasks,
+    /// Dropped, it lets this server sign off.
+    _close: oneshot::Sender<()>,
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+    }
+}

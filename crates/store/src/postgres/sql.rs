@@ -34,6 +34,8 @@ typed! {
     Vec<bool> => BOOL_ARRAY,
     Vec<Vec<u8>> => BYTEA_ARRAY,
     Vec<&[u8]> => BYTEA_ARRAY,
+    Vec<Option<&[u8]>> => BYTEA_ARRAY,
+    Vec<Option<&str>> => TEXT_ARRAY,
 }
 
 impl<T: Typed> Typed for Option<T> {

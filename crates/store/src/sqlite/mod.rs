@@ -43,7 +43,7 @@ mod verifiers;
 mod warnings;
 mod writer;
 
-use crate::{Issued, Result, Revoked, Taking, WouldTake};
+use crate::{Result, Revoked, Taking, WouldTake, taking::Taken};
 pub use audit::AuditFile;
 pub use backup::{Copied, Progress, backup, migrate, restore};
 pub use connect::Faults;
@@ -52,7 +52,7 @@ pub use lock::Lock;
 pub use look::{Look, LookError, StoreState as Looked};
 pub use open::{Options, claim};
 pub use open_error::{Backwards, OpenError};
-pub use recover::{Recovered, Recovering, Recovery};
+pub use recover::Recovering;
 #[doc(hidden)]
 pub use replicas::{OtherServers, Others};
 
@@ -153,30 +153,6 @@ impl SqliteStore {
             Ok(WouldTake { tokens: output.tokens(), rows })
         })
         .await
-    }
-}
-
-/// The result of an act that can take tokens away.
-trait Taken: Send {
-    /// How many.
-    fn tokens(&self) -> usize;
-}
-
-impl Taken for () {
-    fn tokens(&self) -> usize {
-        0
-    }
-}
-
-impl Taken for usize {
-    fn tokens(&self) -> usize {
-        *self
-    }
-}
-
-impl Taken for Issued {
-    fn tokens(&self) -> usize {
-        self.revoked
     }
 }
 
