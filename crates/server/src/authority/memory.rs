@@ -153,6 +153,9 @@ impl Memory {
                 Change::Clock { offset } => self.clock.set_offset(*offset),
                 Change::Verifier { verifier } => self.verifiers.insert(verifier),
                 Change::VerifierDeleted { verifier } => self.verifiers.remove(*verifier),
+                Change::InstanceRemoved { verifier, instance } => {
+                    self.feed.removed(&[(*verifier, instance.clone())]);
+                }
                 Change::Person { .. }
                 | Change::PersonDeleted { .. }
                 | Change::Session { .. }

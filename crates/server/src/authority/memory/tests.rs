@@ -58,7 +58,7 @@ impl Omitted {
             | Change::SessionEnded { .. }
             | Change::AdminToken { .. }
             | Change::AdminTokenDeleted { .. } => self == Self::Person,
-            Change::Empty { .. } => false,
+            Change::Empty { .. } | Change::InstanceRemoved { .. } => false,
         }
     }
 }
