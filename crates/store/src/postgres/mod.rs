@@ -16,6 +16,7 @@ mod follow;
 mod guard;
 mod jitter;
 mod job;
+mod journal;
 mod lease;
 mod load;
 mod locks;
@@ -48,6 +49,7 @@ pub use recover::{BeforeRecovery, RecoveringPostgres};
 use acknowledgements::Acknowledgements;
 use connect::Address;
 use follow::Shared;
+use journal::Journal;
 use open::Tasks;
 use readers::Readers;
 use std::sync::Arc;
@@ -58,6 +60,7 @@ use tokio::sync::oneshot;
 pub struct PostgresStore {
     shared: Arc<Shared>,
     readers: Readers,
+    journal: Option<Journal>,
     form: Issuer,
     address: Address,
     acknowledgements: Acknowledgements,
