@@ -42,10 +42,10 @@ pub enum PostgresOpenError {
     #[error("the database accepts no writes ({0}); name its primary server in --store")]
     ReadOnly(String),
     /// It was created with `--dev`.
-    #[error("the store was created with --dev; start with --dev, or name another database")]
+    #[error("the store was made with --dev; start with --dev, or name another database")]
     MadeForDevelopment,
     /// It was created without `--dev`.
-    #[error("the store was created without --dev; start without --dev, or name another database")]
+    #[error("the store was not made with --dev; start without --dev, or name another database")]
     NotForDevelopment,
     /// It is an older state of the store.
     #[error(
