@@ -16,6 +16,7 @@ mod follow;
 mod guard;
 mod jitter;
 mod job;
+mod journal;
 mod lease;
 mod load;
 mod locks;
@@ -50,6 +51,7 @@ pub(crate) use target::{Holds, Target};
 use acknowledgements::Acknowledgements;
 use connect::Address;
 use follow::Shared;
+use journal::Journal;
 use open::Tasks;
 use readers::Readers;
 use std::sync::Arc;
@@ -60,6 +62,7 @@ use tokio::sync::oneshot;
 pub struct PostgresStore {
     shared: Arc<Shared>,
     readers: Readers,
+    journal: Option<Journal>,
     form: Issuer,
     address: Address,
     acknowledgements: Acknowledgements,

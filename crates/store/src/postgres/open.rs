@@ -9,6 +9,7 @@ use super::{
     follow::{Follower, Shared},
     guard::{GuardFile, Reached},
     job::steady,
+    journal::Journal,
     migrations::{self, failed},
     open_error::PostgresOpenError,
     queue::{Queue, Worker},
@@ -52,6 +53,8 @@ pub struct PostgresOptions {
     pub address: Option<String>,
     /// The file that notices an older state of the database. Without it nothing is compared.
     pub guard: Option<PathBuf>,
+    /// The revocation journal's file, if this server keeps one.
+    pub journal: Option<PathBuf>,
 }
 
 /// Maximum time until the database has answered a step of opening.
@@ -97,9 +100,12 @@ impl PostgresStore {
         let reached = within(STEP, reached(&conn)).await.map_err(failed)?;
         let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));
         let guard = guard.transpose()?;
-        let store = Self::start(address, direct, form, (id, reached), options.address);
+        let mut store = Self::start(address, direct, form, (id, reached), options.address);
+        if let Some(path) = options.journal {
+            let head = reached.position;
+            store.journal = Some(Journal::open(&conn, path, &standing.identity, head).await?);
+        }
         store.shared.lease.renew(sent, jobs);
-        let mut store = store;
         store.follow(on_commit, guard);
         Ok(store)
     }
@@ -137,7 +143,8 @@ impl PostgresStore {
         let readers = Readers::new(address.clone());
         let acknowledgements = Acknowledgements::default();
         let tasks = Tasks(tasks);
-        Self { shared, readers, form, address, acknowledgements, tasks, _close: close }
+        let journal = None;
+        Self { shared, readers, journal, form, address, acknowledgements, tasks, _close: close }
     }
 
     /// Starts to follow the log.
@@ -147,6 +154,7 @@ impl PostgresStore {
             address: self.address.clone(),
             on_commit,
             guard,
+            journal: self.journal.clone(),
             watched: BTreeMap::new(),
         };
         self.tasks.0.push(tokio::spawn(follower.run()));
