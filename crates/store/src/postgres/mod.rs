@@ -24,6 +24,7 @@ mod open;
 mod open_error;
 mod overview_store;
 mod people_store;
+mod plant;
 mod questions;
 mod queue;
 mod readers;
@@ -40,6 +41,8 @@ mod wake;
 pub use connect::BadAddress;
 pub use open::PostgresOptions;
 pub use open_error::PostgresOpenError;
+#[doc(hidden)]
+pub use plant::Plant;
 
 use acknowledgements::Acknowledgements;
 use connect::Address;
@@ -58,6 +61,7 @@ pub struct PostgresStore {
     address: Address,
     acknowledgements: Acknowledgements,
     tasks: Tasks,
+    plant: Option<Plant>,
     /// Dropped, it lets this server sign off.
     _close: oneshot::Sender<()>,
 }

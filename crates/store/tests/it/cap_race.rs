@@ -196,7 +196,9 @@ async fn the_newest_thirty_short_lived_tokens_are_active<P: Place + 'static>() {
     }
 }
 
-async fn of_two_hundred_reissues_the_last_and_its_delayed_predecessor_are_active<P: Place + 'static>() {
+async fn of_two_hundred_reissues_the_last_and_its_delayed_predecessor_are_active<
+    P: Place + 'static,
+>() {
     for delay in [0, 60].repeat(rounds(1)) {
         let mut race = Race::prepare::<P>(TokenRules::Current).await;
         let most = if delay == 0 { 1 } else { 2 };

@@ -43,7 +43,12 @@ async fn head(place: &str) -> u64 {
 }
 
 /// Whether it waits, after its commit, until the silent server has applied it.
-async fn waits(origin: &World, scene: &Scene, place: Postgres<Plain>, act: Act) -> Result<(), String> {
+async fn waits(
+    origin: &World,
+    scene: &Scene,
+    place: Postgres<Plain>,
+    act: Act,
+) -> Result<(), String> {
     let database = place.database.clone();
     let server = Postgres::<Plain>::server();
     let world = World::of(Box::new(place), origin).await;

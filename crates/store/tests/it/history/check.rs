@@ -10,14 +10,25 @@ pub type TokenOf = (u64, u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
     /// A short-lived token for a group that holds two and denies a third.
-    Issue { channel: u64, group: u8 },
+    Issue {
+        channel: u64,
+        group: u8,
+    },
     /// A long-lived token, which revokes the one before.
-    Reissue { channel: u64 },
+    Reissue {
+        channel: u64,
+    },
     Revoke(TokenOf),
     Verify(TokenOf),
     /// One of at most two assertion keys.
-    Register { channel: u64, key: u64 },
-    Delete { channel: u64, key: u64 },
+    Register {
+        channel: u64,
+        key: u64,
+    },
+    Delete {
+        channel: u64,
+        key: u64,
+    },
 }
 
 /// What the client learnt.
