@@ -12,6 +12,7 @@ use super::{
     journal::Journal,
     migrations::{self, failed},
     open_error::PostgresOpenError,
+    plant::{Plant, Planted},
     queue::{Queue, Worker},
     readers::Readers,
     replicas::{self, Renewals},
@@ -55,6 +56,9 @@ pub struct PostgresOptions {
     pub guard: Option<PathBuf>,
     /// The revocation journal's file, if this server keeps one.
     pub journal: Option<PathBuf>,
+    /// A bug that a test plants.
+    #[doc(hidden)]
+    pub plant: Option<Plant>,
 }
 
 /// Maximum time until the database has answered a step of opening.
@@ -66,6 +70,17 @@ const WORKERS: usize = 4;
 struct Standing {
     identity: Vec<u8>,
     dev: bool,
+}
+
+/// What a store starts with.
+struct Start {
+    address: Address,
+    direct: Address,
+    form: Issuer,
+    id: [u8; 16],
+    reached: Reached,
+    listens: Option<String>,
+    planted: Planted,
 }
 
 impl PostgresStore {
@@ -100,7 +115,9 @@ impl PostgresStore {
         let reached = within(STEP, reached(&conn)).await.map_err(failed)?;
         let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));
         let guard = guard.transpose()?;
-        let mut store = Self::start(address, direct, form, (id, reached), options.address);
+        let planted = Planted::new(options.plant, address.clone());
+        let start = Start { address, direct, form, id, reached, listens: options.address, planted };
+        let mut store = Self::start(start);
         if let Some(path) = options.journal {
             let head = reached.position;
             store.journal = Some(Journal::open(&conn, path, &standing.identity, head).await?);
@@ -111,16 +128,12 @@ impl PostgresStore {
     }
 
     /// Starts what runs acts and answers questions.
-    fn start(
-        address: Address,
-        direct: Address,
-        form: Issuer,
-        (id, reached): ([u8; 16], Reached),
-        listens: Option<String>,
-    ) -> Self {
+    fn start(start: Start) -> Self {
+        let Start { address, direct, form, id, reached, listens, planted } = start;
+        let plant = planted.plant;
         let at = reached.position;
         let shared = Shared::new(id, at, Queue::new());
-        let ground = Arc::new(Ground { epoch: at.epoch, keys: Mutex::new(Arc::new([])) });
+        let ground = Arc::new(Ground { epoch: at.epoch, keys: Mutex::default(), planted });
         let grown = Arc::new(Notify::new());
         let mut tasks = Vec::new();
         for _ in 0..WORKERS {
@@ -144,7 +157,17 @@ impl PostgresStore {
         let acknowledgements = Acknowledgements::default();
         let tasks = Tasks(tasks);
         let journal = None;
-        Self { shared, readers, journal, form, address, acknowledgements, tasks, _close: close }
+        Self {
+            shared,
+            readers,
+            journal,
+            form,
+            address,
+            acknowledgements,
+            tasks,
+            plant,
+            _close: close,
+        }
     }
 
     /// Starts to follow the log.
