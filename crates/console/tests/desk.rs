@@ -6,7 +6,7 @@
 use tegata_console::{
     Frame, Language, Template, Theme, User,
     pages::{
-        ChannelHead, ChannelTab, Desk, Expiring, Filter, Found, GroupsPage, InstanceStanding,
+        Acts, ChannelHead, ChannelTab, Desk, Expiring, Filter, Found, GroupsPage, InstanceStanding,
         KindCount, LeakDeskPage, LeakedToken, OtherSecrets, PageHead, ReceiptPage, RunningInstance,
         ShownExpiries, ShownGroup, ShownInstance, ShownMinute, ShownReceipt, ShownToken, ShownVerifier,
         TokensPage, TokensView, VerifiersPage, activity, calendar,
@@ -58,6 +58,7 @@ fn page(language: Language, tab: ChannelTab) -> PageHead {
         provider: ProviderId::from_number(1_000_000_000).unwrap(),
         provider_name: Some(EVIL.to_owned()),
         tabs: ChannelTab::ALL.to_vec(),
+        acts: Acts::ALL,
     };
     head.page(frame(language), tab)
 }
@@ -187,6 +188,7 @@ fn leaked(token: ShownToken, others: Vec<ShownToken>) -> LeakedToken {
         others,
         others_more: 0,
         times: 1,
+        revokes: true,
     }
 }
 
@@ -330,9 +332,9 @@ fn a_verifier_shows_which_instances_follow() {
         ],
     };
     for language in Language::ALL {
-        rendered(&VerifiersPage::new(frame(language), Vec::new()));
+        rendered(&VerifiersPage::new(frame(language), Vec::new(), Acts::ALL));
     }
-    let html = rendered(&VerifiersPage::new(frame(Language::En), vec![verifier]));
+    let html = rendered(&VerifiersPage::new(frame(Language::En), vec![verifier], Acts::ALL));
     shows(&html, &["follows", "57 seconds left", "lease expired", "may still accept", "1 minute"]);
 }
 

@@ -56,6 +56,7 @@ fn channel() -> ChannelHead {
         provider: "2000000017".parse().unwrap(),
         provider_name: Some(EVIL.to_owned()),
         tabs: ChannelTab::ALL.to_vec(),
+        acts: Acts::ALL,
     }
 }
 
@@ -138,6 +139,7 @@ fn account() -> Account {
 
 fn people() -> Vec<PersonLine> {
     vec![PersonLine {
+        seen: String::new(),
         id: "1000000001".parse().unwrap(),
         name: EVIL.to_owned(),
         login: EVIL.to_owned(),
@@ -150,6 +152,7 @@ fn people() -> Vec<PersonLine> {
 
 fn roles() -> Roles {
     Roles {
+        change: "",
         here: "/console/people".to_owned(),
         people: people(),
         roles: vec![("admin", "Admin", "Everything."), ("member", "Member", "Sees.")],
@@ -167,6 +170,7 @@ fn roles() -> Roles {
 fn basic() -> Basic {
     let kid = "536e453c-aa93-4449-8e90-add2608783c6".parse().unwrap();
     Basic {
+        seen: EVIL.to_owned(),
         head: channel(),
         created_at: NOW,
         suspended: false,
@@ -253,6 +257,7 @@ fn audit() -> AuditView {
 
 fn security() -> Security {
     Security {
+        seen: EVIL.to_owned(),
         head: channel(),
         rules: "current",
         denies: false,
@@ -288,6 +293,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         once: once(),
     };
     let view = ProviderView {
+        seen: EVIL.to_owned(),
         head: provider(),
         channels: channels(),
         next: Some("/console".to_owned()),

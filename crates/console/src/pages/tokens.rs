@@ -153,8 +153,8 @@ impl TokensPage {
         let frame = &self.page.frame;
         let table = HtmlTable {
             caption: (frame.t().tokens.caption)(Bdi(&self.it.name)),
-            columns: ShownToken::columns(frame, true),
-            rows: self.it.rows.iter().map(|it| it.row(frame, true)).collect(),
+            columns: ShownToken::columns(frame, self.page.acts.take),
+            rows: self.it.rows.iter().map(|it| it.row(frame, self.page.acts.take)).collect(),
         };
         table.html()
     }

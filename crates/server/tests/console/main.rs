@@ -10,6 +10,7 @@ mod journeys;
 mod leaks;
 mod many;
 mod pages;
+mod seen;
 mod shop;
 mod signing_in;
 mod tokens;

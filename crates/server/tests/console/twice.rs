@@ -27,7 +27,7 @@ fn token(page: &Page) -> String {
 }
 
 fn secret(page: &Page) -> Option<String> {
-    let found = page.text.split("id=\"secret\">").nth(1)?;
+    let found = page.text.split("id=\"secret\"").nth(1)?.split_once('>')?.1;
     Some(found.split('<').next().unwrap().trim().to_owned())
 }
 
@@ -187,7 +187,7 @@ async fn a_personal_token_is_created_once() {
 async fn a_signing_key_is_made_once() {
     let (world, browser, _) = world().await;
     let path = "/console/signing-keys/rotate";
-    let act = "signing-key.add";
+    let act = "signing-key.rotate";
     let form = Form { page: path, action: path, fields: vec![("reason", "a drill")], act, secret: false };
     check(&world, &browser, form).await;
 }

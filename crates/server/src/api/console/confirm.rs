@@ -3,7 +3,7 @@
 use super::{Answer, Console, failure::Failure, notice::Notice, render, sign_in, visit::SignedIn};
 use crate::{
     api::form::Form,
-    authority::admin::{self, ActOptions, DryRun, Outcome},
+    authority::admin::{self, ActOptions, Admin, DryRun, Outcome},
 };
 use axum::response::IntoResponse;
 use http::StatusCode;
@@ -17,7 +17,7 @@ use tegata_policy::{
     secret::PlainSecret,
     text::{is_plain, is_visible},
 };
-use tegata_store::TokenRow;
+use tegata_store::{ExpectedSettings, SettingsTag, TokenRow};
 use tegata_token::id::ChannelId;
 
 /// For how many seconds after the sign-in an act needs no further code.
@@ -76,6 +76,14 @@ impl SignedIn {
         let wait = form.get("wait").and_then(|it| it.parse().ok()).unwrap_or(0);
         let wait = Duration::from_secs(u64::min(wait, 60));
         Ok(Ok(ActOptions { reason, wait, dry_run: false }))
+    }
+
+    /// Administration of the object with the settings that the person saw: those whose tag the
+    /// form has.
+    pub fn as_seen(&self, form: &Form<'_>) -> Admin {
+        let seen = form.get("seen").map(|it| SettingsTag::parse(it).into_iter().collect());
+        let expected = seen.map_or(ExpectedSettings::Unstated, ExpectedSettings::OneOf);
+        self.admin.clone().expecting(expected)
     }
 
     /// An act with its form; the caller sets what is special to it.

@@ -25,7 +25,7 @@ use tegata_console::{
     },
 };
 use tegata_policy::rules::WhenFull;
-use tegata_store::{GroupPatch, GroupRow};
+use tegata_store::{GroupPatch, GroupRow, SettingsTag};
 use tegata_token::id::{ChannelId, Group};
 
 /// All groups.
@@ -72,6 +72,7 @@ async fn found(
 pub async fn show(who: SignedIn, Ids((channel, group)): Ids<(ChannelId, Group)>) -> Answer {
     let (head, found, row) = found(&who, channel, &group).await?;
     let form = GroupForm {
+        seen: SettingsTag::of_group(&row.settings).to_string(),
         contact: Field::of(row.settings.contact.clone().unwrap_or_default()),
         cap: Field::of(row.settings.cap.map(|it| it.to_string()).unwrap_or_default()),
         when_full: row.settings.when_full,
@@ -104,7 +105,7 @@ pub async fn set(
     let Some(patch) = patch else {
         return render_wrong(&page(&who, &head, &found, &row, entered));
     };
-    who.admin.change_group(head.id, row.group.clone(), patch).await?;
+    who.as_seen(&form).change_group(head.id, row.group.clone(), patch).await?;
     Ok(who.done(Notice::Saved, &head.at(&format!("/groups/{}", row.group))))
 }
 
@@ -138,6 +139,7 @@ fn settings(
         when_full: Some(when_full),
     });
     let entered = GroupForm {
+        seen: form.get("seen").unwrap_or_default().to_owned(),
         contact: mark(contact, wrong.0, t.contact_wrong),
         cap: mark(cap, wrong.1, t.cap_wrong),
         when_full,

@@ -20,10 +20,15 @@ use tegata_console::{
     html::Bdi,
     pages::{PageHead, PersonPage, PersonView, Roles, RolesPage},
 };
-use tegata_policy::permission::{OperatorRole, Permission, RoleChange};
+use tegata_policy::{
+    acts::PersonRow,
+    permission::{OperatorRole, Permission, RoleChange},
+};
+use tegata_store::SettingsTag;
 use tegata_token::id::PersonId;
 
-const HERE: &str = "/console/people";
+/// The address of the list.
+pub const HERE: &str = "/console/people";
 
 const ROLES: [(&str, OperatorRole); 3] = [
     ("administrator", OperatorRole::Administrator),
@@ -31,7 +36,8 @@ const ROLES: [(&str, OperatorRole); 3] = [
     ("auditor", OperatorRole::Auditor),
 ];
 
-fn named(name: Option<&str>) -> Result<Option<OperatorRole>, Failure> {
+/// The role of this name; `none`: no role.
+pub fn named(name: Option<&str>) -> Result<Option<OperatorRole>, Failure> {
     match name {
         Some("none") => Ok(None),
         name => {
@@ -45,6 +51,11 @@ fn name_of(role: Option<OperatorRole>) -> &'static str {
     ROLES.iter().find(|it| Some(it.1) == role).map_or("", |it| it.0)
 }
 
+/// The tag of what is changed of a person.
+fn seen(person: &PersonRow) -> String {
+    SettingsTag::of_person(person).to_string()
+}
+
 /// The page.
 pub async fn list(State(console): State<Arc<Console>>, who: SignedIn) -> Answer {
     let (page, mut it) = view(&who).await?;
@@ -52,7 +63,8 @@ pub async fn list(State(console): State<Arc<Console>>, who: SignedIn) -> Answer 
     render(&RolesPage::new(page, it))
 }
 
-async fn view(who: &SignedIn) -> Result<(PageHead, Roles), Failure> {
+/// The list.
+pub async fn view(who: &SignedIn) -> Result<(PageHead, Roles), Failure> {
     let people = who.admin.people(None).await?;
     let (frame, t) = (who.frame(), who.frame().t());
     let shown = |ListedPerson { person, invited_until, .. }: &ListedPerson| {
@@ -60,7 +72,7 @@ async fn view(who: &SignedIn) -> Result<(PageHead, Roles), Failure> {
         let invited_until = invited_until.filter(|it| now < *it);
         tegata_console::pages::PersonLine {
             invited_until,
-            ..line(who, person, name_of(person.operator))
+            ..line(who, person, name_of(person.operator), seen(person))
         }
     };
     let role = |(value, role): (&'static str, OperatorRole)| {
@@ -70,6 +82,7 @@ async fn view(who: &SignedIn) -> Result<(PageHead, Roles), Failure> {
         people: people.iter().map(shown).collect(),
         roles: ROLES.map(role).to_vec(),
         changes: may(who, Permission::ChangePerson, None, None),
+        change: "/role",
         links: true,
         commands: vec![
             "tegata person list".to_owned(),
@@ -92,14 +105,6 @@ pub async fn invite_operator(
     invite(&console, &who, role, shown, &sent).await
 }
 
-/// Changes the role of a person in the whole authority, or takes it away.
-pub async fn change_role(who: SignedIn, Ids(id): Ids<PersonId>, sent: Sent) -> Answer {
-    let role = named(sent.form()?.get("role"))?;
-    who.admin.change_person(id, None, None, Some(role)).await?;
-    let here = if id == who.person.id { "/console" } else { HERE };
-    Ok(who.done(Notice::Saved, here))
-}
-
 /// One person.
 pub async fn show(
     State(console): State<Arc<Console>>,
@@ -108,7 +113,7 @@ pub async fn show(
 ) -> Answer {
     let found = who.admin.person(id).await?;
     let (t, person) = (who.frame().t(), &found.person);
-    let own = line(&who, person, name_of(person.operator));
+    let own = line(&who, person, name_of(person.operator), seen(person));
     let here = format!("{HERE}/{id}");
     let it = PersonView {
         disabled: person.disabled,

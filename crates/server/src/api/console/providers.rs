@@ -29,7 +29,7 @@ use tegata_console::{
     pages::{NewChannelPage, NewProviderPage, ProviderHead, ProviderPage, ProviderView, type_name},
 };
 use tegata_policy::{permission::Permission, rules::ChannelType};
-use tegata_store::ChannelFilter;
+use tegata_store::{ChannelFilter, SettingsTag};
 use tegata_token::id::ProviderId;
 
 /// The form that creates a provider.
@@ -86,6 +86,7 @@ async fn view(
     let filter = ChannelFilter { provider: Some(id), ..ChannelFilter::default() };
     let rows = who.admin.channels(filter, pager.page()).await?;
     let (channels, next) = pager.split(rows, &head.at(""), &[]);
+    let seen = SettingsTag::of_provider(&head.name).to_string();
     let name = entered.unwrap_or_else(|| Field::of(&head.name));
     let it = ProviderView {
         channels: channels.iter().map(channel_line).collect(),
@@ -93,6 +94,7 @@ async fn view(
         creates: may(who, Permission::CreateChannel, Some(id), None),
         renames: may(who, Permission::ChangeProvider, Some(id), None),
         deletes: may(who, Permission::DeleteProvider, Some(id), None),
+        seen,
         name,
         head,
     };
@@ -106,7 +108,7 @@ pub async fn rename(who: SignedIn, Ids(id): Ids<ProviderId>, sent: Sent) -> Answ
         let page = view(&who, id, &form, Some(wrong_name(&who, &form))).await?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response());
     };
-    who.admin.change_provider(id, Some(name)).await?;
+    who.as_seen(&form).change_provider(id, Some(name)).await?;
     Ok(who.done(Notice::Saved, &format!("/console/providers/{id}")))
 }
 

@@ -9,15 +9,16 @@ use super::{
     notice::Notice,
     render,
     sent::Sent,
-    visit::SignedIn,
+    visit::{SignedIn, may},
 };
 use crate::authority::admin::{ActOptions, Anywhere};
 use axum::extract::State;
 use std::sync::Arc;
 use tegata_console::{
     html::Id,
-    pages::{ActToConfirm, ConfirmPage, Note, ShownKey, SigningKeysPage, below_keys},
+    pages::{Acts, ActToConfirm, ConfirmPage, Note, ShownKey, SigningKeysPage, below_keys},
 };
+use tegata_policy::permission::Permission;
 use tegata_token::id::SigningKeyId;
 
 const LIST: &str = "/console/signing-keys";
@@ -26,7 +27,11 @@ const LIST: &str = "/console/signing-keys";
 pub async fn list(who: SignedIn) -> Answer {
     let keys = who.admin.signing_keys().await?.into_iter();
     let keys = keys.map(|it| ShownKey { id: it.id, state: it.state, created: it.created_at });
-    render(&SigningKeysPage::new(who.frame(), keys.collect()))
+    let acts = Acts {
+        change: may(&who, Permission::RotateSigningKeys, None, None),
+        take: may(&who, Permission::RevokeSigningKeys, None, None),
+    };
+    render(&SigningKeysPage::new(who.frame(), keys.collect(), acts))
 }
 
 /// Explains what a rotation does, and asks.

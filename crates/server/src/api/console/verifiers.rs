@@ -9,7 +9,7 @@ use super::{
     notice::Notice,
     render, render_wrong,
     sent::{Sent, name},
-    visit::{SignedIn, redirect},
+    visit::{SignedIn, may, redirect},
 };
 use crate::{
     api::form::Form,
@@ -24,11 +24,11 @@ use tegata_console::{
     forms::Field,
     html::{Bdi, Id},
     pages::{
-        ActToConfirm, ConfirmPage, NewVerifierPage, Note, RunningInstance, ShownVerifier,
+        ActToConfirm, Acts, ConfirmPage, NewVerifierPage, Note, RunningInstance, ShownVerifier,
         VerifierCreatedPage, VerifierForm, VerifiersPage, below,
     },
 };
-use tegata_policy::acts::DEFAULT_MAX_STALENESS;
+use tegata_policy::{acts::DEFAULT_MAX_STALENESS, permission::Permission};
 use tegata_store::Error;
 use tegata_token::{
     feed::InstanceId,
@@ -41,7 +41,11 @@ const LIST: &str = "/console/verifiers";
 /// All verifiers with their instances.
 pub async fn list(who: SignedIn) -> Answer {
     let all = who.admin.verifiers().await?;
-    render(&VerifiersPage::new(who.frame(), all.iter().map(shown).collect()))
+    let acts = Acts {
+        change: may(&who, Permission::CreateVerifier, None, None),
+        take: may(&who, Permission::DeleteVerifier, None, None),
+    };
+    render(&VerifiersPage::new(who.frame(), all.iter().map(shown).collect(), acts))
 }
 
 fn shown(it: &ListedVerifier) -> ShownVerifier {
@@ -74,6 +78,9 @@ fn instance(it: &ListedInstance) -> RunningInstance {
 
 /// The form of a new verifier.
 pub async fn form(who: SignedIn) -> Answer {
+    if !may(&who, Permission::CreateVerifier, None, None) {
+        return Err(Failure::forbidden());
+    }
     let staleness = Field::of((DEFAULT_MAX_STALENESS / 1_000).to_string());
     render(&NewVerifierPage::new(
         who.frame(),

@@ -13,7 +13,7 @@ use super::{
     visit::{SignedIn, may},
 };
 use crate::authority::admin::{self, ChannelWithUse};
-use tegata_console::pages::{ChannelHead, ChannelTab};
+use tegata_console::pages::{Acts, ChannelHead, ChannelTab};
 use tegata_policy::{permission::Permission, rules::ChannelType};
 use tegata_store::Error;
 use tegata_token::id::ChannelId;
@@ -62,7 +62,8 @@ pub async fn head_of(who: &SignedIn, found: &ChannelWithUse) -> Result<ChannelHe
             channel.channel_type == ChannelType::MessagingApi && may(Permission::ReadTokens)
         }
         ChannelTab::Tokens => may(Permission::ReadTokens),
-        ChannelTab::Groups => may(Permission::ReadGroups),
+        // Its slots are tokens.
+        ChannelTab::Groups => may(Permission::ReadGroups) && may(Permission::ReadTokens),
         ChannelTab::Security => may(Permission::ReadChannel),
         ChannelTab::Roles => may(Permission::ReadChannelRoles),
         ChannelTab::Audit => may(Permission::ReadChannelAudit),
@@ -75,5 +76,6 @@ pub async fn head_of(who: &SignedIn, found: &ChannelWithUse) -> Result<ChannelHe
         provider: channel.provider,
         provider_name,
         tabs: ChannelTab::ALL.into_iter().filter(sees).collect(),
+        acts: Acts { change: may(Permission::ChangeGroup), take: may(Permission::RevokeTokens) },
     })
 }
