@@ -11,6 +11,7 @@ use super::{
     guard::{GuardFile, Reached},
     jitter::Backoff,
     job::steady,
+    journal::{self, Journal},
     lease::Lease,
     memory::Memory,
     queue::{self, Queue},
@@ -21,8 +22,9 @@ use super::{
 use crate::{
     Change, Committed, ReceiptRow, ReplicaRow,
     columns::{Columns, followers, from_json},
+    journal::JournalLine,
 };
-use futures_util::future::try_join4;
+use futures_util::future::try_join5;
 use std::{
     collections::BTreeMap,
     sync::{
@@ -166,6 +168,7 @@ pub(super) struct Follower {
     pub address: Address,
     pub memory: Memory,
     pub guard: Option<GuardFile>,
+    pub journal: Option<Journal>,
     pub watched: BTreeMap<[u8; 16], (u64, Instant)>,
 }
 
@@ -212,8 +215,9 @@ impl Follower {
         let Some(open) = conn else { return Err(Failed::unavailable("no connection").into()) };
         loop {
             let applied = self.shared.seen().applied;
-            let read = within(ROUND, read(open, applied)).await?;
+            let mut read = within(ROUND, read(open, applied, self.journal.is_some())).await?;
             let more = read.changes.len() >= MOST;
+            self.write_journal(applied, &mut read).await?;
             let replicas = self.take_in(read).await?;
             if !more {
                 self.take_announced().await?;
@@ -223,9 +227,23 @@ impl Follower {
         }
     }
 
+    /// Writes the lines of what memory gets next. Without them memory gets nothing, and the
+    /// lease ends.
+    async fn write_journal(&self, applied: Position, read: &mut Read) -> Result<(), Failed> {
+        let (Some(journal), Some(last)) = (&self.journal, read.changes.last()) else {
+            return Ok(());
+        };
+        let mut lines = std::mem::take(&mut read.lines);
+        lines.retain(|it| it.commit.epoch == applied.epoch && it.commit.commit <= last.0);
+        journal.write(lines).await.map_err(|why| {
+            tracing::error!(%why, "the revocation journal cannot be written");
+            Failed::unavailable(why.to_string())
+        })
+    }
+
     /// Checks what was read, and gives it to memory.
     async fn take_in(&mut self, read: Read) -> Result<Arc<[ReplicaRow]>, Broken> {
-        let Read { head, log_from, audit, written_at, changes, receipts, mut replicas } = read;
+        let Read { head, log_from, audit, written_at, changes, receipts, mut replicas, .. } = read;
         let applied = self.shared.seen.borrow().applied;
         if head.epoch != applied.epoch {
             let why = if head.epoch > applied.epoch {
@@ -312,12 +330,13 @@ struct Read {
     written_at: UnixTime,
     changes: Vec<(u64, UnixTime, Change)>,
     receipts: Vec<ReceiptRow>,
+    lines: Vec<JournalLine>,
     replicas: Vec<ReplicaRow>,
 }
 
 /// Reads what came after `applied`. The head is read first, so the log may reach beyond it;
-/// the receipts are read after the log, so those of its changes are there.
-async fn read(db: &Client, applied: Position) -> Result<Read, Failed> {
+/// receipts and lines are read after the log, so those of its changes are there.
+async fn read(db: &Client, applied: Position, journal: bool) -> Result<Read, Failed> {
     let head = async {
         let sql = "SELECT epoch, position, log_from, audit, written_at FROM authority";
         let row = db.query_typed_one(sql, values![]).await?;
@@ -344,7 +363,9 @@ async fn read(db: &Client, applied: Position) -> Result<Read, Failed> {
         let rows = db.query_typed(sql, values![int(applied.epoch), int(applied.number)]).await?;
         rows.iter().map(followers::receipt).collect::<Result<Vec<_>, Failed>>()
     };
-    let ((head, log_from, audit, written_at), changes, receipts, replicas) =
-        try_join4(head, log, receipts, replicas::all(db)).await?;
-    Ok(Read { head, log_from, audit, written_at, changes, receipts, replicas })
+    let lines =
+        async { if journal { journal::lines(db, applied.number).await } else { Ok(Vec::new()) } };
+    let ((head, log_from, audit, written_at), changes, receipts, lines, replicas) =
+        try_join5(head, log, receipts, lines, replicas::all(db)).await?;
+    Ok(Read { head, log_from, audit, written_at, changes, receipts, lines, replicas })
 }
