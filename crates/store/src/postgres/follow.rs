@@ -101,6 +101,9 @@ impl Shared {
 
     /// What a round has read that began after this call.
     pub async fn after_now(&self) -> Result<Seen, Failed> {
+        if let Some(why) = self.why_stopped() {
+            return Err(Failed::Unavailable(why));
+        }
         let before = self.begun.load(Ordering::SeqCst);
         let mut seen = self.seen.subscribe();
         self.wanted.notify_one();
@@ -201,7 +204,7 @@ impl Follower {
             }
             if guarded.elapsed() >= GUARD {
                 guarded = steady();
-                self.guard.iter_mut().for_each(GuardFile::renew);
+                self.guard = renewed(self.guard).await;
             }
         }
     }
@@ -272,16 +275,17 @@ impl Follower {
         for it in &mut replicas {
             it.own = it.id == self.shared.id;
         }
-        let Some(&(number, at, _)) = changes.last() else { return Ok(replicas.into()) };
-        let position = Position { number, ..applied };
+        let last = changes.last().map(|it| (it.0, it.1));
+        let position = last.map_or(applied, |(number, _)| Position { number, ..applied });
+        if let Some(guard) = &mut self.guard {
+            guard.reached(Reached { position, audit });
+        }
+        let Some((_, at)) = last else { return Ok(replicas.into()) };
         let receipts = receipts.into_iter().filter(|it| it.position <= position).collect();
         let changes = changes.into_iter().map(|it| it.2).collect();
         let written_at = Some(written_at.max(at));
         let committed = Committed { position, changes, receipts, written_at };
         self.memory.learn(committed).await.map_err(|why| Broken::Lost(why.into()))?;
-        if let Some(guard) = &mut self.guard {
-            guard.reached(Reached { position, audit });
-        }
         self.shared.seen.send_modify(|seen| seen.applied = position);
         if replicas.len() > 1 {
             self.shared.applied.notify_one();
@@ -320,6 +324,19 @@ impl Follower {
         }
         Ok(())
     }
+}
+
+/// Writes the guard's file on another thread, since that may take the disk a while.
+async fn renewed(guard: Option<GuardFile>) -> Option<GuardFile> {
+    let mut guard = guard?;
+    if !guard.is_behind() {
+        return Some(guard);
+    }
+    let write = move || {
+        guard.renew();
+        guard
+    };
+    tokio::task::spawn_blocking(write).await.ok()
 }
 
 /// What a round has read.

@@ -65,6 +65,8 @@ pub struct PostgresOptions {
 
 /// Maximum time until the database has answered a step of opening.
 const STEP: Duration = Duration::from_secs(10);
+/// Maximum time of the schema's migrations, which may rewrite tables.
+const MIGRATION: Duration = Duration::from_secs(600);
 /// How many transactions run at once.
 const WORKERS: usize = 4;
 
@@ -100,7 +102,8 @@ impl PostgresStore {
             options.direct.as_deref().map_or_else(|| Ok(address.clone()), Address::parse)?;
         let conn = direct.connect(None).await.map_err(failed)?;
         writable(&conn).await?;
-        migrations::migrate(&conn).await?;
+        let slow = |_| failed(Failed::slow(MIGRATION));
+        tokio::time::timeout(MIGRATION, migrations::migrate(&conn)).await.map_err(slow)??;
         let standing = standing(&conn, options.dev).await?;
         match (standing.dev, options.dev) {
             (true, false) => return Err(PostgresOpenError::MadeForDevelopment),
