@@ -28,12 +28,15 @@ mod plant;
 mod questions;
 mod queue;
 mod readers;
+mod recover;
 mod replica_store;
 mod replicas;
 mod rows;
 mod sql;
 mod statements;
 mod store;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod transaction;
 mod wake;
@@ -43,6 +46,7 @@ pub use open::PostgresOptions;
 pub use open_error::PostgresOpenError;
 #[doc(hidden)]
 pub use plant::Plant;
+pub use recover::{BeforeRecovery, RecoveringPostgres};
 
 use acknowledgements::Acknowledgements;
 use connect::Address;

@@ -15,7 +15,8 @@ use std::{
 };
 use tegata_store::{
     Change, SigningKeyChange,
-    sqlite::{self, Recovering, Recovery, RollbackGuardFile},
+    Recovery,
+    sqlite::{self, Recovering, RollbackGuardFile},
 };
 use tegata_token::{id::ChannelId, key::KeyState, view::View};
 
