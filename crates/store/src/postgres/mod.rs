@@ -20,11 +20,13 @@ mod journal;
 mod lease;
 mod load;
 mod locks;
+mod memory;
 mod migrations;
 mod open;
 mod open_error;
 mod overview_store;
 mod people_store;
+mod plant;
 mod questions;
 mod queue;
 mod readers;
@@ -35,6 +37,7 @@ mod rows;
 mod sql;
 mod statements;
 mod store;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -44,7 +47,10 @@ mod wake;
 pub use connect::BadAddress;
 pub use open::PostgresOptions;
 pub use open_error::PostgresOpenError;
+#[doc(hidden)]
+pub use plant::Plant;
 pub use recover::{BeforeRecovery, RecoveringPostgres};
+pub(crate) use target::{Holds, Target};
 
 use acknowledgements::Acknowledgements;
 use connect::Address;
@@ -65,6 +71,7 @@ pub struct PostgresStore {
     address: Address,
     acknowledgements: Acknowledgements,
     tasks: Tasks,
+    plant: Option<Plant>,
     /// Dropped, it lets this server sign off.
     _close: oneshot::Sender<()>,
 }
