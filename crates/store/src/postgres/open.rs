@@ -37,7 +37,7 @@ use tokio::{
 };
 
 /// How to open a store.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct PostgresOptions {
     /// The database's address, `postgres://…`; it may lead to a pooler.
     pub url: String,
@@ -52,6 +52,13 @@ pub struct PostgresOptions {
     pub address: Option<String>,
     /// The file that notices an older state of the database. Without it nothing is compared.
     pub guard: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The addresses may hold the password.
+        f.debug_struct("PostgresOptions").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
 }
 
 /// Maximum time until the database has answered a step of opening.
