@@ -18,9 +18,8 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    By, Event, ExpectedSettings, SigningKeyRow, Store,
+    By, Event, ExpectedSettings, Recovered, Recovery, SigningKeyRow, Store,
     audit_event::{AuditEvent, NoDetail},
-    Recovered, Recovery,
     postgres::{PostgresOpenError, PostgresOptions, PostgresStore, RecoveringPostgres},
     sqlite::{OpenError, Recovering, RollbackGuardFile, SqliteStore},
 };

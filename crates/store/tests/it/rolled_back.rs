@@ -14,8 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tegata_store::{
-    Change, SigningKeyChange,
-    Recovery,
+    Change, Recovery, SigningKeyChange,
     sqlite::{self, Recovering, RollbackGuardFile},
 };
 use tegata_token::{id::ChannelId, key::KeyState, view::View};
