@@ -181,6 +181,9 @@ CREATE TABLE token (
 -- however many there have been.
 CREATE UNIQUE INDEX token_live ON token (channel, serial)
     INCLUDE (number, expires_at, kind, grp, signing_key, issued_at, ends_at) WHERE NOT past;
+-- The list of active tokens by their expiry.
+CREATE INDEX token_by_expiry ON token (least(expires_at, coalesce(ends_at, expires_at)), number)
+    WHERE NOT past;
 CREATE UNIQUE INDEX token_past ON token (channel, serial) WHERE past;
 CREATE UNIQUE INDEX token_by_idempotency ON token (channel, idempotency)
     WHERE idempotency IS NOT NULL;

@@ -12,13 +12,14 @@ use super::{
     jitter::Backoff,
     job::steady,
     lease::Lease,
+    memory::Memory,
     queue::{self, Queue},
     replicas,
     rows::int,
     sql::values,
 };
 use crate::{
-    Change, Committed, OnCommit, ReceiptRow, ReplicaRow,
+    Change, Committed, ReceiptRow, ReplicaRow,
     columns::{Columns, followers, from_json},
 };
 use futures_util::future::try_join4;
@@ -163,7 +164,7 @@ impl From<Failed> for Broken {
 pub(super) struct Follower {
     pub shared: Arc<Shared>,
     pub address: Address,
-    pub on_commit: OnCommit,
+    pub memory: Memory,
     pub guard: Option<GuardFile>,
     pub watched: BTreeMap<[u8; 16], (u64, Instant)>,
 }
@@ -213,9 +214,9 @@ impl Follower {
             let applied = self.shared.seen().applied;
             let read = within(ROUND, read(open, applied)).await?;
             let more = read.changes.len() >= MOST;
-            let replicas = self.take_in(read)?;
+            let replicas = self.take_in(read).await?;
             if !more {
-                self.take_announced();
+                self.take_announced().await?;
                 self.drop_silent(open, &replicas).await?;
                 return Ok(replicas);
             }
@@ -223,7 +224,7 @@ impl Follower {
     }
 
     /// Checks what was read, and gives it to memory.
-    fn take_in(&mut self, read: Read) -> Result<Arc<[ReplicaRow]>, Broken> {
+    async fn take_in(&mut self, read: Read) -> Result<Arc<[ReplicaRow]>, Broken> {
         let Read { head, log_from, audit, written_at, changes, receipts, mut replicas } = read;
         let applied = self.shared.seen.borrow().applied;
         if head.epoch != applied.epoch {
@@ -258,7 +259,8 @@ impl Follower {
         let receipts = receipts.into_iter().filter(|it| it.position <= position).collect();
         let changes = changes.into_iter().map(|it| it.2).collect();
         let written_at = Some(written_at.max(at));
-        (self.on_commit)(&Committed { position, changes, receipts, written_at });
+        let committed = Committed { position, changes, receipts, written_at };
+        self.memory.learn(committed).await.map_err(|why| Broken::Lost(why.into()))?;
         if let Some(guard) = &mut self.guard {
             guard.reached(Reached { position, audit });
         }
@@ -269,14 +271,17 @@ impl Follower {
         Ok(replicas.into())
     }
 
-    fn take_announced(&self) {
-        let mut announced = self.shared.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        let receipts = std::mem::take(&mut *announced);
-        drop(announced);
-        if !receipts.is_empty() {
-            let position = self.shared.seen.borrow().applied;
-            (self.on_commit)(&Committed { position, receipts, ..Committed::default() });
+    async fn take_announced(&self) -> Result<(), Broken> {
+        let receipts = {
+            let announced = self.shared.announced.lock();
+            std::mem::take(&mut *announced.unwrap_or_else(PoisonError::into_inner))
+        };
+        if receipts.is_empty() {
+            return Ok(());
         }
+        let position = self.shared.seen().applied;
+        let committed = Committed { position, receipts, ..Committed::default() };
+        self.memory.learn(committed).await.map_err(|why| Broken::Lost(why.into()))
     }
 
     /// Drops the rows of servers that have not renewed their leases for long.

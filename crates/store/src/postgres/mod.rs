@@ -19,6 +19,7 @@ mod job;
 mod lease;
 mod load;
 mod locks;
+mod memory;
 mod migrations;
 mod open;
 mod open_error;
@@ -34,6 +35,7 @@ mod rows;
 mod sql;
 mod statements;
 mod store;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -44,6 +46,7 @@ pub use connect::BadAddress;
 pub use open::PostgresOptions;
 pub use open_error::PostgresOpenError;
 pub use recover::{BeforeRecovery, RecoveringPostgres};
+pub(crate) use target::{Holds, Target};
 
 use acknowledgements::Acknowledgements;
 use connect::Address;

@@ -9,6 +9,7 @@ use super::{
     follow::{Follower, Shared},
     guard::{GuardFile, Reached},
     job::steady,
+    memory::Memory,
     migrations::{self, failed},
     open_error::PostgresOpenError,
     queue::{Queue, Worker},
@@ -25,6 +26,7 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
+    io,
     path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
@@ -107,7 +109,8 @@ impl PostgresStore {
         let store = Self::start(address, direct, form, (id, reached), options.address);
         store.shared.lease.renew(sent, jobs);
         let mut store = store;
-        store.follow(on_commit, guard);
+        let thread = |error: io::Error| PostgresOpenError::Unreachable(error.to_string());
+        store.follow(Memory::start(on_commit).map_err(thread)?, guard);
         Ok(store)
     }
 
@@ -148,11 +151,11 @@ impl PostgresStore {
     }
 
     /// Starts to follow the log.
-    fn follow(&mut self, on_commit: OnCommit, guard: Option<GuardFile>) {
+    fn follow(&mut self, memory: Memory, guard: Option<GuardFile>) {
         let follower = Follower {
             shared: self.shared.clone(),
             address: self.address.clone(),
-            on_commit,
+            memory,
             guard,
             watched: BTreeMap::new(),
         };
