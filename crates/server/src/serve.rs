@@ -166,6 +166,8 @@ async fn open(
             dev: settings.dev,
             address: Some(address.to_string()),
             guard: Some(place.guard()),
+            journal: settings.revocation_journal.clone(),
+            ..PostgresOptions::default()
         };
         return Ok(Arc::new(PostgresStore::open(options, memory.on_commit()).await?));
     }

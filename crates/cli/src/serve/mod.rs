@@ -227,11 +227,6 @@ impl ServeSettings {
         if let Some(folder) = folder {
             place.store = folder.path().join(&place.store);
         }
-        if place.database.is_some() && self.revocation_journal.is_some() {
-            let wrong = "revocation_journal: not with PostgreSQL, whose archive of its log (WAL) \
-                         brings back every commit";
-            return Err(BadUsage(wrong.to_owned()).into());
-        }
         Ok(Settings {
             listen: self.listen,
             admin_listen: self.admin_listen,

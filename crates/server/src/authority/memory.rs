@@ -161,8 +161,8 @@ impl Memory {
                 | Change::Session { .. }
                 | Change::SessionEnded { .. }
                 | Change::AdminToken { .. }
-                | Change::AdminTokenDeleted { .. }
-                | Change::Tokens { .. } => {}
+                | Change::AdminTokenDeleted { .. } => {}
+                Change::Tokens { channel, .. } => self.channels.changes().note(*channel),
             }
         }
         self.people.apply(changes);

@@ -16,6 +16,7 @@ mod follow;
 mod guard;
 mod jitter;
 mod job;
+mod journal;
 mod lease;
 mod load;
 mod locks;
@@ -25,6 +26,7 @@ mod open;
 mod open_error;
 mod overview_store;
 mod people_store;
+mod plant;
 mod questions;
 mod queue;
 mod readers;
@@ -45,12 +47,15 @@ mod wake;
 pub use connect::BadAddress;
 pub use open::PostgresOptions;
 pub use open_error::PostgresOpenError;
+#[doc(hidden)]
+pub use plant::Plant;
 pub use recover::{BeforeRecovery, RecoveringPostgres};
 pub(crate) use target::{Holds, Target};
 
 use acknowledgements::Acknowledgements;
 use connect::Address;
 use follow::Shared;
+use journal::Journal;
 use open::Tasks;
 use readers::Readers;
 use std::sync::Arc;
@@ -61,10 +66,12 @@ use tokio::sync::oneshot;
 pub struct PostgresStore {
     shared: Arc<Shared>,
     readers: Readers,
+    journal: Option<Journal>,
     form: Issuer,
     address: Address,
     acknowledgements: Acknowledgements,
     tasks: Tasks,
+    plant: Option<Plant>,
     /// Dropped, it lets this server sign off.
     _close: oneshot::Sender<()>,
 }

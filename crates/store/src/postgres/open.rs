@@ -9,9 +9,11 @@ use super::{
     follow::{Follower, Shared},
     guard::{GuardFile, Reached},
     job::steady,
+    journal::Journal,
     memory::Memory,
     migrations::{self, failed},
     open_error::PostgresOpenError,
+    plant::{Plant, Planted},
     queue::{Queue, Worker},
     readers::Readers,
     replicas::{self, Renewals},
@@ -54,6 +56,11 @@ pub struct PostgresOptions {
     pub address: Option<String>,
     /// The file that notices an older state of the database. Without it nothing is compared.
     pub guard: Option<PathBuf>,
+    /// The revocation journal's file, if this server keeps one.
+    pub journal: Option<PathBuf>,
+    /// A bug that a test plants.
+    #[doc(hidden)]
+    pub plant: Option<Plant>,
 }
 
 impl std::fmt::Debug for PostgresOptions {
@@ -65,6 +72,8 @@ impl std::fmt::Debug for PostgresOptions {
 
 /// Maximum time until the database has answered a step of opening.
 const STEP: Duration = Duration::from_secs(10);
+/// Maximum time of the schema's migrations, which may rewrite tables.
+const MIGRATION: Duration = Duration::from_secs(600);
 /// How many transactions run at once.
 const WORKERS: usize = 4;
 
@@ -72,6 +81,17 @@ const WORKERS: usize = 4;
 struct Standing {
     identity: Vec<u8>,
     dev: bool,
+}
+
+/// What a store starts with.
+struct Start {
+    address: Address,
+    direct: Address,
+    form: Issuer,
+    id: [u8; 16],
+    reached: Reached,
+    listens: Option<String>,
+    planted: Planted,
 }
 
 impl PostgresStore {
@@ -89,7 +109,8 @@ impl PostgresStore {
             options.direct.as_deref().map_or_else(|| Ok(address.clone()), Address::parse)?;
         let conn = direct.connect(None).await.map_err(failed)?;
         writable(&conn).await?;
-        migrations::migrate(&conn).await?;
+        let slow = |_| failed(Failed::slow(MIGRATION));
+        tokio::time::timeout(MIGRATION, migrations::migrate(&conn)).await.map_err(slow)??;
         let standing = standing(&conn, options.dev).await?;
         match (standing.dev, options.dev) {
             (true, false) => return Err(PostgresOpenError::MadeForDevelopment),
@@ -106,25 +127,26 @@ impl PostgresStore {
         let reached = within(STEP, reached(&conn)).await.map_err(failed)?;
         let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));
         let guard = guard.transpose()?;
-        let store = Self::start(address, direct, form, (id, reached), options.address);
+        let planted = Planted::new(options.plant, address.clone());
+        let start = Start { address, direct, form, id, reached, listens: options.address, planted };
+        let mut store = Self::start(start);
+        if let Some(path) = options.journal {
+            let head = reached.position;
+            store.journal = Some(Journal::open(&conn, path, &standing.identity, head).await?);
+        }
         store.shared.lease.renew(sent, jobs);
-        let mut store = store;
         let thread = |error: io::Error| PostgresOpenError::Unreachable(error.to_string());
         store.follow(Memory::start(on_commit).map_err(thread)?, guard);
         Ok(store)
     }
 
     /// Starts what runs acts and answers questions.
-    fn start(
-        address: Address,
-        direct: Address,
-        form: Issuer,
-        (id, reached): ([u8; 16], Reached),
-        listens: Option<String>,
-    ) -> Self {
+    fn start(start: Start) -> Self {
+        let Start { address, direct, form, id, reached, listens, planted } = start;
+        let plant = planted.plant;
         let at = reached.position;
         let shared = Shared::new(id, at, Queue::new());
-        let ground = Arc::new(Ground { epoch: at.epoch, keys: Mutex::new(Arc::new([])) });
+        let ground = Arc::new(Ground { epoch: at.epoch, keys: Mutex::default(), planted });
         let grown = Arc::new(Notify::new());
         let mut tasks = Vec::new();
         for _ in 0..WORKERS {
@@ -147,7 +169,18 @@ impl PostgresStore {
         let readers = Readers::new(address.clone());
         let acknowledgements = Acknowledgements::default();
         let tasks = Tasks(tasks);
-        Self { shared, readers, form, address, acknowledgements, tasks, _close: close }
+        let journal = None;
+        Self {
+            shared,
+            readers,
+            journal,
+            form,
+            address,
+            acknowledgements,
+            tasks,
+            plant,
+            _close: close,
+        }
     }
 
     /// Starts to follow the log.
@@ -157,6 +190,7 @@ impl PostgresStore {
             address: self.address.clone(),
             memory,
             guard,
+            journal: self.journal.clone(),
             watched: BTreeMap::new(),
         };
         self.tasks.0.push(tokio::spawn(follower.run()));

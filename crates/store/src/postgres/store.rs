@@ -1,7 +1,7 @@
 //! Every method of [`Store`], each as a question or as an act.
 
 use super::{
-    PostgresStore,
+    Plant, PostgresStore,
     questions::{
         audit, audit_list, channels, log, state, sweep, tokens, uses, verifiers, warnings,
     },
@@ -177,7 +177,9 @@ impl Store for PostgresStore {
     }
 
     async fn has_journal(&self) -> Result<bool> {
-        Ok(false)
+        let Some(journal) = &self.journal else { return Ok(false) };
+        let tried = journal.try_out(self.shared.seen().applied).await;
+        tried.map(|()| true).map_err(|why| Error::Unavailable(why.to_string().into()))
     }
 
     fn figures(&self) -> Arc<Figures> {
@@ -193,7 +195,7 @@ impl Store for PostgresStore {
     }
 
     fn current(&self) -> bool {
-        self.shared.lease.holds()
+        self.shared.lease.holds() || self.plant == Some(Plant::NoLease)
     }
 
     async fn catch_up(&self) -> Result<()> {
