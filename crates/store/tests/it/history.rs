@@ -171,7 +171,7 @@ impl Round {
 /// Lets something fail for a while.
 async fn fail(cluster: &Cluster, fault: Fault, random: &mut Random) {
     let at = random.below(REPLICAS);
-    let span = Duration::from_millis(300 + 100 * random.next() % 3_200);
+    let span = Duration::from_millis(300 + 100 * (random.next() % 32));
     let wait = || tokio::time::sleep(span);
     match fault {
         Fault::KillReplica => {
