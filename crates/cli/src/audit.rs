@@ -4,7 +4,7 @@ use crate::{
     api::{Api, Page, time},
     failure::BadUsage,
     output::Output,
-    place::{Where, check_exists},
+    place::{Where, check_file_exists},
     serve::StoreAddress,
 };
 use anyhow::{Context, anyhow};
@@ -242,9 +242,10 @@ pub async fn verify(
         anchor,
         without_anchor,
     } = args;
-    let response = if let Some(StoreAddress(store)) = store {
-        check_exists(&store)?;
-        let place = Files { store, master_key_file, rollback_guard_file };
+    let response = if let Some(store) = store {
+        let store = store.file()?;
+        check_file_exists(&store)?;
+        let place = Files { store, database: None, master_key_file, rollback_guard_file };
         let (report, key) = verify_offline(&place, without_anchor)?;
         as_json(&report, &key)?
     } else if let Some(file) = export {

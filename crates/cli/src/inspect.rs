@@ -77,7 +77,7 @@ pub async fn inspect(
 ) -> anyhow::Result<()> {
     let keys = match (args.jwks, args.store) {
         (Some(jwks), _) => Some(keys_of(&jwks).await?),
-        (None, Some(StoreAddress(file))) => Some(keys_in(&file)?),
+        (None, Some(store)) => Some(keys_in(&store.file()?)?),
         (None, None) => keys_of_environment(api).await?,
     };
     let mut scan = Scan::new(Limits::default())?;
@@ -210,9 +210,9 @@ async fn keys_of_environment(
     }
     if let Some(store) = variable::text("TEGATA_STORE")? {
         let store = store.parse::<StoreAddress>();
-        let StoreAddress(file) =
+        let store =
             store.map_err(|wrong| BadUsage(format!("the variable TEGATA_STORE: {wrong}")))?;
-        return keys_in(&file).map(Some);
+        return keys_in(&store.file()?).map(Some);
     }
     eprintln!(
         "tokens are recognised by their form alone: no keys are given (--jwks, --store, \

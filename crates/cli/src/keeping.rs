@@ -1,13 +1,21 @@
 //! `tegata backup`, `restore`, `recover`, `migrate`: maintains a store, and brings it
 //! back without reviving revoked tokens.
 
-use crate::{failure::BadUsage, output::Output, place::Where, taking::Confirmation};
+use crate::{
+    failure::BadUsage,
+    output::Output,
+    place::{Where, check_file_exists},
+    taking::Confirmation,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::{io::IsTerminal, path::PathBuf};
 use tegata_policy::text::counted;
 use tegata_server::authority::{keeping, master_key::PreviousKey};
-use tegata_store::sqlite::{self, Recovery};
+use tegata_store::{
+    Recovered, Recovery,
+    sqlite,
+};
 use tegata_token::time::UnixTime;
 
 #[derive(clap::Args)]
@@ -61,8 +69,19 @@ pub struct Migrate {
     place: Where,
 }
 
+const BACKUP_OF_DATABASE: &str = "a PostgreSQL database is backed up with its own programs: \
+    pgBackRest, WAL-G or pg_dump, and the master key's file apart from it; see \
+    docs/book/src/replicas.md";
+
+const MIGRATION_OF_DATABASE: &str = "`tegata serve` brings the schema of a PostgreSQL database \
+    up to date when it starts";
+
+const RESTORE_OF_DATABASE: &str = "a PostgreSQL database is restored with the program that made \
+    the backup, while no server runs; then run `tegata recover`: see docs/book/src/replicas.md";
+
 pub fn backup(out: &Output, Backup { file, place }: Backup) -> anyhow::Result<()> {
-    let (place, _) = place.find_existing()?;
+    let (place, _) = place.find_file(BACKUP_OF_DATABASE)?;
+    check_file_exists(&place.store)?;
     let previous = PreviousKey::of(&place.master_key());
     let copied =
         with_progress("copying", |progress| sqlite::backup(&place.store, &file, progress))?;
@@ -87,7 +106,7 @@ pub fn backup(out: &Output, Backup { file, place }: Backup) -> anyhow::Result<()
 }
 
 pub fn restore(out: &Output, Restore { file, dry_run, place }: Restore) -> anyhow::Result<()> {
-    let (place, log) = place.find()?;
+    let (place, log) = place.find_file(RESTORE_OF_DATABASE)?;
     let put_back =
         |progress: sqlite::Progress<'_>| sqlite::restore(&file, &place.store, dry_run, progress);
     let (copied, aside) = with_progress("copying", put_back)?;
@@ -153,7 +172,7 @@ pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
 }
 
 /// The steps that remain for the operator.
-fn next_steps(done: &sqlite::Recovered, unopened: usize, dry_run: bool) -> String {
+fn next_steps(done: &Recovered, unopened: usize, dry_run: bool) -> String {
     let since = moment(done.written_at);
     let mut words = String::new();
     if dry_run {
@@ -213,7 +232,8 @@ fn next_steps(done: &sqlite::Recovered, unopened: usize, dry_run: bool) -> Strin
 }
 
 pub fn migrate(out: &Output, Migrate { place }: Migrate) -> anyhow::Result<()> {
-    let (place, _) = place.find_existing()?;
+    let (place, _) = place.find_file(MIGRATION_OF_DATABASE)?;
+    check_file_exists(&place.store)?;
     let (before, after) = sqlite::migrate(&place.store)?;
     out.thing(
         &json!({ "store": place.store, "schema_before": before, "schema": after }),

@@ -14,28 +14,48 @@ impl Where {
     /// settings name.
     pub fn find_existing(self) -> anyhow::Result<(Files, Option<PathBuf>)> {
         let (place, journal) = self.find()?;
-        check_exists(&place.store)?;
+        check_exists(&place)?;
         Ok((place, journal))
     }
 
     /// Resolves the files, and the revocation journal that the settings name.
     pub fn find(self) -> anyhow::Result<(Files, Option<PathBuf>)> {
         let settings = self.resolve()?;
-        Ok((settings.store.place(), settings.revocation_journal))
+        Ok((settings.store.place()?, settings.revocation_journal))
     }
 
     /// Resolves the files of a store that must exist, and the administrator's token file that the settings name.
     pub fn find_token(self) -> anyhow::Result<(Files, Option<PathBuf>)> {
         let settings = self.resolve()?;
-        let place = settings.store.place();
-        check_exists(&place.store)?;
+        let place = settings.store.place()?;
+        check_exists(&place)?;
         Ok((place, settings.admin_token_file))
     }
 }
 
-/// Fails if there is no store: the next error would name a missing part of it, or another
-/// file.
-pub fn check_exists(store: &Path) -> anyhow::Result<()> {
+impl Where {
+    /// Resolves the SQLite file and the files beside it, for a command that has another
+    /// program's work to point to where the store is a database.
+    pub fn find_file(self, instead: &str) -> anyhow::Result<(Files, Option<PathBuf>)> {
+        let (place, journal) = self.find()?;
+        match place.database {
+            Some(_) => Err(anyhow!("{instead}")),
+            None => Ok((place, journal)),
+        }
+    }
+}
+
+/// Fails if there is no SQLite file: the next error would name a missing part of it, or
+/// another file. Whether a database exists shows when it is opened.
+fn check_exists(place: &Files) -> anyhow::Result<()> {
+    match place.database {
+        Some(_) => Ok(()),
+        None => check_file_exists(&place.store),
+    }
+}
+
+/// Fails if there is no SQLite file.
+pub fn check_file_exists(store: &Path) -> anyhow::Result<()> {
     // If that cannot be found out, opening it names the reason.
     if store.try_exists().unwrap_or(true) {
         return Ok(());

@@ -14,6 +14,7 @@ use crate::{
     http::{TlsFiles, proxies::TrustedProxies},
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use tegata_store::sqlite::Others;
 
 /// All settings of `serve`.
 #[derive(Debug, Clone)]
@@ -72,6 +73,9 @@ pub struct Settings {
     pub min_free_disk: u64,
     /// How long the server still serves, not ready, after it was asked to stop.
     pub drain_delay: Duration,
+    /// For tests: other servers that share the store.
+    #[doc(hidden)]
+    pub others: Others,
 }
 
 impl Settings {
@@ -104,6 +108,7 @@ impl Settings {
             trusted_proxies: TrustedProxies::default(),
             min_free_disk: 64 << 20,
             drain_delay: Duration::ZERO,
+            others: Others::default(),
         }
     }
 }

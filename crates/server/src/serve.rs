@@ -20,7 +20,7 @@ use std::{
     sync::{Arc, atomic::AtomicI64},
     time::Duration,
 };
-use tegata_store::sqlite::{OpenError, Options, RollbackGuardFile, SqliteStore};
+use tegata_store::sqlite::{Faults, OpenError, Options, RollbackGuardFile, SqliteStore};
 use tegata_token::time::DAY;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -139,7 +139,7 @@ async fn start(settings: &Settings, issuer: &str) -> Result<Authority, Error> {
         dev: settings.dev,
         guard: Some(RollbackGuardFile { path: place.guard(), fresh }),
         revocation_journal: settings.revocation_journal.clone(),
-        ..Options::default()
+        faults: Faults { others: settings.others.clone(), ..Faults::default() },
     };
     let store = SqliteStore::open(&place.store, options, memory.on_commit())?;
     let authority = Authority::start(Arc::new(store), memory, &place.master_key(), issuer).await?;
@@ -178,7 +178,7 @@ fn app(
     tls: Option<&Arc<Tls>>,
 ) -> Result<App, Error> {
     let key_age = i64::from(settings.warn.signing_key_days) * DAY;
-    let (store, began) = (settings.place.store.clone(), authority.clock().steady());
+    let (store, began) = (settings.place.on_disk().to_owned(), authority.clock().steady());
     let health = Arc::new(Health::new(store, settings.min_free_disk, key_age, began));
     let admin_token = Arc::new(admin_token);
     let jobs = Arc::new(Jobs {

@@ -117,7 +117,11 @@ pub struct GroupRow {
 impl GroupRow {
     /// The groups of a channel at `now` that has these active tokens, by name.
     #[must_use]
-    pub fn all(channel: &Channel, active: &[TokenRow], now: UnixTime) -> Vec<Self> {
+    pub fn all<'a>(
+        channel: &Channel,
+        active: impl IntoIterator<Item = &'a TokenRow>,
+        now: UnixTime,
+    ) -> Vec<Self> {
         let new = |group: &Group| Self {
             group: group.clone(),
             settings: channel.groups.get(group).cloned().unwrap_or_default(),
@@ -132,7 +136,7 @@ impl GroupRow {
         for (group, _) in channel.used_groups.iter().filter(|(_, until)| **until > now) {
             all.entry(group.clone()).or_insert_with(|| new(group));
         }
-        for group in active.iter().filter_map(|token| token.group.as_ref()) {
+        for group in active.into_iter().filter_map(|token| token.group.as_ref()) {
             all.entry(group.clone()).or_insert_with(|| new(group)).active_tokens += 1;
         }
         all.into_values().collect()
@@ -218,4 +222,23 @@ pub struct UsedToken {
     pub serial: Serial,
     /// When it was revoked, if it was.
     pub revoked_at: Option<UnixTime>,
+}
+
+/// A running server that shares a store with others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaRow {
+    /// The random id of its start.
+    pub id: [u8; 16],
+    /// Whether it is this process.
+    pub own: bool,
+    /// When it was registered, by the database's clock.
+    pub registered_at: UnixTime,
+    /// How often it has renewed its lease.
+    pub beat: u64,
+    /// It has applied the log up to here.
+    pub position: Position,
+    /// The newest kind of change that it knows.
+    pub speaks: u32,
+    /// Where it listens, if it has said so.
+    pub address: Option<String>,
 }

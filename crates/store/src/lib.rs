@@ -9,16 +9,22 @@
 //! The store knows no protocol, signs nothing, and receives secrets only as hashes.
 
 mod act;
+mod answers;
 pub mod audit;
+mod columns;
 pub mod figures;
 pub mod file;
 mod filter;
 pub mod journal;
+pub mod moving;
 mod overview;
 mod people;
 pub mod postgres;
+mod recovery;
+mod replicas;
 mod requests;
 pub mod sqlite;
+mod tables;
 mod taking;
 
 pub use act::*;
@@ -26,6 +32,8 @@ pub use audit::{AuditHead, Batch};
 pub use filter::*;
 pub use overview::OverviewStore;
 pub use people::{PeopleState, PeopleStore};
+pub use recovery::{Recovered, Recovery};
+pub use replicas::{Acknowledged, ReplicaStore};
 pub use requests::RequestStore;
 pub use taking::*;
 pub use tegata_policy::acts::{
@@ -114,7 +122,9 @@ pub type OnCommit = Box<dyn Fn(&Committed) + Send + Sync>;
 
 /// A store of the authority's state.
 #[async_trait]
-pub trait Store: PeopleStore + OverviewStore + RequestStore + Send + Sync + 'static {
+pub trait Store:
+    PeopleStore + OverviewStore + ReplicaStore + RequestStore + Send + Sync + 'static
+{
     // ---- Questions. They read only what is committed.
 
     /// Everything that a server holds in memory, read at one position.
@@ -247,6 +257,30 @@ pub trait Store: PeopleStore + OverviewStore + RequestStore + Send + Sync + 'sta
     /// Completes when the writer has stopped: no act can succeed any more, and the server
     /// must stop.
     async fn stopped(&self);
+
+    // ---- Servers that share a store.
+
+    /// Whether what this process decides from memory may be given out now. `false`: another
+    /// server may have committed a revocation that this process has not learnt, and it must
+    /// answer that it does not know. Compared after each decision.
+    fn current(&self) -> bool {
+        true
+    }
+    /// Returns when memory has applied every change that was committed before the call.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: the store cannot be read.
+    async fn catch_up(&self) -> Result<()> {
+        Ok(())
+    }
+    /// Whether this process does the periodic jobs, of all servers that share the store.
+    async fn may_run_jobs(&self) -> bool {
+        true
+    }
+    /// The servers that share the store; none if it cannot be shared.
+    async fn replicas(&self) -> Result<Vec<ReplicaRow>> {
+        Ok(Vec::new())
+    }
 
     // ---- Acts. Each is one transaction; its result is sent after the commit.
 

@@ -1,6 +1,6 @@
 //! Acts that take something away, and what they take.
 
-use crate::{By, RevokeTokens, TokenRow};
+use crate::{By, Issued, RevokeTokens, TokenRow};
 use tegata_policy::{
     acts::{
         ChangeChannel, ChannelPatch, DeleteGroup, DeleteKey, DeletePreviousSecret, DeleteProvider,
@@ -122,4 +122,28 @@ pub struct WouldTake {
     pub tokens: usize,
     /// The newest of the stored ones, with their channels.
     pub rows: Vec<(ChannelId, TokenRow)>,
+}
+
+/// The result of an act that can take tokens away.
+pub(crate) trait Taken: Send {
+    /// How many.
+    fn tokens(&self) -> usize;
+}
+
+impl Taken for () {
+    fn tokens(&self) -> usize {
+        0
+    }
+}
+
+impl Taken for usize {
+    fn tokens(&self) -> usize {
+        *self
+    }
+}
+
+impl Taken for Issued {
+    fn tokens(&self) -> usize {
+        self.revoked
+    }
 }

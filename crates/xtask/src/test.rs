@@ -16,7 +16,7 @@ pub fn run(long: bool) -> anyhow::Result<()> {
     steps.next("the project's rules", tidy::run)?;
     steps.next("formatting", || run_cargo(&["fmt", "--all", "--check"]))?;
     let counts = thread::scope(|scope| {
-        let parts = scope.spawn(setup::everything);
+        let parts = scope.spawn(move || setup::everything(long));
         let strict = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
         steps.next("lints", || run_cargo(&strict))?;
         let binaries = steps.next("compile the tests", suite::compile)?;

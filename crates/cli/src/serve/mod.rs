@@ -1,6 +1,7 @@
 //! `tegata serve`: starts an authority with the operator's settings, and stops it.
 //! Messages for people go to stdout, the log to stderr.
 
+mod address;
 mod console;
 mod dev;
 mod file;
@@ -11,8 +12,9 @@ use crate::{
     failure::BadUsage,
     files::{read_secret, secret_variable},
 };
+pub use address::StoreAddress;
 use anyhow::{Context, anyhow};
-pub use settings::{ServeSettings, StoreAddress, StoreSettings};
+pub use settings::{ServeSettings, StoreSettings};
 pub use sources::Unresolved;
 use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 use std::{io::Write, net::SocketAddr, num::NonZeroU32, path::PathBuf, pin::pin, time::Duration};
@@ -221,7 +223,7 @@ impl ServeSettings {
                 return Err(BadUsage(wrong.to_owned()).into());
             }
         };
-        let mut place = self.store.place();
+        let mut place = self.store.place()?;
         if let Some(folder) = folder {
             place.store = folder.path().join(&place.store);
         }
@@ -256,6 +258,7 @@ impl ServeSettings {
             trusted_proxies: TrustedProxies::new(self.trusted_proxy),
             min_free_disk: u64::from(self.min_free_disk) << settings::MIB,
             drain_delay: seconds(self.drain_delay),
+            others: Default::default(),
         })
     }
 }

@@ -3,18 +3,21 @@
 //! the help text are declared at the field; the reference page is generated from them.
 //! `sources` combines flags, variables and file.
 
-use crate::log::LogSettings;
+use super::address::{StoreAddress, USUAL_STORE, with_password};
+use crate::{failure::BadUsage, files::read_secret, log::LogSettings};
 use clap::{ArgAction, Args, value_parser};
 use reqwest::Url;
 use std::{
     net::SocketAddr,
     num::{NonZeroU32, NonZeroUsize},
-    path::{Path, PathBuf},
-    str::FromStr,
+    path::PathBuf,
     time::Duration,
 };
 use tegata_server::{
-    authority::{place::Files, signing_keys::JWKS_CACHE},
+    authority::{
+        place::{Database, Files},
+        signing_keys::JWKS_CACHE,
+    },
     config::Settings,
     http::proxies::Network,
 };
@@ -221,11 +224,20 @@ pub struct ServeSettings {
 /// too.
 #[derive(Args)]
 pub struct StoreSettings {
-    /// Database URL [default: sqlite:tegata.db; with --dev, a temporary store].
-    #[arg(long, env, value_name = "sqlite:FILE")]
+    /// Database URL: sqlite:FILE, or postgres://USER@HOST/DATABASE, which many servers can
+    /// share [default: sqlite:tegata.db; with --dev, a temporary store].
+    #[arg(long, env, value_name = "URL", hide_env_values = true)]
     pub store: Option<StoreAddress>,
+    /// Second address of a PostgreSQL database, past a pool of connections, to be notified of
+    /// changes at once [default: the address of --store].
+    #[arg(long, env, value_name = "postgres://…", hide_env_values = true)]
+    pub store_direct: Option<StoreAddress>,
+    /// File with the password of the PostgreSQL database, which then is in no URL.
+    #[arg(long, env, value_name = "FILE")]
+    pub store_password_file: Option<PathBuf>,
     /// File with the master key, which encrypts the signing keys; created if it does not
-    /// exist [default: master.key in the store's folder].
+    /// exist and the store is new; required with PostgreSQL, the same for all servers
+    /// [default: master.key in the store's folder].
     #[arg(long, env, value_name = "FILE")]
     pub master_key_file: Option<PathBuf>,
     /// Rollback guard: file with the store's position, so that an older copy of the store is
@@ -234,18 +246,38 @@ pub struct StoreSettings {
     pub rollback_guard_file: Option<PathBuf>,
 }
 
-/// The SQLite file of a server without `--store`.
-const USUAL_STORE: &str = "tegata.db";
-
 impl StoreSettings {
     /// The files of the authority.
-    pub fn place(self) -> Files {
-        let store = self.store.map_or_else(|| USUAL_STORE.into(), |StoreAddress(file)| file);
-        Files {
-            store,
-            master_key_file: self.master_key_file,
-            rollback_guard_file: self.rollback_guard_file,
-        }
+    ///
+    /// # Errors
+    /// [`BadUsage`]: the settings do not fit together.
+    pub fn place(self) -> anyhow::Result<Files> {
+        let password = self.store_password_file.as_deref().map(read_secret).transpose()?;
+        let (direct, key) = (self.store_direct, self.master_key_file);
+        let place = match self.store {
+            Some(StoreAddress::Database(address)) => {
+                if key.is_none() {
+                    let wrong = "master_key_file: required with PostgreSQL, since every server \
+                                 needs the same key; the first one creates the file";
+                    return Err(BadUsage(wrong.to_owned()).into());
+                }
+                let direct = direct.map(|it| it.database("store_direct")).transpose()?;
+                let with = |it| with_password(it, password.as_ref());
+                Files::on_database(Database { address: with(address), direct: direct.map(with) })
+            }
+            other if direct.is_some() || password.is_some() => {
+                other.map(|it| it.file()).transpose()?;
+                let wrong = "store_direct and store_password_file are for a PostgreSQL database";
+                return Err(BadUsage(wrong.to_owned()).into());
+            }
+            other => {
+                let store = other.map(|it| it.file()).transpose()?;
+                let store = store.unwrap_or_else(|| USUAL_STORE.into());
+                Files { store, ..Files::default() }
+            }
+        };
+        let rollback_guard_file = self.rollback_guard_file;
+        Ok(Files { master_key_file: key, rollback_guard_file, ..place })
     }
 }
 
@@ -273,97 +305,4 @@ fn http_url(text: &str) -> Result<Url, &'static str> {
 /// Checks a URL that is used as it is written.
 fn http_address(text: &str) -> Result<String, &'static str> {
     http_url(text).map(|_| text.to_owned())
-}
-
-/// The store's file, parsed from its URL.
-#[derive(Clone)]
-pub struct StoreAddress(pub PathBuf);
-
-impl FromStr for StoreAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some(("sqlite", file)) => match wrong_with(file) {
-                None => Ok(Self(file.into())),
-                Some(wrong) => Err(wrong),
-            },
-            Some(("postgres" | "postgresql", _)) => {
-                Err("this version supports SQLite only: write it as sqlite:FILE".to_owned())
-            }
-            _ => Err("write it as sqlite:FILE, such as sqlite:tegata.db".to_owned()),
-        }
-    }
-}
-
-/// Says what is wrong with the file of a store, and what to write. Other programs read a
-/// URL, parameters and special names where this one reads a path: the store must not be a
-/// file of that name in another place than the operator expects.
-fn wrong_with(file: &str) -> Option<String> {
-    let write = |file: &str| format!("write sqlite:{file}");
-    if let Some(behind) = file.strip_prefix("//") {
-        let path = behind.split('?').next().unwrap_or_default();
-        let path = path.strip_prefix("localhost").filter(|it| it.starts_with('/')).unwrap_or(path);
-        let path = if path.is_empty() { USUAL_STORE } else { path };
-        return Some(format!("it is a path, without `//` before it: {}", write(path)));
-    }
-    if let Some(behind) = file.strip_prefix("file:") {
-        let path = behind.split('?').next().unwrap_or_default();
-        return Some(format!("it is a path, without `file:` before it: {}", write(path)));
-    }
-    if file.is_empty() || file.starts_with(":memory:") || file.contains("mode=memory") {
-        return Some(format!(
-            "a store is a file, not in memory: {}; for a store that is removed afterwards, use \
-             `serve --dev` without --store",
-            write(USUAL_STORE)
-        ));
-    }
-    if let Some((path, _)) = file.split_once('?') {
-        return Some(format!("it takes no parameters: {}", write(path)));
-    }
-    if file.starts_with('~') {
-        return Some("the shell does not replace `~` here: write sqlite:\"$HOME\"/…".to_owned());
-    }
-    if file.trim() != file {
-        return Some(format!("it has white space around it: {}", write(file.trim())));
-    }
-    if file.ends_with('/') || Path::new(file).is_dir() {
-        let folder = file.trim_end_matches('/');
-        return Some(format!("it is a folder: {}", write(&format!("{folder}/{USUAL_STORE}"))));
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_that_other_programs_read_differently_is_refused_with_what_to_write() {
-        let wrong = |text: &str| text.parse::<StoreAddress>().err().unwrap_or_default();
-        for (text, advice) in [
-            ("sqlite://tegata.db", "write sqlite:tegata.db"),
-            ("sqlite:///var/lib/tegata.db", "write sqlite:/var/lib/tegata.db"),
-            ("sqlite://localhost/var/t.db?mode=rwc", "write sqlite:/var/t.db"),
-            ("sqlite://", "write sqlite:tegata.db"),
-            ("sqlite:tegata.db?mode=rwc", "write sqlite:tegata.db"),
-            ("sqlite:file:t.db?cache=shared", "write sqlite:t.db"),
-            ("sqlite::memory:", "serve --dev"),
-            ("sqlite:", "serve --dev"),
-            ("sqlite:~/t.db", "$HOME"),
-            ("sqlite: t.db", "write sqlite:t.db"),
-            ("sqlite:t.db\n", "write sqlite:t.db"),
-            ("sqlite:/tmp", "write sqlite:/tmp/tegata.db"),
-            ("sqlite:new/", "write sqlite:new/tegata.db"),
-            ("sqlite:.", "write sqlite:./tegata.db"),
-            ("tegata.db", "write it as sqlite:FILE"),
-            ("SQLITE:tegata.db", "write it as sqlite:FILE"),
-            ("postgres://localhost/t", "SQLite only"),
-        ] {
-            assert!(wrong(text).contains(advice), "{text}: {}", wrong(text));
-        }
-        for text in ["sqlite:tegata.db", "sqlite:/var/lib/tegata.db", "sqlite:../t e.db"] {
-            assert_eq!(wrong(text), "", "{text}");
-        }
-    }
 }

@@ -139,7 +139,7 @@ pub struct Count {
 }
 
 /// A signing key and its row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StoredKey {
     /// The row's number.
     pub row: i64,

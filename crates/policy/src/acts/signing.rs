@@ -51,6 +51,13 @@ impl Act for ChangeSigningKeys {
                 add(key, state, now, &mut effects);
                 AuditEvent::SigningKeyRotate(SigningKeyNamed { kid: key.id })
             }
+            SigningKeyChange::AddFirst(key) => {
+                if in_state(KeyState::Active).is_some() {
+                    return Err(ActError::Taken);
+                }
+                add(key, KeyState::Active, now, &mut effects);
+                AuditEvent::SigningKeyRotate(SigningKeyNamed { kid: key.id })
+            }
             SigningKeyChange::Promote(id) => {
                 let pending = in_state(KeyState::Pending).filter(|key| key.id == *id);
                 let pending = pending.ok_or(ActError::NotFound("pending signing key"))?;

@@ -291,6 +291,9 @@ impl TokenState {
 pub enum SigningKeyChange {
     /// Adds a pending key; the very first key becomes active at once.
     Add(SigningKeyRow),
+    /// Adds the very first key, which becomes active; it is
+    /// [`Taken`](super::ActError::Taken) if a key is active already.
+    AddFirst(SigningKeyRow),
     /// The pending key becomes active, the active one retires.
     Promote(SigningKeyId),
     /// The key is revoked, and all tokens that it signed become invalid. If it was

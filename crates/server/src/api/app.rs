@@ -4,7 +4,7 @@ use super::subject::{self, VerifiedToken};
 use crate::{
     api::faults::Faults,
     authority::{
-        Authority, CertificateUntil, admin_token::TokenSource, health::Health, jobs::Jobs,
+        Authority, CertificateUntil, Result, admin_token::TokenSource, health::Health, jobs::Jobs,
         source::Source,
     },
     metrics::{Metrics, Verifications, reason},
@@ -39,14 +39,18 @@ pub struct App {
 
 impl App {
     /// Verifies a token for a client; some verifications are timed among `counts`.
-    pub(super) fn verify(
+    /// The inner error is the reason why it is not valid.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::authority::Error::Unavailable): whether it is valid is not known.
+    pub(super) async fn verify(
         &self,
         counts: &Verifications,
         token: &[u8],
         source: Source,
-    ) -> Result<Active, Invalid> {
-        let verify = || self.authority.verify(token, Some(source));
-        let verified = counts.timed(|| self.authority.clock().steady(), verify);
+    ) -> Result<std::result::Result<Active, Invalid>> {
+        let verify = self.authority.verify(token, Some(source));
+        let verified = counts.timed(|| self.authority.clock().steady(), verify).await?;
         if let Ok(active) = &verified {
             subject::set(active.claims.channel);
         }
@@ -55,10 +59,10 @@ impl App {
             let claims = match &verified {
                 Ok(active) => Some(Claims::clone(&active.claims)),
                 // A token of ours that is not valid has an id, too.
-                Err(_) => self.authority.read(token).ok(),
+                Err(_) => self.authority.read_now(token).ok(),
             };
             subject::set_verified(VerifiedToken { result, claims });
         }
-        verified
+        Ok(verified)
     }
 }

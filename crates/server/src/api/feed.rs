@@ -68,14 +68,14 @@ impl From<BadParameter> for Failure {
 type Answer = Result<Option<FeedResponse>, Failure>;
 
 async fn snapshot(app: &App, headers: &HeaderMap, query: &str) -> Answer {
-    let verifier = app.authority.verifier_of(bearer(headers))?;
+    let verifier = app.authority.verifier_of(bearer(headers)).await?;
     let pairs = pairs(query)?;
     let query = FeedQuery::parse(borrowed(&pairs))?;
     Ok(Some(app.authority.feed_snapshot(verifier, query, encoding(headers)).await?))
 }
 
 async fn changes(app: &App, headers: HeaderMap, query: String) -> Answer {
-    let verifier = app.authority.verifier_of(bearer(&headers))?;
+    let verifier = app.authority.verifier_of(bearer(&headers)).await?;
     let asked = ChangesQuery::parse(borrowed(&pairs(&query)?))?;
     let encoding = encoding(&headers);
     // The headers keep the buffer of the connection alive, for as long as the hold.
@@ -84,7 +84,7 @@ async fn changes(app: &App, headers: HeaderMap, query: String) -> Answer {
 }
 
 async fn usage(app: &App, headers: &HeaderMap, body: &[u8]) -> Answer {
-    let verifier = app.authority.verifier_of(bearer(headers))?;
+    let verifier = app.authority.verifier_of(bearer(headers)).await?;
     let report = UsageReport::parse(body).map_err(|why| Failure::Malformed(why.to_string()))?;
     app.authority.feed_usage(&verifier, report).await?;
     Ok(None)

@@ -54,12 +54,13 @@ impl Verify for OwnMemory<'_> {
     }
 
     async fn verify(&self, token: &[u8], source: IpAddr) -> Result<ActiveToken, NotActive> {
-        match self.app.verify(self.counts, token, Source(source)) {
-            Ok(active) => {
+        match self.app.verify(self.counts, token, Source(source)).await {
+            Err(_) => Err(NotActive::Unknown),
+            Ok(Ok(active)) => {
                 let expires_in = active.until.since(self.app.authority.now());
                 Ok(ActiveToken { claims: active.claims, expires_in, is_stale: false })
             }
-            Err(invalid) => {
+            Ok(Err(invalid)) => {
                 self.counts.count_invalid(invalid);
                 Err(NotActive::Invalid)
             }

@@ -163,6 +163,26 @@ pub fn internal_error(form: ErrorForm) -> Response {
     }
 }
 
+/// Whether this path is for those who operate the server: what it answers is about the server
+/// itself, and not from the memory of the authority.
+pub(crate) fn is_of_operator(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz" | "/metrics") || path.starts_with("/dev/")
+}
+
+/// 503: the answer cannot be known now.
+pub(crate) fn unavailable(form: ErrorForm) -> Response {
+    match form {
+        ErrorForm::Problem => {
+            Problem::new(Code::Unavailable, "the lease of this server has run out").into_response()
+        }
+        ErrorForm::Page => {
+            let page = console::bare_error(StatusCode::SERVICE_UNAVAILABLE, Trouble::Unavailable);
+            ([(http::header::RETRY_AFTER, "1")], page).into_response()
+        }
+        ErrorForm::Message => reply::unavailable().into_response(),
+    }
+}
+
 /// Answers a request as a fault of a development server prescribes, in the form of its API.
 pub(crate) async fn faulty(response: faults::FaultyAnswer, path: &str) -> Response {
     tokio::time::sleep(response.delay).await;

@@ -20,7 +20,8 @@ use tegata_policy::{
 use tegata_store::{
     By, Event, ExpectedSettings, PeopleStore, Store,
     audit_event::{AuditEvent, NoDetail},
-    sqlite::{OpenError, Recovered, Recovering, Recovery, RollbackGuardFile, SqliteStore},
+    Recovered, Recovery,
+    sqlite::{OpenError, Recovering, RollbackGuardFile, SqliteStore},
 };
 use tegata_token::{
     id::PersonId,

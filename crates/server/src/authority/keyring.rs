@@ -3,6 +3,7 @@
 
 use crate::authority::{
     master_key::{self, MasterKey, previous},
+    memory::SigningKeys,
     private_file, random,
 };
 use arc_swap::ArcSwap;
@@ -29,6 +30,8 @@ pub struct Keyring {
     /// A rotation of the master key began, and its outcome is unknown.
     unresolved: AtomicBool,
     keys: ArcSwap<HashMap<SigningKeyId, SigningKey>>,
+    /// The stored keys that the master key was last found to encrypt.
+    opened: ArcSwap<SigningKeys>,
 }
 
 impl Keyring {
@@ -41,9 +44,7 @@ impl Keyring {
         let master = MasterKey::load_for(path, rows)?;
         let mut keys = HashMap::new();
         for row in rows.iter().filter(|row| !row.wrapped.0.is_empty()) {
-            let opened = master.open(row.id, &row.wrapped);
-            let key = opened.and_then(|seed| SigningKey::from_seed(&seed).ok());
-            let key = key.filter(|key| key.public().to_bytes() == row.public);
+            let key = decrypted(&master, row);
             let key = key.ok_or_else(|| master_key::Error::Wrong(path.to_owned()))?;
             keys.insert(row.id, key);
         }
@@ -56,13 +57,40 @@ impl Keyring {
     #[must_use]
     pub fn empty(master: MasterKey) -> Self {
         let master = ArcSwap::from_pointee(master);
-        Self { master, unresolved: AtomicBool::new(false), keys: ArcSwap::default() }
+        let (keys, opened) = (ArcSwap::default(), ArcSwap::default());
+        Self { master, unresolved: AtomicBool::new(false), keys, opened }
     }
 
-    /// The master key that is in force.
+    /// The master key that this server last used.
     #[must_use]
-    pub fn master(&self) -> Arc<MasterKey> {
+    pub fn own_master(&self) -> Arc<MasterKey> {
         self.master.load_full()
+    }
+
+    /// The master key that is in force: the one that encrypts the stored `keys`. Another
+    /// server may have replaced it; then the file at `path` is read again.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: the file does not hold it either.
+    pub fn master(&self, path: &Path, keys: &Arc<SigningKeys>) -> Result<Arc<MasterKey>, Error> {
+        let master = self.master.load_full();
+        // During a rotation of this server, both its keys are in their files.
+        let is_known = Arc::ptr_eq(&self.opened.load(), keys);
+        if is_known || self.unresolved.load(Relaxed) || master.opens_all(keys.values()) {
+            if !is_known {
+                self.opened.store(keys.clone());
+            }
+            return Ok(master);
+        }
+        let rows: Vec<_> = keys.values().cloned().collect();
+        let master = MasterKey::load_for(path, &rows).map_err(|error| {
+            let what = "the master key was replaced by another server; copy its file";
+            Error::Unavailable(format!("{what}: {error}").into())
+        })?;
+        tracing::info!(file = %path.display(), "another server has replaced the master key");
+        self.master.store(Arc::new(master));
+        self.opened.store(keys.clone());
+        Ok(self.master.load_full())
     }
 
     /// Replaces the master key in `path`, and encrypts all keys anew in one act.
@@ -136,6 +164,16 @@ impl Keyring {
         self.keys.load().get(&id).cloned()
     }
 
+    /// Decrypts a key that another server has stored; it can sign from now on. `None`: the
+    /// master key does not decrypt it, or it is revoked.
+    pub fn add(&self, row: &SigningKeyRow, master: &MasterKey) -> Option<SigningKey> {
+        let key = decrypted(master, row)?;
+        self.change(|keys| {
+            keys.insert(row.id, key.clone());
+        });
+        Some(key)
+    }
+
     /// Creates a key, which can sign from now on, and the row that the store keeps of it.
     ///
     /// # Errors
@@ -172,6 +210,12 @@ impl Keyring {
             Arc::new(keys)
         });
     }
+}
+
+/// The key of this row; `None` if the master key does not decrypt it.
+fn decrypted(master: &MasterKey, row: &SigningKeyRow) -> Option<SigningKey> {
+    let key = SigningKey::from_seed(&*master.open(row.id, &row.wrapped)?).ok()?;
+    (key.public().to_bytes() == row.public).then_some(key)
 }
 
 /// The secrets of people's second factors, encrypted with the new master key. One that the

@@ -106,7 +106,9 @@ impl MasterKey {
             return Err(Error::Lost(path.to_owned()));
         }
         let bytes = Zeroizing::new(random::bytes::<32>().map_err(|_| Error::NoRandomness)?);
-        private_file::create(path, &to_hex(&bytes))?;
+        // Another server of a new database may create it at the same time.
+        let text = private_file::create_first(path, &to_hex(&bytes))?;
+        let bytes = from_hex(&text).ok_or_else(|| Error::NotAKey(path.to_owned()))?;
         Self::new(&bytes).ok_or_else(|| Error::NotAKey(path.to_owned()))
     }
 
@@ -118,13 +120,13 @@ impl MasterKey {
     /// [`Error`].
     pub fn load_for(path: &Path, rows: &[SigningKeyRow]) -> Result<Self, Error> {
         let loaded = match Self::load(path, rows.is_empty()) {
-            Ok(key) if key.opens_all(rows) => return Ok(key),
+            Ok(key) if key.opens_all(rows.iter()) => return Ok(key),
             Ok(_) => Err(Error::Wrong(path.to_owned())),
             Err(error) => Err(error),
         };
         let Ok(waiting) = private_file::beside(path) else { return loaded };
         match Self::load(&waiting, false) {
-            Ok(key) if key.opens_all(rows) => {
+            Ok(key) if key.opens_all(rows.iter()) => {
                 private_file::put_in_place(path)?;
                 tracing::warn!(file = %path.display(), "a rotation of the master key was interrupted; it is complete now");
                 Ok(key)
@@ -143,8 +145,9 @@ impl MasterKey {
         Self::new(&bytes).ok_or_else(|| Error::NotAKey(path.to_owned()))
     }
 
-    fn opens_all(&self, rows: &[SigningKeyRow]) -> bool {
-        let mut wrapped = rows.iter().filter(|row| !row.wrapped.0.is_empty());
+    /// Whether it decrypts every private key in these rows.
+    pub(super) fn opens_all<'a>(&self, rows: impl Iterator<Item = &'a SigningKeyRow>) -> bool {
+        let mut wrapped = rows.filter(|row| !row.wrapped.0.is_empty());
         wrapped.all(|row| self.open(row.id, &row.wrapped).is_some())
     }
 

@@ -14,11 +14,9 @@ use std::{
     num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
 };
-use tegata_store::{Change, OnCommit, SigningKeyRow, State};
+use tegata_store::{Change, Committed, OnCommit, SigningKeyRow, State};
 use tegata_token::{
     id::{ChannelId, Position, SigningKeyId},
-    key::KeyState,
-    time::UnixTime,
     view::{Providers, View},
 };
 
@@ -32,8 +30,8 @@ pub struct Memory {
     pub(super) channels: Channels,
     /// The verification rates of the channels that have set one.
     pub(super) verify_rates: ArcSwap<HashMap<ChannelId, NonZeroU32>>,
-    /// When each retired signing key retired.
-    pub(super) retired: ArcSwap<HashMap<SigningKeyId, UnixTime>>,
+    /// The signing keys as stored, revoked ones included.
+    pub(super) signing_keys: ArcSwap<SigningKeys>,
     /// The verifiers, by their tokens.
     pub(super) verifiers: Verifiers,
     /// The people, by their ids and tokens.
@@ -42,7 +40,12 @@ pub struct Memory {
     pub(super) clock: Clock,
     /// Commits come one at a time; if they ever do not, this prevents a lost update.
     applying: Mutex<()>,
+    /// Commits that came before the state was read, which may have them; `None`: it was read.
+    early: Mutex<Option<Vec<Committed>>>,
 }
+
+/// Signing keys by their ids.
+pub(super) type SigningKeys = HashMap<SigningKeyId, SigningKeyRow>;
 
 /// Maximum number of channel snapshots.
 const CHANNELS: usize = 100_000;
@@ -57,11 +60,12 @@ impl Memory {
             view: ArcSwap::from_pointee(View::new(Providers::All)),
             channels: Channels::new(CHANNELS),
             verify_rates: ArcSwap::default(),
-            retired: ArcSwap::default(),
+            signing_keys: ArcSwap::default(),
             verifiers: Verifiers::default(),
             people: People::default(),
             clock,
             applying: Mutex::new(()),
+            early: Mutex::new(Some(Vec::new())),
         })
     }
 
@@ -70,18 +74,39 @@ impl Memory {
     pub fn on_commit(self: &Arc<Self>) -> OnCommit {
         let memory = self.clone();
         Box::new(move |committed| {
-            if let Some(time) = committed.written_at {
-                memory.clock.not_before(time);
-            }
-            memory.apply(committed.position, &committed.changes);
-            if !committed.receipts.is_empty() {
-                memory.feed.begin_receipts(&committed.receipts, memory.clock.steady());
+            let mut early = memory.early.lock().unwrap_or_else(PoisonError::into_inner);
+            match &mut *early {
+                Some(early) => early.push(committed.clone()),
+                None => {
+                    drop(early);
+                    memory.learn(committed);
+                }
             }
         })
     }
 
-    /// Loads the state of a store that was opened.
+    /// Takes in a commit.
+    fn learn(&self, committed: &Committed) {
+        if let Some(time) = committed.written_at {
+            self.clock.not_before(time);
+        }
+        self.apply(committed.position, &committed.changes);
+        if !committed.receipts.is_empty() {
+            self.feed.begin_receipts(&committed.receipts, self.clock.steady());
+        }
+    }
+
+    /// Loads the state of a store that was opened, and then the commits since, which other
+    /// servers may have made while it was read.
     pub(super) fn fill(&self, state: &State) {
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        self.fill_with(state);
+        for committed in early.take().into_iter().flatten() {
+            self.learn(&committed);
+        }
+    }
+
+    fn fill_with(&self, state: &State) {
         self.clock.set_offset(state.clock_offset);
         self.clock.not_before(state.written_at);
         self.feed.fill(state);
@@ -90,11 +115,8 @@ impl Memory {
         self.people.fill(&state.people);
         self.channels.add_known(&state.channels);
         self.verify_rates.store(Arc::new(state.verify_rates.iter().copied().collect()));
-        let retired = state
-            .signing_keys
-            .iter()
-            .filter(|it| it.state == KeyState::Retired { issued_before: None });
-        self.retired.store(Arc::new(retired.map(|it| (it.id, it.changed_at)).collect()));
+        let keys = state.signing_keys.iter().map(|it| (it.id, it.clone()));
+        self.signing_keys.store(Arc::new(keys.collect()));
     }
 
     /// Applies changes of the log, the last of which is at `position`. This is the only
@@ -105,7 +127,14 @@ impl Memory {
             return;
         }
         let _one_at_a_time = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that the state had when it was read are applied already.
+        let known = self.view.load().position();
         let before = position.number.saturating_sub(changes.len() as u64);
+        let ahead = if known.epoch == position.epoch { known.number } else { 0 };
+        let (before, changes) = match usize::try_from(ahead.saturating_sub(before)) {
+            Ok(again) if again < changes.len() => (before + again as u64, &changes[again..]),
+            _ => return,
+        };
         let before = Position { number: before, ..position };
         let place =
             |(n, change)| logged(Position { number: before.number + 1 + n, ..position }, change);
@@ -124,6 +153,9 @@ impl Memory {
                 Change::Clock { offset } => self.clock.set_offset(*offset),
                 Change::Verifier { verifier } => self.verifiers.insert(verifier),
                 Change::VerifierDeleted { verifier } => self.verifiers.remove(*verifier),
+                Change::InstanceRemoved { verifier, instance } => {
+                    self.feed.removed(&[(*verifier, instance.clone())]);
+                }
                 Change::Person { .. }
                 | Change::PersonDeleted { .. }
                 | Change::Session { .. }
@@ -144,13 +176,9 @@ impl Memory {
     }
 
     fn apply_key(&self, key: &SigningKeyRow) {
-        let retired = key.state == KeyState::Retired { issued_before: None };
-        let mut all = HashMap::clone(&self.retired.load());
-        match retired {
-            true => all.insert(key.id, key.changed_at),
-            false => all.remove(&key.id),
-        };
-        self.retired.store(Arc::new(all));
+        let mut all = HashMap::clone(&self.signing_keys.load());
+        all.insert(key.id, key.clone());
+        self.signing_keys.store(Arc::new(all));
     }
 
     /// Drops the snapshots of channels that changed, and applies their verification

@@ -19,6 +19,7 @@ pub mod jobs;
 pub mod keeping;
 mod keyring;
 mod last_used;
+mod lease;
 pub mod limits;
 pub mod master_key;
 mod memory;
@@ -136,7 +137,7 @@ impl Authority {
         // successor.
         let silent = !state.signing_keys.iter().any(|it| it.state == KeyState::Active);
         let keyring = Keyring::load(master_key, &state.signing_keys)?;
-        let audit = Audit::open(&*store, &keyring.master()).await?;
+        let audit = Audit::open(&*store, &*keyring.own_master()).await?;
         let audit = audit.ok_or_else(|| master_key::Error::Wrong(master_key.to_owned()))?;
         let metrics = Arc::new(Metrics::new(store.figures()));
         let throttled = metrics.throttled.clone();
@@ -165,7 +166,7 @@ impl Authority {
         authority.begin_feed().await?;
         if silent {
             let by = authority.by(Actor::System, None, None);
-            authority.add_signing_key(by).await?;
+            authority.add_first_signing_key(by).await?;
         }
         Ok(authority)
     }

@@ -52,6 +52,29 @@ pub fn create(path: &Path, text: &str) -> Result<(), Error> {
     made.map_err(|error| Error::Io { path: path.to_owned(), error })
 }
 
+/// Creates the file with this text, durably, unless there is one, and returns the text that it
+/// then holds. A reader never sees a part of it.
+///
+/// # Errors
+/// [`Error`].
+pub fn create_first(path: &Path, text: &str) -> Result<Zeroizing<String>, Error> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let whole = PathBuf::from(name);
+    let io = |error| Error::Io { path: path.to_owned(), error };
+    // Of an earlier process with this id, which was killed.
+    let _ = std::fs::remove_file(&whole);
+    create(&whole, text)?;
+    let linked = std::fs::hard_link(&whole, path);
+    let removed = std::fs::remove_file(&whole);
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io(error)),
+        _ => removed.and_then(|()| file::sync_folder(path)).map_err(io)?,
+    }
+    let missing = || io(io::ErrorKind::NotFound.into());
+    read(path)?.ok_or_else(missing)
+}
+
 /// Replaces the file at `path` atomically. It keeps its owner, group and mode; a new one
 /// gets the owner of the file at `store`.
 ///
@@ -118,6 +141,17 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(read(&path).unwrap().unwrap().as_str(), "hush");
         assert!(create(&path, "again").is_err(), "it must not be overwritten");
+    }
+
+    #[test]
+    fn of_many_that_create_a_file_at_once_one_wins_and_all_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let first = create_first(&path, "first").unwrap();
+        let second = create_first(&path, "second").unwrap();
+        assert_eq!((first.as_str(), second.as_str()), ("first", "first"));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
     }
 
     #[test]

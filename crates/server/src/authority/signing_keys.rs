@@ -1,9 +1,13 @@
 //! Signing keys and the master key, changed one at a time.
 
-use super::Authority;
-use std::time::Duration;
+use super::{Authority, master_key::MasterKey};
+use std::{sync::Arc, time::Duration};
 use tegata_store::{By, Error, Result, Revoked, SigningKeyChange, SigningKeyRow};
-use tegata_token::{id::SigningKeyId, key::KeyState, time::UnixTime};
+use tegata_token::{
+    id::SigningKeyId,
+    key::{KeyState, SigningKey},
+    time::UnixTime,
+};
 
 /// How long the JWKS may be cached.
 pub const JWKS_CACHE: Duration = Duration::from_secs(15 * 60);
@@ -20,7 +24,10 @@ impl Authority {
     /// When a key retired; `None` if it did not.
     #[must_use]
     pub fn retired_at(&self, key: SigningKeyId) -> Option<UnixTime> {
-        self.memory.retired.load().get(&key).copied()
+        let keys = self.memory.signing_keys.load();
+        let is_retired =
+            |it: &&SigningKeyRow| it.state == KeyState::Retired { issued_before: None };
+        keys.get(&key).filter(is_retired).map(|it| it.changed_at)
     }
 
     /// Begins a rotation: a new key is published, and signs after its promotion. The very
@@ -34,6 +41,19 @@ impl Authority {
         let id = row.id;
         self.change_signing_keys(SigningKeyChange::Add(row), by).await?;
         Ok(id)
+    }
+
+    /// Adds the first signing key, unless another server has added one.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub(super) async fn add_first_signing_key(&self, by: By) -> Result<()> {
+        let _alone = self.rotating.lock().await;
+        let row = self.make_signing_key(by.at).await?;
+        match self.change_signing_keys(SigningKeyChange::AddFirst(row), by).await {
+            Err(Error::Taken) => self.store.catch_up().await,
+            done => done.map(drop),
+        }
     }
 
     /// Promotes the pending key to the active one; the active one retires.
@@ -66,7 +86,26 @@ impl Authority {
 
     async fn make_signing_key(&self, now: UnixTime) -> Result<SigningKeyRow> {
         self.keyring.resolve_rotation(&self.master_key, &*self.store).await?;
+        // Not with a master key that another server has replaced.
+        self.store.catch_up().await?;
+        self.master()?;
         self.keyring.make(now)
+    }
+
+    /// The master key that is in force.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: another server has replaced it, and its file is not here.
+    pub(super) fn master(&self) -> Result<Arc<MasterKey>> {
+        self.keyring.master(&self.master_key, &self.memory.signing_keys.load_full())
+    }
+
+    /// The private key of this id. One that another server made is decrypted at its first use.
+    pub(super) fn signing_key(&self, id: SigningKeyId) -> Option<SigningKey> {
+        self.keyring.get(id).or_else(|| {
+            let master = self.master().ok()?;
+            self.keyring.add(self.memory.signing_keys.load().get(&id)?, &master)
+        })
     }
 
     /// Replaces the master key while tokens are issued and verified; returns the number
@@ -109,6 +148,6 @@ impl Authority {
     /// Whether the key that signs new tokens is loaded.
     #[must_use]
     pub fn can_sign(&self) -> bool {
-        self.active_key().is_some_and(|key| self.keyring.get(key).is_some())
+        self.active_key().is_some_and(|key| self.signing_key(key).is_some())
     }
 }

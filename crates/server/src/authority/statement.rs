@@ -13,7 +13,7 @@ impl Authority {
     /// # Errors
     /// [`Error::Unavailable`]: no key can sign.
     pub fn statement(&self, typ: &str, mut claims: Value) -> Result<String> {
-        let key = self.active_key().and_then(|kid| self.keyring.get(kid));
+        let key = self.active_key().and_then(|kid| self.signing_key(kid));
         let key = key.ok_or_else(|| Error::Unavailable("no signing key is loaded".into()))?;
         if let Some(members) = claims.as_object_mut() {
             members.insert("iss".to_owned(), self.issuer().into());

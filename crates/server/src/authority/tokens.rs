@@ -8,11 +8,11 @@ use crate::{
 };
 use std::{fmt, sync::Arc};
 use tegata_policy::{
-    assertion::UnverifiedAssertion,
+    assertion::{Assertion, UnverifiedAssertion},
     authorize::{self, Credential, Grant, IssueRequest},
     channel::Channel,
     denied::Denied,
-    secret::PlainSecret,
+    secret::{HashedSecret, PlainSecret},
 };
 use tegata_store::{
     By, Error, RecentUse, Result, RevocationTarget, Revoked, RowId, USES_KEPT, figures::Expected,
@@ -71,19 +71,37 @@ impl fmt::Debug for Token {
 }
 
 impl Authority {
-    /// Verifies a token. Reads memory alone, and records the use and from where it came.
+    /// Verifies a token. Reads memory alone, and records the use and from where it came. The
+    /// inner error is the reason why it is not valid.
     ///
     /// # Errors
-    /// The reason why it is not valid.
-    pub fn verify(
+    /// [`Error::Unavailable`]: whether it is valid is not known.
+    pub async fn verify(
         &self,
         token: &[u8],
         source: Option<Source>,
-    ) -> std::result::Result<Active, Invalid> {
-        let now = self.now();
-        let active = verify(token, now, &self.memory.view.load(), &self.signatures)?;
-        self.last_used.note(&active.claims, source, now);
-        Ok(active)
+    ) -> Result<std::result::Result<Active, Invalid>> {
+        let (verified, _) = self.verified(token).await?;
+        if let Ok(active) = &verified {
+            self.last_used.note(&active.claims, source, self.now());
+        }
+        Ok(verified)
+    }
+
+    /// Verifies a token without recording its use; also returns the position of the view that
+    /// the result comes from.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub(super) async fn verified(
+        &self,
+        token: &[u8],
+    ) -> Result<(std::result::Result<Active, Invalid>, Position)> {
+        let decide = || {
+            let view = self.memory.view.load();
+            (verify(token, self.now(), &view, &self.signatures), view.position())
+        };
+        self.decided(decide, |(verified, _)| may_widen(verified)).await
     }
 
     /// The recent uses of a stored token, newest first: those in memory, too.
@@ -96,11 +114,20 @@ impl Authority {
         Ok(merged(stored.iter().chain(&noted), self.now().plus(-USES_KEPT)))
     }
 
-    /// The claims of a token that one of our keys signed, valid or not.
+    /// The claims of a token that one of our keys signed, valid or not. The inner error is
+    /// [`Invalid::Malformed`], [`Invalid::UnknownKey`] or [`Invalid::BadSignature`].
     ///
     /// # Errors
-    /// [`Invalid::Malformed`], [`Invalid::UnknownKey`] or [`Invalid::BadSignature`].
-    pub fn read(&self, token: &[u8]) -> std::result::Result<Claims, Invalid> {
+    /// [`Error::Unavailable`]: its key is not known, and memory may be behind.
+    pub async fn read(&self, token: &[u8]) -> Result<std::result::Result<Claims, Invalid>> {
+        self.decided(|| self.read_now(token), may_widen).await
+    }
+
+    /// The same by the keys that are in memory now, for the log.
+    ///
+    /// # Errors
+    /// As the inner one there.
+    pub fn read_now(&self, token: &[u8]) -> std::result::Result<Claims, Invalid> {
         let unverified = Unverified::parse(token)?;
         let view = self.memory.view.load();
         let key = view.key(unverified.key()).ok_or(Invalid::UnknownKey)?;
@@ -112,6 +139,15 @@ impl Authority {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn channel(&self, id: ChannelId) -> Result<Option<Arc<Channel>>> {
+        let mut found = self.channel_in_memory(id).await?;
+        if self.decide_again(found.is_none()).await? {
+            found = self.channel_in_memory(id).await?;
+        }
+        self.current(found)
+    }
+
+    /// A channel as memory has it, or reads it from the store.
+    async fn channel_in_memory(&self, id: ChannelId) -> Result<Option<Arc<Channel>>> {
         self.memory.channels.get(id, || self.store.channel(id)).await
     }
 
@@ -135,14 +171,11 @@ impl Authority {
     /// # Errors
     /// [`Error::Invalid`] with the rule that denies it, or [`Error::Unavailable`].
     pub async fn grant(&self, request: IssueRequest, channel: ChannelId) -> Result<Grant> {
-        let Some(channel) = self.channel(channel).await? else {
-            return Err(match &request.credential {
-                Credential::Secret(secret) => authorize::dummy_secret_check(secret).into(),
-                _ => Denied::UnknownChannel.into(),
-            });
-        };
-        let now = self.now();
-        let grant = authorize::authorize(request, channel, self.audience.clone(), now)?;
+        let mut grant = self.grant_now(request.clone(), channel).await;
+        if self.decide_again(is_denied_for_lack(&grant)).await? {
+            grant = self.grant_now(request, channel).await;
+        }
+        let (grant, now) = (self.current(grant?)?, self.now());
         if let Some(assertion) = grant.assertion() {
             self.last_used.note_key(assertion.key, now);
         }
@@ -150,6 +183,17 @@ impl Authority {
             self.last_used.note_secret(grant.channel().id, secret, now);
         }
         Ok(grant)
+    }
+
+    /// Authorizes a request by what is in memory.
+    async fn grant_now(&self, request: IssueRequest, channel: ChannelId) -> Result<Grant> {
+        let Some(channel) = self.channel_in_memory(channel).await? else {
+            return Err(match &request.credential {
+                Credential::Secret(secret) => authorize::dummy_secret_check(secret).into(),
+                _ => Denied::UnknownChannel.into(),
+            });
+        };
+        Ok(authorize::authorize(request, channel, self.audience.clone(), self.now())?)
     }
 
     /// Announces an act to the store, which then waits a moment for it before it commits
@@ -173,7 +217,7 @@ impl Authority {
             let issued = self.store.issue(grant, id, now, by).await;
             slot.settle(issued.as_ref().is_ok_and(|it| !it.again));
             let issued = issued?;
-            if issued.again && self.keyring.get(issued.claims.key).is_none() {
+            if issued.again && self.signing_key(issued.claims.key).is_none() {
                 // A recovery could not decrypt its key, so the same token cannot be
                 // signed again.
                 return Err(Denied::IdempotencyInactive.into());
@@ -196,7 +240,8 @@ impl Authority {
         let key = self.active_key().ok_or_else(no_key)?;
         let claims = grant.stateless_claims(id, key, now);
         Ok(Token {
-            text: self.write(&claims, &self.issuer)?,
+            // No commit confirms that channel and key are still as memory has them.
+            text: self.write(&claims, &self.issuer).and_then(|text| self.current(text))?,
             expires_in: claims.expires_at.since(now),
             claims,
             previous_until: None,
@@ -208,7 +253,7 @@ impl Authority {
     }
 
     fn write(&self, claims: &Claims, issuer: &str) -> Result<String> {
-        let key = self.keyring.get(claims.key).ok_or_else(no_key)?;
+        let key = self.signing_key(claims.key).ok_or_else(no_key)?;
         Ok(wire::write(claims, issuer, &key))
     }
 
@@ -221,13 +266,36 @@ impl Authority {
         channel: ChannelId,
         secret: &PlainSecret,
     ) -> Result<Arc<Channel>> {
-        let Some(channel) = self.channel(channel).await? else {
+        let mut checked = self.check_secret_now(channel, secret).await;
+        if self.decide_again(is_denied_for_lack(&checked)).await? {
+            checked = self.check_secret_now(channel, secret).await;
+        }
+        let (channel, secret) = self.current(checked?)?;
+        self.last_used.note_secret(channel.id, secret, self.now());
+        Ok(channel)
+    }
+
+    async fn check_secret_now(
+        &self,
+        channel: ChannelId,
+        secret: &PlainSecret,
+    ) -> Result<(Arc<Channel>, HashedSecret)> {
+        let Some(channel) = self.channel_in_memory(channel).await? else {
             return Err(authorize::dummy_secret_check(secret).into());
         };
+        let secret = authorize::check_secret(&channel, secret, self.now())?;
+        Ok((channel, secret))
+    }
+
+    async fn check_assertion_now(
+        &self,
+        assertion: &UnverifiedAssertion,
+    ) -> Result<(Arc<Channel>, Assertion)> {
+        let channel = self.channel_in_memory(assertion.channel()).await?;
+        let channel = channel.ok_or(Denied::UnknownAssertionKey)?;
         let now = self.now();
-        let secret = authorize::check_secret(&channel, secret, now)?;
-        self.last_used.note_secret(channel.id, secret, now);
-        Ok(channel)
+        let checked = authorize::check_assertion(&channel, assertion, &self.audience, now)?;
+        Ok((channel, checked))
     }
 
     /// Authenticates a channel by an assertion, and returns it if it is active; also the only
@@ -240,11 +308,12 @@ impl Authority {
         &self,
         assertion: &UnverifiedAssertion,
     ) -> Result<(Arc<Channel>, Option<Group>)> {
-        let channel = self.channel(assertion.channel()).await?;
-        let channel = channel.ok_or(Denied::UnknownAssertionKey)?;
-        let now = self.now();
-        let checked = authorize::check_assertion(&channel, assertion, &self.audience, now)?;
-        self.last_used.note_key(checked.key, now);
+        let mut checked = self.check_assertion_now(assertion).await;
+        if self.decide_again(is_denied_for_lack(&checked)).await? {
+            checked = self.check_assertion_now(assertion).await;
+        }
+        let (channel, checked) = self.current(checked?)?;
+        self.last_used.note_key(checked.key, self.now());
         let key = channel.assertion_keys.iter().find(|key| key.id == checked.key);
         let group = key.and_then(|key| key.group.clone());
         Ok((channel, group))
@@ -302,6 +371,25 @@ impl Authority {
         }
         Ok(())
     }
+}
+
+/// Whether a change that another server has made could make the token valid: a key was added,
+/// or the channel was resumed.
+fn may_widen<T>(verified: &std::result::Result<T, Invalid>) -> bool {
+    matches!(verified, Err(Invalid::UnknownKey | Invalid::Suspended))
+}
+
+/// Whether a change that another server has made could authenticate the request: a channel, a
+/// secret or an assertion key was added, or the channel was resumed.
+fn is_denied_for_lack<T>(authenticated: &Result<T>) -> bool {
+    let Err(Error::Denied(denied)) = authenticated else { return false };
+    matches!(
+        denied,
+        Denied::UnknownChannel
+            | Denied::WrongSecret
+            | Denied::UnknownAssertionKey
+            | Denied::Suspended
+    )
 }
 
 fn no_key() -> Error {

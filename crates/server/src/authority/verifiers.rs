@@ -30,6 +30,11 @@ pub fn token(bytes: [u8; 32]) -> PlainSecret {
     PlainSecret::from_caller(format!("{PREFIX}{}", data_encoding::HEXLOWER.encode(&bytes)))
 }
 
+/// Whether a text can be the token of a verifier.
+pub fn is_like(token: &[u8]) -> bool {
+    token.starts_with(PREFIX.as_bytes())
+}
+
 impl Verifiers {
     /// Replaces all by those of a store that was opened.
     pub fn fill(&self, all: &[VerifierRow]) {
@@ -56,10 +61,16 @@ impl Verifiers {
     /// The verifier that this token authenticates.
     #[must_use]
     pub fn of_token(&self, token: &[u8]) -> Option<Arc<VerifierRow>> {
-        if !token.starts_with(PREFIX.as_bytes()) {
+        if !is_like(token) {
             return None;
         }
         self.0.load().by_token.get(&TokenHash(sha256(&[token]))).cloned()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.load().by_id.is_empty()
     }
 
     /// The verifier of this id.

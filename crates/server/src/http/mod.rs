@@ -112,10 +112,15 @@ impl Handler for Server {
         let (method, path) = (parts.method.clone(), parts.uri.path());
         let (shortcut, form) =
             (Shortcut::of_request(self.shows, &method, path), api::ErrorForm::of(path));
+        let of_operator = api::is_of_operator(path);
         let route = shortcut.map_or_else(|| Route::Routed(Arc::default()), Route::Shortcut);
         let work =
             self.work(parts, body, Arrival { id, peer, source, due, route: &route, trace: &trace });
         let (response, subject) = api::subject::during(without_panic(work)).await;
+        let response = response.map(|it| match self.may_answer(&it, &route, of_operator) {
+            true => it,
+            false => routed_response(api::signed(api::unavailable(form), &id)),
+        });
         let channel = route.channel().or(subject.channel);
         let (source, verified) = (subject.source.unwrap_or(source), subject.verified);
         let mut response = response.unwrap_or_else(|Panicked| {
@@ -146,6 +151,16 @@ impl Handler for Server {
 }
 
 impl Server {
+    /// Whether a response may be sent. Asked of every response, after it was made: without a
+    /// lease, what memory says may be out of date.
+    fn may_answer(&self, response: &ServerResponse, route: &Route, of_operator: bool) -> bool {
+        self.app.authority.is_current()
+            || of_operator
+            || response.status() == StatusCode::SERVICE_UNAVAILABLE
+            // Its protocol has a response of its own for an unknown token.
+            || matches!(route, Route::Shortcut(Shortcut::ExtAuthz))
+    }
+
     async fn work(&self, parts: Parts, body: Incoming, it: Arrival<'_>) -> ServerResponse {
         if !has_one_host(&parts) {
             return direct(reply::message(StatusCode::BAD_REQUEST, ONE_HOST));
@@ -159,7 +174,7 @@ impl Server {
         let (query, headers) = (parts.uri.query(), &parts.headers);
         let routed = match it.route {
             Route::Shortcut(Shortcut::VerifyJws) => {
-                return direct(api::line::verify_jws(&self.app, it.source, query));
+                return direct(api::line::verify_jws(&self.app, it.source, query).await);
             }
             Route::Shortcut(Shortcut::Gateway) => {
                 return direct(api::gateway::verify(&self.app, it.source, headers, query).await);
@@ -173,7 +188,8 @@ impl Server {
             Route::Shortcut(Shortcut::VerifyOpaque) => {
                 return match body::read(body, it.due, parts.uri.path()).await {
                     Ok(body) => {
-                        direct(api::line::verify_opaque(&self.app, it.source, headers, &body))
+                        let verify = api::line::verify_opaque(&self.app, it.source, headers, &body);
+                        direct(verify.await)
                     }
                     Err(refused) => routed_response(refused),
                 };

@@ -68,17 +68,21 @@ impl Verifications {
     }
 
     /// Runs a verification, and times one in sixteen of them by `clock`.
-    pub fn timed<T>(&self, clock: impl Fn() -> Instant, verify: impl FnOnce() -> T) -> T {
+    pub async fn timed<T>(
+        &self,
+        clock: impl Fn() -> Instant,
+        verify: impl Future<Output = T>,
+    ) -> T {
         thread_local! {
             static TURN: Cell<u8> = const { Cell::new(0) };
         }
         let turn = TURN.get();
         TURN.set((turn + 1) % SAMPLE);
         if turn != 0 {
-            return verify();
+            return verify.await;
         }
         let began = clock();
-        let verified = verify();
+        let verified = verify.await;
         self.seconds.observe(clock().duration_since(began));
         verified
     }
@@ -132,13 +136,13 @@ mod tests {
     use prometheus_client::encoding::text::encode;
     use std::{sync::Arc, time::Instant};
 
-    #[test]
+    #[tokio::test]
     #[expect(clippy::disallowed_methods, reason = "a base for moments that the test chooses")]
-    fn one_verification_in_sixteen_is_timed() {
+    async fn one_verification_in_sixteen_is_timed() {
         let metrics = Metrics::new(Arc::default());
         let moment = Instant::now();
         for _ in 0..33 {
-            metrics.verifications_gateway.timed(|| moment, || ());
+            metrics.verifications_gateway.timed(|| moment, async {}).await;
         }
         let mut text = String::new();
         encode(&mut text, &metrics.registry).unwrap();

@@ -112,8 +112,8 @@ async fn the_last_verification_of_the_audit_and_the_minutes_of_the_day_are_kept(
     let shop = world.channel().await;
     let token = world.short_lived(&shop, None).await;
     let counts = &world.metrics.verifications_gateway;
-    counts.count(&world.authority.verify(token.as_bytes(), None));
-    counts.count(&world.authority.verify(b"wrong", None));
+    counts.count(&world.authority.verify(token.as_bytes(), None).await.unwrap());
+    counts.count(&world.authority.verify(b"wrong", None).await.unwrap());
     world.metrics.issues(tegata_token::kind::Kind::ShortLived).issued.inc();
     world.authority.note_activity();
     let minutes = world.get("/activity").await.expect(200)["minutes"].clone();

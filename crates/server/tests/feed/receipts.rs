@@ -325,7 +325,7 @@ async fn a_signed_receipt_has_a_type_of_its_own_and_the_same_members() {
     let signature = URL_SAFE_NO_PAD.decode(parts[2]).unwrap();
     let key = view.keys().iter().find(|it| json!(it.key.id()) == decoded(0)["kid"]).unwrap();
     assert!(key.key.verifies(message.as_bytes(), &signature));
-    assert!(world.running().authority.read(text.as_bytes()).is_err(), "it is no token");
+    assert!(world.running().authority.read_now(text.as_bytes()).is_err(), "it is no token");
 }
 
 #[tokio::test]

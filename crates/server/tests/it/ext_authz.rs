@@ -267,3 +267,16 @@ async fn what_is_no_check_is_a_grpc_error_and_the_listener_serves_nothing_else()
     assert_eq!(elsewhere.status(), 404, "only where it was asked for");
     assert_eq!(world.get("/readyz").await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_lease_the_client_gets_503() {
+    let (world, rivals) = crate::lease::shared(|settings| {
+        settings.ext_authz_listen = Some(([127, 0, 0, 1], 0).into());
+    })
+    .await;
+    let shop = world.channel("shop").await;
+    let token = world.issue(&shop, Kind::V21).await;
+    rivals.no_lease.store(true, std::sync::atomic::Ordering::SeqCst);
+    let (_, status, _) = denied(&world, &of_token(&token)).await;
+    assert_eq!(status, 503);
+}

@@ -10,6 +10,7 @@ mod gateway;
 mod groups;
 mod http2;
 mod introspecting;
+mod lease;
 mod limits;
 mod line_check;
 mod line_issue;

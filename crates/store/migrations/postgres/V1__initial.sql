@@ -9,6 +9,7 @@ CREATE TABLE authority (
     epoch         BIGINT NOT NULL,            -- a recovery begins a new one
     position      BIGINT NOT NULL DEFAULT 0,  -- number of the last change
     log_from      BIGINT NOT NULL DEFAULT 0,  -- changes up to this number are not kept
+    journal_from  BIGINT NOT NULL DEFAULT 0,  -- nor is what the journal had up to this one
     audit         BIGINT NOT NULL DEFAULT 0,  -- id of the last audit event
     written_at    BIGINT NOT NULL DEFAULT 0,  -- the highest time written; never decreases
     dev           BOOLEAN NOT NULL,           -- created with --dev; immutable
@@ -22,8 +23,8 @@ CREATE TABLE lock_row (
     name  TEXT PRIMARY KEY
 );
 INSERT INTO lock_row (name)
-VALUES ('authority'), ('jobs'), ('people'), ('requests'), ('signing-keys'), ('verifiers'),
-       ('warnings');
+VALUES ('audit'), ('authority'), ('jobs'), ('people'), ('requests'), ('signing-keys'), ('uses'),
+       ('verifiers'), ('warnings');
 
 -- Running servers of this authority. A server writes its row before it reads its state.
 CREATE TABLE replica (
@@ -181,6 +182,9 @@ CREATE TABLE token (
 -- however many there have been.
 CREATE UNIQUE INDEX token_live ON token (channel, serial)
     INCLUDE (number, expires_at, kind, grp, signing_key, issued_at, ends_at) WHERE NOT past;
+-- The list of active tokens by their expiry.
+CREATE INDEX token_by_expiry ON token (least(expires_at, coalesce(ends_at, expires_at)), number)
+    WHERE NOT past;
 CREATE UNIQUE INDEX token_past ON token (channel, serial) WHERE past;
 CREATE UNIQUE INDEX token_by_idempotency ON token (channel, idempotency)
     WHERE idempotency IS NOT NULL;
@@ -208,6 +212,15 @@ CREATE TABLE change_log (
     provider  BIGINT,              -- NULL: concerns no channel
     channel   BIGINT,
     change    TEXT NOT NULL        -- JSON: see `Change`
+);
+
+-- What the revocation journals of servers must hold, as long as the log has the changes: a
+-- server writes it to its journal's file before its memory has them.
+CREATE TABLE journal (
+    position  BIGINT NOT NULL,  -- of the act's last change
+    line      BIGINT NOT NULL,  -- 1, 2, 3 … within the act
+    entry     TEXT NOT NULL,    -- JSON: see `JournalLine`
+    PRIMARY KEY (position, line)
 );
 
 -- Assertions of channels that accept each one once.
@@ -324,6 +337,19 @@ CREATE TABLE instance (
     stopped        BOOLEAN NOT NULL,  -- it has reported its end
     UNIQUE (verifier, instance)
 );
+
+-- What instances have acknowledged to any server; written a little late.
+CREATE TABLE acknowledgement (
+    verifier         BIGINT NOT NULL,  -- an id of verifier
+    instance         TEXT NOT NULL,
+    epoch            BIGINT,           -- with `position`: it has applied the log up to here
+    position         BIGINT,
+    at               BIGINT,           -- when it first said so
+    cannot_epoch     BIGINT,           -- with `cannot_position`: the log's end when it
+    cannot_position  BIGINT,           -- reported that it cannot apply it
+    cannot           TEXT,             -- why
+    PRIMARY KEY (verifier, instance)
+) WITH (fillfactor = 50);
 
 -- Which instances have applied an act that takes something away. Kept as long as the
 -- audit.

@@ -7,4 +7,76 @@
 //! and commit order is position order. No statement needs a session: none is prepared by
 //! name, and there are no advisory locks.
 
+mod acknowledgements;
+mod acts;
+mod apply;
+mod connect;
+mod failed;
+mod follow;
+mod guard;
+mod jitter;
+mod job;
+mod journal;
+mod lease;
+mod load;
+mod locks;
+mod migrations;
+mod open;
+mod open_error;
+mod overview_store;
+mod people_store;
+mod plant;
+mod questions;
+mod queue;
+mod readers;
+mod recover;
+mod replica_store;
+mod replicas;
+mod rows;
 mod sql;
+mod statements;
+mod store;
+mod target;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod transaction;
+mod wake;
+
+pub use connect::BadAddress;
+pub use open::PostgresOptions;
+pub use open_error::PostgresOpenError;
+#[doc(hidden)]
+pub use plant::Plant;
+pub use recover::{BeforeRecovery, RecoveringPostgres};
+pub(crate) use target::{Holds, Target};
+
+use acknowledgements::Acknowledgements;
+use connect::Address;
+use follow::Shared;
+use journal::Journal;
+use open::Tasks;
+use readers::Readers;
+use std::sync::Arc;
+use tegata_policy::acts::Issuer;
+use tokio::sync::oneshot;
+
+/// A store in a PostgreSQL database, which other servers use at the same time.
+pub struct PostgresStore {
+    shared: Arc<Shared>,
+    readers: Readers,
+    journal: Option<Journal>,
+    form: Issuer,
+    address: Address,
+    acknowledgements: Acknowledgements,
+    tasks: Tasks,
+    plant: Option<Plant>,
+    /// Dropped, it lets this server sign off.
+    _close: oneshot::Sender<()>,
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+    }
+}

@@ -82,7 +82,7 @@ fn apply(tx: &mut Tx<'_>, channel: Option<ChannelId>, effects: Effects) -> Resul
     }
     tx.log(effects.changes, author, effects.journal);
     if let Some(it) = effects.audit {
-        audit::write(tx, &it.by, &it.event)?;
+        audit::write(tx, &it)?;
     }
     tx.memory.recent.follow(tx.conn);
     Ok(())

@@ -1,34 +1,25 @@
 //! Rows and checkpoints of the audit. The content of a checkpoint is not decided here.
 
 use super::{
-    rows::{self, bytes, unavailable},
+    rows::{bytes, unavailable},
     writer::{self, Tx},
 };
 use crate::{
-    AuditHead, Batch, By, Event, Result, WrappedKey,
+    AuditHead, Batch, Event, Result, WrappedKey,
     audit::{AuditReport, AuditVerifier, Checkpoint, RawAuditRow},
+    columns::audit as columns,
 };
-use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::Path;
+use tegata_policy::acts::AuditRecord;
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::UnixTime,
 };
 
 /// Writes the audit row of an act, in the act's own transaction.
-pub(super) fn write(
-    tx: &Tx<'_>,
-    by: &By,
-    Event { event, provider, channel }: &Event,
-) -> Result<()> {
-    let mut detail = event.detail();
-    if let (Some(reason), Some(members)) = (&by.reason, detail.as_object_mut()) {
-        members.insert("reason".into(), reason.as_str().into());
-    }
-    if let (Some(id), Some(members)) = (&by.request_id, detail.as_object_mut()) {
-        members.insert("request_id".into(), id.as_str().into());
-    }
+pub(super) fn write(tx: &Tx<'_>, record: &AuditRecord) -> Result<()> {
+    let AuditRecord { by, event: Event { event, provider, channel } } = record;
     let sql =
         "INSERT INTO audit (at, actor, source, act, provider, channel, detail, epoch, position)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
@@ -43,7 +34,7 @@ pub(super) fn write(
                 event.act().name(),
                 provider.map(ProviderId::number),
                 channel.map(ChannelId::number),
-                rows::json(&detail),
+                columns::detail(record),
                 position.map(|it| it.epoch),
                 position.map(|it| it.number),
             ])
@@ -57,32 +48,11 @@ pub(super) fn write(
 pub(super) const NEXT_ACT: &str = "(SELECT coalesce(max(id), 0) + 1 FROM audit)";
 
 fn raw_row(row: &Row<'_>) -> rusqlite::Result<RawAuditRow> {
-    Ok(RawAuditRow {
-        id: row.get("id")?,
-        at: row.get("at")?,
-        actor: row.get("actor")?,
-        source: row.get("source")?,
-        act: row.get("act")?,
-        provider: row.get("provider")?,
-        channel: row.get("channel")?,
-        detail: row.get("detail")?,
-        epoch: row.get("epoch")?,
-        position: row.get("position")?,
-    })
+    columns::raw_row(row)
 }
 
 fn checkpoint(row: &Row<'_>) -> rusqlite::Result<Checkpoint> {
-    Ok(Checkpoint {
-        number: row.get("number")?,
-        epoch: row.get("epoch")?,
-        first: row.get("first")?,
-        last: row.get("last")?,
-        events: row.get("events")?,
-        kept_from: row.get("kept_from")?,
-        at: UnixTime(row.get("at")?),
-        chain: HEXLOWER.encode(&row.get::<_, Vec<u8>>("chain")?),
-        signature: HEXLOWER.encode(&row.get::<_, Vec<u8>>("signature")?),
-    })
+    columns::checkpoint(row)
 }
 
 /// The last checkpoint.
@@ -130,7 +100,6 @@ pub(super) fn batch(
 
 /// Writes a checkpoint.
 pub(super) fn insert_checkpoint(tx: &Tx<'_>, it: &Checkpoint) -> Result<()> {
-    let blob = |digits: &str| HEXLOWER.decode(digits.as_bytes()).unwrap_or_default();
     let sql = "INSERT INTO audit_checkpoint VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let values = params![
         it.number,
@@ -140,8 +109,8 @@ pub(super) fn insert_checkpoint(tx: &Tx<'_>, it: &Checkpoint) -> Result<()> {
         it.events,
         it.kept_from,
         it.at.0,
-        blob(&it.chain),
-        blob(&it.signature),
+        columns::blob(&it.chain),
+        columns::blob(&it.signature),
     ];
     writer::insert(tx, sql, values)
 }

@@ -1,12 +1,8 @@
 //! The list of audit events, and its filters.
 
-use super::rows;
-use crate::{AuditFilter, AuditRow, Page, RowId};
+use crate::{AuditFilter, AuditRow, Page, RowId, columns::audit as columns};
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter, types::Value};
-use tegata_token::{
-    id::{ChannelId, Position, ProviderId},
-    time::UnixTime,
-};
+use tegata_token::time::UnixTime;
 
 pub(super) fn list(
     conn: &Connection,
@@ -77,22 +73,5 @@ fn bounds(conn: &Connection, filter: &AuditFilter, page: Page) -> rusqlite::Resu
 }
 
 fn event(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
-    let provider: Option<ProviderId> =
-        row.get::<_, Option<u64>>("provider")?.map(rows::provider_id).transpose()?;
-    let channel: Option<ChannelId> =
-        row.get::<_, Option<u64>>("channel")?.map(rows::channel_id).transpose()?;
-    let detail: String = row.get("detail")?;
-    let epoch: Option<u64> = row.get("epoch")?;
-    let number: Option<u64> = row.get("position")?;
-    Ok(AuditRow {
-        id: row.get("id")?,
-        at: UnixTime(row.get("at")?),
-        actor: row.get("actor")?,
-        source: row.get("source")?,
-        act: row.get("act")?,
-        provider,
-        channel,
-        detail: rows::from_json(&detail)?,
-        position: epoch.zip(number).map(|(epoch, number)| Position { epoch, number }),
-    })
+    columns::event(row)
 }

@@ -28,6 +28,8 @@ pub struct Faults {
     pub vfs: Option<String>,
     /// Do not synchronise commits, to show what that loses.
     pub synchronous_off: bool,
+    /// Other servers on the same store.
+    pub others: super::Others,
 }
 
 /// The canonical path of the file: the lock and SQLite's own log are found by the path,
@@ -65,6 +67,16 @@ pub(super) fn existing(path: &Path) -> std::result::Result<std::path::PathBuf, O
 /// Opens the file, whose lock is held, with the settings of a store, and migrates its
 /// schema.
 pub(super) fn connect(
+    path: &Path,
+    faults: &Faults,
+) -> std::result::Result<(Arc<Readers>, Connection), OpenError> {
+    let opened = connect_any(path, faults)?;
+    guard::check_not_moved(path, &opened.1)?;
+    Ok(opened)
+}
+
+/// The same of a store that may have been moved to another database.
+pub(super) fn connect_any(
     path: &Path,
     faults: &Faults,
 ) -> std::result::Result<(Arc<Readers>, Connection), OpenError> {

@@ -5,6 +5,7 @@ use super::{
     audit, people, provider_revocation, recent::ChannelRows, requests, rows, stamps, sweep, uses,
     verifiers, warnings,
 };
+use crate::columns::tokens as columns;
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
 use tegata_policy::{
@@ -16,7 +17,7 @@ use tegata_policy::{
 };
 use tegata_token::{
     feed::InstanceId,
-    id::{ChannelId, ProviderId, Serial, SigningKeyId, TokenId},
+    id::{ChannelId, ProviderId, Serial, TokenId},
     time::UnixTime,
     view::{ChannelRevocations, ChannelState},
 };
@@ -228,18 +229,7 @@ fn before(
                             JOIN form f ON f.number = t.form
                WHERE t.channel = ?1 AND t.idempotency = ?2";
     conn.prepare_cached(sql)?
-        .query_row((id.number(), key), |row| {
-            let issuer: String = row.get("issuer")?;
-            Ok(Before {
-                parameters: row.get("parameters")?,
-                times: rows::times(row, StoredKey::state_of(keys, row.get("signing_key")?))?,
-                id: rows::token_id(row.get("id")?)?,
-                serial: Serial(row.get("serial")?),
-                key: SigningKeyId(rows::bytes(row.get("key")?)?),
-                issuer: issuer.into(),
-                previous_until: row.get::<_, Option<i64>>("previous_until")?.map(UnixTime),
-            })
-        })
+        .query_row((id.number(), key), |row| columns::before(row, keys))
         .optional()
 }
 
@@ -249,6 +239,6 @@ fn id_at(conn: &Connection, id: ChannelId, serial: Serial) -> rusqlite::Result<O
     let sql = "SELECT id FROM token WHERE channel = ?1 AND serial = ?2 AND past = 0
                UNION ALL SELECT id FROM token WHERE channel = ?1 AND serial = ?2 AND past = 1";
     conn.prepare_cached(sql)?
-        .query_row((id.number(), serial.0), |row| rows::token_id(row.get(0)?))
+        .query_row((id.number(), serial.0), |row| Ok(rows::token_id(row.get(0)?)?))
         .optional()
 }

@@ -29,9 +29,11 @@ mod read;
 mod readers;
 mod recent;
 mod recover;
+mod replicas;
 mod requests;
 mod revocations;
 mod rows;
+mod source;
 mod stamps;
 mod state;
 mod store;
@@ -42,7 +44,7 @@ mod verifiers;
 mod warnings;
 mod writer;
 
-use crate::{Issued, Result, Revoked, Taking, WouldTake};
+use crate::{Result, Revoked, Taking, WouldTake, taking::Taken};
 pub use audit::AuditFile;
 pub use backup::{Copied, Progress, backup, migrate, restore};
 pub use connect::Faults;
@@ -51,7 +53,11 @@ pub use lock::Lock;
 pub use look::{Look, LookError, StoreState as Looked};
 pub use open::{Options, claim};
 pub use open_error::{Backwards, OpenError};
-pub use recover::{Recovered, Recovering, Recovery};
+pub use recover::Recovering;
+#[doc(hidden)]
+pub use replicas::{OtherServers, Others};
+
+pub(crate) use source::Source;
 
 use guard::GuardWriter;
 use lock::Watch;
@@ -68,6 +74,7 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
     form: Issuer,
+    others: Others,
     // Dropped after the writer, so that the rollback guard has the writer's last commit.
     _guard_writer: Option<GuardWriter>,
     _watch: Option<Watch>,
@@ -118,9 +125,18 @@ impl SqliteStore {
     where
         A: Act<Output = usize> + Send + 'static,
     {
-        let act = move |tx: &mut Tx<'_>| apply::run(tx, &act).map(|tokens| (tokens, tx.now));
-        let ((tokens, at), position) = self.writer.act(at, act).await?;
+        let (tokens, at, position) = self.run_at(at, act).await?;
         Ok(Revoked { tokens, position, at })
+    }
+
+    /// Runs an act, and also returns the time that it was decided at.
+    async fn run_at<A>(&self, at: UnixTime, act: A) -> Result<(A::Output, UnixTime, Position)>
+    where
+        A: Act<Output: Send> + Send + 'static,
+    {
+        let act = move |tx: &mut Tx<'_>| apply::run(tx, &act).map(|done| (done, tx.now));
+        let ((done, at), position) = self.writer.act(at, act).await?;
+        Ok((done, at, position))
     }
 
     /// Decides an act as [`SqliteStore::run`] does, without its effects: returns how many
@@ -140,30 +156,6 @@ impl SqliteStore {
             Ok(WouldTake { tokens: output.tokens(), rows })
         })
         .await
-    }
-}
-
-/// The result of an act that can take tokens away.
-trait Taken: Send {
-    /// How many.
-    fn tokens(&self) -> usize;
-}
-
-impl Taken for () {
-    fn tokens(&self) -> usize {
-        0
-    }
-}
-
-impl Taken for usize {
-    fn tokens(&self) -> usize {
-        *self
-    }
-}
-
-impl Taken for Issued {
-    fn tokens(&self) -> usize {
-        self.revoked
     }
 }
 

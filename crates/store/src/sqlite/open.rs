@@ -1,7 +1,7 @@
 //! Opens a store: its lock, its schema, its rollback guard and its revocation journal.
 
 use super::{
-    Backwards, Faults, OpenError, SqliteStore,
+    Backwards, Faults, OpenError, Others, SqliteStore,
     connect::{connect, existing, fence, one_name, standing},
     guard::{self, GuardWriter, RollbackGuardFile},
     lock::{Lock, Watch},
@@ -71,7 +71,16 @@ impl SqliteStore {
         let redo = ahead.map(|lines| Redo { lines, act: recover::redo });
         let writer = Writer::start(conn, fence.clone(), journal, redo, tell, on_commit)?;
         let watch = Some(Watch::start(fence, &readers, writer.begin_one())?);
-        Ok(Self { writer, readers, form, _guard_writer: guard_writer, _watch: watch, _lock: lock })
+        let others = options.faults.others;
+        Ok(Self {
+            writer,
+            readers,
+            form,
+            others,
+            _guard_writer: guard_writer,
+            _watch: watch,
+            _lock: lock,
+        })
     }
 
     /// Opens the store at `path`, which must exist, for an act that needs no server.
@@ -95,6 +104,7 @@ impl SqliteStore {
             writer,
             readers,
             form,
+            others: Others::default(),
             _guard_writer: Some(guard_writer),
             _watch: None,
             _lock: lock,

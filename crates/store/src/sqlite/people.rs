@@ -1,19 +1,15 @@
 //! Rows of people, their sessions and personal tokens.
 
 use super::{
-    rows::{self, bytes, from_json, from_word, json, unavailable, word},
+    rows::{json, unavailable, word},
     writer::{Tx, insert, write},
 };
-use crate::{PeopleState, Result};
+use crate::{PeopleState, Result, columns::people as columns};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use tegata_policy::acts::{
-    AdminTokenRow, PasswordHash, PersonRow, PersonRows, SessionRow, SignInSecrets, StoredPerson,
-    TokenHash, WhichPerson, WrappedKey, Write,
+    AdminTokenRow, PersonRows, SessionRow, StoredPerson, WhichPerson, Write,
 };
-use tegata_token::{
-    id::{AdminTokenId, PersonId},
-    time::UnixTime,
-};
+use tegata_token::time::UnixTime;
 
 const PERSON: &str = "SELECT * FROM person WHERE deleted_at IS NULL";
 const SESSION: &str = "SELECT * FROM person_session";
@@ -97,59 +93,16 @@ pub(super) fn who_sign_in(conn: &Connection) -> rusqlite::Result<Vec<StoredPerso
     conn.prepare_cached(&sql)?.query_map([], person)?.collect()
 }
 
-fn person_id(number: u64) -> rusqlite::Result<PersonId> {
-    PersonId::from_number(number).ok_or_else(|| rows::bad("a person id of more than ten digits"))
-}
-
 fn person(row: &Row<'_>) -> rusqlite::Result<StoredPerson> {
-    let operator: Option<String> = row.get("operator")?;
-    let password: Option<String> = row.get("password")?;
-    let person = PersonRow {
-        id: person_id(row.get("id")?)?,
-        login: row.get("login")?,
-        name: row.get("name")?,
-        operator: operator.map(from_word).transpose()?,
-        providers: from_json(&row.get::<_, String>("providers")?)?,
-        channels: from_json(&row.get::<_, String>("channels")?)?,
-        disabled: row.get("disabled")?,
-        accepted: password.is_some(),
-        created_at: UnixTime(row.get("created_at")?),
-    };
-    let secrets = match password {
-        None => None,
-        Some(password) => Some(SignInSecrets {
-            password: PasswordHash(password),
-            totp: WrappedKey(row.get::<_, Option<_>>("totp")?.unwrap_or_default()),
-            totp_step: row.get("totp_step")?,
-            recovery: from_json(&row.get::<_, String>("recovery")?)?,
-        }),
-    };
-    let hash: Option<Vec<u8>> = row.get("invitation")?;
-    let hash = hash.map(|it| bytes(it).map(TokenHash)).transpose()?;
-    let until: Option<i64> = row.get("invitation_until")?;
-    Ok(StoredPerson { person, secrets, invitation: hash.zip(until.map(UnixTime)) })
+    columns::person(row)
 }
 
 fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
-    Ok(SessionRow {
-        token: TokenHash(bytes(row.get("token")?)?),
-        person: person_id(row.get("person")?)?,
-        created_at: UnixTime(row.get("created_at")?),
-        expires_at: UnixTime(row.get("expires_at")?),
-    })
+    columns::session(row)
 }
 
 fn admin_token(row: &Row<'_>) -> rusqlite::Result<AdminTokenRow> {
-    let id = AdminTokenId::from_number(row.get("id")?);
-    Ok(AdminTokenRow {
-        id: id.ok_or_else(|| rows::bad("an administrator's token id of more than ten digits"))?,
-        person: person_id(row.get("person")?)?,
-        name: row.get("name")?,
-        rights: from_word(row.get("rights")?)?,
-        token: TokenHash(bytes(row.get("token")?)?),
-        created_at: UnixTime(row.get("created_at")?),
-        expires_at: UnixTime(row.get("expires_at")?),
-    })
+    columns::admin_token(row)
 }
 
 /// Writes rows of people, sessions and personal tokens.
@@ -208,7 +161,7 @@ fn write_person(tx: &Tx<'_>, new: &StoredPerson) -> Result<()> {
                    invitation = ?11, invitation_until = ?12
                WHERE id = ?1";
     let secrets = secrets.as_ref();
-    let recovery = secrets.map_or_else(|| "[]".to_owned(), |it| json(&it.recovery));
+    let recovery = columns::recovery(secrets);
     let values = params![
         person.id.number(),
         person.name,

@@ -5,7 +5,7 @@ use super::{
     rows,
     writer::{Tx, write},
 };
-use crate::{ProviderRevocation, Result, RowId};
+use crate::{ProviderRevocation, Result, RowId, columns::jobs};
 use rusqlite::{Connection, OptionalExtension, params};
 use tegata_policy::acts::{ProviderJob, UpkeepRows, Write};
 use tegata_token::id::ProviderId;
@@ -25,21 +25,7 @@ pub(super) fn job(conn: &Connection, job: RowId) -> rusqlite::Result<Option<Prov
     let sql = "SELECT job.*, (SELECT min(id) FROM channel WHERE provider = job.provider
                    AND number <= job.through AND id > job.done_to AND state <> 'deleted') AS next
                FROM provider_revocation job WHERE number = ?1";
-    conn.prepare_cached(sql)?
-        .query_row([job], |row| {
-            Ok(ProviderJob {
-                number: row.get("number")?,
-                provider: rows::provider_id(row.get("provider")?)?,
-                through: row.get("through")?,
-                actor: row.get("actor")?,
-                source: row.get("source")?,
-                reason: row.get("reason")?,
-                revoked: row.get("revoked")?,
-                position: row.get("position")?,
-                next: row.get::<_, Option<u64>>("next")?.map(rows::channel_id).transpose()?,
-            })
-        })
-        .optional()
+    conn.prepare_cached(sql)?.query_row([job], |row| jobs::provider_job(row)).optional()
 }
 
 /// Writes an effect on a job, of an act with `changes` changes.
@@ -75,17 +61,7 @@ pub(super) fn oldest(conn: &Connection, provider: ProviderId) -> rusqlite::Resul
 pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<ProviderRevocation>> {
     let sql = "SELECT number, provider, revoked, (SELECT count(*) FROM channel
                    WHERE provider = job.provider AND number <= job.through AND id > job.done_to
-                       AND state <> 'deleted')
+                       AND state <> 'deleted') AS channels_left
                FROM provider_revocation job ORDER BY number";
-    let mut query = conn.prepare_cached(sql)?;
-    let found = query.query_map([], |row| {
-        let provider = super::rows::provider_id(row.get(1)?)?;
-        Ok(ProviderRevocation {
-            job: row.get(0)?,
-            provider,
-            revoked: row.get(2)?,
-            channels_left: row.get(3)?,
-        })
-    })?;
-    found.collect()
+    rows::list(conn, sql, [], |row| jobs::running(row))
 }

@@ -4,12 +4,12 @@
 use super::rows;
 use crate::{
     Change, ChannelFilter, GroupRow, KeyFilter, KeyRow, Page, Provider, ProviderFilter, RowId,
-    Seen, TokenFilter, TokenName, TokenRow, TokenState, WouldTake,
+    Seen, TokenFilter, TokenName, TokenRow, TokenState, WouldTake, answers, columns::tokens,
 };
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
-use tegata_policy::{channel::Channel, idle::Idle};
+use tegata_policy::channel::Channel;
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
     key::KeyState,
     time::UnixTime,
 };
@@ -126,10 +126,9 @@ pub(super) fn groups(
     now: UnixTime,
 ) -> rusqlite::Result<Vec<GroupRow>> {
     let filter = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
-    // The caps keep this list short.
-    let active = tokens(conn, channel.id, &filter, Page { before: None, most: 1000 }, now)?;
-    let active: Vec<_> = active.into_iter().map(|(_, token)| token).collect();
-    Ok(GroupRow::all(channel, &active, now))
+    let page = Page { before: None, most: answers::MOST_ACTIVE };
+    let active = tokens(conn, channel.id, &filter, page, now)?;
+    Ok(GroupRow::all(channel, active.iter().map(|(_, token)| token), now))
 }
 
 /// A channel's token rows, newest first, from the index of unmarked rows or from both
@@ -155,34 +154,7 @@ fn joined(table: &str) -> String {
 }
 
 fn token_row(row: &Row<'_>, now: UnixTime) -> rusqlite::Result<TokenRow> {
-    let key = rows::key_state(&row.get::<_, String>("key_state")?, row.get("issued_before")?)?;
-    let times = rows::times(row, (key, UnixTime(row.get("key_since")?)))?;
-    let revocation = times.revocation(now);
-    let act = match revocation {
-        None => (None, None, None),
-        Some(it) if it.by_key => {
-            (row.get("key_revoked_act")?, row.get("key_revoked_by")?, row.get("key_reason")?)
-        }
-        Some(_) => (row.get("revoked_act")?, row.get("revoked_by")?, row.get("reason")?),
-    };
-    let (revoked_act, revoked_by, reason) = act;
-    Ok(TokenRow {
-        id: rows::token_id(row.get("id")?)?,
-        serial: Serial(row.get("serial")?),
-        kind: rows::kind(row.get_ref("kind")?.as_str()?)?,
-        group: rows::group(row.get("grp")?)?,
-        assertion_key: rows::assertion_key_id(row.get("assertion_key")?)?,
-        state: times.state(now),
-        issued_at: times.issued_at,
-        expires_at: times.ends_at.map_or(times.expires_at, |at| at.min(times.expires_at)),
-        last_used_at: row.get::<_, Option<i64>>("last_used_at")?.map(UnixTime),
-        idle: Idle::No,
-        revocation: revocation.map(|it| (it.by, it.at)),
-        replaced_by: row.get::<_, Option<u64>>("replaced_by")?.map(Serial),
-        revoked_act,
-        revoked_by,
-        reason,
-    })
+    tokens::listed(row, now)
 }
 
 /// The rows with these numbers, with their channels, in that order.
@@ -271,7 +243,7 @@ pub(super) fn live_v21(
         state: Some(TokenState::Active),
         ..TokenFilter::default()
     };
-    let page = Page { before: None, most: 1000 };
+    let page = Page { before: None, most: answers::MOST_ACTIVE };
     let mut ids: Vec<TokenId> =
         tokens(conn, channel, &filter, page, now)?.into_iter().map(|(_, token)| token.id).collect();
     ids.reverse();

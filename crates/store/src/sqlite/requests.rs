@@ -2,15 +2,12 @@
 
 use super::{
     SqliteStore,
-    rows::bytes,
     writer::{Tx, insert, write},
 };
-use crate::{RequestStore, Result};
+use crate::{RequestStore, Result, columns::jobs};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tegata_policy::acts::{
-    BeginRequest, FinishRequest, RememberedRequest, RequestBegun, WrappedKey, Write,
-};
+use tegata_policy::acts::{BeginRequest, FinishRequest, RememberedRequest, RequestBegun, Write};
 use tegata_token::time::UnixTime;
 
 #[async_trait]
@@ -24,27 +21,19 @@ impl RequestStore for SqliteStore {
     }
 }
 
-/// Maximum number of old requests that a new one deletes; since it adds one, they decrease
-/// faster than they increase.
-const OLD: usize = 8;
-
 /// Reads the request that is remembered under this key, and the oldest ones.
 pub(super) fn load(conn: &Connection, key: [u8; 32]) -> rusqlite::Result<Vec<RememberedRequest>> {
     let sql = "SELECT * FROM request ORDER BY until LIMIT ?1";
     let mut oldest = conn.prepare_cached(sql)?;
-    let mut found = oldest.query_map([OLD], request)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut found =
+        oldest.query_map([jobs::OLD_REQUESTS], request)?.collect::<rusqlite::Result<Vec<_>>>()?;
     let sql = "SELECT * FROM request WHERE key = ?1";
     found.extend(conn.prepare_cached(sql)?.query_row([key], request).optional()?);
     Ok(found)
 }
 
 fn request(row: &Row<'_>) -> rusqlite::Result<RememberedRequest> {
-    Ok(RememberedRequest {
-        key: bytes(row.get("key")?)?,
-        parameters: bytes(row.get("parameters")?)?,
-        response: row.get::<_, Option<Vec<u8>>>("response")?.map(WrappedKey),
-        until: UnixTime(row.get("until")?),
-    })
+    jobs::request(row)
 }
 
 /// Writes an effect on a request.

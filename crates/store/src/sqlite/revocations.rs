@@ -24,7 +24,7 @@ pub(super) fn forget(tx: &mut Tx<'_>, channels: usize) -> Result<usize> {
         .map_err(unavailable)?;
     let mut gone = 0;
     for number in due {
-        let channel = rows::channel_id(number).map_err(unavailable)?;
+        let channel = rows::channel_id(number)?;
         gone += run(tx, &Forget { channel })?;
     }
     Ok(gone)

@@ -5,15 +5,14 @@ use super::{
     rows::{self, unavailable},
     verifiers,
 };
-use crate::{Error, Result, State};
+use crate::{Result, State, answers, columns::Columns};
 use rusqlite::Connection;
 use std::num::NonZeroU32;
 use tegata_policy::channel::ChannelLimits;
 use tegata_token::{
     id::{ChannelId, Position, ProviderId},
-    key::VerifyingKey,
     time::UnixTime,
-    view::{ChannelRevocations, Providers, View, ViewKey},
+    view::ChannelRevocations,
 };
 
 /// Everything at one position: the reads are in one transaction.
@@ -27,16 +26,8 @@ pub(super) fn state(conn: &mut Connection) -> Result<State> {
         .map_err(unavailable)?;
     let keys = rows::signing_keys(&tx).map_err(unavailable)?;
     let signing_keys: Vec<_> = keys.into_iter().map(|it| it.key).collect();
-    let view_keys = signing_keys
-        .iter()
-        .map(|row| {
-            let key = VerifyingKey::from_bytes(row.public)
-                .map_err(|error| Error::Unavailable(error.to_string().into()))?;
-            Ok(ViewKey { key, state: row.state })
-        })
-        .collect::<Result<Vec<_>>>()?;
     let revocations = all_facts(&tx).map_err(unavailable)?;
-    let view = View::from_state(Providers::All, position, view_keys, revocations);
+    let view = answers::view(position, &signing_keys, revocations)?;
     let channels = all_ids(&tx).map_err(unavailable)?;
     let verify_rates = verify_rates(&tx).map_err(unavailable)?;
     let verifiers = verifiers::all(&tx).map_err(unavailable)?;
@@ -64,7 +55,7 @@ fn verify_rates(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, NonZeroU3
 
 fn all_ids(conn: &Connection) -> rusqlite::Result<Vec<ChannelId>> {
     let mut query = conn.prepare("SELECT id FROM channel")?;
-    query.query_map([], |row| rows::channel_id(row.get(0)?))?.collect()
+    query.query_map([], |row| Ok(rows::channel_id(row.get(0)?)?))?.collect()
 }
 
 fn all_facts(
@@ -81,7 +72,7 @@ fn all_facts(
             || Ok(ChannelRevocations::default()),
             |it| rows::read_revocations(id, &it),
         )?;
-        let state = rows::from_word(row.get("state")?)?;
+        let state = row.word("state")?;
         let provider = rows::provider_id(row.get("provider")?)?;
         Ok((provider, id, ChannelRevocations { state, ..revocations }))
     })?;

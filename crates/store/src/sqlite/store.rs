@@ -2,7 +2,7 @@
 //! writer.
 
 use super::{
-    SqliteStore, apply, audit, audit_list, provider_revocation, read,
+    SqliteStore, audit, audit_list, provider_revocation, read,
     readers::For,
     revocations,
     rows::{self, unavailable},
@@ -209,6 +209,14 @@ impl Store for SqliteStore {
         self.writer.stopped().await;
     }
 
+    fn current(&self) -> bool {
+        self.others.current()
+    }
+
+    async fn catch_up(&self) -> Result<()> {
+        self.others.catch_up().await
+    }
+
     async fn issue(
         &self,
         grant: Grant,
@@ -275,9 +283,7 @@ impl Store for SqliteStore {
     }
 
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked> {
-        let (at, act) = (by.at, ChangeSigningKeys { change, by });
-        let act = move |tx: &mut Tx<'_>| apply::run(tx, &act).map(|revoked| (revoked, tx.now));
-        let ((revoked, now), position) = self.writer.act(at, act).await?;
+        let (revoked, now, position) = self.run_at(by.at, ChangeSigningKeys { change, by }).await?;
         // Counted afterwards and beside the writer: there may be millions.
         let tokens = self.signed_by(revoked, 0, now).await?.tokens;
         Ok(Revoked { tokens, position, at: now })

@@ -5,13 +5,13 @@ use super::{
     audit, rows, uses,
     writer::{Tx, write},
 };
-use crate::{Result, RowId};
+use crate::{
+    Result, RowId,
+    columns::{jobs, tokens},
+};
 use rusqlite::{Connection, OptionalExtension};
-use tegata_policy::acts::{Old, SweptToken, UpkeepRows, UsedAssertion, Write};
-use tegata_token::{key::KeyState, time::UnixTime};
-
-/// A token's own expiry and revocation do not depend on its signing key.
-const ANY_KEY: (KeyState, UnixTime) = (KeyState::Active, UnixTime(0));
+use tegata_policy::acts::{Old, SweptToken, UpkeepRows, Write};
+use tegata_token::time::UnixTime;
 
 /// Rows after `after` to delete, and the row to continue from. Reads the table in its own
 /// order, a few rows at a time, so that it needs no index.
@@ -27,7 +27,7 @@ pub(super) fn find(
     let (mut over, mut last, mut seen) = (Vec::new(), None, 0);
     while let Some(row) = found.next()? {
         let number = row.get("number")?;
-        if rows::times(row, ANY_KEY)?.over_at() < before {
+        if rows::times(row, tokens::ANY_KEY)?.over_at() < before {
             over.push(number);
         }
         (last, seen) = (Some(number), seen + 1);
@@ -45,17 +45,9 @@ pub(super) fn old(conn: &Connection, old: &Old, found: &mut UpkeepRows) -> rusql
             found.log = log.collect::<rusqlite::Result<_>>()?;
             let sql = "SELECT channel, fingerprint, expires_at FROM assertion_used
                        ORDER BY expires_at LIMIT ?1";
-            let mut query = conn.prepare_cached(sql)?;
-            let used = query.query_map([most], |row| {
-                Ok(UsedAssertion {
-                    channel: rows::channel_id(row.get(0)?)?,
-                    fingerprint: rows::bytes(row.get(1)?)?,
-                    expires_at: UnixTime(row.get(2)?),
-                })
-            })?;
-            found.assertions = used.collect::<rusqlite::Result<_>>()?;
+            found.assertions = rows::list(conn, sql, [most], |row| jobs::used_assertion(row))?;
         }
-        Old::Tokens { rows, .. } => found.tokens = tokens(conn, rows)?,
+        Old::Tokens { rows, .. } => found.tokens = swept(conn, rows)?,
         Old::Uses { before, most } => found.last_uses = uses::old(conn, *before, *most)?,
         Old::Audit { kept_from, most } => {
             found.checkpoint = audit::last_checkpoint(conn)?;
@@ -65,14 +57,11 @@ pub(super) fn old(conn: &Connection, old: &Old, found: &mut UpkeepRows) -> rusql
     Ok(())
 }
 
-fn tokens(conn: &Connection, numbers: &[RowId]) -> rusqlite::Result<Vec<SweptToken>> {
+fn swept(conn: &Connection, numbers: &[RowId]) -> rusqlite::Result<Vec<SweptToken>> {
     let mut query = conn.prepare_cached("SELECT * FROM token WHERE number = ?1")?;
     let mut found = Vec::with_capacity(numbers.len());
     for &number in numbers {
-        let token = query.query_row([number], |row| {
-            let channel = rows::channel_id(row.get("channel")?)?;
-            Ok(SweptToken { row: number, channel, times: rows::times(row, ANY_KEY)? })
-        });
+        let token = query.query_row([number], |row| tokens::swept(row));
         found.extend(token.optional()?);
     }
     Ok(found)

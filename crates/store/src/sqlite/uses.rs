@@ -1,17 +1,14 @@
 //! Recent uses of tokens, in one row for each token that was used.
 
 use super::writer::{Tx, write};
-use crate::{Result, UsedToken};
+use crate::{Result, UsedToken, columns::tokens as columns};
 use rusqlite::{Connection, OptionalExtension, Row};
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 use tegata_policy::acts::{NotedUse, RecentUse, UsesOfRow};
 use tegata_token::{
     id::{ChannelId, ProviderId, Serial, TokenId},
     time::{DAY, UnixTime},
 };
-
-/// A use as it is stored: source, start of the minute, count.
-type Stored = (Option<IpAddr>, i64, u32);
 
 /// Reads the uses that are stored of the tokens that were used.
 pub(super) fn of_used(conn: &Connection, uses: &[NotedUse]) -> rusqlite::Result<Vec<UsesOfRow>> {
@@ -44,9 +41,7 @@ pub(super) fn of_token(
         Ok((row.get(0)?, row.get::<_, Option<String>>(1)?))
     });
     let Some((row, text)) = row.optional()? else { return Ok(None) };
-    let stored: Vec<Stored> = text.map_or(Ok(Vec::new()), |it| super::rows::from_json(&it))?;
-    let used = |(source, minute, count)| RecentUse { source, minute: UnixTime(minute), count };
-    Ok(Some((row, stored.into_iter().map(used).collect())))
+    Ok(Some((row, columns::read_uses(text)?)))
 }
 
 /// Rows whose newest use is on a day before that of `before`, at most `most`, each with the
@@ -69,9 +64,7 @@ pub(super) fn old(
 pub(super) fn apply(tx: &Tx<'_>, row: i64, uses: &[RecentUse]) -> Result<()> {
     let Some(newest) = uses.first() else { return delete(tx, row) };
     let day = newest.minute.0.div_euclid(DAY);
-    let stored: Vec<Stored> = uses.iter().map(|it| (it.source, it.minute.0, it.count)).collect();
-    // A list of addresses and numbers is always JSON.
-    let text = serde_json::to_string(&stored).unwrap_or_default();
+    let text = columns::uses_text(uses);
     // The index of the days changes once a day.
     let sql = "UPDATE token_use SET uses = ?2 WHERE token = ?1 AND newest_day = ?3";
     if write(tx, sql, (row, &text, day))? == 0 {

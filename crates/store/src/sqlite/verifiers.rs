@@ -1,18 +1,13 @@
 //! Rows of verifiers, their instances, and receipts.
 
 use super::{
-    rows::{self, bytes, unavailable},
+    rows::{self, unavailable},
     writer::{Tx, insert, write},
 };
-use crate::Result;
+use crate::{Result, columns::followers as columns};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tegata_policy::acts::{
-    Instance, ReceiptFor, ReceiptRow, TokenHash, UpkeepRows, VerifierRow, Write,
-};
-use tegata_token::{
-    id::{Position, ProviderId, VerifierId},
-    time::UnixTime,
-};
+use tegata_policy::acts::{Instance, ReceiptFor, ReceiptRow, UpkeepRows, VerifierRow, Write};
+use tegata_token::id::{Position, ProviderId, VerifierId};
 
 const VERIFIER: &str = "SELECT id, name, provider, max_staleness, allow, token, created_at,
     deleted_at FROM verifier";
@@ -74,32 +69,11 @@ pub(super) fn load(
 }
 
 fn verifier(row: &Row<'_>) -> rusqlite::Result<VerifierRow> {
-    Ok(VerifierRow {
-        id: id_of(row.get("id")?)?,
-        name: row.get("name")?,
-        provider: row.get::<_, Option<u64>>("provider")?.map(rows::provider_id).transpose()?,
-        max_staleness: row.get("max_staleness")?,
-        allow: row.get("allow")?,
-        token: TokenHash(bytes(row.get("token")?)?),
-        created_at: UnixTime(row.get("created_at")?),
-    })
+    columns::verifier(row)
 }
 
 fn row_of_instance(row: &Row<'_>) -> rusqlite::Result<Instance> {
-    Ok(Instance {
-        verifier: id_of(row.get("verifier")?)?,
-        instance: rows::parsed(row.get("instance")?)?,
-        staleness: row.get("staleness")?,
-        on_stale: rows::from_word(row.get("on_stale")?)?,
-        registered_at: UnixTime(row.get("registered_at")?),
-        renewed_at: UnixTime(row.get("renewed_at")?),
-        stopped: row.get("stopped")?,
-    })
-}
-
-fn id_of(number: u64) -> rusqlite::Result<VerifierId> {
-    VerifierId::from_number(number)
-        .ok_or_else(|| rows::bad("a verifier id of more than ten digits"))
+    columns::instance(row)
 }
 
 /// The receipt at a position.
@@ -118,14 +92,7 @@ pub(super) fn open_receipts(conn: &Connection, most: usize) -> rusqlite::Result<
 }
 
 fn row_of_receipt(row: &Row<'_>) -> rusqlite::Result<ReceiptRow> {
-    let provider = row.get::<_, Option<u64>>("provider")?.map(rows::provider_id).transpose()?;
-    let effective_at = UnixTime(row.get("effective_at")?);
-    Ok(ReceiptRow {
-        position: Position { epoch: row.get("epoch")?, number: row.get("position")? },
-        about: ReceiptFor { provider, effective_at },
-        complete: row.get("complete")?,
-        list: row.get("list")?,
-    })
+    columns::receipt(row)
 }
 
 /// Writes rows of verifiers, instances and receipts.
@@ -227,9 +194,6 @@ pub(super) fn receipt_of_job(tx: &mut Tx<'_>, job: i64) -> Result<()> {
     begin_receipt(tx, ReceiptRow { position, about, complete: false, list: None })
 }
 
-/// The name under which the instances that the store has lost are listed.
-const LOST: &str = "instances_lost_with_the_store";
-
 /// Notes that each verifier may have had instances that an old copy of the store does not
 /// know: receipts list them, under one name, until their longest staleness has passed, or an
 /// operator removes them where stale views may be used.
@@ -239,5 +203,5 @@ pub(super) fn note_lost_instances(tx: &Tx<'_>) -> Result<()> {
                SELECT id, ?1, max_staleness, CASE WHEN allow THEN 'allow' ELSE 'deny' END, ?2, ?2, 0
                FROM verifier WHERE true
                ON CONFLICT (verifier, instance) DO UPDATE SET renewed_at = ?2, stopped = 0";
-    write(tx, sql, (LOST, tx.now.0)).map(drop)
+    write(tx, sql, (columns::LOST, tx.now.0)).map(drop)
 }

@@ -5,7 +5,9 @@ use super::{
     read, rows,
     writer::{Tx, write},
 };
-use crate::{DueWarning, Holding, Page, Result, RowId, TokenFilter, TokenState};
+use crate::{
+    DueWarning, Holding, Page, Result, RowId, TokenFilter, TokenState, answers, columns::jobs,
+};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
 use tegata_policy::{
@@ -47,8 +49,8 @@ pub(super) fn holding(
 
 fn held_by(conn: &Connection, channel: Channel, now: UnixTime) -> rusqlite::Result<Holding> {
     let filter = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
-    // The caps keep this list short.
-    let tokens = read::tokens(conn, channel.id, &filter, Page { before: None, most: 1_000 }, now)?;
+    let page = Page { before: None, most: answers::MOST_ACTIVE };
+    let tokens = read::tokens(conn, channel.id, &filter, page, now)?;
     let sql = "SELECT id, last_used_at FROM assertion_key
                WHERE channel = ?1 AND last_used_at IS NOT NULL";
     let mut query = conn.prepare_cached(sql)?;
@@ -75,17 +77,7 @@ pub(super) fn due(
 ) -> rusqlite::Result<Vec<DueWarning>> {
     let sql = "SELECT number, name, body, attempts, keep_until FROM warning
                WHERE next_at <= ?1 ORDER BY next_at, number LIMIT ?2";
-    let mut query = conn.prepare_cached(sql)?;
-    let found = query.query_map((now.0, most), |row| {
-        Ok(DueWarning {
-            number: row.get("number")?,
-            name: row.get("name")?,
-            body: row.get("body")?,
-            attempts: row.get("attempts")?,
-            keep_until: UnixTime(row.get("keep_until")?),
-        })
-    })?;
-    found.collect()
+    rows::list(conn, sql, (now.0, most), |row| jobs::due(row))
 }
 
 /// Reads the warnings with these names, and those that are out of date first.
@@ -113,12 +105,7 @@ pub(super) fn queued_one(
 const QUEUED: &str = "SELECT number, name, keep_until, attempts FROM warning";
 
 fn queued_row(row: &Row<'_>) -> rusqlite::Result<QueuedWarning> {
-    Ok(QueuedWarning {
-        number: row.get("number")?,
-        name: row.get("name")?,
-        keep_until: UnixTime(row.get("keep_until")?),
-        attempts: row.get("attempts")?,
-    })
+    jobs::queued(row)
 }
 
 /// Writes an effect on a warning.

@@ -1,10 +1,12 @@
-//! A change of an event under a checkpoint in the database file is found, unless it was
-//! made with the signing key.
+//! A change of an event under a checkpoint in the database is found, unless it was made
+//! with the signing key.
 
 use crate::{
-    place::Sqlite,
+    place::{Place, Sqlite},
+    postgres_place::{Plain, Postgres},
     world::{ALL, NOW, World, by},
 };
+use async_trait::async_trait;
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use tegata_store::{
@@ -13,7 +15,7 @@ use tegata_store::{
         Anchor, Anchored, AuditReport, AuditVerifier, Checkpoint, RawAuditRow, make_checkpoint,
     },
     audit_event::{AuditEvent, AuditExpired},
-    sqlite::{AuditFile, Faults},
+    sqlite::{self, AuditFile, Faults},
 };
 use tegata_token::{key::SigningKey, time::UnixTime};
 
@@ -32,11 +34,101 @@ async fn checkpoint(world: &World, kept_from: u64, at: i64) -> Option<Checkpoint
     Some(checkpoint)
 }
 
+/// A store's rows, as somebody who can write to the database reaches them.
+#[async_trait]
+trait Rows: Sized {
+    /// An empty database, and its rows.
+    async fn empty() -> (World, Self);
+    /// Verifies them.
+    async fn verify(&self, world: &World, anchor: &Anchor) -> AuditReport;
+    /// Verifies them after a change that is then undone.
+    async fn tampered(&self, world: &World, sql: &str, anchor: &Anchor) -> AuditReport;
+    /// As many zeros as a column has bytes.
+    fn zeros(column: &str) -> String;
+}
+
+fn verifier(anchor: &Anchor) -> AuditVerifier {
+    AuditVerifier::new(key().public().clone(), Anchored::At(anchor.clone(), 0))
+}
+
+struct File(PathBuf);
+
+impl File {
+    fn verify_at(path: &Path, anchor: &Anchor) -> AuditReport {
+        AuditFile::open(path).unwrap().verify(verifier(anchor))
+    }
+}
+
+#[async_trait]
+impl Rows for File {
+    async fn empty() -> (World, Self) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tegata.db");
+        (World::at(Box::new(Sqlite { folder, faults: Faults::default() })).await, Self(path))
+    }
+
+    async fn verify(&self, _: &World, anchor: &Anchor) -> AuditReport {
+        Self::verify_at(&self.0, anchor)
+    }
+
+    async fn tampered(&self, _: &World, sql: &str, anchor: &Anchor) -> AuditReport {
+        let copy = self.0.with_extension("copy");
+        sqlite::backup(&self.0, &copy, &mut |_, _| ()).unwrap();
+        Connection::open(&copy).unwrap().execute_batch(sql).unwrap();
+        let report = Self::verify_at(&copy, anchor);
+        std::fs::remove_file(&copy).unwrap();
+        report
+    }
+
+    fn zeros(column: &str) -> String {
+        format!("zeroblob(length({column}))")
+    }
+}
+
+/// The rows of the database of that name.
+struct Tables(String);
+
+impl Tables {
+    fn sql(&self, sql: &str) {
+        Postgres::<Plain>::server().sql(&self.0, sql).unwrap();
+    }
+}
+
+#[async_trait]
+impl Rows for Tables {
+    async fn empty() -> (World, Self) {
+        let place = <Postgres<Plain> as Place>::new();
+        let tables = Self(place.database.clone());
+        (World::at(Box::new(place)).await, tables)
+    }
+
+    async fn verify(&self, world: &World, anchor: &Anchor) -> AuditReport {
+        world.verify_audit(verifier(anchor)).await.unwrap()
+    }
+
+    async fn tampered(&self, world: &World, sql: &str, anchor: &Anchor) -> AuditReport {
+        self.sql(&format!(
+            "CREATE TABLE audit_kept AS SELECT * FROM audit;
+             CREATE TABLE checkpoint_kept AS SELECT * FROM audit_checkpoint; {sql}"
+        ));
+        let report = self.verify(world, anchor).await;
+        self.sql(
+            "TRUNCATE audit, audit_checkpoint;
+             INSERT INTO audit SELECT * FROM audit_kept;
+             INSERT INTO audit_checkpoint SELECT * FROM checkpoint_kept;
+             DROP TABLE audit_kept, checkpoint_kept",
+        );
+        report
+    }
+
+    fn zeros(column: &str) -> String {
+        format!("decode(repeat('00', length({column})), 'hex')")
+    }
+}
+
 /// A store with five checkpoints of a few rows each, and two rows after them.
-async fn wrapped() -> (World, PathBuf, Anchor) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("tegata.db");
-    let world = World::at(Box::new(Sqlite { folder, faults: Faults::default() })).await;
+async fn wrapped<R: Rows>() -> (World, R, Anchor) {
+    let (world, rows) = R::empty().await;
     let shop = world.shop().await;
     let mut anchor = None;
     for n in 0..5 {
@@ -49,33 +141,16 @@ async fn wrapped() -> (World, PathBuf, Anchor) {
     for _ in 0..2 {
         world.revoke(shop.id, RevocationTarget::All, false, by(NOW.plus(9))).await.unwrap();
     }
-    (world, path, Anchor::from(&anchor.unwrap()))
+    (world, rows, Anchor::from(&anchor.unwrap()))
 }
 
 async fn no_checkpoint_is_made_without_new_rows(world: &World) -> bool {
     checkpoint(world, 1, 5).await.is_none()
 }
 
-fn verify(path: &Path, anchor: &Anchor) -> AuditReport {
-    let verifier = AuditVerifier::new(key().public().clone(), Anchored::At(anchor.clone(), 0));
-    AuditFile::open(path).unwrap().verify(verifier)
-}
-
-/// A modified copy of the file.
-fn tampered(path: &Path, sql: &str, anchor: &Anchor) -> AuditReport {
-    let copy = path.with_extension("copy");
-    std::fs::copy(path, &copy).unwrap();
-    let conn = Connection::open(&copy).unwrap();
-    conn.execute_batch(sql).unwrap();
-    drop(conn);
-    verify(&copy, anchor)
-}
-
-#[tokio::test]
-async fn every_change_of_a_single_signed_row_is_found() {
-    let (mut world, path, anchor) = wrapped().await;
-    world.close();
-    let whole = verify(&path, &anchor);
+async fn every_change_of_a_single_signed_row_is_found<R: Rows>() {
+    let (world, rows, anchor) = wrapped::<R>().await;
+    let whole = rows.verify(&world, &anchor).await;
     assert!(whole.ok, "{whole:?}");
     assert_eq!((whole.checkpoints, whole.pending), (5, 2));
     let wrapped = i64::try_from(whole.events - whole.pending).unwrap();
@@ -114,16 +189,14 @@ async fn every_change_of_a_single_signed_row_is_found() {
     }
     assert!(ways.len() > 250);
     for way in ways {
-        let report = tampered(&path, &way, &anchor);
+        let report = rows.tampered(&world, &way, &anchor).await;
         assert!(!report.ok, "{way}");
         assert!(!report.problems.is_empty());
     }
 }
 
-#[tokio::test]
-async fn a_change_of_the_checkpoints_is_found_even_at_the_end_of_the_chain() {
-    let (mut world, path, anchor) = wrapped().await;
-    world.close();
+async fn a_change_of_the_checkpoints_is_found_even_at_the_end_of_the_chain<R: Rows>() {
+    let (world, rows, anchor) = wrapped::<R>().await;
     let mut ways = vec![
         "DELETE FROM audit_checkpoint".to_owned(),
         "DELETE FROM audit_checkpoint; DELETE FROM audit".into(),
@@ -145,18 +218,18 @@ async fn a_change_of_the_checkpoints_is_found_even_at_the_end_of_the_chain() {
         }
         for column in ["chain", "signature"] {
             ways.push(format!(
-                "UPDATE audit_checkpoint SET {column} = zeroblob(length({column})) WHERE number = {number}"
+                "UPDATE audit_checkpoint SET {column} = {} WHERE number = {number}",
+                R::zeros(column)
             ));
         }
     }
     for way in ways {
-        assert!(!tampered(&path, &way, &anchor).ok, "{way}");
+        assert!(!rows.tampered(&world, &way, &anchor).await.ok, "{way}");
     }
 }
 
-#[tokio::test]
-async fn a_chain_recomputed_without_the_key_is_found() {
-    let (world, path, _) = wrapped().await;
+async fn a_chain_recomputed_without_the_key_is_found<R: Rows>() {
+    let (world, ..) = wrapped::<R>().await;
     let rows = world.audit_batch((i64::MAX.unsigned_abs(), i64::MIN), 1_000).await.unwrap().rows;
     let rows: Vec<RawAuditRow> = rows.into_iter().filter(|row| row.id != 7).collect();
     let mine = SigningKey::from_seed(&[1; 32]).unwrap();
@@ -169,12 +242,10 @@ async fn a_chain_recomputed_without_the_key_is_found() {
     };
     assert!(report(&mine).ok, "it is valid with its own key");
     assert!(!report(&key()).ok, "but not with the store's");
-    drop(path);
 }
 
-#[tokio::test]
-async fn old_events_expire_by_whole_checkpoints_and_the_rest_still_verifies() {
-    let (world, path, _) = wrapped().await;
+async fn old_events_expire_by_whole_checkpoints_and_the_rest_still_verifies<R: Rows>() {
+    let (world, rows, _) = wrapped::<R>().await;
     let expired = world.audit_expired(1, NOW.plus(2)).await.unwrap();
     assert_eq!(expired, Some(2), "those of checkpoints at NOW and a second later");
     let event = AuditEvent::AuditExpire(AuditExpired { checkpoints_before: 3 });
@@ -184,7 +255,7 @@ async fn old_events_expire_by_whole_checkpoints_and_the_rest_still_verifies() {
     let mut gone = 0;
     loop {
         // A crash in the middle leaves some of them.
-        assert!(verify(&path, &anchor).ok, "after {gone}");
+        assert!(rows.verify(&world, &anchor).await.ok, "after {gone}");
         match world.trim(Old::Audit { kept_from: 3, most: 2 }, UnixTime(0)).await.unwrap() {
             0 => break,
             now => gone += now,
@@ -192,11 +263,35 @@ async fn old_events_expire_by_whole_checkpoints_and_the_rest_still_verifies() {
     }
     assert_eq!(gone, 4 + 6);
     assert_eq!(world.audit(AuditFilter::default(), ALL).await.unwrap().len(), before - gone);
-    let report = verify(&path, &anchor);
+    let report = rows.verify(&world, &anchor).await;
     assert!(report.ok, "{report:?}");
     assert_eq!((report.checkpoints, report.kept_from), (6, 3), "the checkpoints stay");
-    let mut world = world;
-    world.close();
     let first = "DELETE FROM audit WHERE id = (SELECT min(id) FROM audit)";
-    assert!(!tampered(&path, first, &anchor).ok, "one more than expired");
+    assert!(!rows.tampered(&world, first, &anchor).await.ok, "one more than expired");
+}
+
+/// Makes a test of each for every backend.
+macro_rules! on_every_backend {
+    ($($case:ident)+) => {
+        $(mod $case {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                super::$case::<File>().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                super::$case::<Tables>().await;
+            }
+        })+
+    };
+}
+
+on_every_backend! {
+    every_change_of_a_single_signed_row_is_found
+    a_change_of_the_checkpoints_is_found_even_at_the_end_of_the_chain
+    a_chain_recomputed_without_the_key_is_found
+    old_events_expire_by_whole_checkpoints_and_the_rest_still_verifies
 }

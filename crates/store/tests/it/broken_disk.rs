@@ -36,7 +36,8 @@ impl Live {
         let folder = tempfile::tempdir().unwrap();
         let vfs = FaultyVfs::new(folder.path()).unwrap();
         let path = folder.path().join("tegata.db");
-        let faults = Faults { vfs: Some(vfs.name().into()), synchronous_off: false };
+        let faults =
+            Faults { vfs: Some(vfs.name().into()), synchronous_off: false, ..Faults::default() };
         let world = World::at(Box::new(Sqlite { folder, faults })).await;
         let (shop, other) = (world.shop().await, world.shop().await);
         let mut waiting = Vec::new();

@@ -3,7 +3,8 @@
 
 use crate::{
     agree,
-    place::Sqlite,
+    place::{Place, Sqlite},
+    postgres_place::{Plain, Postgres},
     rounds,
     world::{Ask, NOW, Shop, World, group},
 };
@@ -18,7 +19,7 @@ use tegata_policy::{
     denied::Denied,
     rules::{TokenRules, WhenFull},
 };
-use tegata_store::{ChannelPatch, Error, RevocationTarget};
+use tegata_store::{ChannelPatch, Error, RevocationTarget, Store};
 use tegata_token::{claims::Claims, id::Serial, kind::Kind};
 use tokio::{sync::Barrier, task::JoinSet};
 
@@ -27,6 +28,8 @@ const TASKS: usize = 200;
 /// A race for the places of one channel.
 struct Race {
     world: Arc<World>,
+    /// More stores of the same database, where there can be any.
+    others: Vec<Arc<dyn Store>>,
     shop: Shop,
     /// Issued before the race, or in it.
     tokens: Vec<Claims>,
@@ -37,12 +40,13 @@ struct Race {
 }
 
 impl Race {
-    async fn prepare(rules: TokenRules) -> Self {
-        let world = Arc::new(World::new::<Sqlite>().await);
+    async fn prepare<P: Place + 'static>(rules: TokenRules) -> Self {
+        let world = Arc::new(World::new::<P>().await);
+        let others = world.place.more().await.into_iter().map(Arc::from).collect();
         let shop = world.shop().await;
         world.patch(&shop, ChannelPatch { rules: Some(rules), ..ChannelPatch::default() }).await;
         let (tokens, revoked, refused) = Default::default();
-        Self { world, shop, tokens, revoked, won: 0, refused }
+        Self { world, others, shop, tokens, revoked, won: 0, refused }
     }
 
     /// Issues this many before the race.
@@ -68,9 +72,16 @@ impl Race {
         for n in 0..TASKS {
             let (world, start) = (self.world.clone(), start.clone());
             let grant = self.world.grant(&self.shop, &ask(n)).await;
+            let other = match n % (1 + self.others.len()) {
+                0 => None,
+                n => Some(self.others[n - 1].clone()),
+            };
             issues.spawn(async move {
                 start.wait().await;
-                world.take(grant, NOW).await
+                match other {
+                    None => world.take(grant, NOW).await,
+                    Some(other) => other.issue(grant, world.token_id(), NOW, None).await,
+                }
             });
         }
         let mut revocations = JoinSet::new();
@@ -116,6 +127,8 @@ impl Race {
         over.store(true, Ordering::Relaxed);
         let looks = look.await.unwrap();
         println!("{} issued, denied: {:?}; read {looks} times", self.won, self.refused);
+        // What was committed last may have been committed by another store.
+        self.world.catch_up().await.unwrap();
         agree::everything(&self.world, &self.tokens, NOW).await;
         assert_eq!(self.won + self.refused.values().sum::<usize>(), TASKS);
     }
@@ -142,20 +155,18 @@ impl Race {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_two_hundred_requests_thirty_get_a_v21_token_and_keep_it() {
+async fn of_two_hundred_requests_thirty_get_a_v21_token_and_keep_it<P: Place + 'static>() {
     for rules in [TokenRules::Current, TokenRules::Legacy2020].repeat(rounds(1)) {
-        let mut race = Race::prepare(rules).await;
+        let mut race = Race::prepare::<P>(rules).await;
         race.run(|_| Ask::new(Kind::V21), 0, &[Kind::V21], 30).await;
         assert_eq!((race.won, race.refused_for(Denied::Full(Kind::V21))), (30, 170));
         assert_eq!(race.living(&[Kind::V21]).await, race.newest(30));
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_full_channel_issues_as_many_tokens_as_are_revoked() {
+async fn a_full_channel_issues_as_many_tokens_as_are_revoked<P: Place + 'static>() {
     for rules in [TokenRules::Current, TokenRules::Legacy2020].repeat(rounds(1)) {
-        let mut race = Race::prepare(rules).await;
+        let mut race = Race::prepare::<P>(rules).await;
         race.fill(Ask::new(Kind::V21), 30).await;
         race.run(|_| Ask::new(Kind::V21), 20, &[Kind::V21], 30).await;
         // A request may precede the revocation that would have made room for it; none that
@@ -175,10 +186,9 @@ async fn a_full_channel_issues_as_many_tokens_as_are_revoked() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_newest_thirty_short_lived_tokens_are_active() {
+async fn the_newest_thirty_short_lived_tokens_are_active<P: Place + 'static>() {
     for filled in [0, 30].repeat(rounds(1)) {
-        let mut race = Race::prepare(TokenRules::Current).await;
+        let mut race = Race::prepare::<P>(TokenRules::Current).await;
         race.fill(Ask::new(Kind::ShortLived), filled).await;
         race.run(|_| Ask::new(Kind::ShortLived), filled / 2, &[Kind::ShortLived], 30).await;
         assert_eq!(race.won, TASKS);
@@ -186,10 +196,11 @@ async fn the_newest_thirty_short_lived_tokens_are_active() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_two_hundred_reissues_the_last_and_its_delayed_predecessor_are_active() {
+async fn of_two_hundred_reissues_the_last_and_its_delayed_predecessor_are_active<
+    P: Place + 'static,
+>() {
     for delay in [0, 60].repeat(rounds(1)) {
-        let mut race = Race::prepare(TokenRules::Current).await;
+        let mut race = Race::prepare::<P>(TokenRules::Current).await;
         let most = if delay == 0 { 1 } else { 2 };
         let kinds = [Kind::LongLived];
         race.fill(Ask::new(Kind::LongLived), 1).await;
@@ -199,11 +210,10 @@ async fn of_two_hundred_reissues_the_last_and_its_delayed_predecessor_are_active
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn under_legacy_2020_the_newest_thirty_of_both_kinds_are_active() {
+async fn under_legacy_2020_the_newest_thirty_of_both_kinds_are_active<P: Place + 'static>() {
     let kinds = [Kind::ShortLived, Kind::LongLived];
     for filled in [0, 30].repeat(rounds(1)) {
-        let mut race = Race::prepare(TokenRules::Legacy2020).await;
+        let mut race = Race::prepare::<P>(TokenRules::Legacy2020).await;
         race.fill(Ask::new(Kind::LongLived), filled).await;
         race.run(|n| Ask::new(kinds[n % 2]), filled / 2, &kinds, 30).await;
         assert_eq!(race.won, TASKS);
@@ -211,8 +221,7 @@ async fn under_legacy_2020_the_newest_thirty_of_both_kinds_are_active() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_caps_of_groups_and_of_the_channel_both_apply() {
+async fn the_caps_of_groups_and_of_the_channel_both_apply<P: Place + 'static>() {
     let group_of = |n: usize| format!("g{}", n % 20);
     for (kind, when_full) in [
         (Kind::V21, WhenFull::EvictOldest),
@@ -222,7 +231,7 @@ async fn the_caps_of_groups_and_of_the_channel_both_apply() {
     ]
     .repeat(rounds(1))
     {
-        let mut race = Race::prepare(TokenRules::Current).await;
+        let mut race = Race::prepare::<P>(TokenRules::Current).await;
         let patch = ChannelPatch { group_when_full: Some(when_full), ..ChannelPatch::default() };
         race.world.patch(&race.shop, patch).await;
         race.run(|n| Ask::new(kind).group(&group_of(n)), 0, &[kind], 30).await;
@@ -255,4 +264,33 @@ async fn the_caps_of_groups_and_of_the_channel_both_apply() {
         ask.group = Some(group("newcomer"));
         race.world.get(&race.shop, ask).await;
     }
+}
+
+/// Makes a test of every race for databases of that type.
+macro_rules! run_on {
+    ($backend:ident, $place:ty: $($race:ident)+) => {
+        mod $backend {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $race() {
+                super::$race::<$place>().await;
+            })+
+        }
+    };
+}
+
+macro_rules! races {
+    ($($race:ident)+) => {
+        run_on!(sqlite, Sqlite: $($race)+);
+        run_on!(postgres, Postgres<Plain>: $($race)+);
+    };
+}
+
+races! {
+    of_two_hundred_requests_thirty_get_a_v21_token_and_keep_it
+    a_full_channel_issues_as_many_tokens_as_are_revoked
+    the_newest_thirty_short_lived_tokens_are_active
+    of_two_hundred_reissues_the_last_and_its_delayed_predecessor_are_active
+    under_legacy_2020_the_newest_thirty_of_both_kinds_are_active
+    the_caps_of_groups_and_of_the_channel_both_apply
 }

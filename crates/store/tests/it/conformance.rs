@@ -24,6 +24,9 @@ macro_rules! cases {
                     $(mod $theme {
                         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                         async fn $case() {
+                            if !<$place as crate::place::Place>::is_due() {
+                                return;
+                            }
                             let world = crate::world::World::new::<$place>().await;
                             crate::conformance::$theme::$case(world).await;
                         })+
@@ -143,3 +146,9 @@ cases! {
 }
 
 run_on!(sqlite, crate::place::Sqlite);
+run_on!(postgres, crate::postgres_place::Postgres<crate::postgres_place::Plain>);
+run_on!(compatible, crate::postgres_place::Postgres<crate::postgres_place::Compatible>);
+run_on!(postgres_18, crate::postgres_place::Postgres<crate::postgres_place::Eighteen>);
+run_on!(abstaining, crate::postgres_place::Postgres<crate::postgres_place::Abstaining>);
+run_on!(failing, crate::postgres_place::Postgres<crate::postgres_place::Failing>);
+run_on!(pooled, crate::postgres_place::Postgres<crate::postgres_place::Pooled>);

@@ -53,7 +53,7 @@ impl Kept {
             issuer: crate::world::ISSUER.into(),
             guard: Some(RollbackGuardFile { path, fresh }),
             revocation_journal: Some(self.folder.path().join("journal")),
-            faults: Faults { vfs: self.vfs.clone(), synchronous_off: false },
+            faults: Faults { vfs: self.vfs.clone(), synchronous_off: false, ..Faults::default() },
             ..Options::default()
         }
     }

@@ -13,17 +13,25 @@ mod cap_race;
 mod conformance;
 mod crash_points;
 mod disk;
+mod history;
 mod narrowing;
 mod people;
 mod place;
+mod postgres_place;
 mod power_loss;
 mod rollbacks;
 mod rolled_back;
+mod sharing;
 mod signer;
 mod sqlite_file;
 mod world;
 
 /// How many rounds of `quick` to run.
 fn rounds(quick: usize) -> usize {
-    if std::env::var_os("TEGATA_LONG").is_some() { quick * 20 } else { quick }
+    if is_long() { quick * 20 } else { quick }
+}
+
+/// Whether the tests may take long.
+fn is_long() -> bool {
+    std::env::var_os("TEGATA_LONG").is_some()
 }

@@ -172,6 +172,7 @@ impl Act {
 }
 
 /// Two channels with tokens of every type.
+#[derive(Clone)]
 pub struct Scene {
     /// The channel that acts are about.
     pub shop: Shop,

@@ -12,6 +12,13 @@ use tempfile::TempDir;
 /// One database of a backend, made for one test and removed with it.
 #[async_trait]
 pub trait Place: Send + Sync {
+    /// Whether its cases run now: some run with `TEGATA_LONG=1` alone.
+    fn is_due() -> bool
+    where
+        Self: Sized,
+    {
+        true
+    }
     /// An empty database.
     fn new() -> Self
     where
@@ -20,6 +27,10 @@ pub trait Place: Send + Sync {
     fn another(&self) -> Box<dyn Place>;
     /// Opens the store in it, for development or not.
     async fn open(&self, dev: bool, on_commit: OnCommit) -> Result<Box<dyn Store>, String>;
+    /// Opens more stores of the same database, if there can be any at the same time.
+    async fn more(&self) -> Vec<Box<dyn Store>> {
+        Vec::new()
+    }
     /// Limits a signing key, which only recovery does and no act of a store. Only while the
     /// store is closed.
     async fn limit_key(&self, key: SigningKeyId, before: UnixTime);

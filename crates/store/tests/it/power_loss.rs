@@ -180,7 +180,7 @@ async fn checkpoint(path: &Path, vfs: &FaultyVfs) {
 async fn live(seed: u64, synchronous_off: bool) -> Vec<Loss> {
     let folder = tempfile::tempdir().unwrap();
     let vfs = FaultyVfs::new(folder.path()).unwrap();
-    let faults = Faults { vfs: Some(vfs.name().into()), synchronous_off };
+    let faults = Faults { vfs: Some(vfs.name().into()), synchronous_off, ..Faults::default() };
     let path = folder.path().join("tegata.db");
     let mut world = World::at(Box::new(Sqlite { folder, faults })).await;
     let mut shops = Vec::new();

@@ -73,7 +73,8 @@ async fn acts_after_a_batch_that_was_rolled_back_see_what_the_rows_have() {
     for _ in 0..rounds(4) {
         let folder = tempfile::tempdir().unwrap();
         let vfs = FaultyVfs::new(folder.path()).unwrap();
-        let faults = Faults { vfs: Some(vfs.name().into()), synchronous_off: false };
+        let faults =
+            Faults { vfs: Some(vfs.name().into()), synchronous_off: false, ..Faults::default() };
         let world = World::at(Box::new(Sqlite { folder, faults })).await;
         let shops = [world.shop().await, world.shop().await];
         let (mut last, mut issued) = ([0; 2], Vec::<Claims>::new());

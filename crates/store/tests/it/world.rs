@@ -169,6 +169,13 @@ impl Follower {
         Arc::new(Self { followed: Mutex::new(followed), hold: Mutex::default() })
     }
 
+    /// Begins with a state that was read before any commit.
+    pub fn begin(&self, view: View) {
+        let mut followed = self.followed();
+        assert!(followed.commits.is_empty());
+        followed.view = view;
+    }
+
     /// The callback for a store.
     pub fn on_commit(self: &Arc<Self>) -> OnCommit {
         let follower = self.clone();
@@ -215,6 +222,15 @@ impl World {
         let add = SigningKeyChange::Add(signing_key(1));
         store.change_signing_keys(add, by(NOW)).await.unwrap();
         Self { store: Some(store), place, follower, provider, next: AtomicU64::new(1) }
+    }
+
+    /// A world that has another one's rows, whose follower begins with them.
+    pub async fn of(place: Box<dyn Place>, other: &Self) -> Self {
+        let follower = Follower::new();
+        let store = place.open(false, follower.on_commit()).await.unwrap();
+        follower.begin(store.state().await.unwrap().view);
+        let next = AtomicU64::new(other.fresh() + 10_000);
+        Self { store: Some(store), place, follower, provider: other.provider, next }
     }
 
     /// Closes the store.
@@ -317,8 +333,12 @@ impl World {
 
     /// Issues with a grant.
     pub async fn take(&self, grant: Grant, at: UnixTime) -> Result<Issued> {
-        let id = TokenId(u128::from(self.fresh()).to_be_bytes());
-        self.issue(grant, id, at, None).await
+        self.issue(grant, self.token_id(), at, None).await
+    }
+
+    /// A unique id for a token.
+    pub fn token_id(&self) -> TokenId {
+        TokenId(u128::from(self.fresh()).to_be_bytes())
     }
 
     /// Runs acts in one commit: they wait together while the writer is held in the commit

@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// Folders to which the rule does not apply: a protocol has its own terms, and no other
 /// crate can use the types of a program.
-const APART: [&str; 5] = [
+const APART: [&str; 6] = [
     "crates/server/src/api/",
     "crates/cli/",
     "crates/bench/",
     "crates/xtask/",
     "crates/faulty-vfs/",
+    "crates/postgres-fixture/",
 ];
 
 /// Names that may be shared, each with the reason.

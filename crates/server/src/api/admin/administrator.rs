@@ -46,6 +46,7 @@ impl FromRequestParts<Arc<Gate>> for Anyone {
 
     async fn from_request_parts(parts: &mut Parts, gate: &Arc<Gate>) -> Result<Self, Problem> {
         let source = parts.extensions.get::<Source>().copied();
+        gate.authority.catch_up().await?;
         Ok(Self { authority: gate.authority.clone(), source })
     }
 }
@@ -58,6 +59,8 @@ impl FromRequestParts<Arc<Gate>> for Administrator {
             Method::PATCH | Method::DELETE => tags::expected(&parts.headers)?,
             _ => ExpectedSettings::Unstated,
         };
+        // What the request before has done may be known to another server only.
+        gate.authority.catch_up().await?;
         let source = parts.extensions.get::<Source>().copied();
         let request_id = parts.extensions.get::<RequestId>().map(|it| it.0.to_string());
         let shown = bearer(&parts.headers).and_then(|token| std::str::from_utf8(token).ok());

@@ -31,15 +31,18 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
 /// response gets the headers of the console.
 pub async fn guard(State(console): State<Arc<Console>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
+    // What a page before has done may be known to another server only.
+    let caught_up = console.authority.catch_up().await;
     let visit = Visit::of(&console, &parts);
     let id = parts.extensions.get::<RequestId>().map(|it| it.0.to_string());
     let (body, sent) = kept(&parts, body).await;
-    let response = match is_own(&console, &visit, &parts) {
-        true => {
+    let response = match (caught_up, is_own(&console, &visit, &parts)) {
+        (Ok(()), true) => {
             parts.extensions.insert(visit.clone());
             next.run(Request::from_parts(parts, body)).await
         }
-        false => Failure::Trouble(Trouble::Foreign).into_response(),
+        (Ok(()), false) => Failure::Trouble(Trouble::Foreign).into_response(),
+        (Err(error), _) => Failure::from(error).into_response(),
     };
     let mut response = shown(&visit, response, id, &sent).await;
     for cookie in visit.cookies() {

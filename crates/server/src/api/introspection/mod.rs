@@ -9,7 +9,11 @@ use super::{
     header::{accepts, bearer},
     reply::{self, Reply},
 };
-use crate::authority::{Error, feed::Introspector, source::Source};
+use crate::authority::{
+    Error,
+    feed::{Introspector, Refused},
+    source::Source,
+};
 use axum::{Router, extract::State, routing::post};
 use bytes::Bytes;
 use credential::{BadCaller, CallerCredential, WHO};
@@ -84,7 +88,8 @@ async fn introspect(
     let caller = authenticate(app, source, headers, form.as_ref().ok()).await?;
     let form = form.map_err(|bad| invalid_request(&bad.to_string()))?;
     let token = form.get("token").ok_or_else(|| invalid_request("token is missing"))?;
-    let (found, position) = app.authority.introspect(&caller, token.as_bytes());
+    let found = app.authority.introspect(&caller, token.as_bytes()).await;
+    let (found, position) = found.map_err(|error| refused(&error))?;
     let token = found.map(|active| {
         let claims = &active.claims;
         super::subject::set(claims.channel);
@@ -125,8 +130,11 @@ async fn authenticate(
     })?;
     match presented {
         CallerCredential::Bearer => {
-            let verifier = app.authority.verifier_of(bearer(headers));
-            verifier.map(Introspector::Verifier).map_err(|_| unauthorized("Bearer", WHO))
+            let verifier = app.authority.verifier_of(bearer(headers)).await;
+            verifier.map(Introspector::Verifier).map_err(|why| match why {
+                Refused::Unavailable(why) => refused(&Error::Unavailable(why.into())),
+                _ => unauthorized("Bearer", WHO),
+            })
         }
         CallerCredential::Secret(scheme, id, secret) => {
             by_secret(app, source, (id, &secret), scheme).await

@@ -25,11 +25,11 @@ use std::sync::Arc;
 /// The eight paths.
 pub fn router() -> Router<Arc<App>> {
     let verify_jws = async |State(app): State<Arc<App>>, source: Source, RawQuery(query)| {
-        verify_jws(&app, source, query.as_deref())
+        verify_jws(&app, source, query.as_deref()).await
     };
     let verify_opaque =
         async |State(app): State<Arc<App>>, source: Source, headers: HeaderMap, body: Bytes| {
-            verify_opaque(&app, source, &headers, &body)
+            verify_opaque(&app, source, &headers, &body).await
         };
     let issue_v21 =
         async |State(app): State<Arc<App>>, source: Source, headers: HeaderMap, body: Bytes| {

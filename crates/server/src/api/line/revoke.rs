@@ -26,7 +26,7 @@ pub async fn jws(call: Call) -> Result<Reply, Wrong> {
         kind::WireForm::Jws => {}
         kind::WireForm::Opaque(_) => return Err(Wrong::NotJws),
     }
-    match app.authority.read(token.as_bytes()) {
+    match read(&app, token).await? {
         Ok(claims) if claims.channel == channel => {
             revoke(&app, &claims, Operation::RevokeJws, source).await
         }
@@ -48,11 +48,17 @@ pub async fn opaque(call: Call) -> Result<Reply, Wrong> {
         kind::WireForm::Opaque(_) => {}
         kind::WireForm::Jws => return Err(Wrong::NotOpaque),
     }
-    match app.authority.read(token.as_bytes()) {
+    match read(&app, token).await? {
         Ok(claims) => revoke(&app, &claims, Operation::RevokeOpaque, source).await,
         Err(Invalid::Malformed(_)) => Err(Wrong::NotOpaque),
         Err(_) => Ok(Reply::default()),
     }
+}
+
+/// The claims of a token of ours, or why it is none.
+async fn read(app: &App, token: &str) -> Result<Result<Claims, Invalid>, Wrong> {
+    let read = app.authority.read(token.as_bytes()).await;
+    read.map_err(|error| Wrong::of(error, Presented::RevokeSecret))
 }
 
 /// Whether it is a compact JWS (RFC 7515, section 7.1).

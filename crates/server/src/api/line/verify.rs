@@ -23,15 +23,21 @@ use tegata_token::{
 };
 
 /// `GET /oauth2/v2.1/verify`: tokens in JWS form.
-pub fn verify_jws(app: &App, source: Source, query: Option<&str>) -> Reply {
+pub async fn verify_jws(app: &App, source: Source, query: Option<&str>) -> Reply {
     let form = match Form::parse(query.unwrap_or_default().as_bytes()) {
         Ok(form) => form,
         Err(bad) => return Wrong::Form(bad).into(),
     };
     let Some(token) = form.get("access_token") else { return Wrong::Missing.into() };
     let result = match fields::form_of(token) {
-        kind::WireForm::Jws => app.verify(&app.metrics.verifications_jws, token.as_bytes(), source),
-        kind::WireForm::Opaque(_) => Err(Malformed::OtherShape.into()),
+        kind::WireForm::Jws => {
+            app.verify(&app.metrics.verifications_jws, token.as_bytes(), source).await
+        }
+        kind::WireForm::Opaque(_) => Ok(Err(Malformed::OtherShape.into())),
+    };
+    let result = match result {
+        Ok(known) => known,
+        Err(error) => return Wrong::Unavailable(error).into(),
     };
     app.metrics.verifications_jws.count(&result);
     match result {
@@ -41,7 +47,7 @@ pub fn verify_jws(app: &App, source: Source, query: Option<&str>) -> Reply {
 }
 
 /// `POST /v2/oauth/verify`: opaque tokens.
-pub fn verify_opaque(app: &App, source: Source, headers: &HeaderMap, body: &[u8]) -> Reply {
+pub async fn verify_opaque(app: &App, source: Source, headers: &HeaderMap, body: &[u8]) -> Reply {
     let form = match Form::of_body(headers, body) {
         Ok(form) => form,
         Err(bad) => return Wrong::Form(bad).into(),
@@ -49,9 +55,13 @@ pub fn verify_opaque(app: &App, source: Source, headers: &HeaderMap, body: &[u8]
     let Some(token) = form.get("access_token") else { return Wrong::Missing.into() };
     let result = match fields::form_of(token) {
         kind::WireForm::Opaque(_) => {
-            app.verify(&app.metrics.verifications_opaque, token.as_bytes(), source)
+            app.verify(&app.metrics.verifications_opaque, token.as_bytes(), source).await
         }
-        kind::WireForm::Jws => Err(Malformed::OtherShape.into()),
+        kind::WireForm::Jws => Ok(Err(Malformed::OtherShape.into())),
+    };
+    let result = match result {
+        Ok(known) => known,
+        Err(error) => return Wrong::Unavailable(error).into(),
     };
     app.metrics.verifications_opaque.count(&result);
     match result {

@@ -115,9 +115,10 @@ impl Authority {
         // A rotation meanwhile would leave the second factor encrypted with the old master key.
         let _alone = self.rotating.lock().await;
         self.keyring.resolve_rotation(&self.master_key, self.store()).await?;
+        self.store().catch_up().await?;
         let secrets = SignInSecrets {
             password,
-            totp: self.keyring.master().wrap_totp(person.id, &secret)?,
+            totp: self.master()?.wrap_totp(person.id, &secret)?,
             totp_step: step,
             recovery: recovery_codes.iter().map(people::hash).collect(),
         };
@@ -196,7 +197,7 @@ impl Authority {
         if secrets.recovery.contains(&shown) {
             return Some(SecondFactor::Recovery(shown));
         }
-        let secret = self.keyring.master().open_totp(person, &secrets.totp);
+        let secret = self.master().ok().and_then(|it| it.open_totp(person, &secrets.totp));
         if secret.is_none() {
             tracing::warn!(%person, "the second factor cannot be decrypted; reset the person");
         }

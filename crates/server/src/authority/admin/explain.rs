@@ -238,9 +238,10 @@ impl Admin {
         Ok(Err(Invalid::Revoked(by)))
     }
 
-    /// The claims of a token that this authority signed.
-    pub(super) fn claims(&self, token: &str) -> Result<Claims> {
-        self.authority.read(token.as_bytes()).map_err(|_| Error::NotOurToken)
+    /// The claims of a token, if this authority signed it.
+    pub(super) async fn claims(&self, token: &str) -> Result<Result<Claims>> {
+        let read = self.authority.read(token.as_bytes()).await?;
+        Ok(read.map_err(|_| Error::NotOurToken))
     }
 
     async fn newer(&self, claims: &Claims, row: &TokenRow) -> Result<Option<TokenId>> {

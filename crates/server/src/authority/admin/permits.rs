@@ -53,7 +53,7 @@ impl Admin {
     /// The claims of a token, for an act on it. To an actor that may not see its channel, it
     /// is a string like any other.
     pub(super) async fn claims_for(&self, act: Permission, token: &str) -> Result<Claims> {
-        let Ok(claims) = self.claims(token) else {
+        let Ok(claims) = self.claims(token).await? else {
             // An actor without any permission of this sort learns nothing either way.
             return match self.actor {
                 Actor::Person(_) => Err(Error::NotOurToken),
@@ -93,7 +93,7 @@ impl Admin {
         let person = self.authority.memory.people.get(id).filter(|it| !it.disabled);
         // It was deleted or disabled since the request was authenticated.
         let person = person.ok_or_else(|| self.forbidden(Permission::ReadAccount))?;
-        Ok(person.roles(place.provider, place.channel))
+        Ok(self.authority.current(person.roles(place.provider, place.channel))?)
     }
 
     /// Whether the rights of a personal token include an act.

@@ -91,7 +91,7 @@ impl Admin {
             acts::RequestBegun::Unfinished => KeyUse::Unfinished,
             acts::RequestBegun::OtherParameters => KeyUse::OtherParameters,
             acts::RequestBegun::Before(response) => {
-                let master = self.authority.keyring.master();
+                let master = self.authority.master()?;
                 let response = master.open_response(key, &response);
                 response.map_or(KeyUse::Unreadable, |it| self.recall(&it))
             }
@@ -104,7 +104,7 @@ impl Admin {
     /// As [`Self::begin_request`].
     pub async fn finish_request(&self, name: &RequestName, response: Option<&str>) -> Result<()> {
         let (key, authority) = (self.digest(name), &self.authority);
-        let master = authority.keyring.master();
+        let master = authority.master()?;
         let remembered = response.map(|body| {
             let it = Remembered { roles: self.roles_in_words(), body: body.to_owned() };
             // Texts can always be written.

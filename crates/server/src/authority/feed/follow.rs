@@ -7,7 +7,7 @@ use super::{
     judge::Fate,
     snapshots::ViewRead,
 };
-use crate::authority::{Authority, Error};
+use crate::authority::{Authority, Error, verifiers};
 use bytes::Bytes;
 use std::{
     sync::{
@@ -71,9 +71,12 @@ impl Authority {
     /// The verifier that this token authenticates.
     ///
     /// # Errors
-    /// [`Refused::Unauthorized`].
-    pub fn verifier_of(&self, token: Option<&[u8]>) -> Result<Arc<VerifierRow>, Refused> {
-        token.and_then(|it| self.memory.verifiers.of_token(it)).ok_or(Refused::Unauthorized)
+    /// [`Refused::Unauthorized`] or [`Refused::Unavailable`].
+    pub async fn verifier_of(&self, token: Option<&[u8]>) -> Result<Arc<VerifierRow>, Refused> {
+        let token = token.ok_or(Refused::Unauthorized)?;
+        let find = || self.memory.verifiers.of_token(token);
+        let found = self.decided(find, |it| it.is_none() && verifiers::is_like(token)).await?;
+        found.ok_or(Refused::Unauthorized)
     }
 
     /// Answers a request for a snapshot.
@@ -92,7 +95,8 @@ impl Authority {
         let asked = self.clock().steady();
         let take = || {
             let (read_at, time_ms) = (self.clock().steady(), self.clock().now_ms());
-            ViewRead { view: self.view(), read_at, time_ms }
+            let as_of = self.store.current_as_of(read_at);
+            ViewRead { view: self.view(), read_at, as_of, time_ms }
         };
         let provider = verifier.provider;
         let written = feed.snapshots.get(provider, &self.issuer, asked, take).await;
@@ -103,7 +107,8 @@ impl Authority {
             return Err(Refused::Unavailable("the snapshot is longer than 256 MiB".into()));
         }
         self.still_permits(&verifier, &query)?;
-        let age = self.clock().steady().saturating_duration_since(written.read_at);
+        self.current(())?;
+        let age = self.clock().steady().saturating_duration_since(written.as_of);
         let head = ResponseHead { seq: query.seq, age, time_ms: written.time_ms };
         let (before, after) = SnapshotResponse::around(&head);
         let parts = written.packed.between(before, after, encoding);
@@ -129,6 +134,10 @@ impl Authority {
             return Ok(FeedResponse { parts, encoding });
         }
         self.register(&verifier, &query.common).await?;
+        if query.after > self.view().position() {
+            // Another server has told the follower more than this one knows yet.
+            self.catch_up().await?;
+        }
         self.note(&name, &query)?;
         let hold = query.hold.min(longest_hold(query.common.staleness));
         let end = tokio::time::Instant::now() + hold;
@@ -190,7 +199,9 @@ impl Authority {
         query: &ChangesQuery,
         is_over: bool,
     ) -> Result<Option<(ResponseHead, Arc<Packed>)>, Refused> {
-        let (read_at, time_ms) = (self.clock().steady(), self.clock().now_ms());
+        let time_ms = self.clock().now_ms();
+        // Before the view is read: it may be newer, but not older.
+        let as_of = self.store.current_as_of(self.clock().steady());
         let head = self.view().position();
         // A hold may span a deletion of the verifier.
         self.still_permits(verifier, &query.common)?;
@@ -210,7 +221,8 @@ impl Authority {
             ChangesResponse::project(head, after, through, log, verifier.provider).rest()
         };
         let rest = self.feed().shared.get(verifier.provider, after, through, write);
-        let age = self.clock().steady().saturating_duration_since(read_at);
+        self.current(())?;
+        let age = self.clock().steady().saturating_duration_since(as_of);
         let head = ResponseHead { seq: query.common.seq.clone(), age, time_ms };
         Ok(Some((head, rest)))
     }

@@ -23,6 +23,8 @@ pub struct WrittenSnapshot {
     pub packed: Arc<Packed>,
     /// Before its view was taken.
     pub read_at: Instant,
+    /// Every change that was acknowledged to a client by then is in its view.
+    pub as_of: Instant,
     /// The authority's clock at that time, in milliseconds.
     pub time_ms: u64,
     position: Position,
@@ -43,6 +45,8 @@ type Slot = Arc<AsyncMutex<Option<WrittenSnapshot>>>;
 pub struct ViewRead {
     pub view: Arc<View>,
     pub read_at: Instant,
+    /// Every change that was acknowledged to a client by then is in the view.
+    pub as_of: Instant,
     pub time_ms: u64,
 }
 
@@ -70,11 +74,11 @@ impl Snapshots {
         if let Some(last) = last.as_ref().filter(|it| it.read_at >= asked) {
             return Some(last.clone());
         }
-        let ViewRead { view, read_at, time_ms } = take();
+        let ViewRead { view, read_at, as_of, time_ms } = take();
         let position = view.position();
         if let Some(last) = last.as_mut().filter(|it| it.position == position) {
             // Nothing has changed since: what was written is as new as the view.
-            (last.read_at, last.time_ms) = (read_at, time_ms);
+            (last.read_at, last.as_of, last.time_ms) = (read_at, as_of, time_ms);
             return Some(last.clone());
         }
         self.written.fetch_add(1, Relaxed);
@@ -88,7 +92,7 @@ impl Snapshots {
         });
         // A panic in there was reported as it happened.
         let packed = write.await.ok()?;
-        let written = WrittenSnapshot { packed, read_at, time_ms, position };
+        let written = WrittenSnapshot { packed, read_at, as_of, time_ms, position };
         *last = Some(written.clone());
         Some(written)
     }

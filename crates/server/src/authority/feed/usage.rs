@@ -3,13 +3,13 @@
 use super::{AcceptedRevoked, Refused, instances::Name};
 use crate::authority::Authority;
 use std::{collections::HashMap, sync::Arc};
-use tegata_store::{RecentUse, UsedToken, VerifierRow};
+use tegata_store::{RecentUse, Result, UsedToken, VerifierRow};
 use tegata_token::{
     claims::Claims,
     feed::{UsageMinute, UsageReport},
     id::{ChannelId, Group, Position},
     time::UnixTime,
-    verify::{Active, verify},
+    verify::Active,
 };
 
 /// Maximum number of tokens of a report whose uses are recorded.
@@ -46,19 +46,20 @@ impl Introspector {
 impl Authority {
     /// Verifies a token for a caller; `None`: it is not active, or one that the caller must
     /// learn nothing of. Also returns the position of the view that was used.
-    pub fn introspect(
+    ///
+    /// # Errors
+    /// [`Unavailable`](tegata_store::Error::Unavailable): whether it is active is not known.
+    pub async fn introspect(
         &self,
         caller: &Introspector,
         token: &[u8],
-    ) -> (Option<Arc<Active>>, Position) {
-        let view = self.view();
-        let now = self.now();
-        let active = verify(token, now, &view, &self.signatures).ok();
-        let active = active.filter(|it| caller.sees(&it.claims));
+    ) -> Result<(Option<Arc<Active>>, Position)> {
+        let (verified, position) = self.verified(token).await?;
+        let active = verified.ok().filter(|it| caller.sees(&it.claims));
         if let Some(active) = &active {
-            self.last_used.note(&active.claims, None, now);
+            self.last_used.note(&active.claims, None, self.now());
         }
-        (active.map(Arc::new), view.position())
+        Ok((active.map(Arc::new), position))
     }
 
     /// Records the uses that an instance reports. Unknown tokens, and those of other
@@ -70,7 +71,7 @@ impl Authority {
         &self,
         verifier: &VerifierRow,
         report: UsageReport,
-    ) -> Result<(), Refused> {
+    ) -> std::result::Result<(), Refused> {
         let now = self.now();
         let Some(newest) = report.minutes.iter().map(|it| it.minute).max() else { return Ok(()) };
         let name = (verifier.id, report.instance.clone());

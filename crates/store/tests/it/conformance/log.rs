@@ -13,7 +13,7 @@ use tegata_store::{
     AuditFilter, Change, ChannelPatch, Old, RevocationTarget, SigningKeyChange, Stamp, Store,
 };
 use tegata_token::{
-    id::{ChannelId, Position, ProviderId, Serial, TokenId},
+    id::{ChannelId, Position, Serial, TokenId},
     kind::Kind,
     time::{DAY, UnixTime},
     verify::{Invalid, verify_claims},
@@ -78,7 +78,7 @@ pub async fn changes_returns_what_was_reported(mut world: World) {
     let head = world.state().await.unwrap().view.position();
     assert_eq!(reported.len() as u64, head.number);
     for after in 0..=reported.len() {
-        for most in [1, 3, 1000] {
+        for most in [2, 1000] {
             let from = Position { epoch: head.epoch, number: after as u64 };
             let given = world.changes(from, most).await.unwrap().expect("it is kept");
             let expected = &reported[after..reported.len().min(after + most)];
@@ -118,13 +118,17 @@ pub async fn the_commit_is_reported_before_any_act_of_it_is_answered(world: Worl
     let store: Arc<dyn Store> = place.open(false, Box::new(on_commit)).await.unwrap().into();
     // Dropped before the store if the test fails, since the store waits for its writer.
     let leave = leave;
-    let provider = ProviderId::from_number(1).unwrap();
     let unknown_channel = ChannelId::from_number(1).unwrap();
-    for refused in [false, true] {
+    // A denial needs no commit to wait for, where other servers commit, too.
+    let refusals = if store.is_shared() { &[false][..] } else { &[false, true] };
+    for &refused in refusals {
         let store = store.clone();
         let mut answer = tokio::spawn(async move {
             match refused {
-                false => store.create_provider(provider, "P".into(), by(NOW)).await.is_ok(),
+                false => {
+                    let add = SigningKeyChange::Add(signing_key(1));
+                    store.change_signing_keys(add, by(NOW)).await.is_ok()
+                }
                 true => {
                     store.revoke(unknown_channel, RevocationTarget::All, by(NOW)).await.is_err()
                 }
@@ -166,9 +170,13 @@ pub async fn an_act_is_committed_even_if_its_caller_stops_waiting(world: World) 
         () = std::future::ready(()) => true,
     };
     assert!(begun);
-    // The next act follows it.
-    world.is_writable().await.unwrap();
-    assert!(world.living(&shop, Kind::V21, NOW).await.is_empty());
+    // Nothing that the caller does later waits for it on every backend.
+    let committed = async {
+        while !world.living(&shop, Kind::V21, NOW).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), committed).await.expect("it is committed");
 }
 
 pub async fn a_revocation_returns_the_position_of_its_entry(world: World) {

@@ -1,0 +1,20 @@
+//! Real PostgreSQL servers for tests, with what goes wrong around them: a server that is
+//! killed or frozen, a pooler, and a network that is slow or cut.
+//!
+//! Everything a test starts runs in a folder of its own and ends with the test process,
+//! however that ends. No shipped program depends on this crate.
+
+mod folder;
+mod patroni;
+mod pooler;
+mod proxy;
+mod server;
+
+pub use folder::{Folder, free_port, until};
+pub use patroni::{PatroniCluster, Replication};
+pub use pooler::Pooler;
+pub use proxy::Proxy;
+pub use server::{Major, PostgresServer, ServerSettings};
+
+/// Why something could not be started, with what it printed.
+pub type Problem = String;

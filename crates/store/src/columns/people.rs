@@ -1,0 +1,60 @@
+//! Rows of people, their sessions and personal tokens.
+
+use super::{Columns, json};
+use tegata_policy::acts::{
+    AdminTokenRow, PersonRow, SessionRow, SignInSecrets, StoredPerson, TokenHash, WrappedKey,
+};
+use tegata_token::time::UnixTime;
+
+pub(crate) fn person<R: Columns>(row: &R) -> Result<StoredPerson, R::Error> {
+    let password = row.optional("password")?;
+    let person = PersonRow {
+        id: row.value("id")?,
+        login: row.value("login")?,
+        name: row.value("name")?,
+        operator: row.optional_word("operator")?,
+        providers: row.json("providers")?,
+        channels: row.json("channels")?,
+        disabled: row.value("disabled")?,
+        accepted: password.is_some(),
+        created_at: row.value("created_at")?,
+    };
+    let secrets = match password {
+        None => None,
+        Some(password) => Some(SignInSecrets {
+            password,
+            totp: WrappedKey(row.optional("totp")?.unwrap_or_default()),
+            totp_step: row.value("totp_step")?,
+            recovery: row.json("recovery")?,
+        }),
+    };
+    let hash: Option<TokenHash> = row.optional("invitation")?;
+    let until: Option<UnixTime> = row.optional("invitation_until")?;
+    Ok(StoredPerson { person, secrets, invitation: hash.zip(until) })
+}
+
+/// The column `recovery` of a person.
+pub(crate) fn recovery(secrets: Option<&SignInSecrets>) -> String {
+    secrets.map_or_else(|| "[]".to_owned(), |it| json(&it.recovery))
+}
+
+pub(crate) fn session<R: Columns>(row: &R) -> Result<SessionRow, R::Error> {
+    Ok(SessionRow {
+        token: row.value("token")?,
+        person: row.value("person")?,
+        created_at: row.value("created_at")?,
+        expires_at: row.value("expires_at")?,
+    })
+}
+
+pub(crate) fn admin_token<R: Columns>(row: &R) -> Result<AdminTokenRow, R::Error> {
+    Ok(AdminTokenRow {
+        id: row.value("id")?,
+        person: row.value("person")?,
+        name: row.value("name")?,
+        rights: row.word("rights")?,
+        token: row.value("token")?,
+        created_at: row.value("created_at")?,
+        expires_at: row.value("expires_at")?,
+    })
+}

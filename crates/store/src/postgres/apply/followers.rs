@@ -1,0 +1,121 @@
+//! Rows of verifiers, their instances, and receipts.
+
+use super::act::{At, Of};
+use crate::{
+    columns::word,
+    postgres::{
+        rows::int,
+        statements::{Statements, keep},
+    },
+};
+use tegata_policy::acts::{Instance, ReceiptRow, VerifierRow, Write};
+use tegata_token::id::ProviderId;
+
+pub(super) fn apply<'a>(to: &mut Statements<'a>, of: Of<'a>, it: &'a Write) {
+    match it {
+        Write::NewVerifier(new) => insert_verifier(to, new),
+        Write::VerifierSettings(new) => {
+            let sql = "UPDATE verifier SET name = $2, max_staleness = $3, allow = $4 WHERE id = $1";
+            let (id, staleness) = (int(new.id.number()), int(new.max_staleness));
+            to.add(sql, keep![id, new.name.as_str(), staleness, new.allow]);
+        }
+        Write::VerifierDeleted(id, at) => {
+            let sql = "UPDATE verifier SET deleted_at = $2 WHERE id = $1";
+            to.add(sql, keep![int(id.number()), at.0]);
+        }
+        Write::Instance(new) => write_instance(to, new),
+        Write::InstanceDropped { verifier, instance, renewed_at } => {
+            let sql = "DELETE FROM instance WHERE verifier = $1 AND instance = $2
+                           AND ($3 IS NULL OR renewed_at = $3)";
+            let renewed_at = renewed_at.map(|it| it.0);
+            to.add(sql, keep![int(verifier.number()), instance.as_str(), renewed_at]);
+        }
+        Write::Receipt(row) => write_receipt(to, of.at, row),
+        _ => {}
+    }
+}
+
+fn insert_verifier<'a>(to: &mut Statements<'a>, new: &'a VerifierRow) {
+    let sql = "INSERT INTO verifier (id, name, provider, max_staleness, allow, token, created_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let values = keep![
+        int(new.id.number()),
+        new.name.as_str(),
+        new.provider.map(|it| int(it.number())),
+        int(new.max_staleness),
+        new.allow,
+        &new.token.0[..],
+        new.created_at.0,
+    ];
+    to.add(sql, values);
+}
+
+fn write_instance<'a>(to: &mut Statements<'a>, new: &'a Instance) {
+    let sql = "INSERT INTO instance (verifier, instance, staleness, on_stale, registered_at,
+                   renewed_at, stopped)
+               VALUES ($1, $2, $3, $4, $5, $6, $7)
+               ON CONFLICT (verifier, instance) DO UPDATE SET staleness = excluded.staleness,
+                   on_stale = excluded.on_stale, renewed_at = excluded.renewed_at,
+                   stopped = excluded.stopped";
+    let values = keep![
+        int(new.verifier.number()),
+        new.instance.as_str(),
+        int(new.staleness),
+        word(new.on_stale),
+        new.registered_at.0,
+        new.renewed_at.0,
+        new.stopped,
+    ];
+    to.add(sql, values);
+}
+
+/// Begins a receipt. Without any instance it is complete at once, with an empty list: one
+/// that is registered later gets a view that has the act.
+pub(super) fn begin_receipt(to: &mut Statements<'_>, at: &At, row: &ReceiptRow) {
+    let sql = format!("{BEGIN} $1, $2, $3, $4, $5, {STATE} {FIRST}");
+    let values = keep![
+        int(row.position.epoch),
+        int(row.position.number),
+        at.now.0,
+        row.about.provider.map(ProviderId::number).map(int),
+        row.about.effective_at.0,
+    ];
+    to.add(sql, values);
+}
+
+/// Writes the receipt of a revocation of a provider's tokens that is complete, at the
+/// position of its last change; without a change it has none.
+pub(super) fn begin_receipt_of_job(to: &mut Statements<'_>, at: &At, job: i64) {
+    let sql = format!(
+        "{BEGIN} a.epoch, job.position, $2, job.provider, $2, {STATE}, authority a,
+             provider_revocation job WHERE job.number = $1 AND job.position <> 0 {FIRST}"
+    );
+    to.add(sql, keep![job, at.now.0]);
+}
+
+const BEGIN: &str =
+    "INSERT INTO receipt (epoch, position, at, provider, effective_at, complete, list) SELECT";
+/// Whether it is complete, and its list.
+const STATE: &str = "NOT it.there, CASE WHEN it.there THEN NULL ELSE '[]' END
+    FROM (SELECT EXISTS (SELECT 1 FROM instance WHERE NOT stopped) AS there) it";
+/// A complete one stays complete.
+const FIRST: &str = "ON CONFLICT (epoch, position) DO UPDATE
+    SET complete = excluded.complete, list = excluded.list WHERE NOT receipt.complete";
+
+/// Writes a receipt, or its list and state.
+fn write_receipt<'a>(to: &mut Statements<'a>, at: &At, row: &'a ReceiptRow) {
+    let sql = format!(
+        "INSERT INTO receipt (epoch, position, at, provider, effective_at, complete, list)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) {FIRST}"
+    );
+    let values = keep![
+        int(row.position.epoch),
+        int(row.position.number),
+        at.now.0,
+        row.about.provider.map(ProviderId::number).map(int),
+        row.about.effective_at.0,
+        row.complete,
+        row.list.as_deref(),
+    ];
+    to.add(sql, values);
+}

@@ -1,0 +1,158 @@
+//! Connections to the database: their address, TLS, and the task that reads each.
+
+use super::{failed::Failed, tls};
+use std::{
+    fmt,
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::Notify, task::JoinHandle};
+use tokio_postgres::{AsyncMessage, Config, config::SslMode};
+
+/// The driver's connection, on which statements are pipelined.
+pub(super) type Client = tokio_postgres::Client;
+
+/// Maximum time until a connection can be used.
+const CONNECT: Duration = Duration::from_secs(4);
+
+/// Where the database is, and how it is reached. Its password is never shown.
+#[derive(Clone)]
+pub(super) struct Address {
+    config: Config,
+    tls: tokio_postgres_rustls::MakeRustlsConnect,
+}
+
+/// Why an address cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadAddress {
+    /// It is not of the form of PostgreSQL's addresses.
+    #[error(
+        "this is not an address of a PostgreSQL database: {0}; it should look like \
+         postgres://user:password@host:5432/database?sslmode=verify-full&sslrootcert=FILE"
+    )]
+    Form(String),
+    /// `sslmode` is not one that we know.
+    #[error("sslmode={0} is not known: use disable, prefer, require, verify-ca or verify-full")]
+    SslMode(String),
+    /// The certificates to verify the database by cannot be used.
+    #[error(
+        "sslrootcert={0}: {1}; it must be a PEM file of the authority that signed the database's certificate"
+    )]
+    RootCertificate(String, String),
+    /// A certificate is to be verified, and by nothing.
+    #[error(
+        "sslmode={0} needs sslrootcert=FILE: the certificate of the authority that signed the database's"
+    )]
+    NoRootCertificate(String),
+}
+
+impl Address {
+    /// Reads an address: as libpq's, with `sslmode` and `sslrootcert`.
+    ///
+    /// # Errors
+    /// [`BadAddress`].
+    pub fn parse(url: &str) -> Result<Self, BadAddress> {
+        let (url, mode, root) = tls::take_settings(url);
+        let mut config: Config =
+            url.parse().map_err(|error: tokio_postgres::Error| BadAddress::Form(cause(&error)))?;
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            return Err(BadAddress::Form("it names no host".into()));
+        }
+        let mode = mode.as_deref().unwrap_or("prefer");
+        config.ssl_mode(match mode {
+            "disable" => SslMode::Disable,
+            "allow" | "prefer" => SslMode::Prefer,
+            "require" | "verify-ca" | "verify-full" => SslMode::Require,
+            other => return Err(BadAddress::SslMode(other.into())),
+        });
+        let tls = tls::connector(mode, root.as_deref())?;
+        if config.get_application_name().is_none() {
+            config.application_name("tegata");
+        }
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT);
+        }
+        // A peer that is gone without a word is noticed even where no timer of ours runs.
+        config.keepalives_idle(Duration::from_secs(5));
+        config.keepalives_interval(Duration::from_secs(2));
+        config.keepalives_retries(3);
+        config.tcp_user_timeout(Duration::from_secs(10));
+        Ok(Self { config, tls })
+    }
+
+    /// Opens a connection, whose notifications wake `bell`.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or refuses.
+    pub async fn connect(&self, bell: Option<Arc<Notify>>) -> Result<Conn, Failed> {
+        let opened = self.config.connect(self.tls.clone());
+        // The driver's own time limit is per address and does not bound the handshake.
+        let (client, mut connection) = super::failed::within(CONNECT * 2, opened).await?;
+        let warnings = Arc::new(AtomicU64::new(0));
+        let counter = warnings.clone();
+        let task = tokio::spawn(async move {
+            while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
+                match message {
+                    Ok(AsyncMessage::Notice(notice)) if notice.severity() == "WARNING" => {
+                        counter.fetch_add(1, Ordering::SeqCst);
+                        tracing::warn!(message = notice.message(), "the database warns");
+                    }
+                    Ok(AsyncMessage::Notification(_)) => {
+                        bell.iter().for_each(|it| it.notify_one());
+                    }
+                    Ok(_) => {}
+                    Err(_) => return,
+                }
+            }
+        });
+        Ok(Conn { client, warnings, task })
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Address").finish_non_exhaustive()
+    }
+}
+
+fn cause(error: &tokio_postgres::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// An open connection. Dropped, it is closed, and what runs on it is rolled back.
+pub(super) struct Conn {
+    pub client: Client,
+    warnings: Arc<AtomicU64>,
+    task: JoinHandle<()>,
+}
+
+impl Conn {
+    /// How many warnings the server has sent. A warning that comes with a COMMIT says that
+    /// it is not known to be replicated.
+    pub fn warnings(&self) -> u64 {
+        self.warnings.load(Ordering::SeqCst)
+    }
+
+    /// Whether nothing can be sent any more.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed() || self.task.is_finished()
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl std::ops::Deref for Conn {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}

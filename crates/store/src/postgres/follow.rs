@@ -1,0 +1,366 @@
+//! Follows the change log: what any server commits reaches this server's memory here, in
+//! the order of its positions, and nowhere else.
+//!
+//! A round reads the head, the changes after those that memory has, their receipts and the
+//! rows of the other servers, in one round trip. Whoever needs what was committed before a
+//! moment waits for a round that began after it; all who wait share the next one.
+
+use super::{
+    connect::{Address, Client, Conn},
+    failed::{Failed, within},
+    guard::{GuardFile, Reached},
+    jitter::Backoff,
+    job::steady,
+    journal::{self, Journal},
+    lease::Lease,
+    queue::{self, Queue},
+    replicas,
+    rows::int,
+    sql::values,
+};
+use crate::{
+    Change, Committed, OnCommit, ReceiptRow, ReplicaRow,
+    columns::{Columns, followers, from_json},
+    journal::JournalLine,
+};
+use futures_util::future::try_join5;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tegata_token::{id::Position, time::UnixTime};
+use tokio::sync::{Notify, watch};
+
+/// How often the log is read if nothing says that it grew.
+const POLL: Duration = Duration::from_millis(250);
+/// Maximum time of a round.
+const ROUND: Duration = Duration::from_secs(2);
+/// Maximum number of changes that are read at once.
+const MOST: usize = 5_000;
+/// After how long, as this server measures it, the row of a server that has not renewed its
+/// lease is dropped.
+const SILENT: Duration = Duration::from_secs(10);
+/// How often the guard's file is renewed, if there is anything new.
+const GUARD: Duration = Duration::from_secs(1);
+
+/// What the follower has read.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    /// The last round that ended.
+    round: u64,
+    /// Why it has read nothing, if it failed.
+    failed: Option<Failed>,
+    /// Memory has every change up to this one.
+    pub applied: Position,
+    /// The servers that share the store.
+    pub replicas: Arc<[ReplicaRow]>,
+}
+
+/// What the tasks of a store know together.
+pub(super) struct Shared {
+    /// This start's id.
+    pub id: [u8; 16],
+    pub lease: Lease,
+    /// Wakes the follower.
+    pub wanted: Arc<Notify>,
+    /// Wakes the task that renews the lease, to acknowledge what was applied.
+    pub applied: Notify,
+    pub queue: Arc<Queue>,
+    begun: AtomicU64,
+    seen: watch::Sender<Seen>,
+    stopped: watch::Sender<Option<Arc<str>>>,
+    /// Receipts that began without a change of the log.
+    announced: Mutex<Vec<ReceiptRow>>,
+}
+
+impl Shared {
+    pub fn new(id: [u8; 16], at: Position, queue: Arc<Queue>) -> Arc<Self> {
+        let seen = Seen { round: 0, failed: None, applied: at, replicas: Arc::new([]) };
+        Arc::new(Self {
+            id,
+            lease: Lease::new(),
+            wanted: Arc::default(),
+            applied: Notify::new(),
+            queue,
+            begun: AtomicU64::new(0),
+            seen: watch::Sender::new(seen),
+            stopped: watch::Sender::new(None),
+            announced: Mutex::default(),
+        })
+    }
+
+    /// What the last round has read.
+    pub fn seen(&self) -> Seen {
+        self.seen.borrow().clone()
+    }
+
+    /// What a round has read that began after this call.
+    pub async fn after_now(&self) -> Result<Seen, Failed> {
+        let before = self.begun.load(Ordering::SeqCst);
+        let mut seen = self.seen.subscribe();
+        self.wanted.notify_one();
+        let after = async {
+            let found = seen.wait_for(|it| it.round > before).await;
+            found.map(|it| it.clone()).map_err(|_| Failed::unavailable("the store is closed"))
+        };
+        let seen = within(ROUND, after).await?;
+        match seen.failed {
+            Some(why) => Err(why),
+            None => Ok(seen),
+        }
+    }
+
+    /// Waits until memory has every change up to `position`.
+    pub async fn applied(&self, position: Position) {
+        self.wanted.notify_one();
+        let mut seen = self.seen.subscribe();
+        // It fails when the store is closed, and then nobody answers from its memory.
+        let _ = seen.wait_for(|it| it.applied >= position).await;
+    }
+
+    /// Gives memory a receipt that began without a change of the log.
+    pub fn announce(&self, receipt: ReceiptRow) {
+        self.announced.lock().unwrap_or_else(PoisonError::into_inner).push(receipt);
+    }
+
+    /// Gives up: memory cannot be kept right, or the store is not the one that was opened.
+    pub fn stop(&self, why: impl Into<Arc<str>>) {
+        let why = why.into();
+        self.lease.end();
+        self.queue.close();
+        tracing::error!(%why, "this server stops using the store");
+        self.stopped.send_replace(Some(why));
+    }
+
+    /// Why the store is not used any more.
+    pub fn why_stopped(&self) -> Option<Arc<str>> {
+        self.stopped.borrow().clone()
+    }
+
+    /// Completes when the store is not used any more.
+    pub async fn stopped(&self) {
+        let _ = self.stopped.subscribe().wait_for(Option::is_some).await;
+    }
+}
+
+/// Why a round has failed.
+enum Broken {
+    /// The database did not answer: there is another round.
+    Silent(Failed),
+    /// The database is not what it was: there is none.
+    Lost(String),
+}
+
+impl From<Failed> for Broken {
+    fn from(why: Failed) -> Self {
+        Self::Silent(why)
+    }
+}
+
+/// The follower's task.
+pub(super) struct Follower {
+    pub shared: Arc<Shared>,
+    pub address: Address,
+    pub on_commit: OnCommit,
+    pub guard: Option<GuardFile>,
+    pub journal: Option<Journal>,
+    pub watched: BTreeMap<[u8; 16], (u64, Instant)>,
+}
+
+impl Follower {
+    /// Runs until it is dropped.
+    pub async fn run(mut self) {
+        let (mut conn, mut backoff) = (None, Backoff::default());
+        let mut guarded = steady();
+        loop {
+            // A timeout is the poll.
+            let _ = tokio::time::timeout(POLL, self.shared.wanted.notified()).await;
+            let round = self.shared.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            match self.attempt(&mut conn, &mut backoff).await {
+                Ok(replicas) => {
+                    self.shared.seen.send_modify(|seen| {
+                        seen.round = round;
+                        seen.failed = None;
+                        seen.replicas = replicas;
+                    });
+                }
+                Err(Broken::Silent(why)) => {
+                    conn = None;
+                    self.shared.seen.send_modify(|seen| {
+                        seen.round = round;
+                        seen.failed = Some(why);
+                    });
+                    tokio::time::sleep(Backoff::default().next()).await;
+                }
+                Err(Broken::Lost(why)) => return self.shared.stop(why),
+            }
+            if guarded.elapsed() >= GUARD {
+                guarded = steady();
+                self.guard.iter_mut().for_each(GuardFile::renew);
+            }
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        conn: &mut Option<Conn>,
+        backoff: &mut Backoff,
+    ) -> Result<Arc<[ReplicaRow]>, Broken> {
+        queue::connect(conn, &self.address, backoff).await?;
+        let Some(open) = conn else { return Err(Failed::unavailable("no connection").into()) };
+        loop {
+            let applied = self.shared.seen().applied;
+            let mut read = within(ROUND, read(open, applied, self.journal.is_some())).await?;
+            let more = read.changes.len() >= MOST;
+            self.write_journal(applied, &mut read).await?;
+            let replicas = self.take_in(read)?;
+            if !more {
+                self.take_announced();
+                self.drop_silent(open, &replicas).await?;
+                return Ok(replicas);
+            }
+        }
+    }
+
+    /// Writes the lines of what memory gets next. Without them memory gets nothing, and the
+    /// lease ends.
+    async fn write_journal(&self, applied: Position, read: &mut Read) -> Result<(), Failed> {
+        let (Some(journal), Some(last)) = (&self.journal, read.changes.last()) else {
+            return Ok(());
+        };
+        let mut lines = std::mem::take(&mut read.lines);
+        lines.retain(|it| it.commit.epoch == applied.epoch && it.commit.commit <= last.0);
+        journal.write(lines).await.map_err(|why| {
+            tracing::error!(%why, "the revocation journal cannot be written");
+            Failed::unavailable(why.to_string())
+        })
+    }
+
+    /// Checks what was read, and gives it to memory.
+    fn take_in(&mut self, read: Read) -> Result<Arc<[ReplicaRow]>, Broken> {
+        let Read { head, log_from, audit, written_at, changes, receipts, mut replicas, .. } = read;
+        let applied = self.shared.seen.borrow().applied;
+        if head.epoch != applied.epoch {
+            let why = if head.epoch > applied.epoch {
+                "the store was recovered; start this server again"
+            } else {
+                "the database is older than this server has seen: run tegata recover"
+            };
+            return Err(Broken::Lost(why.into()));
+        }
+        if head.number < applied.number {
+            let why = format!(
+                "the database went back: its log ends at {}, and this server has seen {}. Nothing is \
+                 served from it, since revocations may be lost: run tegata recover",
+                head.number, applied.number
+            );
+            return Err(Broken::Lost(why));
+        }
+        if log_from > applied.number {
+            let why = "the log does not reach back to what this server knows; start it again";
+            return Err(Broken::Lost(why.into()));
+        }
+        let expected = applied.number + 1..;
+        if !expected.zip(&changes).all(|(number, change)| change.0 == number) {
+            return Err(Broken::Lost("the log has a gap; start this server again".into()));
+        }
+        for it in &mut replicas {
+            it.own = it.id == self.shared.id;
+        }
+        let Some(&(number, at, _)) = changes.last() else { return Ok(replicas.into()) };
+        let position = Position { number, ..applied };
+        let receipts = receipts.into_iter().filter(|it| it.position <= position).collect();
+        let changes = changes.into_iter().map(|it| it.2).collect();
+        let written_at = Some(written_at.max(at));
+        (self.on_commit)(&Committed { position, changes, receipts, written_at });
+        if let Some(guard) = &mut self.guard {
+            guard.reached(Reached { position, audit });
+        }
+        self.shared.seen.send_modify(|seen| seen.applied = position);
+        if replicas.len() > 1 {
+            self.shared.applied.notify_one();
+        }
+        Ok(replicas.into())
+    }
+
+    fn take_announced(&self) {
+        let mut announced = self.shared.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        let receipts = std::mem::take(&mut *announced);
+        drop(announced);
+        if !receipts.is_empty() {
+            let position = self.shared.seen.borrow().applied;
+            (self.on_commit)(&Committed { position, receipts, ..Committed::default() });
+        }
+    }
+
+    /// Drops the rows of servers that have not renewed their leases for long.
+    async fn drop_silent(&mut self, db: &Client, all: &[ReplicaRow]) -> Result<(), Failed> {
+        let now = steady();
+        self.watched.retain(|id, _| all.iter().any(|it| it.id == *id));
+        for it in all.iter().filter(|it| !it.own) {
+            let (beat, since) = self.watched.entry(it.id).or_insert((it.beat, now));
+            if *beat != it.beat {
+                (*beat, *since) = (it.beat, now);
+            } else if now.duration_since(*since) >= SILENT {
+                tracing::warn!(
+                    address = it.address,
+                    "a server has not renewed its lease; it is dropped"
+                );
+                within(ROUND, replicas::drop_at(db, it.id, it.beat)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a round has read.
+struct Read {
+    head: Position,
+    log_from: u64,
+    audit: i64,
+    written_at: UnixTime,
+    changes: Vec<(u64, UnixTime, Change)>,
+    receipts: Vec<ReceiptRow>,
+    lines: Vec<JournalLine>,
+    replicas: Vec<ReplicaRow>,
+}
+
+/// Reads what came after `applied`. The head is read first, so the log may reach beyond it;
+/// receipts and lines are read after the log, so those of its changes are there.
+async fn read(db: &Client, applied: Position, journal: bool) -> Result<Read, Failed> {
+    let head = async {
+        let sql = "SELECT epoch, position, log_from, audit, written_at FROM authority";
+        let row = db.query_typed_one(sql, values![]).await?;
+        let head = Position { epoch: row.value("epoch")?, number: row.value("position")? };
+        Ok::<_, Failed>((
+            head,
+            row.value("log_from")?,
+            row.value("audit")?,
+            row.value("written_at")?,
+        ))
+    };
+    let log = async {
+        let sql = "SELECT number, at, change FROM change_log WHERE number > $1
+                   ORDER BY number LIMIT $2";
+        let rows = db.query_typed(sql, values![int(applied.number), int(MOST)]).await?;
+        let change = |row: &tokio_postgres::Row| {
+            let change: String = row.try_get("change")?;
+            Ok::<_, Failed>((row.value("number")?, row.value("at")?, from_json(&change)?))
+        };
+        rows.iter().map(change).collect::<Result<Vec<_>, Failed>>()
+    };
+    let receipts = async {
+        let sql = "SELECT * FROM receipt WHERE epoch = $1 AND position > $2 ORDER BY position";
+        let rows = db.query_typed(sql, values![int(applied.epoch), int(applied.number)]).await?;
+        rows.iter().map(followers::receipt).collect::<Result<Vec<_>, Failed>>()
+    };
+    let lines =
+        async { if journal { journal::lines(db, applied.number).await } else { Ok(Vec::new()) } };
+    let ((head, log_from, audit, written_at), changes, receipts, lines, replicas) =
+        try_join5(head, log, receipts, lines, replicas::all(db)).await?;
+    Ok(Read { head, log_from, audit, written_at, changes, receipts, lines, replicas })
+}

@@ -1,0 +1,183 @@
+//! What acts need of their channels, for all of them at once.
+
+use crate::{
+    columns::{Columns, channels, read_revocations},
+    postgres::{
+        failed::Failed,
+        rows::{int, list, parts},
+        sql::values,
+    },
+};
+use futures_util::future::{try_join, try_join4};
+use std::{collections::BTreeMap, sync::Arc};
+use tegata_policy::{
+    acts::{Count, Needs, StoredKey, StoredToken, Times, Tokens},
+    channel::Channel,
+};
+use tegata_token::{id::ChannelId, view::ChannelRevocations};
+use tokio_postgres::{Client, Row};
+
+type OfEach<T> = BTreeMap<ChannelId, T>;
+type TokenRows = OfEach<Arc<Vec<StoredToken>>>;
+
+/// What was read. A channel without counters does not exist.
+#[derive(Debug, Default)]
+pub(super) struct OfChannels {
+    /// The counters.
+    pub counts: OfEach<Count>,
+    /// Without those that are known already.
+    pub snapshots: OfEach<Arc<Channel>>,
+    /// Without the channel's state: that is in another table, and no act reads it here.
+    pub revocations: OfEach<Arc<ChannelRevocations>>,
+    counted: TokenRows,
+    with_keys: TokenRows,
+}
+
+impl OfChannels {
+    /// A channel's token rows that are not past, oldest first.
+    pub fn tokens_of(&self, id: ChannelId, which: Tokens) -> Arc<Vec<StoredToken>> {
+        let found = match which {
+            Tokens::None => None,
+            Tokens::Counted => self.counted.get(&id),
+            Tokens::WithKeys => self.with_keys.get(&id),
+        };
+        found.cloned().unwrap_or_default()
+    }
+}
+
+pub(super) async fn read(
+    db: &Client,
+    keys: &[StoredKey],
+    needs: &[Needs],
+) -> Result<OfChannels, Failed> {
+    let of = |wanted: fn(&Needs) -> bool| -> Vec<i64> {
+        let needs = needs.iter().filter(|it| wanted(it));
+        needs.filter_map(|it| it.channel).map(|id| int(id.number())).collect()
+    };
+    let all = of(|_| true);
+    if all.is_empty() {
+        return Ok(OfChannels::default());
+    }
+    let counted = of(|it| it.tokens == Tokens::Counted);
+    let with_keys = of(|it| it.tokens == Tokens::WithKeys);
+    let revoked = of(|it| it.revocations);
+    let tokens = try_join(tokens(db, keys, &counted, false), tokens(db, keys, &with_keys, true));
+    let (counts, (counted, with_keys), revocations, snapshots) =
+        try_join4(counts(db, &all), tokens, revocations(db, &revoked), snapshots(db, needs))
+            .await?;
+    Ok(OfChannels { counts, snapshots, revocations, counted, with_keys })
+}
+
+async fn counts(db: &Client, ids: &[i64]) -> Result<OfEach<Count>, Failed> {
+    let sql = "SELECT channel, serial, revision FROM channel_count WHERE channel = ANY($1)";
+    let count = |row: &Row| {
+        let count = Count { serial: row.value("serial")?, revision: row.value("revision")? };
+        Ok((row.value("channel")?, count))
+    };
+    Ok(list(db, sql, values![ids], count).await?.into_iter().collect())
+}
+
+async fn revocations(db: &Client, ids: &[i64]) -> Result<OfEach<Arc<ChannelRevocations>>, Failed> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let sql = "SELECT channel, revocations FROM channel_revocations WHERE channel = ANY($1)";
+    let read = |row: &Row| {
+        let id = row.value("channel")?;
+        let revocations = read_revocations(id, &row.value::<String>("revocations")?)?;
+        Ok((id, revocations.into()))
+    };
+    Ok(list(db, sql, values![ids], read).await?.into_iter().collect())
+}
+
+async fn tokens(
+    db: &Client,
+    keys: &[StoredKey],
+    ids: &[i64],
+    with_keys: bool,
+) -> Result<TokenRows, Failed> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    // The index holds every other column, so that it answers by itself.
+    let of_key = if with_keys { ", assertion_key" } else { "" };
+    let sql = format!(
+        "SELECT channel, number, serial, kind, grp, expires_at, ends_at, signing_key, issued_at
+             {of_key}
+         FROM token WHERE channel = ANY($1) AND NOT past ORDER BY channel, serial"
+    );
+    let mut found = OfEach::<Vec<StoredToken>>::new();
+    for row in db.query_typed(&sql, values![ids]).await? {
+        let token = token(&row, keys, with_keys)?;
+        found.entry(row.value("channel")?).or_default().push(token);
+    }
+    Ok(found.into_iter().map(|(id, tokens)| (id, Arc::new(tokens))).collect())
+}
+
+fn token(row: &Row, keys: &[StoredKey], with_keys: bool) -> Result<StoredToken, Failed> {
+    let (key, key_since) = StoredKey::state_of(keys, row.value("signing_key")?);
+    Ok(StoredToken {
+        row: row.value("number")?,
+        serial: row.value("serial")?,
+        kind: row.value("kind")?,
+        group: row.optional("grp")?,
+        assertion_key: if with_keys { row.optional("assertion_key")? } else { None },
+        times: Times {
+            issued_at: row.value("issued_at")?,
+            expires_at: row.value("expires_at")?,
+            ends_at: row.optional("ends_at")?,
+            revocation: None,
+            key,
+            key_since,
+        },
+    })
+}
+
+/// The snapshots of channels, deleted ones included, without those whose revision is the one
+/// that their act knows.
+async fn snapshots(db: &Client, needs: &[Needs]) -> Result<OfEach<Arc<Channel>>, Failed> {
+    let (mut whole, mut known, mut revisions) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, revision) in needs.iter().filter_map(|it| Some((it.channel?, it.unless_revision))) {
+        match revision {
+            None => whole.push(int(id.number())),
+            Some(revision) => {
+                known.push(int(id.number()));
+                revisions.push(int(revision));
+            }
+        }
+    }
+    let of_whole = try_join(rows_of(db, &whole), parts(db, &whole));
+    let (changed, (rows, mut parts_of)) = try_join(changed(db, known, revisions), of_whole).await?;
+    if !changed.is_empty() {
+        let ids: Vec<i64> =
+            changed.iter().map(|row| row.value::<i64>("id")).collect::<Result<_, _>>()?;
+        parts_of.extend(parts(db, &ids).await?);
+    }
+    let snapshot = |row: &Row| {
+        let id = row.value("id")?;
+        let parts = parts_of.get(&id).cloned().unwrap_or_default();
+        Ok((id, Arc::new(channels::channel(row, parts)?)))
+    };
+    rows.iter().chain(&changed).map(snapshot).collect()
+}
+
+async fn rows_of(db: &Client, ids: &[i64]) -> Result<Vec<Row>, Failed> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!("{} WHERE c.id = ANY($1)", channels::CHANNEL);
+    Ok(db.query_typed(&sql, values![ids]).await?)
+}
+
+/// Those of these channels that have another revision.
+async fn changed(db: &Client, ids: Vec<i64>, revisions: Vec<i64>) -> Result<Vec<Row>, Failed> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "{} JOIN unnest($1, $2) AS known (channel, revision)
+             ON known.channel = c.id AND known.revision <> n.revision",
+        channels::CHANNEL
+    );
+    Ok(db.query_typed(&sql, values![ids, revisions]).await?)
+}

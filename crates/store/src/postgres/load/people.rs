@@ -1,0 +1,58 @@
+//! What acts on people need: the person, with sessions and personal tokens.
+
+use crate::{
+    columns::{Columns, people},
+    postgres::{
+        failed::Failed,
+        rows::{int, list},
+        sql::{Value, value, values},
+    },
+};
+use futures_util::future::{try_join, try_join3};
+use tegata_policy::acts::{PersonRows, StoredPerson, WhichPerson};
+use tokio_postgres::Client;
+
+const PERSON: &str = "SELECT * FROM person WHERE deleted_at IS NULL";
+
+/// Reads a person with sessions and personal tokens, and what is counted of all people.
+pub(super) async fn read(db: &Client, which: &WhichPerson) -> Result<PersonRows, Failed> {
+    match which {
+        WhichPerson::Id(id) => named(db, "id = $1", &[value(&int(id.number()))]).await,
+        WhichPerson::Login(login) => named(db, "login = $1", &[value(login)]).await,
+        WhichPerson::Invitation(hash) => named(db, "invitation = $1", &[value(&&hash.0[..])]).await,
+        WhichPerson::AdminToken(id) => {
+            let owner = "id = (SELECT person FROM admin_token WHERE id = $1)";
+            named(db, owner, &[value(&int(id.number()))]).await
+        }
+    }
+}
+
+async fn named(db: &Client, name: &str, values: &[Value<'_>]) -> Result<PersonRows, Failed> {
+    let person = format!("{PERSON} AND {name}");
+    let of_person = format!("person = (SELECT id FROM person WHERE deleted_at IS NULL AND {name})");
+    let sessions = format!("SELECT * FROM person_session WHERE {of_person} ORDER BY number");
+    let admin_tokens = format!("SELECT * FROM admin_token WHERE {of_person} ORDER BY number");
+    let operators = format!("{PERSON} AND operator IS NOT NULL");
+    let invitations = "SELECT invitation_until FROM person
+                       WHERE deleted_at IS NULL AND invitation IS NOT NULL";
+    let ((people, sessions, admin_tokens), (operators, invitations)) = try_join(
+        try_join3(
+            list(db, &person, values, people::person),
+            list(db, &sessions, values, people::session),
+            list(db, &admin_tokens, values, people::admin_token),
+        ),
+        try_join(
+            list(db, &operators, values![], people::person),
+            list(db, invitations, values![], |row| row.value("invitation_until")),
+        ),
+    )
+    .await?;
+    let operators = operators.into_iter().map(|it| it.person).collect();
+    Ok(PersonRows { people, sessions, admin_tokens, operators, invitations })
+}
+
+/// All people who can sign in.
+pub(super) async fn who_sign_in(db: &Client) -> Result<Vec<StoredPerson>, Failed> {
+    let sql = format!("{PERSON} AND password IS NOT NULL ORDER BY number");
+    list(db, &sql, values![], people::person).await
+}

@@ -1,0 +1,247 @@
+//! Opens a store: its schema, its identity, its rollback guard, and this server's place
+//! among those that share it.
+
+use super::{
+    PostgresStore,
+    acknowledgements::Acknowledgements,
+    connect::{Address, Client, Conn},
+    failed::{Failed, within},
+    follow::{Follower, Shared},
+    guard::{GuardFile, Reached},
+    job::steady,
+    journal::Journal,
+    migrations::{self, failed},
+    open_error::PostgresOpenError,
+    plant::{Plant, Planted},
+    queue::{Queue, Worker},
+    readers::Readers,
+    replicas::{self, Renewals},
+    rows::int,
+    sql::values,
+    transaction::Ground,
+    wake,
+};
+use crate::{
+    OnCommit,
+    columns::{Columns, bytes},
+};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tegata_policy::acts::Issuer;
+use tegata_token::id::Position;
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinHandle,
+};
+
+/// How to open a store.
+#[derive(Debug, Clone, Default)]
+pub struct PostgresOptions {
+    /// The database's address, `postgres://…`; it may lead to a pooler.
+    pub url: String,
+    /// An address that leads to the database itself, if `url` leads to a pooler: for the
+    /// schema's changes, and for notifications.
+    pub direct: Option<String>,
+    /// The public address that tokens name as their issuer.
+    pub issuer: String,
+    /// Whether it is, or is created as, a store for development.
+    pub dev: bool,
+    /// Where this server listens, for people who ask which servers there are.
+    pub address: Option<String>,
+    /// The file that notices an older state of the database. Without it nothing is compared.
+    pub guard: Option<PathBuf>,
+    /// The revocation journal's file, if this server keeps one.
+    pub journal: Option<PathBuf>,
+    /// A bug that a test plants.
+    #[doc(hidden)]
+    pub plant: Option<Plant>,
+}
+
+/// Maximum time until the database has answered a step of opening.
+const STEP: Duration = Duration::from_secs(10);
+/// How many transactions run at once.
+const WORKERS: usize = 4;
+
+/// What a database says of itself.
+struct Standing {
+    identity: Vec<u8>,
+    dev: bool,
+}
+
+/// What a store starts with.
+struct Start {
+    address: Address,
+    direct: Address,
+    form: Issuer,
+    id: [u8; 16],
+    reached: Reached,
+    listens: Option<String>,
+    planted: Planted,
+}
+
+impl PostgresStore {
+    /// Opens the store in a database, makes its schema if there is none, and begins to follow
+    /// its log: `on_commit` is called with what any server commits.
+    ///
+    /// # Errors
+    /// [`PostgresOpenError`].
+    pub async fn open(
+        options: PostgresOptions,
+        on_commit: OnCommit,
+    ) -> Result<Self, PostgresOpenError> {
+        let address = Address::parse(&options.url)?;
+        let direct =
+            options.direct.as_deref().map_or_else(|| Ok(address.clone()), Address::parse)?;
+        let conn = direct.connect(None).await.map_err(failed)?;
+        writable(&conn).await?;
+        migrations::migrate(&conn).await?;
+        let standing = standing(&conn, options.dev).await?;
+        match (standing.dev, options.dev) {
+            (true, false) => return Err(PostgresOpenError::MadeForDevelopment),
+            (false, true) => return Err(PostgresOpenError::NotForDevelopment),
+            _ => {}
+        }
+        let form = within(STEP, form(&conn, &options.issuer)).await.map_err(failed)?;
+        let id = within(STEP, random_id(&conn)).await.map_err(failed)?;
+        // Registered by a commit first, and then it reads where the log is.
+        let sent = steady();
+        let register = replicas::register(&conn, id, 1, None, options.address.as_deref());
+        within(STEP, register).await.map_err(failed)?;
+        let jobs = within(STEP, replicas::take_jobs(&conn, id)).await.map_err(failed)?;
+        let reached = within(STEP, reached(&conn)).await.map_err(failed)?;
+        let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));
+        let guard = guard.transpose()?;
+        let planted = Planted::new(options.plant, address.clone());
+        let start = Start { address, direct, form, id, reached, listens: options.address, planted };
+        let mut store = Self::start(start);
+        if let Some(path) = options.journal {
+            let head = reached.position;
+            store.journal = Some(Journal::open(&conn, path, &standing.identity, head).await?);
+        }
+        store.shared.lease.renew(sent, jobs);
+        store.follow(on_commit, guard);
+        Ok(store)
+    }
+
+    /// Starts what runs acts and answers questions.
+    fn start(start: Start) -> Self {
+        let Start { address, direct, form, id, reached, listens, planted } = start;
+        let plant = planted.plant;
+        let at = reached.position;
+        let shared = Shared::new(id, at, Queue::new());
+        let ground = Arc::new(Ground { epoch: at.epoch, keys: Mutex::default(), planted });
+        let grown = Arc::new(Notify::new());
+        let mut tasks = Vec::new();
+        for _ in 0..WORKERS {
+            let (wanted, grown) = (shared.wanted.clone(), grown.clone());
+            let committed = Arc::new(move || {
+                wanted.notify_one();
+                grown.notify_one();
+            });
+            let (queue, address, ground) = (shared.queue.clone(), address.clone(), ground.clone());
+            let worker = Worker { queue, address, ground, committed };
+            tasks.push(tokio::spawn(worker.run()));
+        }
+        tasks.push(tokio::spawn(wake::tell(shared.clone(), address.clone(), grown)));
+        tasks.push(tokio::spawn(wake::listen(shared.clone(), direct)));
+        let (close, closed) = oneshot::channel();
+        let renewals =
+            Renewals { shared: shared.clone(), address: address.clone(), listens, beat: 1 };
+        // It ends by itself, after it has signed off.
+        tokio::spawn(renewals.run(closed));
+        let readers = Readers::new(address.clone());
+        let acknowledgements = Acknowledgements::default();
+        let tasks = Tasks(tasks);
+        let journal = None;
+        Self {
+            shared,
+            readers,
+            journal,
+            form,
+            address,
+            acknowledgements,
+            tasks,
+            plant,
+            _close: close,
+        }
+    }
+
+    /// Starts to follow the log.
+    fn follow(&mut self, on_commit: OnCommit, guard: Option<GuardFile>) {
+        let follower = Follower {
+            shared: self.shared.clone(),
+            address: self.address.clone(),
+            on_commit,
+            guard,
+            journal: self.journal.clone(),
+            watched: BTreeMap::new(),
+        };
+        self.tasks.0.push(tokio::spawn(follower.run()));
+    }
+}
+
+/// Tasks that end with their store.
+pub(super) struct Tasks(Vec<JoinHandle<()>>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Refuses a standby, which answers questions and accepts no acts.
+async fn writable(db: &Conn) -> Result<(), PostgresOpenError> {
+    let sql =
+        "SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') AS ro";
+    let row = within(STEP, db.query_typed_one(sql, values![])).await.map_err(failed)?;
+    let read = || Ok::<(bool, String), tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?));
+    match read().map_err(|error| failed(error.into()))? {
+        (true, _) => Err(PostgresOpenError::ReadOnly("it is a standby server".into())),
+        (false, ro) if ro == "on" => {
+            Err(PostgresOpenError::ReadOnly("its transactions are read-only by default".into()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads what a database says of itself; for a new one `dev` decides.
+async fn standing(db: &Client, dev: bool) -> Result<Standing, PostgresOpenError> {
+    let read = async {
+        let sql = "INSERT INTO authority (id, epoch, dev, identity)
+                   SELECT 1, 1, $1, decode(replace(gen_random_uuid()::text, '-', ''), 'hex')
+                   WHERE NOT EXISTS (SELECT FROM authority) ON CONFLICT (id) DO NOTHING";
+        db.execute_typed(sql, values![dev]).await?;
+        let row = db.query_typed_one("SELECT identity, dev FROM authority", values![]).await?;
+        Ok::<_, Failed>(Standing { identity: row.value("identity")?, dev: row.value("dev")? })
+    };
+    within(STEP, read).await.map_err(failed)
+}
+
+async fn reached(db: &Client) -> Result<Reached, Failed> {
+    let sql = "SELECT epoch, position, audit FROM authority";
+    let row = db.query_typed_one(sql, values![]).await?;
+    let position = Position { epoch: row.value("epoch")?, number: row.value("position")? };
+    Ok(Reached { position, audit: row.value("audit")? })
+}
+
+async fn random_id(db: &Client) -> Result<[u8; 16], Failed> {
+    let sql = "SELECT decode(replace(gen_random_uuid()::text, '-', ''), 'hex') AS id";
+    let row = db.query_typed_one(sql, values![]).await?;
+    Ok(bytes(row.value("id")?)?)
+}
+
+/// The row of the public address that tokens name.
+async fn form(db: &Client, issuer: &str) -> Result<Issuer, Failed> {
+    let version = int(tegata_token::wire::VERSION);
+    let sql = "INSERT INTO form (version, issuer) SELECT $1, $2
+               WHERE NOT EXISTS (SELECT FROM form WHERE version = $1 AND issuer = $2)
+               ON CONFLICT (version, issuer) DO NOTHING";
+    db.execute_typed(sql, values![version, issuer]).await?;
+    let sql = "SELECT number FROM form WHERE version = $1 AND issuer = $2";
+    let row = db.query_typed_one(sql, values![version, issuer]).await?;
+    Ok(Issuer { number: row.value("number")?, issuer: issuer.into() })
+}

@@ -1,0 +1,81 @@
+//! Every method of [`PeopleStore`].
+
+use super::{PostgresStore, questions::people, readers::ask};
+use crate::{By, PeopleStore, Result};
+use async_trait::async_trait;
+use tegata_policy::{
+    acts::{
+        AcceptInvitation, AdminTokenRow, ChangePassword, ChangePerson, CreateAdminToken,
+        CreateChannel, DeleteAdminToken, DeletePerson, EndSession, InvitePerson, PersonRow,
+        ResetPerson, SessionRow, SetRole, SignIn, StoredPerson, TokenHash, WhichPerson,
+    },
+    channel::Channel,
+};
+use tegata_token::id::{AdminTokenId, PersonId};
+
+#[async_trait]
+impl PeopleStore for PostgresStore {
+    async fn person(&self, which: WhichPerson) -> Result<Option<StoredPerson>> {
+        ask!(self ForRequest, |db, which| people::one(&db, which))
+    }
+
+    async fn people(&self) -> Result<Vec<StoredPerson>> {
+        ask!(self ForList, |db| people::all(&db))
+    }
+
+    async fn invite_person(&self, act: InvitePerson) -> Result<PersonRow> {
+        self.run(act.by.at, act).await.map(|(person, _)| person)
+    }
+
+    async fn accept_invitation(&self, act: AcceptInvitation) -> Result<PersonRow> {
+        self.run(act.by.at, act).await.map(|(person, _)| person)
+    }
+
+    async fn change_person(&self, act: ChangePerson) -> Result<PersonRow> {
+        self.run(act.by.at, act).await.map(|(person, _)| person)
+    }
+
+    async fn set_role(&self, act: SetRole) -> Result<PersonRow> {
+        self.run(act.by.at, act).await.map(|(person, _)| person)
+    }
+
+    async fn reset_person(&self, act: ResetPerson) -> Result<PersonRow> {
+        self.run(act.by.at, act).await.map(|(person, _)| person)
+    }
+
+    async fn delete_person(&self, id: PersonId, by: By) -> Result<()> {
+        self.run(by.at, DeletePerson { id, by }).await.map(drop)
+    }
+
+    async fn would_delete_person(&self, id: PersonId, by: By) -> Result<()> {
+        self.decide(by.at, DeletePerson { id, by }, 0).await.map(drop)
+    }
+
+    async fn create_channel_as(&self, act: CreateChannel) -> Result<Channel> {
+        self.run(act.by.at, act).await.map(|(channel, _)| channel)
+    }
+
+    async fn sign_in(&self, act: SignIn) -> Result<SessionRow> {
+        self.run(act.by.at, act).await.map(|(session, _)| session)
+    }
+
+    async fn end_session(&self, person: PersonId, token: TokenHash, by: By) -> Result<()> {
+        self.run(by.at, EndSession { person, token, by }).await.map(drop)
+    }
+
+    async fn change_password(&self, act: ChangePassword) -> Result<()> {
+        self.run(act.by.at, act).await.map(drop)
+    }
+
+    async fn create_admin_token(&self, new: AdminTokenRow, by: By) -> Result<AdminTokenRow> {
+        self.run(by.at, CreateAdminToken { new, by }).await.map(|(token, _)| token)
+    }
+
+    async fn delete_admin_token(&self, id: AdminTokenId, by: By) -> Result<()> {
+        self.run(by.at, DeleteAdminToken { id, by }).await.map(drop)
+    }
+
+    async fn would_delete_admin_token(&self, id: AdminTokenId, by: By) -> Result<()> {
+        self.decide(by.at, DeleteAdminToken { id, by }, 0).await.map(drop)
+    }
+}

@@ -1,0 +1,303 @@
+//! The acts that wait, and the workers that run them: each worker takes acts whose locks no
+//! other worker holds, so that one busy channel holds up no other.
+
+use super::{
+    connect::{Address, Conn},
+    failed::{Failed, within},
+    jitter::Backoff,
+    job::{Job, steady},
+    locks::Key,
+    transaction::{self, Ground, Undone},
+};
+use crate::{Error, Result, figures::Figures};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// Maximum number of acts that wait.
+const ROOM: usize = 4096;
+/// Maximum number of acts in one transaction.
+const BATCH: usize = 256;
+/// Maximum number of acts on one channel in one transaction.
+const WAVES: usize = 8;
+/// How often an act that met another transaction is run again.
+const AGAIN: usize = 8;
+/// Maximum time to roll back; then the connection is closed, which does the same.
+const ROLLBACK: Duration = Duration::from_secs(2);
+
+/// The acts of a store that wait or run.
+pub(super) struct Queue {
+    inner: Mutex<Inner>,
+    more: Notify,
+    closed: AtomicBool,
+    pub figures: Arc<Figures>,
+}
+
+#[derive(Default)]
+struct Inner {
+    waiting: VecDeque<Box<dyn Job>>,
+    /// What the running transactions lock.
+    busy: BTreeSet<Key>,
+}
+
+impl Queue {
+    pub fn new() -> Arc<Self> {
+        let (inner, more) = (Mutex::default(), Notify::new());
+        Arc::new(Self { inner, more, closed: AtomicBool::new(false), figures: Arc::default() })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an act.
+    ///
+    /// # Errors
+    /// Too many wait.
+    pub fn push(&self, job: Box<dyn Job>) -> Result<()> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Error::Unavailable("the store is closed".into()));
+        }
+        let mut inner = self.inner();
+        if inner.waiting.len() >= ROOM {
+            return Err(Error::Unavailable("too many acts wait for the database".into()));
+        }
+        inner.waiting.push_back(job);
+        drop(inner);
+        self.more.notify_one();
+        Ok(())
+    }
+
+    /// How many acts wait.
+    pub fn waiting(&self) -> usize {
+        self.inner().waiting.len()
+    }
+
+    /// Takes no more acts, and drops those that wait.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.inner().waiting.clear();
+    }
+
+    /// Takes acts that can run now; waits until there are some.
+    async fn take(&self) -> Vec<Box<dyn Job>> {
+        loop {
+            let batch = self.inner().take();
+            if !batch.is_empty() {
+                // Another worker looks at what is left.
+                self.more.notify_one();
+                return batch;
+            }
+            self.more.notified().await;
+        }
+    }
+
+    /// Frees what a transaction has locked.
+    fn free(&self, keys: &BTreeSet<Key>) {
+        self.inner().busy.retain(|it| !keys.contains(it));
+        self.more.notify_one();
+    }
+}
+
+impl Inner {
+    /// Takes the first act that can run now, and others that lock the same rows by name, so
+    /// that no transaction on channels waits for such a row.
+    fn take(&mut self) -> Vec<Box<dyn Job>> {
+        let mut batch: Vec<Box<dyn Job>> = Vec::new();
+        let mut left = VecDeque::with_capacity(self.waiting.len());
+        let mut held = BTreeSet::new();
+        let mut passed = BTreeSet::new();
+        while let Some(job) = self.waiting.pop_front() {
+            if job.is_abandoned() {
+                continue;
+            }
+            let full = batch.len() >= BATCH;
+            let kin = batch.first().is_none_or(|it| it.locks().rows() == job.locks().rows());
+            let free = |it: Key| !self.busy.contains(&it) && !passed.contains(&it);
+            let keys: Vec<_> = job.locks().keys().collect();
+            let again =
+                |key: &Key| batch.iter().filter(|it| it.locks().keys().any(|k| k == *key)).count();
+            let crowded = keys.iter().any(|it| held.contains(it) && again(it) >= WAVES);
+            if full || !kin || crowded || !keys.iter().all(|&it| free(it)) {
+                // No later act on the same overtakes it.
+                passed.extend(keys);
+                left.push_back(job);
+                continue;
+            }
+            held.extend(keys);
+            batch.push(job);
+        }
+        self.waiting = left;
+        self.busy.extend(held);
+        batch
+    }
+}
+
+/// Runs acts on a connection of its own.
+pub(super) struct Worker {
+    pub queue: Arc<Queue>,
+    pub address: Address,
+    pub ground: Arc<Ground>,
+    /// Called after each commit that has changes.
+    pub committed: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Worker {
+    /// Runs until it is dropped.
+    pub async fn run(self) {
+        let mut conn = None;
+        let mut backoff = Backoff::default();
+        loop {
+            let batch = self.queue.take().await;
+            let keys: BTreeSet<_> = batch.iter().flat_map(|it| it.locks().keys()).collect();
+            let _free = Free { queue: &self.queue, keys };
+            if let Err(why) = connect(&mut conn, &self.address, &mut backoff).await {
+                let why = Error::from(why);
+                batch.into_iter().for_each(|job| job.answer(Err(why.clone())));
+                continue;
+            }
+            self.serve(&mut conn, batch).await;
+        }
+    }
+
+    /// Runs a batch; if it fails, each of its acts by itself.
+    async fn serve(&self, conn: &mut Option<Conn>, mut batch: Vec<Box<dyn Job>>) {
+        let began = steady();
+        for job in &batch {
+            self.queue.figures.waits.observe_time(began.duration_since(job.queued()));
+        }
+        match self.attempt(conn, &mut batch).await {
+            Ok(()) => {}
+            Err(_) if batch.len() > 1 => {
+                for job in batch {
+                    self.alone(conn, job).await;
+                }
+                return;
+            }
+            Err(Failed::Retry(_)) => {
+                for job in batch {
+                    self.alone(conn, job).await;
+                }
+                return;
+            }
+            Err(why) => {
+                let why = Error::from(why);
+                batch.into_iter().for_each(|job| job.answer(Err(why.clone())));
+                return;
+            }
+        }
+        debug_assert!(batch.is_empty(), "all were answered");
+    }
+
+    /// Runs one act, again if it met another transaction.
+    async fn alone(&self, conn: &mut Option<Conn>, job: Box<dyn Job>) {
+        let mut backoff = Backoff::default();
+        let mut jobs = vec![job];
+        for n in 0.. {
+            let mut reached = Backoff::default();
+            let connected = connect(conn, &self.address, &mut reached).await;
+            let result = match connected {
+                Ok(()) => self.attempt(conn, &mut jobs).await,
+                Err(why) => Err(why),
+            };
+            match result {
+                Ok(()) => return,
+                Err(Failed::Retry(_)) if n < AGAIN => {
+                    tokio::time::sleep(backoff.next() / 8).await;
+                }
+                Err(why) => {
+                    let why = Error::from(why);
+                    jobs.drain(..).for_each(|job| job.answer(Err(why.clone())));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Runs acts in one transaction, and answers them if it is committed or unknown. An
+    /// error: nothing was committed, and no act was answered.
+    async fn attempt(
+        &self,
+        conn: &mut Option<Conn>,
+        jobs: &mut Vec<Box<dyn Job>>,
+    ) -> std::result::Result<(), Failed> {
+        let Some(open) = conn else { return Err(Failed::unavailable("there is no connection")) };
+        let began = steady();
+        let waves = transaction::waves(jobs);
+        match transaction::run(open, &self.ground, jobs, &waves).await {
+            Ok(places) => {
+                if places.iter().any(|it| it.wrote) {
+                    self.queue.figures.commits.observe_time(steady().duration_since(began));
+                    self.queue.figures.batches.observe(jobs.len() as u64);
+                }
+                if places.iter().any(|it| it.changed) {
+                    (self.committed)();
+                }
+                jobs.drain(..).zip(places).for_each(|(job, place)| job.answer(Ok(place)));
+                Ok(())
+            }
+            Err(Undone::Unknown(why)) => {
+                tracing::error!(%why, acts = jobs.len(), "the outcome of a commit is unknown");
+                *conn = None;
+                (self.committed)();
+                let why = Error::Unavailable(why);
+                jobs.drain(..).for_each(|job| job.answer(Err(why.clone())));
+                Ok(())
+            }
+            Err(Undone::NotCommitted(why)) => {
+                self.queue.figures.rolled_back.fetch_add(1, Ordering::Relaxed);
+                let rolled_back = within(ROLLBACK, open.batch_execute("ROLLBACK")).await.is_ok();
+                if !rolled_back || open.is_closed() {
+                    *conn = None;
+                }
+                if let Failed::Unavailable(why) = &why {
+                    tracing::warn!(%why, acts = jobs.len(), "a transaction was rolled back");
+                }
+                Err(why)
+            }
+        }
+    }
+}
+
+/// Makes sure that there is a connection. After a failure no other is attempted for a
+/// moment: what comes meanwhile fails at once.
+pub(super) async fn connect(
+    conn: &mut Option<Conn>,
+    address: &Address,
+    backoff: &mut Backoff,
+) -> std::result::Result<(), Failed> {
+    if conn.as_ref().is_some_and(|it| !it.is_closed()) {
+        return Ok(());
+    }
+    *conn = None;
+    backoff.ready()?;
+    match address.connect(None).await {
+        Ok(opened) => {
+            backoff.reset();
+            *conn = Some(opened);
+            Ok(())
+        }
+        Err(why) => {
+            backoff.failed(&why);
+            Err(why)
+        }
+    }
+}
+
+/// Frees the locks' keys, also if the worker ends.
+struct Free<'a> {
+    queue: &'a Queue,
+    keys: BTreeSet<Key>,
+}
+
+impl Drop for Free<'_> {
+    fn drop(&mut self) {
+        self.queue.free(&self.keys);
+    }
+}

@@ -1,0 +1,38 @@
+//! Every method of [`ReplicaStore`], and of [`RequestStore`].
+
+use super::{PostgresStore, acknowledgements, readers::ask};
+use crate::{Acknowledged, ReplicaStore, RequestStore, Result};
+use async_trait::async_trait;
+use std::time::Instant;
+use tegata_policy::acts::{BeginRequest, FinishRequest, RequestBegun};
+use tegata_token::time::UnixTime;
+
+#[async_trait]
+impl RequestStore for PostgresStore {
+    async fn begin_request(&self, act: BeginRequest, now: UnixTime) -> Result<RequestBegun> {
+        self.run(now, act).await.map(|(begun, _)| begun)
+    }
+
+    async fn finish_request(&self, act: FinishRequest) -> Result<()> {
+        self.run(UnixTime(0), act).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl ReplicaStore for PostgresStore {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn current_as_of(&self, now: Instant) -> Instant {
+        self.shared.lease.sent().min(now)
+    }
+
+    async fn acknowledge(&self, all: Vec<Acknowledged>) -> Result<()> {
+        self.acknowledgements.write(&self.address, &all).await.map_err(Into::into)
+    }
+
+    async fn acknowledged(&self) -> Result<Vec<Acknowledged>> {
+        ask!(self ForList, |db| acknowledgements::read(&db))
+    }
+}

@@ -1,0 +1,46 @@
+//! What servers that share a store learn of each other apart from the change log. The only
+//! server of a store in a file has nothing to learn.
+
+use crate::Result;
+use async_trait::async_trait;
+use std::time::Instant;
+use tegata_token::{
+    feed::InstanceId,
+    id::{Position, VerifierId},
+    time::UnixTime,
+};
+
+/// What a server knows of an instance that asked it: the others learn it from the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The instance's verifier.
+    pub verifier: VerifierId,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The position that it acknowledged, and when it first did; `None`: none yet.
+    pub position: Option<(Position, UnixTime)>,
+    /// Why it cannot apply what it received, and the end of the log when it reported that.
+    pub cannot: Option<(Position, String)>,
+}
+
+/// The part of a [`Store`](crate::Store) that servers need to share it.
+#[async_trait]
+pub trait ReplicaStore: Send + Sync {
+    /// Whether other servers may use the store at the same time.
+    fn is_shared(&self) -> bool;
+    /// The moment up to which memory has every change that was acknowledged to a client, as
+    /// of `now`: where servers share the store, the moment at which the last renewal of the
+    /// lease was sent.
+    fn current_as_of(&self, now: Instant) -> Instant;
+    /// Writes what instances have acknowledged to this server, for the other servers. A
+    /// position never goes back.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable).
+    async fn acknowledge(&self, all: Vec<Acknowledged>) -> Result<()>;
+    /// What instances have acknowledged to any server, as far as it was written.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable).
+    async fn acknowledged(&self) -> Result<Vec<Acknowledged>>;
+}

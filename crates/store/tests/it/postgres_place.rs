@@ -1,0 +1,254 @@
+//! Databases of a real PostgreSQL server, as they are and with less than PostgreSQL offers:
+//! what other engines lack is taken away.
+
+use crate::{place::Place, world::ISSUER};
+use async_trait::async_trait;
+use postgres_fixture::{Major, Pooler, PostgresServer, Proxy, ServerSettings};
+use std::{
+    marker::PhantomData,
+    sync::{LazyLock, OnceLock},
+};
+use tegata_store::{
+    OnCommit, Store,
+    postgres::{PostgresOptions, PostgresStore},
+};
+use tegata_token::{id::SigningKeyId, time::UnixTime};
+
+/// How a database differs from PostgreSQL 15 as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// The version.
+    pub major: Major,
+    /// Advisory locks and `LISTEN` and `NOTIFY` are refused.
+    pub abstains: bool,
+    /// Transactions are serializable unless they say otherwise, and one in twenty fails.
+    pub fails: bool,
+    /// Every transaction gets another connection.
+    pub pooled: bool,
+    /// Only with `TEGATA_LONG=1`.
+    pub long: bool,
+}
+
+/// PostgreSQL 15 as it is.
+const PLAIN: Terms =
+    Terms { major: Major::Fifteen, abstains: false, fails: false, pooled: false, long: false };
+
+/// Terms as a type.
+pub trait On: Send + Sync + 'static {
+    /// The terms.
+    const TERMS: Terms;
+}
+
+macro_rules! on {
+    ($($(#[$doc:meta])* $name:ident = $terms:expr;)+) => {
+        $($(#[$doc])* pub struct $name;
+        impl On for $name { const TERMS: Terms = $terms; })+
+    };
+}
+
+on! {
+    /// PostgreSQL 15 as it is.
+    Plain = PLAIN;
+    /// All that is taken away at once, on PostgreSQL 18.
+    Compatible = Terms {
+        major: Major::Eighteen, abstains: true, fails: true, pooled: true, long: false,
+    };
+    /// PostgreSQL 18 as it is.
+    Eighteen = Terms { major: Major::Eighteen, long: true, ..PLAIN };
+    /// Without advisory locks and notifications.
+    Abstaining = Terms { abstains: true, long: true, ..PLAIN };
+    /// Serializable by default, and failing.
+    Failing = Terms { fails: true, long: true, ..PLAIN };
+    /// Through a pooler.
+    Pooled = Terms { pooled: true, long: true, ..PLAIN };
+}
+
+/// One server of each version in this process, and what is in front of it.
+pub struct Shared {
+    /// The server.
+    pub server: PostgresServer,
+    /// Refuses `LISTEN` and `NOTIFY`.
+    abstaining: Proxy,
+    pooler: OnceLock<Pooler>,
+    abstaining_pooler: OnceLock<Pooler>,
+}
+
+/// The server of that version.
+pub fn shared(major: Major) -> &'static Shared {
+    static FIFTEEN: LazyLock<Shared> = LazyLock::new(|| Shared::start(Major::Fifteen));
+    static EIGHTEEN: LazyLock<Shared> = LazyLock::new(|| Shared::start(Major::Eighteen));
+    match major {
+        Major::Fifteen => &FIFTEEN,
+        Major::Eighteen => &EIGHTEEN,
+    }
+}
+
+impl Shared {
+    fn start(major: Major) -> Self {
+        let settings = ServerSettings { major, ..ServerSettings::default() };
+        let server = PostgresServer::start(settings).unwrap();
+        let abstaining = Proxy::spoiling(server.port(), &["LISTEN", "NOTIFY"]).unwrap();
+        let (pooler, abstaining_pooler) = Default::default();
+        Self { server, abstaining, pooler, abstaining_pooler }
+    }
+
+    /// The address for transactions, and the one for `LISTEN`.
+    fn addresses(&self, terms: Terms, database: &str) -> (String, String) {
+        let pooler = |of: &OnceLock<Pooler>, port| {
+            // Fewer than a store has, so that a connection is another one each time.
+            of.get_or_init(|| Pooler::start(port, 6).unwrap()).url(database)
+        };
+        let direct = self.server.url(database);
+        match (terms.abstains, terms.pooled) {
+            (false, false) => (direct.clone(), direct),
+            (false, true) => (pooler(&self.pooler, self.server.port()), direct),
+            (true, false) => (self.abstaining.url(database), self.abstaining.url(database)),
+            (true, true) => {
+                let port = self.abstaining.port();
+                (pooler(&self.abstaining_pooler, port), self.abstaining.url(database))
+            }
+        }
+    }
+}
+
+/// A database of one of the servers.
+pub struct Postgres<T: On> {
+    /// Its name.
+    pub database: String,
+    on: PhantomData<T>,
+}
+
+impl<T: On> Postgres<T> {
+    /// The server that it is on.
+    pub fn server() -> &'static PostgresServer {
+        &shared(T::TERMS.major).server
+    }
+
+    /// A copy of a database that has no connections.
+    pub fn copy_of(database: &str) -> Self {
+        Self { database: Self::server().copy(database).unwrap(), on: PhantomData }
+    }
+
+    /// Opens another store there.
+    pub async fn open_one(&self, dev: bool, on_commit: OnCommit) -> Result<PostgresStore, String> {
+        let (url, direct) = shared(T::TERMS.major).addresses(T::TERMS, &self.database);
+        let options = options(url, Some(direct), dev);
+        PostgresStore::open(options, on_commit).await.map_err(|error| error.to_string())
+    }
+
+    /// Runs statements as a superuser.
+    pub fn sql(&self, statements: &str) -> Vec<Vec<Option<String>>> {
+        Self::server().ask(&self.database, statements).unwrap()
+    }
+}
+
+/// The options to open a store with.
+pub fn options(url: String, direct: Option<String>, dev: bool) -> PostgresOptions {
+    PostgresOptions { url, direct, issuer: ISSUER.into(), dev, ..PostgresOptions::default() }
+}
+
+/// A database with the tables and nothing in them.
+pub fn fresh(server: &PostgresServer) -> String {
+    let make = |url: &str| {
+        let url = url.to_owned();
+        let work = move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let opened = PostgresStore::open(options(url, None, false), Box::new(|_| {}));
+            runtime.block_on(opened).map(drop).map_err(|error| error.to_string())
+        };
+        // The caller may be in a runtime.
+        std::thread::spawn(work).join().unwrap()?;
+        server.disconnect(TEMPLATE);
+        server.sql(TEMPLATE, "TRUNCATE authority, replica, job_lease, form RESTART IDENTITY")
+    };
+    server.fresh_database(TEMPLATE, make).unwrap()
+}
+
+/// What new databases are copied from.
+const TEMPLATE: &str = "template_tegata";
+
+#[async_trait]
+impl<T: On> Place for Postgres<T> {
+    fn is_due() -> bool {
+        crate::is_long() || !T::TERMS.long
+    }
+
+    fn new() -> Self {
+        let server = Self::server();
+        let database = fresh(server);
+        if T::TERMS.abstains {
+            server.sql(&database, ABSTAIN).unwrap();
+        }
+        if T::TERMS.fails {
+            server.sql(&database, &FAIL.replace("DATABASE_NAME", &database)).unwrap();
+        }
+        Self { database, on: PhantomData }
+    }
+
+    fn another(&self) -> Box<dyn Place> {
+        Box::new(Self::new())
+    }
+
+    async fn open(&self, dev: bool, on_commit: OnCommit) -> Result<Box<dyn Store>, String> {
+        Ok(Box::new(self.open_one(dev, on_commit).await?))
+    }
+
+    async fn more(&self) -> Vec<Box<dyn Store>> {
+        let mut stores = Vec::new();
+        for _ in 0..2 {
+            stores.push(self.open(false, Box::new(|_| {})).await.unwrap());
+        }
+        stores
+    }
+
+    async fn limit_key(&self, key: SigningKeyId, before: UnixTime) {
+        let id: String = key.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let at = before.0;
+        let sql = format!(
+            "UPDATE signing_key SET state = 'retired', issued_before = {at}, changed_at = {at}
+             WHERE id = '\\x{id}' RETURNING 1"
+        );
+        assert_eq!(self.sql(&sql).len(), 1);
+    }
+}
+
+impl<T: On> Drop for Postgres<T> {
+    fn drop(&mut self) {
+        // A test that failed has said more about it.
+        let _ = Self::server().drop_database(&self.database);
+    }
+}
+
+/// Takes the right to use advisory locks and notifications.
+const ABSTAIN: &str = "
+DO $$
+DECLARE it regprocedure;
+BEGIN
+    FOR it IN SELECT oid FROM pg_proc WHERE proname ~ '^pg_(try_)?advisory' OR proname = 'pg_notify'
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', it);
+    END LOOP;
+END $$";
+
+/// Makes one transaction in twenty fail, half of them at the first statement that writes,
+/// half of them at the commit. A transaction that is run again has another number.
+const FAIL: &str = "
+ALTER DATABASE DATABASE_NAME SET default_transaction_isolation = 'serializable';
+CREATE FUNCTION fail_sometimes() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE n int := (hashint8(pg_current_xact_id()::text::bigint) & 1023);
+BEGIN
+    IF n BETWEEN 26 * TG_ARGV[0]::int AND 26 * TG_ARGV[0]::int + 25 THEN
+        RAISE EXCEPTION 'could not serialize access, for a test' USING ERRCODE = '40001';
+    END IF;
+    RETURN NULL;
+END $$;
+DO $$
+DECLARE it text;
+BEGIN
+    FOREACH it IN ARRAY ARRAY['authority', 'token', 'channel_count'] LOOP
+        EXECUTE format('CREATE TRIGGER fail_at_once AFTER INSERT OR UPDATE ON %I
+            FOR EACH STATEMENT EXECUTE FUNCTION fail_sometimes(0)', it);
+        EXECUTE format('CREATE CONSTRAINT TRIGGER fail_at_commit AFTER INSERT OR UPDATE ON %I
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail_sometimes(1)', it);
+    END LOOP;
+END $$";
