@@ -12,7 +12,7 @@ use serde_json::json;
 use std::{io::IsTerminal, path::PathBuf};
 use tegata_policy::text::counted;
 use tegata_server::authority::{keeping, master_key::PreviousKey};
-use tegata_store::sqlite::{self, Recovery};
+use tegata_store::{Recovered, Recovery, sqlite};
 use tegata_token::time::UnixTime;
 
 #[derive(clap::Args)]
@@ -169,7 +169,7 @@ pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
 }
 
 /// The steps that remain for the operator.
-fn next_steps(done: &sqlite::Recovered, unopened: usize, dry_run: bool) -> String {
+fn next_steps(done: &Recovered, unopened: usize, dry_run: bool) -> String {
     let since = moment(done.written_at);
     let mut words = String::new();
     if dry_run {

@@ -23,19 +23,27 @@ const USER: &str = "postgres";
 /// Free memory from which on servers that need not survive use it, in bytes.
 const ENOUGH: u64 = 4 << 30;
 
-/// Kills what runs in the folder `$1` and deletes it, unless stdin says that the
-/// test has done so. The pipe closes with the test process.
+/// Ends what runs in the folder `$1` and deletes it, unless stdin says that the test has
+/// done so. The pipe closes with the test process. PostgreSQL first gets the signal to stop at
+/// once, so that it frees its shared memory.
 const WATCHER: &str = r#"
 read -r _ && exit 0
-found=1
-while [ "$found" ]; do
+each() {
     found=
     for it in /proc/[0-9]*; do
         case "$(readlink "$it/cwd")" in
-            "$1" | "$1"/*) kill -KILL "${it#/proc/}" && found=1 ;;
+            "$1" | "$1"/*) for signal in $2; do kill -"$signal" "${it#/proc/}" && found=1; done ;;
         esac
     done
+}
+each "$1" "CONT QUIT"
+for wait in 1 2 3 4 5 6 7 8 9 10; do
+    each "$1" 0
+    [ "$found" ] || break
+    sleep 0.1
 done
+found=1
+while [ "$found" ]; do each "$1" KILL; done
 rm -rf "$1"
 "#;
 
@@ -170,6 +178,13 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
+        self.signal("", Signal::CONT);
+        self.signal("", Signal::QUIT);
+        let start = now();
+        while start.elapsed() < Duration::from_secs(1) && !self.processes("").is_empty() {
+            self.reap();
+            thread::sleep(Duration::from_millis(5));
+        }
         self.kill("");
         let mut watcher = locked(&self.watcher);
         if let Some(mut stdin) = watcher.stdin.take() {

@@ -88,7 +88,12 @@ impl PatroniCluster {
         let Node { name, postgres, api } = &self.nodes[n];
         let home = self.folder.path().join(name);
         fs::create_dir(&home).map_err(|error| error.to_string())?;
-        finish(std::process::Command::new("chown").arg("--reference").arg(self.folder.path()).arg(&home))?;
+        finish(
+            std::process::Command::new("chown")
+                .arg("--reference")
+                .arg(self.folder.path())
+                .arg(&home),
+        )?;
         let synchronous = replication == Replication::Synchronous;
         let (bin, etcd) = (Major::Fifteen.programs()?, self.etcd);
         let (bin, home) = (bin.display(), home.display());

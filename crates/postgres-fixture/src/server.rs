@@ -115,8 +115,10 @@ impl PostgresServer {
         set("port", &self.port.to_string());
         set("listen_addresses", "127.0.0.1");
         set("unix_socket_directories", &self.folder.path().display().to_string());
-        set("max_connections", "200");
+        set("max_connections", "400");
         set("shared_buffers", "64MB");
+        // In its own folder, so that nothing is left of a server that was killed.
+        set("dynamic_shared_memory_type", "mmap");
         if !self.settings.fsync {
             set("fsync", "off");
             set("full_page_writes", "off");

@@ -1,7 +1,8 @@
 //! The fixture does what its names say, with a real server.
 
 use postgres_fixture::{
-    Folder, Major, PatroniCluster, Pooler, PostgresServer, Proxy, Replication, ServerSettings, until,
+    Folder, Major, PatroniCluster, Pooler, PostgresServer, Proxy, Replication, ServerSettings,
+    until,
 };
 use std::{
     io::{Read, Write},

@@ -18,9 +18,9 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    By, Event, ExpectedSettings, PeopleStore, Store,
+    By, Event, ExpectedSettings, PeopleStore, Recovered, Recovery, Store,
     audit_event::{AuditEvent, NoDetail},
-    sqlite::{OpenError, Recovered, Recovering, Recovery, RollbackGuardFile, SqliteStore},
+    sqlite::{OpenError, Recovering, RollbackGuardFile, SqliteStore},
 };
 use tegata_token::{
     id::PersonId,

@@ -4,7 +4,7 @@ use super::{
     PostgresStore,
     connect::Client,
     failed::Failed,
-    job::{Place, job, steady},
+    job::{PATIENCE, Place, job, steady},
     questions::dry,
     readers::ask,
     rows::{self, int, list},
@@ -23,8 +23,6 @@ use tegata_token::{
 };
 use tracing::Instrument;
 
-/// Maximum time of an act; after it the outcome is unknown.
-const PATIENCE: Duration = Duration::from_secs(8);
 /// How long an act waits, from when its commit was known, for servers that do not say that
 /// they have it: by then their leases have run out, whatever became of them.
 const SILENCE: Duration = Duration::from_millis(2_300);

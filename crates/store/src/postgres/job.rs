@@ -2,10 +2,13 @@
 
 use super::locks::Locks;
 use crate::{Error, Result};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tegata_policy::acts::{Act, ActName, Effects, Locked, Needs};
 use tegata_token::{id::Position, time::UnixTime};
 use tokio::sync::oneshot;
+
+/// Maximum time of an act; after it the outcome is unknown.
+pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 
 /// An act, whatever it returns.
 pub(super) trait Job: Send {
@@ -19,7 +22,8 @@ pub(super) trait Job: Send {
     fn needs(&self) -> &Needs;
     /// What it locks.
     fn locks(&self) -> &Locks;
-    /// Whether no task waits for it any more.
+    /// Whether its task was told already that its outcome is unknown. One whose task is gone
+    /// for another reason is done all the same.
     fn is_abandoned(&self) -> bool;
     /// Decides the act; `None`: it is denied. May be decided again on other state.
     fn decide(&mut self, locked: &Locked, now: UnixTime) -> Option<Effects>;
@@ -89,7 +93,7 @@ impl<A: Act<Output: Send> + Send> Job for Queued<A> {
     }
 
     fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
+        self.reply.is_closed() && self.queued.elapsed() >= PATIENCE
     }
 
     fn decide(&mut self, locked: &Locked, now: UnixTime) -> Option<Effects> {

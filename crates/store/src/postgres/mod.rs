@@ -27,6 +27,7 @@ mod people_store;
 mod questions;
 mod queue;
 mod readers;
+mod recover;
 mod replica_store;
 mod replicas;
 mod rows;
@@ -34,6 +35,8 @@ mod sql;
 mod statements;
 mod store;
 mod target;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod transaction;
 mod wake;
@@ -41,6 +44,7 @@ mod wake;
 pub use connect::BadAddress;
 pub use open::PostgresOptions;
 pub use open_error::PostgresOpenError;
+pub use recover::{BeforeRecovery, RecoveringPostgres};
 pub(crate) use target::{Holds, Target};
 
 use acknowledgements::Acknowledgements;

@@ -51,10 +51,10 @@ pub enum PostgresOpenError {
     #[error("the database accepts no writes ({0}); name its primary server in --store")]
     ReadOnly(String),
     /// It was created with `--dev`.
-    #[error("the store was created with --dev; start with --dev, or name another database")]
+    #[error("the store was made with --dev; start with --dev, or name another database")]
     MadeForDevelopment,
     /// It was created without `--dev`.
-    #[error("the store was created without --dev; start without --dev, or name another database")]
+    #[error("the store was not made with --dev; start without --dev, or name another database")]
     NotForDevelopment,
     /// It is an older state of the store.
     #[error(
@@ -78,6 +78,15 @@ pub enum PostgresOpenError {
         guard = .0.display()
     )]
     Guard(PathBuf, io::Error),
+    /// There is no store in it.
+    #[error("there is no store in this database; name the one that the servers use")]
+    NoStore,
+    /// Servers run on it.
+    #[error("{0} servers run on this database; stop all of them first")]
+    InUse(usize),
+    /// The revocation journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::Error),
     /// It was opened but cannot be used.
     #[error(transparent)]
     Store(#[from] Error),

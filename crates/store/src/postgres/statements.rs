@@ -40,11 +40,6 @@ impl<'a> Statements<'a> {
         self.0.push(Statement { sql: sql.into(), values });
     }
 
-    /// Adds the statements of others.
-    pub fn extend(&mut self, others: Self) {
-        self.0.extend(others.0);
-    }
-
     /// Runs them. After an error the transaction can only be rolled back.
     pub async fn run(self, db: &Client) -> Result<(), Failed> {
         try_join_all(self.0.iter().map(|it| run(db, it))).await.map(drop)

@@ -274,7 +274,7 @@ async fn advance(
 
 /// The lines of the log.
 #[derive(Default)]
-struct Log {
+pub(super) struct Log {
     numbers: Vec<i64>,
     times: Vec<i64>,
     providers: Vec<Option<i64>>,
@@ -283,7 +283,7 @@ struct Log {
 }
 
 impl Log {
-    fn add(&mut self, number: u64, at: UnixTime, change: &Change) {
+    pub fn add(&mut self, number: u64, at: UnixTime, change: &Change) {
         let (provider, channel) = change.about();
         self.numbers.push(int(number));
         self.times.push(at.0);
@@ -292,7 +292,7 @@ impl Log {
         self.changes.push(json(change));
     }
 
-    async fn write(self, db: &Client) -> Result<(), Failed> {
+    pub async fn write(self, db: &Client) -> Result<(), Failed> {
         if self.numbers.is_empty() {
             return Ok(());
         }

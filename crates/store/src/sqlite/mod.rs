@@ -53,7 +53,7 @@ pub use lock::Lock;
 pub use look::{Look, LookError, StoreState as Looked};
 pub use open::{Options, claim};
 pub use open_error::{Backwards, OpenError};
-pub use recover::{Recovered, Recovering, Recovery};
+pub use recover::Recovering;
 #[doc(hidden)]
 pub use replicas::{OtherServers, Others};
 

@@ -21,26 +21,23 @@ use super::{
 use crate::{
     By, Error, Event, ExpectedSettings, Result, SigningKeyRow,
     audit_event::{AuditEvent, StoreRecovered, StoreRedone},
-    journal::{self, JournalLine, Reading, RevocationJournal, Torn},
+    journal::{self, JournalLine, Reading, RevocationJournal},
+    recovery::{DOUBT, Recovered, Recovery},
 };
 use std::{
-    collections::BTreeSet,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 use tegata_policy::acts::{
     DeleteAdminToken, Issuer, RaiseSerials, Record, Recover, Replay, ResetPerson,
 };
-use tegata_token::{
-    id::{ChannelId, SigningKeyId},
-    time::UnixTime,
-};
+use tegata_token::{id::SigningKeyId, time::UnixTime};
 
 /// Applies again what the revocation journal holds of a commit that the store lacks.
 /// Either that commit failed, and no client got a success response; or the store lost
 /// that one commit, and its revocations must be kept.
 pub(super) fn redo(tx: &mut Tx<'_>, lines: &[JournalLine]) -> Result<()> {
-    let mut done = Recovered::nothing(tx);
+    let mut done = Recovered::nothing(tx.head().epoch, tx.written_at());
     replay(tx, lines, &mut done)?;
     // Written again, the lines would double with each start that is killed here.
     tx.is_logged();
@@ -60,75 +57,6 @@ pub(super) fn redo(tx: &mut Tx<'_>, lines: &[JournalLine]) -> Result<()> {
     let event = StoreRedone { replayed: lines.len(), revoked: done.tokens };
     run(tx, &Record { event: Event::of(AuditEvent::StoreRedo(event)), by })
 }
-
-/// How a recovery keeps revoked tokens from becoming active again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recovery<'a> {
-    /// Replays the revocation journal in this file.
-    Replay(&'a Path),
-    /// Revokes all tokens.
-    RevokeEverything {
-        /// The revocation journal that records it, if there is one.
-        log: Option<&'a Path>,
-        /// The store's new time, which may be earlier: without any active token or old
-        /// key, no token can become active by it.
-        clock: Option<UnixTime>,
-    },
-}
-
-/// The result of a recovery.
-#[derive(Debug, Clone)]
-pub struct Recovered {
-    /// The epoch that began.
-    pub epoch: u64,
-    /// The highest time that the store had written, in seconds since 1970.
-    pub written_at: UnixTime,
-    /// Tokens of the old keys are valid only if issued before; `None`: none is.
-    pub issued_before: Option<UnixTime>,
-    /// How many keys do not sign any more.
-    pub old_keys: usize,
-    /// How many lines of the revocation journal the store lacked.
-    pub lines: usize,
-    /// The journal's last line, if it was incomplete and so ignored.
-    pub torn: Option<Torn>,
-    /// How many stored tokens the lines revoked.
-    pub tokens: usize,
-    /// Channels whose secret the journal replaced.
-    pub secrets: BTreeSet<ChannelId>,
-    /// How many assertion keys the journal deleted.
-    pub assertion_keys: usize,
-    /// Channels that the journal names and the store lacks.
-    pub unknown: BTreeSet<ChannelId>,
-    /// How many people can no longer sign in, since everything was revoked.
-    pub people: usize,
-    /// Whether the audit's signing key was lost, so that the next start makes new
-    /// checkpoints of all rows with a new key.
-    pub audit_begins_anew: bool,
-}
-
-impl Recovered {
-    /// The result before anything was done.
-    fn nothing(tx: &Tx<'_>) -> Self {
-        Self {
-            epoch: tx.head().epoch,
-            written_at: tx.written_at(),
-            issued_before: None,
-            old_keys: 0,
-            lines: 0,
-            torn: None,
-            tokens: 0,
-            secrets: BTreeSet::new(),
-            assertion_keys: 0,
-            unknown: BTreeSet::new(),
-            people: 0,
-            audit_begins_anew: false,
-        }
-    }
-}
-
-/// Tokens must be issued this many seconds before the last time written, since clocks may
-/// differ.
-const DOUBT: i64 = 5;
 
 /// A store that is open for recovery only: it was not compared with its rollback guard.
 pub struct Recovering {
@@ -242,7 +170,7 @@ fn recover(
     how: &Recover,
     guard: &RollbackGuardFile,
 ) -> Result<Recovered> {
-    let mut done = Recovered::nothing(tx);
+    let mut done = Recovered::nothing(tx.head().epoch, tx.written_at());
     done.torn = read.and_then(|it| it.torn);
     let lines = read.map(|it| &it.lines[..]);
     write(tx, "DELETE FROM change_log", [])?;

@@ -4,6 +4,7 @@ use super::{memory::Memory, rows::unavailable};
 use crate::{
     Change, Error, Result,
     journal::{Author, Commit, Failed, JournalEntry, RevocationJournal},
+    recovery::epoch_after,
 };
 use rusqlite::{Connection, ErrorCode};
 use std::sync::Arc;
@@ -59,12 +60,9 @@ impl Tx<'_> {
         log.try_out(last, written_at).map(|()| true).map_err(|why| not_logged(&why))
     }
 
-    /// Begins a new epoch with an empty log: a later one than the store's own and than
-    /// `seen`, and not below the time `at` in seconds. So two recoveries of copies that know
-    /// nothing of each other begin different epochs.
+    /// Begins a new epoch with an empty log: see [`epoch_after`].
     pub fn begin_epoch(&mut self, seen: u64, at: UnixTime) {
-        let last = self.memory.head.epoch.max(seen);
-        let epoch = (last + 1).max(u64::try_from(at.0).unwrap_or(0));
+        let epoch = epoch_after(self.memory.head.epoch, seen, at);
         self.memory.head = Position { epoch, number: 0 };
     }
 

@@ -111,7 +111,8 @@ impl Round {
     fn any_token(&self, random: &mut Random) -> TokenOf {
         let tokens = self.tokens.lock().unwrap();
         // Mostly one of the newest, which is most likely active.
-        let back = random.below(tokens.len().min(if random.below(4) == 0 { 1_000 } else { 12 }));
+        let most = if random.below(4) == 0 { 1_000 } else { 12 };
+        let back = random.below(tokens.len().min(most));
         tokens[tokens.len() - 1 - back]
     }
 

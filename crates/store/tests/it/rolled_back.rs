@@ -14,8 +14,8 @@ use std::{
     path::{Path, PathBuf},
 };
 use tegata_store::{
-    Change, SigningKeyChange,
-    sqlite::{self, Recovering, Recovery, RollbackGuardFile},
+    Change, Recovery, SigningKeyChange,
+    sqlite::{self, Recovering, RollbackGuardFile},
 };
 use tegata_token::{id::ChannelId, key::KeyState, view::View};
 

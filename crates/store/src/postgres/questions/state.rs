@@ -42,7 +42,9 @@ pub(in crate::postgres) async fn state(db: &Client) -> Result<State, Failed> {
 }
 
 async fn authority(db: &Client) -> Result<(Position, UnixTime, i64), Failed> {
-    let sql = "SELECT epoch, position, written_at, clock_offset FROM authority";
+    // An act without a change keeps its time with its channel.
+    let sql = "SELECT epoch, position, clock_offset, greatest(written_at,
+                   (SELECT max(written_at) FROM channel_count)) AS written_at FROM authority";
     let found = one(db, sql, &[], |row| {
         let position = Position { epoch: row.value("epoch")?, number: row.value("position")? };
         Ok((position, row.value("written_at")?, row.value("clock_offset")?))

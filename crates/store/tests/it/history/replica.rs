@@ -16,7 +16,7 @@ use tegata_policy::{
 };
 use tegata_store::{
     ChannelPatch, Committed, Error, NewChannel, RevocationTarget, Store, Taking,
-    postgres::{Plant, PostgresOptions, PostgresStore},
+    postgres::PostgresStore,
 };
 use tegata_token::{
     claims::Claims,
@@ -25,7 +25,6 @@ use tegata_token::{
     verify::{Invalid, verify_claims},
     view::View,
 };
-use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// The variable with the database's address; a process without it is no replica.
 pub const URL: &str = "TEGATA_HISTORY_URL";
@@ -37,19 +36,26 @@ pub const PROVIDER: u64 = 77;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica() {
     let Ok(url) = std::env::var(URL) else { return };
-    let plant = std::env::var(PLANT).ok().and_then(|it| Plant::named(&it));
     let memory = Arc::new(Memory::default());
     let follow = memory.clone();
-    let options = PostgresOptions { plant, ..postgres_place::options(url, None, false) };
+    let options = postgres_place::options(url, None, false);
     let store = PostgresStore::open(options, Box::new(move |it| follow.follow(it))).await.unwrap();
     memory.begin(store.state().await.unwrap().view);
     let replica = Arc::new(Replica { store, memory });
     println!("\n> ready");
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let (send, mut lines) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            let _ = send.send(line);
+        }
+    });
     loop {
         let line = tokio::select! {
-            line = lines.next_line() => line.unwrap(),
-            () = replica.store.stopped() => None,
+            line = lines.recv() => line,
+            () = replica.store.stopped() => {
+                println!("\n> stopped");
+                None
+            }
         };
         let Some(line) = line else { std::process::exit(0) };
         let replica = replica.clone();

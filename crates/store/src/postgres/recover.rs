@@ -1,0 +1,306 @@
+//! Recovers an old state of a database without reviving revoked tokens, as
+//! `sqlite::Recovering` does a file: a restored backup, or what a failover has left.
+//!
+//! Everything happens in one transaction, which holds every lock that an act takes. A server
+//! that was not stopped sees another epoch in its next transaction and in its next round of
+//! the log, and gives up.
+
+mod act;
+
+use super::{
+    connect::{Address, Conn},
+    failed::{Failed, within},
+    migrations::{self, failed},
+    open_error::PostgresOpenError,
+    questions::audit,
+    rows::{list, signing_keys},
+    sql::values,
+};
+use crate::{
+    By, Error, Recovered, Recovery, SigningKeyRow, WrappedKey,
+    audit_event::StoreRecovered,
+    columns::Columns,
+    journal::{self, Commit, JournalLine, JournalState, Reading},
+    recovery::{DOUBT, epoch_after},
+};
+use act::Tx;
+use data_encoding::HEXLOWER;
+use std::time::Duration;
+use tegata_policy::acts::{DeleteAdminToken, RaiseSerials, Recover, Replay, ResetPerson};
+use tegata_token::{
+    id::{Position, SigningKeyId},
+    time::UnixTime,
+};
+use tokio_postgres::Client;
+
+/// Maximum time until the database has answered a question.
+const STEP: Duration = Duration::from_secs(10);
+/// How long the rows of servers are watched: a server that runs renews its own more often.
+const WATCHED: Duration = Duration::from_secs(3);
+
+/// A database that is open for recovery only: no server of it runs.
+pub struct RecoveringPostgres {
+    conn: Conn,
+    standing: Standing,
+    read: Option<Reading>,
+    /// The store's new time, if it changes.
+    clock: Option<UnixTime>,
+    dry_run: bool,
+}
+
+/// What a recovery must know before it makes a new signing key.
+#[derive(Debug, Clone)]
+pub struct BeforeRecovery {
+    /// The highest time that the store has written.
+    pub written_at: UnixTime,
+    /// How far the development clock was moved, in seconds.
+    pub clock_offset: i64,
+    /// All signing keys.
+    pub signing_keys: Vec<SigningKeyRow>,
+    /// The key that signs checkpoints: its public half and its wrapped private half.
+    pub audit_key: Option<([u8; 32], WrappedKey)>,
+}
+
+struct Standing {
+    identity: Vec<u8>,
+    head: Position,
+    audit: i64,
+    written_at: UnixTime,
+    clock_offset: i64,
+}
+
+impl RecoveringPostgres {
+    /// Opens the database, in which there must be a store, and reads what it lacks.
+    ///
+    /// # Errors
+    /// [`PostgresOpenError`]; [`PostgresOpenError::InUse`] if a server runs.
+    pub async fn open(
+        url: &str,
+        how: Recovery<'_>,
+        dry_run: bool,
+    ) -> Result<Self, PostgresOpenError> {
+        let conn = Address::parse(url)?.connect(None).await.map_err(failed)?;
+        let exists = async {
+            let sql = "SELECT to_regclass('authority') IS NOT NULL";
+            Ok::<bool, Failed>(conn.query_typed_one(sql, values![]).await?.try_get(0)?)
+        };
+        if !within(STEP, exists).await.map_err(failed)? {
+            return Err(PostgresOpenError::NoStore);
+        }
+        migrations::migrate(&conn).await?;
+        let standing = within(STEP, standing(&conn)).await.map_err(failed)?;
+        let standing = standing.ok_or(PostgresOpenError::NoStore)?;
+        let running = running(&conn).await.map_err(failed)?;
+        if running > 0 {
+            return Err(PostgresOpenError::InUse(running));
+        }
+        let (read, clock) = match how {
+            Recovery::Replay(log) => (Some(journal::read(log, &standing.of_journal())?), None),
+            Recovery::RevokeEverything { clock, .. } => (None, clock),
+        };
+        Ok(Self { conn, standing, read, clock, dry_run })
+    }
+
+    /// What is known of the store.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn before(&self) -> Result<BeforeRecovery, Error> {
+        let keys = within(STEP, signing_keys(&self.conn)).await?;
+        Ok(BeforeRecovery {
+            written_at: self.standing.written_at,
+            clock_offset: self.standing.clock_offset,
+            signing_keys: keys.into_iter().map(|it| it.key).collect(),
+            audit_key: within(STEP, audit::key(&self.conn)).await?,
+        })
+    }
+
+    /// Recovers the store. `successor` is the new active key; `lost` names keys whose private
+    /// half cannot be decrypted any more; `audit_key_lost` is the same for the audit's key.
+    ///
+    /// # Errors
+    /// [`Error`]. If the outcome is unknown, run it again.
+    pub async fn recover(
+        self,
+        successor: SigningKeyRow,
+        lost: Vec<SigningKeyId>,
+        audit_key_lost: bool,
+        by: By,
+    ) -> Result<Recovered, Error> {
+        let event = StoreRecovered {
+            epoch: 0,
+            replayed: None,
+            revoked_everything: false,
+            issued_before: None,
+            revoked: 0,
+            audit_begins_anew: audit_key_lost,
+        };
+        let clock = self.clock;
+        let how =
+            Recover { issued_before: None, clock, successor, lost, audit_key_lost, event, by };
+        let done = self.transact(&how).await?;
+        if self.dry_run {
+            self.conn.batch_execute("ROLLBACK").await.map_err(Failed::from)?;
+            return Ok(done);
+        }
+        let warned = self.conn.warnings();
+        self.conn.batch_execute("COMMIT").await.map_err(Failed::from)?;
+        if self.conn.warnings() != warned {
+            let why = "the database warns that this commit may be lost; run it again";
+            return Err(Error::Unavailable(why.into()));
+        }
+        Ok(done)
+    }
+
+    /// Everything up to the COMMIT.
+    async fn transact(&self, how: &Recover) -> Result<Recovered, Failed> {
+        self.conn.batch_execute(BEGIN).await?;
+        let lines = self.read.as_ref().map(|it| &it.lines[..]);
+        let seen = lines.unwrap_or_default().iter().map(|it| it.commit.epoch).max();
+        let epoch = epoch_after(self.standing.head.epoch, seen.unwrap_or(0), how.by.at);
+        let mut tx = Tx {
+            db: &self.conn,
+            head: Position { epoch, number: 0 },
+            audit: self.standing.audit,
+            now: self.clock.unwrap_or(how.by.at.max(self.standing.written_at)),
+            keys: signing_keys(&self.conn).await?.into(),
+        };
+        tx.write_head(self.standing.written_at).await?;
+        let mut done = Recovered::nothing(epoch, self.standing.written_at);
+        done.torn = self.read.as_ref().and_then(|it| it.torn);
+        if let Some(lines) = lines {
+            replay(&mut tx, lines, &mut done).await?;
+            done.issued_before = Some(done.written_at.plus(-DOUBT));
+        } else {
+            done.people = end_sign_ins(&mut tx, &how.by).await?;
+        }
+        done.audit_begins_anew = how.audit_key_lost;
+        let event = StoreRecovered {
+            epoch,
+            replayed: lines.map(<[_]>::len),
+            revoked_everything: lines.is_none(),
+            issued_before: done.issued_before,
+            revoked: done.tokens,
+            audit_begins_anew: how.audit_key_lost,
+        };
+        note_lost_instances(tx.db, tx.now).await?;
+        let act = Recover { issued_before: done.issued_before, event, ..how.clone() };
+        done.old_keys = tx.run(&act).await?;
+        tx.write_head(self.clock.unwrap_or(self.standing.written_at.max(tx.now))).await?;
+        if self.clock.is_some() {
+            tx.db.batch_execute("UPDATE channel_count SET written_at = 0").await?;
+        }
+        Ok(done)
+    }
+}
+
+/// Opens the transaction and takes all locks that acts take, in their order. The old log and
+/// the rows of servers mean nothing in the new epoch.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+    SET LOCAL lock_timeout = 10000;
+    SELECT 1 FROM lock_row ORDER BY name FOR UPDATE;
+    SELECT 1 FROM provider ORDER BY id FOR UPDATE;
+    SELECT 1 FROM channel_count ORDER BY channel FOR UPDATE;
+    SELECT 1 FROM authority FOR UPDATE;
+    DELETE FROM change_log; DELETE FROM replica; DELETE FROM job_lease;
+    UPDATE authority SET log_from = 0";
+
+impl Standing {
+    fn of_journal(&self) -> JournalState {
+        let Position { epoch, number } = self.head;
+        let last = Commit { epoch, commit: number };
+        JournalState {
+            store: HEXLOWER.encode(&self.identity),
+            last,
+            last_revocation: last,
+            at: self.written_at,
+            owner: None,
+        }
+    }
+}
+
+async fn standing(db: &Client) -> Result<Option<Standing>, Failed> {
+    let sql = "SELECT identity, epoch, position, audit, written_at, clock_offset FROM authority";
+    super::rows::one(db, sql, values![], |row| {
+        Ok(Standing {
+            identity: row.value("identity")?,
+            head: Position { epoch: row.value("epoch")?, number: row.value("position")? },
+            audit: row.value("audit")?,
+            written_at: row.value("written_at")?,
+            clock_offset: row.value("clock_offset")?,
+        })
+    })
+    .await
+}
+
+/// How many servers run: they renew their rows. A server that was killed leaves its row.
+async fn running(db: &Client) -> Result<usize, Failed> {
+    let beats = || {
+        list(db, "SELECT id, beat FROM replica", values![], |row| {
+            Ok((row.value::<Vec<u8>>("id")?, row.value::<i64>("beat")?))
+        })
+    };
+    let before = within(STEP, beats()).await?;
+    if before.is_empty() {
+        return Ok(0);
+    }
+    tokio::time::sleep(WATCHED).await;
+    let after = within(STEP, beats()).await?;
+    Ok(after.iter().filter(|it| !before.contains(it)).count())
+}
+
+/// Notes that each verifier may have had instances that an old state of the store does not
+/// know: receipts list them, under one name, until their longest staleness has passed, or an
+/// operator removes them where stale views may be used.
+async fn note_lost_instances(db: &Client, now: UnixTime) -> Result<(), Failed> {
+    let sql = "INSERT INTO instance (verifier, instance, staleness, on_stale, registered_at,
+                   renewed_at, stopped)
+               SELECT id, $1, max_staleness, CASE WHEN allow THEN 'allow' ELSE 'deny' END, $2, $2,
+                   false
+               FROM verifier
+               ON CONFLICT (verifier, instance) DO UPDATE SET renewed_at = $2, stopped = false";
+    let name = crate::columns::followers::LOST;
+    db.execute_typed(sql, values![name, now.0]).await?;
+    Ok(())
+}
+
+/// Lets no person sign in, and no session and personal token authenticate: it is not known
+/// from whom they were taken since the copy was made.
+async fn end_sign_ins(tx: &mut Tx<'_>, by: &By) -> Result<usize, Failed> {
+    let people = "SELECT id FROM person WHERE deleted_at IS NULL ORDER BY number";
+    let people = list(tx.db, people, values![], |row| row.value("id")).await?;
+    for id in people.iter().copied() {
+        tx.run(&ResetPerson { id, invitation: None, by: by.clone() }).await?;
+    }
+    let tokens = "SELECT id FROM admin_token ORDER BY number";
+    for id in list(tx.db, tokens, values![], |row| row.value("id")).await? {
+        tx.run(&DeleteAdminToken { id, by: by.clone() }).await?;
+    }
+    Ok(people.len())
+}
+
+/// Applies the lines, each at its time, and raises the serials that they name.
+async fn replay(
+    tx: &mut Tx<'_>,
+    lines: &[JournalLine],
+    done: &mut Recovered,
+) -> Result<(), Failed> {
+    let now = tx.now;
+    for raise in RaiseSerials::of(lines.iter().map(|line| &line.what)) {
+        tx.run(&raise).await?;
+    }
+    for line in lines {
+        tx.now = line.at;
+        let act = Replay { line: line.what.clone(), author: line.by.clone(), at: line.at };
+        let replayed = tx.run(&act).await?;
+        done.lines += 1;
+        done.tokens += replayed.tokens;
+        done.assertion_keys += replayed.assertion_keys;
+        if let Some(channel) = line.what.channel() {
+            done.secrets.extend(replayed.secret.then_some(channel));
+            done.unknown.extend(replayed.unknown.then_some(channel));
+        }
+    }
+    tx.now = now;
+    Ok(())
+}

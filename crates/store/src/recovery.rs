@@ -1,0 +1,83 @@
+//! The recovery of an old copy of a store: what is asked for, and what was done. Each engine
+//! has its own `recover`.
+
+use crate::journal::Torn;
+use std::{collections::BTreeSet, path::Path};
+use tegata_token::{id::ChannelId, time::UnixTime};
+
+/// How a recovery keeps revoked tokens from becoming active again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovery<'a> {
+    /// Replays the revocation journal in this file.
+    Replay(&'a Path),
+    /// Revokes all tokens.
+    RevokeEverything {
+        /// The revocation journal that records it, if there is one. That of a server on a
+        /// database begins anew when the server starts.
+        log: Option<&'a Path>,
+        /// The store's new time, which may be earlier: without any active token or old
+        /// key, no token can become active by it.
+        clock: Option<UnixTime>,
+    },
+}
+
+/// The result of a recovery.
+#[derive(Debug, Clone)]
+pub struct Recovered {
+    /// The epoch that began.
+    pub epoch: u64,
+    /// The highest time that the store had written, in seconds since 1970.
+    pub written_at: UnixTime,
+    /// Tokens of the old keys are valid only if issued before; `None`: none is.
+    pub issued_before: Option<UnixTime>,
+    /// How many keys do not sign any more.
+    pub old_keys: usize,
+    /// How many lines of the revocation journal the store lacked.
+    pub lines: usize,
+    /// The journal's last line, if it was incomplete and so ignored.
+    pub torn: Option<Torn>,
+    /// How many stored tokens the lines revoked.
+    pub tokens: usize,
+    /// Channels whose secret the journal replaced.
+    pub secrets: BTreeSet<ChannelId>,
+    /// How many assertion keys the journal deleted.
+    pub assertion_keys: usize,
+    /// Channels that the journal names and the store lacks.
+    pub unknown: BTreeSet<ChannelId>,
+    /// How many people can no longer sign in, since everything was revoked.
+    pub people: usize,
+    /// Whether the audit's signing key was lost, so that the next start makes new
+    /// checkpoints of all rows with a new key.
+    pub audit_begins_anew: bool,
+}
+
+impl Recovered {
+    /// The result before anything was done.
+    pub(crate) fn nothing(epoch: u64, written_at: UnixTime) -> Self {
+        Self {
+            epoch,
+            written_at,
+            issued_before: None,
+            old_keys: 0,
+            lines: 0,
+            torn: None,
+            tokens: 0,
+            secrets: BTreeSet::new(),
+            assertion_keys: 0,
+            unknown: BTreeSet::new(),
+            people: 0,
+            audit_begins_anew: false,
+        }
+    }
+}
+
+/// The epoch after `last` and those that were `seen` elsewhere, and not below the time `at`
+/// in seconds. So two recoveries of copies that know nothing of each other begin different
+/// epochs.
+pub(crate) fn epoch_after(last: u64, seen: u64, at: UnixTime) -> u64 {
+    (last.max(seen) + 1).max(u64::try_from(at.0).unwrap_or(0))
+}
+
+/// Tokens must be issued this many seconds before the last time written, since clocks may
+/// differ.
+pub(crate) const DOUBT: i64 = 5;
