@@ -24,6 +24,7 @@ mod open;
 mod open_error;
 mod overview_store;
 mod people_store;
+mod plant;
 mod questions;
 mod queue;
 mod readers;
@@ -44,6 +45,8 @@ mod wake;
 pub use connect::BadAddress;
 pub use open::PostgresOptions;
 pub use open_error::PostgresOpenError;
+#[doc(hidden)]
+pub use plant::Plant;
 pub use recover::{BeforeRecovery, RecoveringPostgres};
 pub(crate) use target::{Holds, Target};
 
@@ -64,6 +67,7 @@ pub struct PostgresStore {
     address: Address,
     acknowledgements: Acknowledgements,
     tasks: Tasks,
+    plant: Option<Plant>,
     /// Dropped, it lets this server sign off.
     _close: oneshot::Sender<()>,
 }

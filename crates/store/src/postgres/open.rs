@@ -11,6 +11,7 @@ use super::{
     job::steady,
     migrations::{self, failed},
     open_error::PostgresOpenError,
+    plant::{Plant, Planted},
     queue::{Queue, Worker},
     readers::Readers,
     replicas::{self, Renewals},
@@ -52,6 +53,9 @@ pub struct PostgresOptions {
     pub address: Option<String>,
     /// The file that notices an older state of the database. Without it nothing is compared.
     pub guard: Option<PathBuf>,
+    /// A bug that a test plants.
+    #[doc(hidden)]
+    pub plant: Option<Plant>,
 }
 
 /// Maximum time until the database has answered a step of opening.
@@ -63,6 +67,17 @@ const WORKERS: usize = 4;
 struct Standing {
     identity: Vec<u8>,
     dev: bool,
+}
+
+/// What a store starts with.
+struct Start {
+    address: Address,
+    direct: Address,
+    form: Issuer,
+    id: [u8; 16],
+    reached: Reached,
+    listens: Option<String>,
+    planted: Planted,
 }
 
 impl PostgresStore {
@@ -97,24 +112,21 @@ impl PostgresStore {
         let reached = within(STEP, reached(&conn)).await.map_err(failed)?;
         let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));
         let guard = guard.transpose()?;
-        let store = Self::start(address, direct, form, (id, reached), options.address);
+        let planted = Planted::new(options.plant, address.clone());
+        let start = Start { address, direct, form, id, reached, listens: options.address, planted };
+        let mut store = Self::start(start);
         store.shared.lease.renew(sent, jobs);
-        let mut store = store;
         store.follow(on_commit, guard);
         Ok(store)
     }
 
     /// Starts what runs acts and answers questions.
-    fn start(
-        address: Address,
-        direct: Address,
-        form: Issuer,
-        (id, reached): ([u8; 16], Reached),
-        listens: Option<String>,
-    ) -> Self {
+    fn start(start: Start) -> Self {
+        let Start { address, direct, form, id, reached, listens, planted } = start;
+        let plant = planted.plant;
         let at = reached.position;
         let shared = Shared::new(id, at, Queue::new());
-        let ground = Arc::new(Ground { epoch: at.epoch, keys: Mutex::new(Arc::new([])) });
+        let ground = Arc::new(Ground { epoch: at.epoch, keys: Mutex::default(), planted });
         let grown = Arc::new(Notify::new());
         let mut tasks = Vec::new();
         for _ in 0..WORKERS {
@@ -137,7 +149,7 @@ impl PostgresStore {
         let readers = Readers::new(address.clone());
         let acknowledgements = Acknowledgements::default();
         let tasks = Tasks(tasks);
-        Self { shared, readers, form, address, acknowledgements, tasks, _close: close }
+        Self { shared, readers, form, address, acknowledgements, tasks, plant, _close: close }
     }
 
     /// Starts to follow the log.

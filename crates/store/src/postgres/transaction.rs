@@ -7,6 +7,7 @@ use super::{
     job::{Job, Place, steady},
     load::load_all,
     locks::{self, All, VERIFIERS},
+    plant::Planted,
     rows::{self, int},
     sql::values,
 };
@@ -52,6 +53,7 @@ pub(super) struct Ground {
     pub epoch: u64,
     /// The signing keys as they were read last: mostly they are still the same.
     pub keys: Mutex<Arc<[StoredKey]>>,
+    pub planted: Planted,
 }
 
 /// The head of the log, as a transaction sees it.
@@ -99,6 +101,7 @@ fn left(end: Instant) -> Duration {
 
 struct Run<'a> {
     db: &'a Client,
+    ground: &'a Ground,
     keys: Arc<[StoredKey]>,
     head: Head,
     held: All,
@@ -114,7 +117,7 @@ impl<'a> Run<'a> {
     /// the locks waited for.
     async fn begin(
         db: &'a Client,
-        ground: &Ground,
+        ground: &'a Ground,
         held: All,
         needs: &[Needs],
         acts: usize,
@@ -122,7 +125,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self, Undone> {
         let known = ground.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let begin = async {
-            db.batch_execute(BEGIN).await?;
+            db.batch_execute(&ground.planted.begin(BEGIN)).await?;
             Ok::<_, Failed>(())
         };
         let reads = async {
@@ -143,7 +146,7 @@ impl<'a> Run<'a> {
         let position = Position { epoch: head.epoch, number: head.position };
         let place =
             Place { now: UnixTime(0), position, wrote: false, changed: false, narrowed: false };
-        Ok(Self { db, keys, head, held, loaded, times, places: vec![place; acts] })
+        Ok(Self { db, ground, keys, head, held, loaded, times, places: vec![place; acts] })
     }
 
     /// Loads, decides and writes the acts of a wave.
@@ -192,7 +195,10 @@ impl<'a> Run<'a> {
         let latest = acts.iter().map(|it| it.3).max().unwrap_or(UnixTime(0));
         let (mut number, mut event) = (self.head.position, 0);
         if changes > 0 || events > 0 {
-            let after = advance(self.db, changes, events, latest).await?;
+            let after = match self.ground.planted.advance(changes, events, latest).await? {
+                Some(early) => early,
+                None => advance(self.db, changes, events, latest).await?,
+            };
             number = after.0 - changes as u64;
             event = after.1 - int(events);
             self.head.position = after.0;
@@ -257,14 +263,17 @@ async fn head(db: &Client) -> Result<Head, Failed> {
     })
 }
 
+/// The last position, the last audit number, and the highest time written.
+pub(super) type Advanced = (u64, i64, UnixTime);
+
 /// Takes a range of positions and of audit numbers, and so the last lock; returns the last
 /// of each, and the highest time written.
-async fn advance(
+pub(super) async fn advance(
     db: &Client,
     changes: usize,
     events: usize,
     at: UnixTime,
-) -> Result<(u64, i64, UnixTime), Failed> {
+) -> Result<Advanced, Failed> {
     let sql = "UPDATE authority SET position = position + $1, audit = audit + $2,
                    written_at = greatest(written_at, $3)
                RETURNING position, audit, written_at";

@@ -230,6 +230,9 @@ async fn run(cluster: &Arc<Cluster>, faults: &[Fault], many: usize, seed: u64) -
         let events = std::mem::take(&mut *cluster.events.lock().unwrap());
         let mut wrong = contradictions(&events);
         wrong.extend(rows(cluster, &round, &events));
+        if cluster.gave_up.load(Ordering::Relaxed) > 0 {
+            wrong.push("a replica gave up a database that has lost nothing".into());
+        }
         let unknown = events.iter().filter(|it| it.learnt == Learnt::Unknown).count();
         println!(
             "round {n} (seed {seed}): {fault:?}, {} requests, {unknown} unknown",

@@ -13,7 +13,7 @@ use tegata_store::{
     AuditFilter, Change, ChannelPatch, Old, RevocationTarget, SigningKeyChange, Stamp, Store,
 };
 use tegata_token::{
-    id::{ChannelId, Position, ProviderId, Serial, TokenId},
+    id::{ChannelId, Position, Serial, TokenId},
     kind::Kind,
     time::{DAY, UnixTime},
     verify::{Invalid, verify_claims},

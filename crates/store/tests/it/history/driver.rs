@@ -47,6 +47,9 @@ pub struct Cluster {
     begin: Instant,
     next: AtomicU64,
     pub events: Mutex<Vec<Event>>,
+    /// How often a replica has given up the store. The database loses nothing that it has
+    /// acknowledged, so there is no reason to.
+    pub gave_up: Arc<AtomicU64>,
 }
 
 impl Cluster {
@@ -63,9 +66,10 @@ impl Cluster {
         };
         let replicas: Vec<Replica> = (0..many).map(replica).collect();
         let folder = Folder::new().unwrap();
-        let (next, events) = (AtomicU64::new(1_000), Mutex::default());
+        let (next, events, gave_up) = (AtomicU64::new(1_000), Mutex::default(), Arc::default());
         let begin = now();
-        let cluster = Self { server, replicas, database, plant, folder, begin, next, events };
+        let cluster =
+            Self { server, replicas, database, plant, folder, begin, next, events, gave_up };
         for at in 0..many {
             assert!(cluster.restart(at).await, "a replica did not start");
         }
@@ -121,9 +125,12 @@ impl Cluster {
             return false;
         }
         let waiting = Arc::new(Mutex::new(Some(BTreeMap::<u64, oneshot::Sender<String>>::new())));
-        let answered = waiting.clone();
+        let (answered, gave_up) = (waiting.clone(), self.gave_up.clone());
         tokio::spawn(async move {
             while let Some(line) = lines.next_line().await.ok().flatten() {
+                if line == "> stopped" {
+                    gave_up.fetch_add(1, Ordering::Relaxed);
+                }
                 let answer = line.strip_prefix("> ").and_then(|it| it.split_once(' '));
                 let Some((number, answer)) = answer else { continue };
                 let mut all = answered.lock().unwrap();

@@ -16,7 +16,7 @@ use tegata_policy::{
 };
 use tegata_store::{
     ChannelPatch, Committed, Error, NewChannel, RevocationTarget, Store, Taking,
-    postgres::PostgresStore,
+    postgres::{Plant, PostgresOptions, PostgresStore},
 };
 use tegata_token::{
     claims::Claims,
@@ -36,9 +36,10 @@ pub const PROVIDER: u64 = 77;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica() {
     let Ok(url) = std::env::var(URL) else { return };
+    let plant = std::env::var(PLANT).ok().map(|it| Plant::named(&it).unwrap());
     let memory = Arc::new(Memory::default());
     let follow = memory.clone();
-    let options = postgres_place::options(url, None, false);
+    let options = PostgresOptions { plant, ..postgres_place::options(url, None, false) };
     let store = PostgresStore::open(options, Box::new(move |it| follow.follow(it))).await.unwrap();
     memory.begin(store.state().await.unwrap().view);
     let replica = Arc::new(Replica { store, memory });
