@@ -22,6 +22,7 @@ mod shown_token;
 mod sign_in;
 mod signing_keys;
 mod token_table;
+mod strength;
 mod tokens;
 mod verifiers;
 
@@ -32,7 +33,7 @@ pub use basic::{Basic, BasicActs, BasicPage, KeyLine, SecretLine};
 pub use channel::{ChannelHead, type_name};
 pub use channel_table::{ChannelLine, channel_table, state_tag};
 pub use confirm::{ActToConfirm, ConfirmPage, Note};
-pub use error::{ErrorPage, Trouble};
+pub use error::{ErrorPage, FormAgain, Trouble};
 pub use groups::{GroupForm, GroupPage, GroupsPage, ShownGroup};
 pub use invitation::{AcceptPage, InvitationPage, RecoveryCodesPage, ToAccept};
 pub use leak_desk::{Desk, Found, LeakDeskPage, LeakedToken, OtherSecrets};

@@ -42,7 +42,7 @@ use tokio::{
 };
 
 /// How to open a store.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct PostgresOptions {
     /// The database's address, `postgres://…`; it may lead to a pooler.
     pub url: String,
@@ -62,6 +62,13 @@ pub struct PostgresOptions {
     /// A bug that a test plants.
     #[doc(hidden)]
     pub plant: Option<Plant>,
+}
+
+impl std::fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The addresses may hold the password.
+        f.debug_struct("PostgresOptions").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
 }
 
 /// Maximum time until the database has answered a step of opening.
@@ -113,14 +120,14 @@ impl PostgresStore {
             (false, true) => return Err(PostgresOpenError::NotForDevelopment),
             _ => {}
         }
-        let form = step(async || form(&conn, &options.issuer).await).await?;
-        let id = step(async || random_id(&conn).await).await?;
+        let form = step(|| form(&conn, &options.issuer)).await?;
+        let id = step(|| random_id(&conn)).await?;
         // Registered by a commit first, and then it reads where the log is.
         let sent = steady();
         let listens = options.address.as_deref();
-        step(async || replicas::register(&conn, id, 1, None, listens).await).await?;
-        let jobs = step(async || replicas::take_jobs(&conn, id).await).await?;
-        let reached = step(async || reached(&conn).await).await?;
+        step(|| replicas::register(&conn, id, 1, None, listens)).await?;
+        let jobs = step(|| replicas::take_jobs(&conn, id)).await?;
+        let reached = step(|| reached(&conn)).await?;
         let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));
         let guard = guard.transpose()?;
         let planted = Planted::new(options.plant, address.clone());
@@ -208,7 +215,9 @@ impl Drop for Tasks {
 }
 
 /// Runs a step of opening, again if it met another server that opens the store.
-async fn step<T>(work: impl AsyncFn() -> Result<T, Failed>) -> Result<T, PostgresOpenError> {
+async fn step<T, F: Future<Output = Result<T, Failed>>>(
+    work: impl Fn() -> F,
+) -> Result<T, PostgresOpenError> {
     let mut pauses = Backoff::default();
     for _ in 0..AGAIN {
         match within(STEP, work()).await {
@@ -236,7 +245,7 @@ async fn writable(db: &Conn) -> Result<(), PostgresOpenError> {
 
 /// Reads what a database says of itself; for a new one `dev` decides.
 async fn standing(db: &Client, dev: bool) -> Result<Standing, PostgresOpenError> {
-    step(async || {
+    step(|| async move {
         let sql = "INSERT INTO authority (id, epoch, dev, identity)
                    SELECT 1, 1, $1, decode(replace(gen_random_uuid()::text, '-', ''), 'hex')
                    WHERE NOT EXISTS (SELECT FROM authority) ON CONFLICT (id) DO NOTHING";
