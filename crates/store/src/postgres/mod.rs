@@ -20,6 +20,7 @@ mod journal;
 mod lease;
 mod load;
 mod locks;
+mod log;
 mod memory;
 mod migrations;
 mod open;
