@@ -10,6 +10,7 @@
 mod acknowledgements;
 mod acts;
 mod apply;
+mod clock;
 mod connect;
 mod failed;
 mod follow;

@@ -99,7 +99,7 @@ pub(super) struct Renewals {
 impl Renewals {
     /// Runs until the store is closed, and signs off then.
     pub async fn run(mut self, mut closed: oneshot::Receiver<()>) {
-        let (mut conn, mut backoff) = (None, Backoff::default());
+        let (mut conn, mut backoff, mut failing) = (None, Backoff::default(), false);
         loop {
             let due = tokio::time::sleep(RENEWAL);
             tokio::select! {
@@ -111,10 +111,12 @@ impl Renewals {
                 return;
             }
             match self.renew(&mut conn, &mut backoff).await {
-                Ok(()) => {}
+                Ok(()) => failing = false,
                 Err(Refused::Silent(why)) => {
-                    tracing::warn!(%why, "this server's lease was not renewed");
-                    conn = None;
+                    if !failing {
+                        tracing::warn!(%why, "this server's lease was not renewed");
+                    }
+                    (conn, failing) = (None, true);
                 }
                 Err(Refused::Back(beat)) => {
                     let why = format!(
