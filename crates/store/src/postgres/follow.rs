@@ -2,7 +2,7 @@
 //! the order of its positions, and nowhere else.
 //!
 //! A round reads the head, the changes after those that memory has, their receipts and the
-//! rows of the other servers, in one round trip. Whoever needs what was committed before a
+//! rows of the other servers, in one round trip. A task that needs what was committed before a
 //! moment waits for a round that began after it; all who wait share the next one.
 
 use super::{
@@ -68,9 +68,9 @@ pub(super) struct Shared {
     pub id: [u8; 16],
     pub lease: Lease,
     pub clock: DatabaseClock,
-    /// Wakes the follower.
+    /// Notified, the follower reads.
     pub wanted: Arc<Notify>,
-    /// Wakes the task that renews the lease, to acknowledge what was applied.
+    /// Notified, the lease is renewed, and with it what was applied acknowledged.
     pub applied: Notify,
     pub queue: Arc<Queue>,
     begun: AtomicU64,
@@ -125,7 +125,7 @@ impl Shared {
     pub async fn applied(&self, position: Position) {
         self.wanted.notify_one();
         let mut seen = self.seen.subscribe();
-        // It fails when the store is closed, and then nobody answers from its memory.
+        // It fails when the store is closed, and then no answer comes from its memory.
         let _ = seen.wait_for(|it| it.applied >= position).await;
     }
 

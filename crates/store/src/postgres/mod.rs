@@ -10,6 +10,7 @@
 mod acknowledgements;
 mod acts;
 mod apply;
+mod bad_address;
 mod clock;
 mod connect;
 mod failed;
@@ -33,6 +34,7 @@ mod questions;
 mod queue;
 mod readers;
 mod recover;
+mod renewals;
 mod replica_store;
 mod replicas;
 mod rows;
@@ -46,7 +48,7 @@ mod tls;
 mod transaction;
 mod wake;
 
-pub use connect::BadAddress;
+pub use bad_address::BadPostgresAddress;
 pub use open::PostgresOptions;
 pub use open_error::PostgresOpenError;
 #[doc(hidden)]

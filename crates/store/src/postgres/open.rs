@@ -17,7 +17,8 @@ use super::{
     plant::{Plant, Planted},
     queue::{Queue, Worker},
     readers::Readers,
-    replicas::{self, Renewals},
+    renewals::Renewals,
+    replicas,
     rows::int,
     sql::values,
     transaction::Ground,
@@ -191,7 +192,7 @@ impl PostgresStore {
     }
 }
 
-/// Lets this server sign off: when it is dropped, or before, if somebody waits for it.
+/// Lets this server sign off: when it is dropped, or before, if a task waits for it.
 pub(super) struct Leaving(Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>);
 
 impl Leaving {
