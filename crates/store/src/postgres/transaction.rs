@@ -7,7 +7,7 @@ use super::{
     job::{Job, Place, steady},
     load::load_all,
     locks::{self, All, VERIFIERS},
-    plant::Planted,
+    plant::{Plant, Planted},
     rows::{self, int},
     sql::values,
 };
@@ -153,8 +153,13 @@ impl<'a> Run<'a> {
             Ok::<_, Failed>(())
         };
         let reads = async {
-            try_join4(held.take(db), head(db), rows::signing_keys(db), load_all(db, &known, needs))
-                .await
+            let load = load_all(db, &known, needs);
+            if ground.planted.plant == Some(Plant::StaleReads) {
+                let stale = load.await?;
+                let read = try_join3(held.take(db), head(db), rows::signing_keys(db)).await?;
+                return Ok((read.0, read.1, read.2, stale));
+            }
+            try_join4(held.take(db), head(db), rows::signing_keys(db), load).await
         };
         let ((), (times, head, keys, mut loaded)) =
             within(left(end), try_join(begin, reads)).await?;
