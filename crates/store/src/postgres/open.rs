@@ -120,14 +120,14 @@ impl PostgresStore {
             (false, true) => return Err(PostgresOpenError::NotForDevelopment),
             _ => {}
         }
-        let form = step(async || form(&conn, &options.issuer).await).await?;
-        let id = step(async || random_id(&conn).await).await?;
+        let form = step(|| form(&conn, &options.issuer)).await?;
+        let id = step(|| random_id(&conn)).await?;
         // Registered by a commit first, and then it reads where the log is.
         let sent = steady();
         let listens = options.address.as_deref();
-        step(async || replicas::register(&conn, id, 1, None, listens).await).await?;
-        let jobs = step(async || replicas::take_jobs(&conn, id).await).await?;
-        let reached = step(async || reached(&conn).await).await?;
+        step(|| replicas::register(&conn, id, 1, None, listens)).await?;
+        let jobs = step(|| replicas::take_jobs(&conn, id)).await?;
+        let reached = step(|| reached(&conn)).await?;
         let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));
         let guard = guard.transpose()?;
         let planted = Planted::new(options.plant, address.clone());
@@ -215,7 +215,10 @@ impl Drop for Tasks {
 }
 
 /// Runs a step of opening, again if it met another server that opens the store.
-async fn step<T>(work: impl AsyncFn() -> Result<T, Failed>) -> Result<T, PostgresOpenError> {
+async fn step<T, F>(work: impl Fn() -> F) -> Result<T, PostgresOpenError>
+where
+    F: Future<Output = Result<T, Failed>>,
+{
     let mut pauses = Backoff::default();
     for _ in 0..AGAIN {
         match within(STEP, work()).await {

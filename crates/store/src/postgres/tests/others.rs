@@ -153,7 +153,10 @@ async fn what_acts_write_of_followers_is_read_again() {
         stopped: false,
     };
     it.write(None, vec![Write::Instance(Box::new(instance.clone()))]).await;
-    assert_eq!(it.upkeep(Upkeep::Instances(id, None)).await.instances, [instance.clone()]);
+    assert_eq!(
+        it.upkeep(Upkeep::Instances(id, None)).await.instances,
+        std::slice::from_ref(&instance)
+    );
     it.try_write(None, Vec::new(), Some(row(2))).await.unwrap();
     assert_eq!(it.number("SELECT count(*) FROM receipt").await, 2);
     let listed = ReceiptRow { complete: true, list: Some("[1]".into()), ..row(2) };
@@ -236,7 +239,7 @@ async fn what_acts_write_of_people_is_read_again() {
         WhichPerson::AdminToken(admin_token.id),
     ] {
         let found = it.upkeep(Upkeep::Person(which)).await.people;
-        assert_eq!(found.people, [accepted.clone()]);
+        assert_eq!(found.people, std::slice::from_ref(&accepted));
         assert_eq!(
             (found.sessions, found.admin_tokens),
             (vec![session.clone()], vec![admin_token.clone()])
