@@ -14,6 +14,7 @@ mod conformance;
 mod crash_points;
 mod disk;
 mod history;
+mod moving;
 mod narrowing;
 mod people;
 mod place;
