@@ -16,9 +16,11 @@ mod follow;
 mod guard;
 mod jitter;
 mod job;
+mod journal;
 mod lease;
 mod load;
 mod locks;
+mod memory;
 mod migrations;
 mod open;
 mod open_error;
@@ -53,6 +55,7 @@ pub(crate) use target::{Holds, Target};
 use acknowledgements::Acknowledgements;
 use connect::Address;
 use follow::Shared;
+use journal::Journal;
 use open::Tasks;
 use readers::Readers;
 use std::sync::Arc;
@@ -63,6 +66,7 @@ use tokio::sync::oneshot;
 pub struct PostgresStore {
     shared: Arc<Shared>,
     readers: Readers,
+    journal: Option<Journal>,
     form: Issuer,
     address: Address,
     acknowledgements: Acknowledgements,
