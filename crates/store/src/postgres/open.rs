@@ -41,7 +41,7 @@ use tokio::{
 };
 
 /// How to open a store.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct PostgresOptions {
     /// The database's address, `postgres://…`; it may lead to a pooler.
     pub url: String,
@@ -61,6 +61,13 @@ pub struct PostgresOptions {
     /// A bug that a test plants.
     #[doc(hidden)]
     pub plant: Option<Plant>,
+}
+
+impl std::fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The addresses may hold the password.
+        f.debug_struct("PostgresOptions").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
 }
 
 /// Maximum time until the database has answered a step of opening.

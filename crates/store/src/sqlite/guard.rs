@@ -64,7 +64,12 @@ impl Own {
         conn.query_row(sql, [], |row| {
             let position = Position { epoch: row.get(0)?, number: row.get(1)? };
             let guard: Option<Vec<u8>> = row.get(4)?;
-            let guard = guard.map(|it| it.strip_prefix(MOVED).map(<[u8]>::to_vec).unwrap_or(it));
+            let guard = match guard.as_deref().map(|it| it.strip_prefix(MOVED)) {
+                // It never had a server with a guard.
+                Some(Some([])) => None,
+                Some(Some(start)) => Some(start.to_vec()),
+                _ => guard,
+            };
             Ok(Self {
                 reached: Reached { position, commits: row.get(2)? },
                 identity: row.get::<_, Option<_>>(3)?.unwrap_or_default(),
