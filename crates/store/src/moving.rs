@@ -243,6 +243,14 @@ pub fn undo(from: &Path, guard: &Path) -> Result<bool, OpenError> {
     Source::open(from, guard)?.unmark()
 }
 
+/// Whether a file was moved, or is being moved.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn is_moved(from: &Path, guard: &Path) -> Result<bool, OpenError> {
+    Source::open(from, guard)?.is_marked()
+}
+
 /// Names one state of one store.
 fn mark_of(own: &Own) -> String {
     let identity = HEXLOWER.encode(&own.identity);

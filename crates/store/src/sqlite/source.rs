@@ -45,6 +45,14 @@ impl Source {
         guard::mark(&self.conn, fresh).map_err(|error| self.wrong(error))
     }
 
+    /// Whether it is marked.
+    pub fn is_marked(&self) -> std::result::Result<bool, OpenError> {
+        match guard::check_not_moved(&self.path, &self.conn) {
+            Err(OpenError::Moved(_)) => Ok(true),
+            done => done.map(|()| false),
+        }
+    }
+
     /// Takes the mark away; `false`: it had none.
     pub fn unmark(&self) -> std::result::Result<bool, OpenError> {
         guard::unmark(&self.conn).map_err(|error| self.wrong(error))
