@@ -216,9 +216,10 @@ impl Drop for Tasks {
 }
 
 /// Runs a step of opening, again if it met another server that opens the store.
-async fn step<T, F: Future<Output = Result<T, Failed>>>(
-    work: impl Fn() -> F,
-) -> Result<T, PostgresOpenError> {
+async fn step<T, F>(work: impl Fn() -> F) -> Result<T, PostgresOpenError>
+where
+    F: Future<Output = Result<T, Failed>>,
+{
     let mut pauses = Backoff::default();
     for _ in 0..AGAIN {
         match within(STEP, work()).await {

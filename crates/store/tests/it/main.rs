@@ -15,6 +15,7 @@ mod crash_points;
 mod disk;
 mod history;
 mod lost_database;
+mod moving;
 mod narrowing;
 mod people;
 mod place;
