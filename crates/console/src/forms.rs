@@ -91,6 +91,13 @@ impl<'a> Input<'a> {
     }
 }
 
+/// The hidden field with the tag of the settings that a form shows, so that settings that were
+/// changed meanwhile are not overwritten.
+#[must_use]
+pub fn seen(tag: &str) -> Html {
+    crate::html!("<input type=\"hidden\" name=\"seen\" value=\"{}\">", Html::text(tag))
+}
+
 /// A secret that is shown once.
 #[derive(Debug, Clone)]
 pub struct Once {

@@ -81,6 +81,9 @@ pub struct Frame {
     pub dev: Option<Dev>,
     /// What the request before has done.
     pub notice: Option<Html>,
+    /// A random text for the forms of the page that create something, so that one that is sent
+    /// twice creates one thing.
+    pub form_token: String,
 }
 
 impl Frame {
@@ -94,6 +97,15 @@ impl Frame {
     #[must_use]
     pub fn times(&self) -> PageTimes {
         PageTimes { now: self.now, language: self.language }
+    }
+
+    /// The hidden field with the page's token, for a form that creates something.
+    #[must_use]
+    pub fn once(&self) -> Html {
+        crate::html!(
+            "<input type=\"hidden\" name=\"request\" value=\"{}\">",
+            Html::text(&self.form_token)
+        )
     }
 
     /// The role of the person in the whole authority.

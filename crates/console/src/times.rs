@@ -7,7 +7,6 @@ use tegata_token::time::{DAY, UnixTime};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3_600;
-const HALF_A_CENTURY: i64 = 50 * 365 * DAY;
 
 /// Shows times of one page.
 #[derive(Debug, Clone, Copy)]
@@ -135,13 +134,6 @@ impl PageTimes {
                 Html::from(self.language.texts().common.never)
             ),
         }
-    }
-
-    /// Whether a time is the expiry of what does not expire: a long-lived token is written
-    /// with a century.
-    #[must_use]
-    pub fn is_never(&self, at: UnixTime) -> bool {
-        at.since(self.now) > HALF_A_CENTURY
     }
 
     /// The date, as a `time` element.

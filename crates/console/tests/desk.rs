@@ -6,9 +6,9 @@
 use tegata_console::{
     Frame, Language, Template, Theme, User,
     pages::{
-        ChannelHead, ChannelTab, Desk, Expiring, Filter, Found, GroupsPage, InstanceStanding,
+        Acts, ChannelHead, ChannelTab, Desk, Expiring, Filter, Found, GroupsPage, InstanceStanding,
         KindCount, LeakDeskPage, LeakedToken, OtherSecrets, PageHead, ReceiptPage, RunningInstance,
-        ShownGroup, ShownInstance, ShownMinute, ShownReceipt, ShownToken, ShownVerifier,
+        ShownExpiries, ShownGroup, ShownInstance, ShownMinute, ShownReceipt, ShownToken, ShownVerifier,
         TokensPage, TokensView, VerifiersPage, activity, calendar,
     },
 };
@@ -19,7 +19,7 @@ use tegata_policy::{
 };
 use tegata_token::{
     feed::OnStale,
-    id::{ChannelId, Group, Position, ProviderId, TokenId, VerifierId},
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, TokenId, VerifierId},
     kind::Kind,
     time::{DAY, UnixTime},
     view::ChannelState,
@@ -40,6 +40,7 @@ fn frame(language: Language) -> Frame {
         user: Some(User { name: EVIL.to_owned(), role: None }),
         sections: Vec::new(),
         dev: None,
+        form_token: "0f".to_owned(),
         notice: None,
     }
 }
@@ -57,6 +58,7 @@ fn page(language: Language, tab: ChannelTab) -> PageHead {
         provider: ProviderId::from_number(1_000_000_000).unwrap(),
         provider_name: Some(EVIL.to_owned()),
         tabs: ChannelTab::ALL.to_vec(),
+        acts: Acts::ALL,
     };
     head.page(frame(language), tab)
 }
@@ -96,6 +98,7 @@ fn tokens(rows: Vec<ShownToken>) -> TokensView {
         }],
         lately: rows.clone(),
         groups: vec![group("blue")],
+        keys: vec![AssertionKeyId([9; 16])],
         filter: Filter::default(),
         rows,
         next: None,
@@ -185,6 +188,7 @@ fn leaked(token: ShownToken, others: Vec<ShownToken>) -> LeakedToken {
         others,
         others_more: 0,
         times: 1,
+        revokes: true,
     }
 }
 
@@ -328,9 +332,9 @@ fn a_verifier_shows_which_instances_follow() {
         ],
     };
     for language in Language::ALL {
-        rendered(&VerifiersPage::new(frame(language), Vec::new()));
+        rendered(&VerifiersPage::new(frame(language), Vec::new(), Acts::ALL));
     }
-    let html = rendered(&VerifiersPage::new(frame(Language::En), vec![verifier]));
+    let html = rendered(&VerifiersPage::new(frame(Language::En), vec![verifier], Acts::ALL));
     shows(&html, &["follows", "57 seconds left", "lease expired", "may still accept", "1 minute"]);
 }
 
@@ -339,16 +343,21 @@ fn the_calendar_counts_the_expiries_of_each_day_and_lists_the_next() {
     let channel = || EVIL.to_owned();
     let expiring =
         |number: u8, days| Expiring { token: token(number, -5, days, None), channel: channel() };
-    let all = [expiring(1, 1), expiring(2, 9), expiring(3, 9), expiring(4, 31)];
-    let html = calendar(&frame(Language::En), &all, false).to_string();
+    let mut days = [0; 30];
+    (days[1], days[9]) = (1, 2);
+    let next = vec![expiring(1, 1), expiring(2, 9), expiring(3, 9)];
+    let mut all = ShownExpiries { days, next, at_least: false };
+    let html = calendar(&frame(Language::En), &all).to_string();
     shows(&html, &["3 tokens expire in the next 30 days, the first in 1 day."]);
     assert_eq!(html.matches("<rect").count(), 2, "two days have expiries: {html}");
     assert_eq!(html.matches("class=\"elapsed warn\"").count(), 1, "one within 3 days: {html}");
     assert_eq!(html.matches("<th role=\"rowheader\"").count(), 3);
     assert!(!html.contains("<script>"), "{html}");
-    let none = calendar(&frame(Language::En), &all[3..], false).to_string();
+    all.at_least = true;
+    let cut = calendar(&frame(Language::Ja), &all).to_string();
+    let none = ShownExpiries { days: [0; 30], next: vec![expiring(4, 31)], at_least: false };
+    let none = calendar(&frame(Language::En), &none).to_string();
     shows(&none, &["No token expires in the next 30 days."]);
-    let cut = calendar(&frame(Language::Ja), &all, true).to_string();
     shows(&cut, &["今後30日間に3件", "最初の3件のみ"]);
 }
 

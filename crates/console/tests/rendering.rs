@@ -33,6 +33,7 @@ fn frame(language: Language) -> Frame {
         user: Some(User { name: EVIL.to_owned(), role: Some(OperatorRole::OnCall) }),
         sections: Section::BAR.to_vec(),
         dev: Some(Dev { ahead: 3 * DAY }),
+        form_token: "0f".to_owned(),
         notice: Some(Html::text(EVIL)),
     }
 }
@@ -55,6 +56,7 @@ fn channel() -> ChannelHead {
         provider: "2000000017".parse().unwrap(),
         provider_name: Some(EVIL.to_owned()),
         tabs: ChannelTab::ALL.to_vec(),
+        acts: Acts::ALL,
     }
 }
 
@@ -137,6 +139,7 @@ fn account() -> Account {
 
 fn people() -> Vec<PersonLine> {
     vec![PersonLine {
+        seen: String::new(),
         id: "1000000001".parse().unwrap(),
         name: EVIL.to_owned(),
         login: EVIL.to_owned(),
@@ -149,6 +152,7 @@ fn people() -> Vec<PersonLine> {
 
 fn roles() -> Roles {
     Roles {
+        change: "",
         here: "/console/people".to_owned(),
         people: people(),
         roles: vec![("admin", "Admin", "Everything."), ("member", "Member", "Sees.")],
@@ -166,6 +170,7 @@ fn roles() -> Roles {
 fn basic() -> Basic {
     let kid = "536e453c-aa93-4449-8e90-add2608783c6".parse().unwrap();
     Basic {
+        seen: EVIL.to_owned(),
         head: channel(),
         created_at: NOW,
         suspended: false,
@@ -203,7 +208,8 @@ fn confirm(frame: Frame) -> ConfirmPage {
         hidden: vec![("keep", EVIL.to_owned())],
         notes: vec![note],
         tokens: Some(TokenTable { total: 3, rows: vec![token(NOW)], stateless_too: true }),
-        options: true,
+        reasons: true,
+        waits: true,
         reason: wrong(),
         again: Some(wrong()),
         button: Html::text(EVIL),
@@ -251,6 +257,7 @@ fn audit() -> AuditView {
 
 fn security() -> Security {
     Security {
+        seen: EVIL.to_owned(),
         head: channel(),
         rules: "current",
         denies: false,
@@ -286,6 +293,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         once: once(),
     };
     let view = ProviderView {
+        seen: EVIL.to_owned(),
         head: provider(),
         channels: channels(),
         next: Some("/console".to_owned()),
@@ -298,6 +306,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         own: vec![OwnAlert::SigningKeyOverdue(NOW), OwnAlert::CertificateExpires(NOW)],
         alerts: alerts(),
         more_alerts: true,
+        searched: Some(NOW.plus(-90)),
         search: EVIL.to_owned(),
         providers: vec![ProviderLine {
             id: provider().id,

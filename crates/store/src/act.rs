@@ -114,6 +114,35 @@ pub struct GroupRow {
     pub assertion_keys: usize,
 }
 
+impl GroupRow {
+    /// The groups of a channel at `now` that has these active tokens, by name.
+    #[must_use]
+    pub fn all<'a>(
+        channel: &Channel,
+        active: impl IntoIterator<Item = &'a TokenRow>,
+        now: UnixTime,
+    ) -> Vec<Self> {
+        let new = |group: &Group| Self {
+            group: group.clone(),
+            settings: channel.groups.get(group).cloned().unwrap_or_default(),
+            active_tokens: 0,
+            assertion_keys: 0,
+        };
+        let mut all: BTreeMap<Group, Self> =
+            channel.groups.keys().map(|group| (group.clone(), new(group))).collect();
+        for group in channel.assertion_keys.iter().filter_map(|it| it.group.as_ref()) {
+            all.entry(group.clone()).or_insert_with(|| new(group)).assertion_keys += 1;
+        }
+        for (group, _) in channel.used_groups.iter().filter(|(_, until)| **until > now) {
+            all.entry(group.clone()).or_insert_with(|| new(group));
+        }
+        for group in active.into_iter().filter_map(|token| token.group.as_ref()) {
+            all.entry(group.clone()).or_insert_with(|| new(group)).active_tokens += 1;
+        }
+        all.into_values().collect()
+    }
+}
+
 /// One audit event.
 #[derive(Debug, Clone)]
 pub struct AuditRow {

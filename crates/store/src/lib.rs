@@ -16,6 +16,7 @@ pub mod figures;
 pub mod file;
 mod filter;
 pub mod journal;
+pub mod moving;
 mod overview;
 mod people;
 pub mod postgres;
@@ -23,6 +24,7 @@ mod recovery;
 mod replicas;
 mod requests;
 pub mod sqlite;
+mod tables;
 mod taking;
 
 pub use act::*;

@@ -4,6 +4,7 @@
 
 mod address;
 mod files;
+mod litestream;
 mod store;
 
 use crate::{failure, output::Output, serve::Serve};
@@ -101,6 +102,7 @@ async fn look(found: &mut Findings, settings: &Settings) {
     files::look(found, settings);
     let running = address::look(found, settings).await;
     store::look(found, settings, running);
+    litestream::look(found, &settings.place.store);
 }
 
 /// Checks settings that are valid alone, but not together.

@@ -15,6 +15,7 @@ mod forging;
 mod hostile_server;
 mod inspecting;
 mod listing;
+mod litestream;
 #[path = "../machine/mod.rs"]
 mod machine;
 mod outbound;

@@ -72,6 +72,8 @@ pub struct Basic {
     pub acts: BasicActs,
     /// A secret that was just made.
     pub once: Option<Once>,
+    /// The tag of the settings that are shown.
+    pub seen: String,
     /// The name, as it is or as it was entered.
     pub name: Field,
     /// What is wrong with a public key; never with its text, which may hold a private key.

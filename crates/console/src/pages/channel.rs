@@ -1,6 +1,6 @@
 //! The head of a channel's pages: its name, its facts and its tabs.
 
-use super::{PageHead, Tab, Tabs};
+use super::{Acts, PageHead, Tab, Tabs};
 use crate::named::ChannelTab;
 use crate::{
     Crumb, Frame, Section,
@@ -29,6 +29,8 @@ pub struct ChannelHead {
     pub provider_name: Option<String>,
     /// The tabs that the person may see.
     pub tabs: Vec<ChannelTab>,
+    /// What the person may do with its tokens and groups.
+    pub acts: Acts,
 }
 
 impl ChannelHead {
@@ -52,7 +54,7 @@ impl ChannelHead {
         let facts = self.facts(&frame);
         let page =
             PageHead::new(frame, Some(Section::Overview), crate::html!("{}", Bdi(&self.name)));
-        PageHead { facts, tabs: Some(tabs), ..page }.below(self.crumbs(t.overview.providers))
+        PageHead { facts, tabs: Some(tabs), acts: self.acts, ..page }.below(self.crumbs(t.overview.providers))
     }
 
     /// The head of a page that is below the channel, such as one that asks before an act.

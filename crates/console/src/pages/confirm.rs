@@ -27,8 +27,10 @@ pub struct ActToConfirm {
     pub notes: Vec<Note>,
     /// The tokens that it would revoke, of an act that can revoke some.
     pub tokens: Option<TokenTable>,
-    /// Whether the form asks for a reason, and whether to wait for verifiers.
-    pub options: bool,
+    /// Whether the form asks for a reason.
+    pub reasons: bool,
+    /// Whether it asks for how long to wait for verifiers.
+    pub waits: bool,
     /// What was entered as the reason before.
     pub reason: Field,
     /// Asks for a code of the authenticator, since the sign-in was too long ago.

@@ -1,6 +1,6 @@
 //! The groups of a channel: their slots, the steps of a rotation, and their settings.
 
-use super::{PageHead, shown_token::ShownToken};
+use super::{Acts, PageHead, shown_token::ShownToken};
 use crate::{
     forms::Field,
     frame::Frame,
@@ -69,6 +69,7 @@ impl GroupsPage {
     fn table(&self) -> Html {
         let frame = &self.page.frame;
         let (t, times) = (&frame.t().groups, frame.times());
+        let takes = self.page.acts.take;
         let row = |it: &ShownGroup| {
             let next = it.tokens.iter().filter_map(ShownToken::expiry).min();
             let contact = it.contact.as_deref();
@@ -82,13 +83,13 @@ impl GroupsPage {
                         || quiet(frame.t().common.none),
                         |it| crate::html!("{}", Bdi(it)),
                     ),
-                    button(
-                        "danger slim",
-                        &format!("{}/delete", it.href()),
-                        t.delete,
-                        it.group.as_str(),
-                    ),
-                ],
+                ]
+                .into_iter()
+                .chain(takes.then(|| {
+                    let href = format!("{}/delete", it.href());
+                    button("danger slim", &href, t.delete, it.group.as_str())
+                }))
+                .collect(),
             }
         };
         let table = HtmlTable {
@@ -98,8 +99,10 @@ impl GroupsPage {
                 column(t.active),
                 column(t.next_expiry),
                 column(frame.t().token.contact),
-                buttons(frame.t().token.action),
-            ],
+            ]
+            .into_iter()
+            .chain(takes.then(|| buttons(frame.t().token.action)))
+            .collect(),
             rows: self.others.iter().map(row).collect(),
         };
         table.html()
@@ -220,8 +223,8 @@ impl ShownGroup {
 
     /// Its slots and, while it rotates, the steps.
     #[must_use]
-    pub fn card(&self, frame: &Frame) -> Html {
-        let card = Card { it: self, frame };
+    pub fn card(&self, frame: &Frame, acts: Acts) -> Html {
+        let card = Card { it: self, frame, acts };
         Html::trusted(card.render().unwrap_or_default())
     }
 }
@@ -253,11 +256,14 @@ fn slot(frame: &Frame, it: &ShownToken, at: usize, count: usize) -> Html {
 struct Card<'a> {
     it: &'a ShownGroup,
     frame: &'a Frame,
+    acts: Acts,
 }
 
 /// The form of a group's settings.
 #[derive(Debug, Clone, Default)]
 pub struct GroupForm {
+    /// The tag of the settings that are shown.
+    pub seen: String,
     /// The contact.
     pub contact: Field,
     /// The cap; empty: the channel's.
@@ -300,8 +306,8 @@ impl GroupPage {
         let frame = &self.page.frame;
         let table = HtmlTable {
             caption: Html::text(frame.t().groups.tokens),
-            columns: ShownToken::columns(frame, true),
-            rows: self.it.tokens.iter().map(|it| it.row(frame, true)).collect(),
+            columns: ShownToken::columns(frame, self.page.acts.take),
+            rows: self.it.tokens.iter().map(|it| it.row(frame, self.page.acts.take)).collect(),
         };
         table.html()
     }

@@ -34,6 +34,8 @@ pub struct LeakedToken {
     pub others_more: usize,
     /// How often it is in the text.
     pub times: usize,
+    /// Whether the person may revoke it.
+    pub revokes: bool,
 }
 
 /// What was found in a text.

@@ -35,17 +35,27 @@ pub struct ShownMinute {
 const DAYS: usize = 30;
 
 /// Rows below it.
-const NEXT: usize = 5;
+pub const NEXT: usize = 5;
 
-/// The calendar of expiries: the tokens in the order of their expiry, and whether there may
-/// be more than these.
+/// How many tokens expire when.
+#[derive(Debug, Clone)]
+pub struct ShownExpiries {
+    /// How many expire in each of the next days.
+    pub days: [usize; DAYS],
+    /// Those that expire first.
+    pub next: Vec<Expiring>,
+    /// Whether there may be more.
+    pub at_least: bool,
+}
+
+/// The calendar of expiries.
 #[must_use]
-pub fn calendar(frame: &Frame, all: &[Expiring], is_cut: bool) -> Html {
+pub fn calendar(frame: &Frame, it: &ShownExpiries) -> Html {
     let t = &frame.t().live;
-    let within = |it: &&Expiring| it.token.expires.since(frame.now) < 30 * DAY;
-    let all: Vec<_> = all.iter().filter(within).collect();
     let head = Html::text(t.expiries);
-    let Some(first) = all.first() else {
+    let total: usize = it.days.iter().sum();
+    let next: Vec<_> = it.next.iter().filter(|it| it.token.expires.since(frame.now) < 30 * DAY).collect();
+    let Some(first) = next.first() else {
         let none = Html::text(t.expiries_none);
         return crate::html!(
             "<section class=\"sheet stack\" aria-labelledby=\"h-expiries\"><h2 id=\"h-expiries\">{}</h2><p>{}</p></section>",
@@ -53,19 +63,16 @@ pub fn calendar(frame: &Frame, all: &[Expiring], is_cut: bool) -> Html {
             none
         );
     };
-    let mut days = [0_u64; DAYS];
-    for it in &all {
-        let day = it.token.expires.since(frame.now) / DAY;
-        if let Some(count) = usize::try_from(day).ok().and_then(|day| days.get_mut(day)) {
-            *count += 1;
-        }
-    }
     let soon = usize::try_from(SOON / DAY).unwrap_or(0);
-    let amounts: Vec<_> =
-        days.iter().enumerate().map(|(day, &count)| Amount { count, warn: day < soon }).collect();
-    let mut words = (t.expiries_words)(all.len(), &frame.times().relative(first.token.expires));
-    if is_cut {
-        words = format!("{words} {}", (t.at_least)(all.len()));
+    let amounts: Vec<_> = it
+        .days
+        .iter()
+        .enumerate()
+        .map(|(day, &count)| Amount { count: count as u64, warn: day < soon })
+        .collect();
+    let mut words = (t.expiries_words)(total.max(next.len()), &frame.times().relative(first.token.expires));
+    if it.at_least {
+        words = format!("{words} {}", (t.at_least)(total));
     }
     let drawing = bars(&amounts, &words);
     crate::html!(
@@ -73,11 +80,11 @@ pub fn calendar(frame: &Frame, all: &[Expiring], is_cut: bool) -> Html {
         head,
         Html::text(&words),
         drawing,
-        next(frame, &all)
+        next_table(frame, &next)
     )
 }
 
-fn next(frame: &Frame, all: &[&Expiring]) -> Html {
+fn next_table(frame: &Frame, all: &[&Expiring]) -> Html {
     let t = &frame.t().token;
     let row = |it: &&Expiring| Row {
         past: false,
@@ -98,7 +105,7 @@ fn next(frame: &Frame, all: &[&Expiring]) -> Html {
             narrow(t.expires),
             narrow(t.last_used),
         ],
-        rows: all.iter().take(NEXT).map(row).collect(),
+        rows: all.iter().map(row).collect(),
     };
     table.html()
 }

@@ -52,17 +52,11 @@ impl MessagingApiPage {
 
     /// The token that the next reissue replaces.
     fn is_current(&self, token: &TokenLine) -> bool {
-        self.page.frame.times().is_never(token.expires_at)
+        token.expiry().is_none()
     }
 
     fn expiry(&self, token: &TokenLine) -> Html {
-        let frame = &self.page.frame;
-        match self.is_current(token) {
-            true => {
-                crate::html!("<span class=\"quiet\">{}</span>", Html::from(frame.t().common.never))
-            }
-            false => frame.times().cell(token.expires_at),
-        }
+        token.expiry_html(&self.page.frame)
     }
 
     /// The previous token, if clients still use it.

@@ -36,7 +36,7 @@ pub use error::{ErrorPage, Trouble};
 pub use groups::{GroupForm, GroupPage, GroupsPage, ShownGroup};
 pub use invitation::{AcceptPage, InvitationPage, RecoveryCodesPage, ToAccept};
 pub use leak_desk::{Desk, Found, LeakDeskPage, LeakedToken, OtherSecrets};
-pub use live::{Expiring, ShownMinute, activity, calendar};
+pub use live::{Expiring, NEXT, ShownExpiries, ShownMinute, activity, calendar};
 pub use messaging_api::{MessagingApi, MessagingApiPage};
 pub use overview::{Alert, AlertKind, Overview, OverviewPage, OwnAlert, ProviderLine};
 pub use person::{PersonPage, PersonView};
@@ -59,6 +59,20 @@ use crate::{
     html::Html,
 };
 
+/// What the person who looks at a page may do with what it shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acts {
+    /// Whether the person may create and change.
+    pub change: bool,
+    /// Whether the person may take away: revoke, suspend, delete.
+    pub take: bool,
+}
+
+impl Acts {
+    /// Everything.
+    pub const ALL: Self = Self { change: true, take: true };
+}
+
 /// The head of a page: what the layout shows around its content.
 #[derive(Debug, Clone)]
 pub struct PageHead {
@@ -76,6 +90,8 @@ pub struct PageHead {
     pub crumbs: Vec<Crumb>,
     /// The tabs, of a page that has some.
     pub tabs: Option<Tabs>,
+    /// What the person may do.
+    pub acts: Acts,
 }
 
 impl PageHead {
@@ -90,7 +106,14 @@ impl PageHead {
             section,
             crumbs: Vec::new(),
             tabs: None,
+            acts: Acts::ALL,
         }
+    }
+
+    /// The same, for a person who may do this.
+    #[must_use]
+    pub fn acts(self, acts: Acts) -> Self {
+        Self { acts, ..self }
     }
 
     /// The same, with a sentence below the heading.

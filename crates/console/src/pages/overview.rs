@@ -88,6 +88,8 @@ pub struct Overview {
     pub alerts: Vec<Alert>,
     /// Whether there is more.
     pub more_alerts: bool,
+    /// When the channels were searched for these, if that was earlier.
+    pub searched: Option<UnixTime>,
     /// What was searched for.
     pub search: String,
     /// The providers that were found.
@@ -117,8 +119,11 @@ impl OverviewPage {
     #[must_use]
     pub fn new(frame: Frame, it: Overview) -> Self {
         let t = &frame.t().overview;
-        let (heading, lead) =
-            (t.title, (t.alerts_lead)(it.own.len() + it.alerts.len(), it.more_alerts));
+        let mut lead = (t.alerts_lead)(it.own.len() + it.alerts.len(), it.more_alerts);
+        if let Some(at) = it.searched {
+            lead = format!("{lead} {}", (t.searched)(&frame.times().relative(at)));
+        }
+        let heading = t.title;
         Self { page: PageHead::new(frame, Some(Section::Overview), heading).lead(lead), it }
     }
 

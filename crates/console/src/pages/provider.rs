@@ -88,6 +88,8 @@ pub struct ProviderView {
     pub renames: bool,
     /// Whether the person may delete it.
     pub deletes: bool,
+    /// The tag of the settings that are shown.
+    pub seen: String,
     /// The name, as it is or as it was entered.
     pub name: Field,
 }

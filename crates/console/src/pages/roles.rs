@@ -19,6 +19,8 @@ pub struct PersonLine {
     pub login: String,
     /// The value of the role in forms; empty: none.
     pub role: &'static str,
+    /// The tag of the settings to which the role belongs.
+    pub seen: String,
     /// The tag's class and the word of the state.
     pub state: (&'static str, &'static str),
     /// When the invitation that can be accepted expires.
@@ -41,6 +43,8 @@ pub struct Roles {
     /// Whether a role can be given to a person by its id; people of the whole authority have
     /// pages of their own.
     pub adds: bool,
+    /// What follows the id of a person in the address where the role is changed.
+    pub change: &'static str,
     /// Whether each person has a page.
     pub links: bool,
     /// An invitation that was just made.

@@ -25,6 +25,8 @@ pub struct Security {
     pub single_use_assertions: bool,
     /// The limits, in the order of [`Security::LIMITS`]; empty: the server's.
     pub limits: [Field; 6],
+    /// The tag of the settings that are shown.
+    pub seen: String,
     /// Whether the person may change them.
     pub changes: bool,
 }

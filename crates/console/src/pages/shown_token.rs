@@ -51,18 +51,23 @@ pub struct ShownToken {
     pub idle: Idle,
 }
 
+/// Whether it is a long-lived token that was not replaced: its expiry in the row is a
+/// hundred years away, and no page shows it.
+pub(super) fn never_expires(kind: Kind, issued: UnixTime, expires: UnixTime) -> bool {
+    kind == Kind::LongLived && expires.since(issued) >= kind.life().longest()
+}
+
 impl ShownToken {
     /// When it expires; none for the long-lived token of a channel.
     #[must_use]
     pub fn expiry(&self) -> Option<UnixTime> {
-        let never = self.kind == Kind::LongLived && !self.is_previous();
-        (!never).then_some(self.expires)
+        (!never_expires(self.kind, self.issued, self.expires)).then_some(self.expires)
     }
 
     /// Whether it is a long-lived token that was reissued with a delay.
     #[must_use]
     pub fn is_previous(&self) -> bool {
-        self.kind == Kind::LongLived && self.expires.since(self.issued) < self.kind.life().longest()
+        self.kind == Kind::LongLived && self.expiry().is_some()
     }
 
     /// Whether a verifier accepts it, or would if its channel were not suspended.

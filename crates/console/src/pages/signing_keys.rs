@@ -1,6 +1,6 @@
 //! The keys that sign tokens.
 
-use super::PageHead;
+use super::{Acts, PageHead};
 use crate::{
     frame::{Crumb, Frame, Section},
     html::{Html, Id},
@@ -31,9 +31,10 @@ pub struct SigningKeysPage {
 impl SigningKeysPage {
     /// The page.
     #[must_use]
-    pub fn new(frame: Frame, keys: Vec<ShownKey>) -> Self {
+    pub fn new(frame: Frame, keys: Vec<ShownKey>, acts: Acts) -> Self {
         let t = &frame.t().signing_keys;
-        Self { page: PageHead::new(frame, Some(Section::SigningKeys), t.title).lead(t.lead), keys }
+        let page = PageHead::new(frame, Some(Section::SigningKeys), t.title).lead(t.lead);
+        Self { page: page.acts(acts), keys }
     }
 
     fn is_rotating(&self) -> bool {
@@ -49,40 +50,39 @@ impl SigningKeysPage {
                 narrow(t.key),
                 column(frame.t().token.state),
                 narrow(t.created),
-                buttons(frame.t().token.action),
-            ],
-            rows: self.keys.iter().map(|it| row(frame, *it)).collect(),
+            ]
+            .into_iter()
+            .chain(self.page.acts.take.then(|| buttons(frame.t().token.action)))
+            .collect(),
+            rows: self.keys.iter().map(|it| self.row(*it)).collect(),
         };
         table.html()
+    }
+
+    fn row(&self, it: ShownKey) -> Row {
+        let frame = &self.page.frame;
+        let t = &frame.t().signing_keys;
+        let class = match it.state {
+            KeyState::Active => "ok",
+            KeyState::Pending => "warn",
+            KeyState::Retired { .. } | KeyState::Revoked => "inactive",
+        };
+        let revoked = it.state == KeyState::Revoked;
+        let state = [tag(class, (t.state)(it.state)), sub(&Html::text((t.meaning)(it.state)))];
+        let href = format!("/console/signing-keys/{}/revoke", it.id);
+        let revoke = || match revoked {
+            true => Html::default(),
+            false => button("danger slim", &href, t.revoke, &it.id.to_string()),
+        };
+        let mut cells =
+            vec![crate::html!("{}", Id(it.id)), joined(&state), frame.times().cell(it.created)];
+        cells.extend(self.page.acts.take.then(revoke));
+        Row { past: revoked, cells }
     }
 
     fn commands(&self) -> Html {
         let lines = ["tegata signing-key list".to_owned(), "tegata signing-key rotate".to_owned()];
         commands(self.page.frame.t().common.command_line, &lines)
-    }
-}
-
-fn row(frame: &Frame, it: ShownKey) -> Row {
-    let t = &frame.t().signing_keys;
-    let class = match it.state {
-        KeyState::Active => "ok",
-        KeyState::Pending => "warn",
-        KeyState::Retired { .. } | KeyState::Revoked => "inactive",
-    };
-    let revoked = it.state == KeyState::Revoked;
-    let state = [tag(class, (t.state)(it.state)), sub(&Html::text((t.meaning)(it.state)))];
-    let href = format!("/console/signing-keys/{}/revoke", it.id);
-    Row {
-        past: revoked,
-        cells: vec![
-            crate::html!("{}", Id(it.id)),
-            joined(&state),
-            frame.times().cell(it.created),
-            match revoked {
-                true => Html::default(),
-                false => button("danger slim", &href, t.revoke, &it.id.to_string()),
-            },
-        ],
     }
 }
 

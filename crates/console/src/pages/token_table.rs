@@ -1,5 +1,6 @@
 //! The tokens that an act would revoke, as a table.
 
+use super::shown_token::never_expires;
 use crate::{Frame, html::Html};
 use askama::Template;
 use tegata_token::{
@@ -41,6 +42,25 @@ pub struct TokenTable {
 /// A token that was used within this time is in use, in seconds.
 const IN_USE: i64 = 3_600;
 
+impl TokenLine {
+    /// When it expires; none for the long-lived token of a channel.
+    #[must_use]
+    pub fn expiry(&self) -> Option<UnixTime> {
+        (!never_expires(self.kind, self.issued_at, self.expires_at)).then_some(self.expires_at)
+    }
+
+    /// The same in words.
+    #[must_use]
+    pub fn expiry_html(&self, frame: &Frame) -> Html {
+        match self.expiry() {
+            None => {
+                crate::html!("<span class=\"quiet\">{}</span>", Html::from(frame.t().common.never))
+            }
+            Some(at) => frame.times().cell(at),
+        }
+    }
+}
+
 impl TokenTable {
     /// How many of the tokens that are shown are in use.
     #[must_use]
@@ -65,15 +85,8 @@ struct Rendered<'a> {
 }
 
 impl Rendered<'_> {
-    fn expiry(&self, at: &UnixTime) -> Html {
-        let times = self.frame.times();
-        match times.is_never(*at) {
-            true => crate::html!(
-                "<span class=\"quiet\">{}</span>",
-                Html::from(self.frame.t().common.never)
-            ),
-            false => times.cell(*at),
-        }
+    fn expiry(&self, of: &TokenLine) -> Html {
+        of.expiry_html(self.frame)
     }
 
     fn used(&self, at: &Option<UnixTime>) -> Html {

@@ -14,7 +14,7 @@ use tegata_policy::{
     rules::{ChannelType, WhenFull},
 };
 use tegata_token::{
-    id::{ChannelId, Group},
+    id::{AssertionKeyId, ChannelId, Group},
     kind::Kind,
     time::UnixTime,
 };
@@ -40,10 +40,21 @@ pub struct Filter {
     pub kind: Option<Kind>,
     /// Only of this group.
     pub group: Option<Group>,
+    /// Only those that were issued for this assertion key.
+    pub key: Option<AssertionKeyId>,
     /// Only in this state.
     pub state: Option<TokenState>,
     /// Behind this cursor.
     pub after: Option<String>,
+}
+
+impl Filter {
+    /// Whether it leaves anything out.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        let of_token = self.kind.is_some() || self.group.is_some() || self.key.is_some();
+        of_token || self.state.is_some()
+    }
 }
 
 /// What a channel's list of tokens shows.
@@ -59,6 +70,8 @@ pub struct TokensView {
     pub lately: Vec<ShownToken>,
     /// The groups to filter by.
     pub groups: Vec<Group>,
+    /// The assertion keys to filter by.
+    pub keys: Vec<AssertionKeyId>,
     /// The filter.
     pub filter: Filter,
     /// A page of the list.
@@ -140,16 +153,15 @@ impl TokensPage {
         let frame = &self.page.frame;
         let table = HtmlTable {
             caption: (frame.t().tokens.caption)(Bdi(&self.it.name)),
-            columns: ShownToken::columns(frame, true),
-            rows: self.it.rows.iter().map(|it| it.row(frame, true)).collect(),
+            columns: ShownToken::columns(frame, self.page.acts.take),
+            rows: self.it.rows.iter().map(|it| it.row(frame, self.page.acts.take)).collect(),
         };
         table.html()
     }
 
     fn is_empty(&self) -> bool {
         let filter = &self.it.filter;
-        let filtered = filter.kind.is_some() || filter.group.is_some() || filter.state.is_some();
-        self.it.rows.is_empty() && !filtered && filter.after.is_none()
+        self.it.rows.is_empty() && !filter.is_set() && filter.after.is_none()
     }
 
     fn kinds(&self) -> Vec<(&'static str, bool)> {
@@ -160,6 +172,14 @@ impl TokensPage {
     fn groups(&self) -> Vec<(String, bool)> {
         let of = &self.it.filter.group;
         self.it.groups.iter().map(|it| (it.to_string(), of.as_ref() == Some(it))).collect()
+    }
+
+    /// The keys; also one that is deleted, while it is filtered by.
+    fn keys(&self) -> Vec<(String, bool)> {
+        let of = self.it.filter.key;
+        let deleted = of.filter(|it| !self.it.keys.contains(it));
+        let all = self.it.keys.iter().copied().chain(deleted);
+        all.map(|it| (it.to_string(), of == Some(it))).collect()
     }
 
     fn states(&self) -> Vec<(&'static str, &'static str, bool)> {
@@ -186,6 +206,7 @@ impl TokensPage {
         let parts = [
             ("kind", filter.kind.map(|it| it.name().to_owned())),
             ("group", filter.group.as_ref().map(Group::to_string)),
+            ("key", filter.key.map(|it| it.to_string())),
             ("state", state.map(str::to_owned)),
         ];
         for (name, value) in parts {

@@ -1,6 +1,6 @@
 //! Verifiers: the list with their instances, the form of a new one, and its credential.
 
-use super::PageHead;
+use super::{Acts, PageHead};
 use crate::{
     forms::Field,
     frame::{Crumb, Frame, Section},
@@ -65,9 +65,10 @@ pub struct VerifiersPage {
 impl VerifiersPage {
     /// The page.
     #[must_use]
-    pub fn new(frame: Frame, all: Vec<ShownVerifier>) -> Self {
+    pub fn new(frame: Frame, all: Vec<ShownVerifier>, acts: Acts) -> Self {
         let t = &frame.t().verifiers;
-        Self { page: PageHead::new(frame, Some(Section::Verifiers), t.title).lead(t.lead), all }
+        let page = PageHead::new(frame, Some(Section::Verifiers), t.title).lead(t.lead);
+        Self { page: page.acts(acts), all }
     }
 
     fn commands(&self) -> Html {
@@ -94,7 +95,7 @@ impl ShownVerifier {
         ])
     }
 
-    fn table(&self, frame: &Frame) -> Html {
+    fn table(&self, frame: &Frame, removes: bool) -> Html {
         let t = &frame.t().verifiers;
         let table = HtmlTable {
             caption: Html::text(t.instances),
@@ -105,14 +106,16 @@ impl ShownVerifier {
                 narrow(t.lease),
                 narrow(t.position),
                 column(t.on_stale),
-                buttons(frame.t().token.action),
-            ],
-            rows: self.instances.iter().map(|it| self.row(frame, it)).collect(),
+            ]
+            .into_iter()
+            .chain(removes.then(|| buttons(frame.t().token.action)))
+            .collect(),
+            rows: self.instances.iter().map(|it| self.row(frame, it, removes)).collect(),
         };
         table.html()
     }
 
-    fn row(&self, frame: &Frame, it: &RunningInstance) -> Row {
+    fn row(&self, frame: &Frame, it: &RunningInstance, removes: bool) -> Row {
         let (t, times) = (&frame.t().verifiers, frame.times());
         let state = match (it.faulty, &it.cannot) {
             (true, _) => tag("bad", t.faulty),
@@ -140,8 +143,10 @@ impl ShownVerifier {
                 Html::text(&lease),
                 position.unwrap_or_else(|| quiet(t.not_since_start)),
                 Html::text((t.stale_name)(it.on_stale)),
-                button("danger slim", &href, t.remove, &it.id),
-            ],
+            ]
+            .into_iter()
+            .chain(removes.then(|| button("danger slim", &href, t.remove, &it.id)))
+            .collect(),
         }
     }
 }

@@ -7,6 +7,7 @@ use tegata_token::kind::Kind;
 pub struct OverviewTexts {
     pub title: &'static str,
     pub alerts_lead: fn(usize, bool) -> String,
+    pub searched: fn(&str) -> String,
     pub leaked: &'static str,
     pub create_provider: &'static str,
     pub warnings: &'static str,

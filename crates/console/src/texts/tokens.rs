@@ -31,6 +31,8 @@ pub struct TokensTexts {
     pub all: &'static str,
     pub all_kinds: &'static str,
     pub all_groups: &'static str,
+    pub key: &'static str,
+    pub all_keys: &'static str,
     pub all_states: &'static str,
     pub filter: &'static str,
     pub caption: fn(Bdi<'_>) -> Html,

@@ -9,6 +9,7 @@ use super::{
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 use tegata_token::{
+    feed::InstanceId,
     id::{AdminTokenId, ChannelId, PersonId, ProviderId, VerifierId},
     key::{BadKey, KeyState, VerifyingKey},
     view::{ChannelChange, FeedChange, ViewKey},
@@ -63,6 +64,13 @@ pub enum Change {
         /// Its id.
         verifier: VerifierId,
     },
+    /// An operator removed an instance: it must be registered before it gets another answer.
+    InstanceRemoved {
+        /// Its verifier.
+        verifier: VerifierId,
+        /// The instance.
+        instance: InstanceId,
+    },
     /// A person is new or was changed.
     Person {
         /// The person, without what authenticates it.
@@ -108,6 +116,7 @@ impl Change {
             | Self::Clock { .. }
             | Self::Verifier { .. }
             | Self::VerifierDeleted { .. }
+            | Self::InstanceRemoved { .. }
             | Self::Person { .. }
             | Self::PersonDeleted { .. }
             | Self::Session { .. }
@@ -138,6 +147,7 @@ impl Change {
             | Self::Channel { .. }
             | Self::Clock { .. }
             | Self::Verifier { .. }
+            | Self::InstanceRemoved { .. }
             // The acts write entries of their own.
             | Self::Person { .. }
             | Self::PersonDeleted { .. }
@@ -168,6 +178,7 @@ impl Change {
             | Self::Clock { .. }
             | Self::Verifier { .. }
             | Self::VerifierDeleted { .. }
+            | Self::InstanceRemoved { .. }
             | Self::Person { .. }
             | Self::PersonDeleted { .. }
             | Self::Session { .. }

@@ -179,7 +179,9 @@ impl Act for RemoveInstances {
         let mut effects = Effects::default();
         for instance in &names {
             let (verifier, instance) = (self.id, instance.clone());
-            effects.write(Write::InstanceDropped { verifier, instance, renewed_at: None });
+            let dropped = instance.clone();
+            effects.write(Write::InstanceDropped { verifier, instance: dropped, renewed_at: None });
+            effects.change(Change::InstanceRemoved { verifier, instance });
         }
         let removed = InstancesRemoved {
             verifier: self.id,

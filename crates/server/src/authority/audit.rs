@@ -7,22 +7,25 @@
 //! detection. The contents of a checkpoint, and what a verification checks, are in
 //! `tegata_store::audit`.
 
+mod anchor;
+
+pub use anchor::anchored;
+
 use crate::authority::{
     actor::Actor,
     clock::Clock,
     master_key::{self, MasterKey},
     place::Files,
-    private_file, random,
+    random,
 };
-use serde::{Deserialize, Serialize};
+use anchor::{Seen, read_seen, write_seen};
 use std::{
-    io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
 };
 use tegata_store::{
     AuditHead, By, Error, Event, ExpectedSettings, Old, Page, Result, Store, WrappedKey,
-    audit::{Anchor, Anchored, AuditReport, AuditVerifier, Checkpoint, make_checkpoint},
+    audit::{Anchored, AuditReport, AuditVerifier, Checkpoint, make_checkpoint},
     audit_event::{AuditCompared, AuditEvent, AuditExpired},
     sqlite::AuditFile,
 };
@@ -59,44 +62,6 @@ pub struct Audit {
     unreadable: AtomicBool,
 }
 
-/// The contents of the anchor, the file outside of the database.
-#[derive(Serialize, Deserialize)]
-struct Seen {
-    #[serde(flatten)]
-    newest: Anchor,
-    kept_from: u64,
-    /// The last event up to which an operator accepted an unconfirmed end.
-    #[serde(default)]
-    accepted: i64,
-}
-
-impl Seen {
-    /// The anchor of an audit whose newest checkpoint is `last`.
-    fn at(last: Option<&Checkpoint>, epoch: u64, accepted: i64) -> Self {
-        let beginning = || Anchor { epoch, number: 0, chain: String::new() };
-        Self {
-            newest: last.map_or_else(beginning, Anchor::from),
-            kept_from: last.map_or(1, |it| it.kept_from),
-            accepted,
-        }
-    }
-
-    /// Whether `last` is the checkpoint that the anchor names or, since a crash may come
-    /// between the checkpoint and the file, the one after it.
-    async fn agrees(&self, store: &dyn Store, last: Option<&Checkpoint>) -> Result<bool> {
-        let Anchor { number, chain, .. } = &self.newest;
-        let is = |it: &Checkpoint| it.number == *number && it.chain == *chain;
-        Ok(match last {
-            None => *number == 0,
-            Some(last) if last.number == number + 1 && *number > 0 => {
-                let before = (number - 1, i64::MAX - 1);
-                store.audit_batch(before, 1).await?.checkpoint.as_ref().is_some_and(is)
-            }
-            Some(last) => last.number == number + 1 || is(last),
-        })
-    }
-}
-
 impl Audit {
     /// Opens the store's key that signs checkpoints, or creates one; `None` if it was
     /// encrypted with another master key.
@@ -130,14 +95,21 @@ impl Audit {
         }))
     }
 
-    /// Writes the anchor of an authority that has no history yet. From then on a missing
-    /// anchor is never mistaken for a first start.
+    /// Writes the anchor of an authority that has no history yet, or of a server that joins
+    /// others. From then on a missing anchor is never mistaken for a first start.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn begin(&self, store: &dyn Store) -> Result<()> {
         let Some(file) = self.file.as_deref().filter(|file| !file.exists()) else { return Ok(()) };
         let head = store.audit_head().await?;
+        if store.is_shared() && head.last.is_some() {
+            // A new server of an authority whose other servers have anchors.
+            let number = head.last.as_ref().map(|it| it.number);
+            tracing::info!(anchor = %file.display(), number,
+                "this server confirms the audit from this checkpoint on");
+            return write_seen(file, &Seen::at(head.last.as_ref(), head.epoch, 0), file);
+        }
         let any = Page { before: None, most: 1 };
         if head.last.is_some() || !store.providers(Default::default(), any).await?.is_empty() {
             return Ok(());
@@ -158,11 +130,12 @@ impl Audit {
         self.key.public()
     }
 
-    /// Makes a checkpoint of the events that wait for one, and deletes expired events.
+    /// Makes a checkpoint of the events that wait for one, and deletes expired events; unless
+    /// the server `makes` them, it only compares those of another with the anchor.
     ///
     /// # Errors
     /// An error of the store, or the anchor cannot be written.
-    pub async fn checkpoint(&self, store: &dyn Store, clock: &Clock) -> Result<()> {
+    pub async fn checkpoint(&self, store: &dyn Store, clock: &Clock, makes: bool) -> Result<()> {
         let _alone = self.checkpointing.lock().await;
         let now = clock.now();
         let mut head = store.audit_head().await?;
@@ -182,10 +155,13 @@ impl Audit {
             accepted = accepted.min(head.last.as_ref().map_or(0, |it| it.last));
         }
         if let (Some(last), Some(seen)) = (&head.last, &seen)
-            && agrees
+            && (agrees || !makes)
             && last.number > seen.newest.number
         {
             self.see(last, accepted)?;
+        }
+        if !makes {
+            return Ok(());
         }
         // Without a checkpoint no event was deleted.
         let mut kept_from = seen.filter(|_| head.last.is_some()).map_or(1, |it| it.kept_from);
@@ -205,7 +181,11 @@ impl Audit {
             else {
                 break;
             };
-            store.add_checkpoint(checkpoint.clone()).await?;
+            match store.add_checkpoint(checkpoint.clone()).await {
+                // Another server has taken over, and was first.
+                Err(Error::Taken) => return Ok(()),
+                done => done?,
+            }
             self.see(&checkpoint, accepted)?;
             head.last = Some(checkpoint);
         }
@@ -318,22 +298,6 @@ impl Audit {
     }
 }
 
-/// Writes the anchor; a new file is given to the owner of `store`.
-fn write_seen(file: &Path, seen: &Seen, store: &Path) -> Result<()> {
-    let text = serde_json::to_string(seen).map_err(|error| cannot(file, &error))?;
-    private_file::replace(file, &text, store).map_err(|error| cannot(file, &error))
-}
-
-/// Reads the newest checkpoint from the anchor's file.
-#[must_use]
-pub fn anchored(file: &Path) -> Anchored {
-    match read_seen(file) {
-        Ok(Some(seen)) => Anchored::At(seen.newest, seen.accepted),
-        Ok(None) => Anchored::Missing(format!("there is no anchor at {}", file.display())),
-        Err(error) => Anchored::Missing(error.to_string()),
-    }
-}
-
 /// Writes the newest checkpoint in the database to the anchor, after the operator
 /// recovered the store; with `accept`, earlier ends count as accepted, too.
 ///
@@ -350,21 +314,6 @@ pub fn anchor_present_end(place: &Files, accept: bool) -> Result<Option<u64>> {
     let seen = Seen::at(head.last.as_ref(), head.epoch, accepted);
     write_seen(&file, &seen, &place.store)?;
     Ok(head.last.map(|it| it.number))
-}
-
-fn cannot(file: &Path, error: &dyn std::error::Error) -> Error {
-    Error::Unavailable(format!("the audit's anchor {}: {error}", file.display()).into())
-}
-
-fn read_seen(file: &Path) -> Result<Option<Seen>> {
-    match std::fs::read_to_string(file) {
-        Ok(text) => {
-            let damaged = |error: serde_json::Error| cannot(file, &error);
-            serde_json::from_str(&text).map(Some).map_err(damaged)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(cannot(file, &error)),
-    }
 }
 
 /// Whether the audit's key was encrypted with another master key than this one.

@@ -10,6 +10,7 @@
 //! store. Only a few reads of the store run at once, so the queue for existing channels
 //! stays short.
 
+use super::changes::Changes;
 use quick_cache::sync::Cache;
 use std::{
     collections::HashSet,
@@ -30,6 +31,8 @@ pub struct Channels {
     known: RwLock<HashSet<ChannelId>>,
     /// Permits for reads of the store.
     questions: Semaphore,
+    /// What changed since a walk through all channels.
+    changes: Changes,
 }
 
 /// As many as the store keeps connections open for.
@@ -47,6 +50,7 @@ impl Channels {
             drops: std::array::from_fn(|_| Mutex::new(0)),
             known: RwLock::default(),
             questions: Semaphore::new(QUESTIONS),
+            changes: Changes::default(),
         }
     }
 
@@ -103,6 +107,13 @@ impl Channels {
         let mut drops = self.stripe(id);
         *drops += 1;
         self.snapshots.remove(&id);
+        drop(drops);
+        self.changes.note(id);
+    }
+
+    /// What changed since a walk through all channels.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     fn stripe(&self, id: ChannelId) -> std::sync::MutexGuard<'_, u64> {

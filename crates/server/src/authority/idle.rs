@@ -7,11 +7,22 @@ use tegata_policy::{
     idle::{Idle, KnownUses, LastUse, idle},
 };
 use tegata_store::{Page, Result, TokenFilter, TokenRow, TokenState};
-use tegata_token::{id::ChannelId, kind::Kind};
+use tegata_token::{
+    id::{ChannelId, Group, Serial},
+    kind::Kind,
+};
 
 /// Maximum number of rows that are read. The token rules allow no channel as many active
 /// tokens as that.
 const ROWS: usize = 1_000;
+
+/// What the rule needs of an active token.
+pub(super) struct Holder {
+    kind: Kind,
+    group: Option<Group>,
+    serial: Serial,
+    last_use: LastUse,
+}
 
 impl Authority {
     /// Notes in the rows of a channel's tokens their last uses, which are in memory until a
@@ -28,19 +39,41 @@ impl Authority {
         let Some(of) = self.channel(channel).await? else { return Ok(()) };
         let filter = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
         let page = Page { before: None, most: ROWS };
-        let mut active = self.store.tokens(channel, filter, page, self.now()).await?;
-        active.iter_mut().for_each(|(_, row)| self.note_last_use(channel, row));
-        let known = self.known_uses(&of);
+        let active = self.store.tokens(channel, filter, page, self.now()).await?;
+        let active: Vec<_> = active.into_iter().map(|(_, row)| row).collect();
+        let holders = self.holders(channel, &active);
+        self.note_idle_among(&of, rows, &holders);
+        Ok(())
+    }
+
+    /// What the rule needs of the active tokens of a channel.
+    pub(super) fn holders(&self, channel: ChannelId, active: &[TokenRow]) -> Vec<Holder> {
+        let holder = |row: &TokenRow| {
+            let in_memory = self.last_used.token(channel, row.serial).map(|(at, _)| at);
+            let last_used_at = row.last_used_at.max(in_memory);
+            let last_use = LastUse { issued_at: row.issued_at, last_used_at };
+            Holder { kind: row.kind, group: row.group.clone(), serial: row.serial, last_use }
+        };
+        active.iter().map(holder).collect()
+    }
+
+    /// The same as [`Self::note_idle`], with the channel's active tokens at hand.
+    pub(super) fn note_idle_among(
+        &self,
+        of: &Channel,
+        rows: &mut [&mut TokenRow],
+        holders: &[Holder],
+    ) {
+        rows.iter_mut().for_each(|row| self.note_last_use(of.id, row));
+        let known = self.known_uses(of);
         for row in rows.iter_mut().filter(|row| can_be_idle(row)) {
-            let is_newer = |it: &&TokenRow| {
+            let is_newer = |it: &&Holder| {
                 it.kind == row.kind && it.group == row.group && it.serial > row.serial
             };
-            let newer = active.iter().map(|(_, it)| it).filter(is_newer).map(last_use);
-            let newer: Vec<_> = newer.collect();
+            let newer: Vec<_> = holders.iter().filter(is_newer).map(|it| it.last_use).collect();
             let after = i64::try_from(self.idle_after.as_secs()).unwrap_or(i64::MAX);
             row.idle = idle(last_use(row), &newer, known, after, self.now());
         }
-        Ok(())
     }
 
     /// The same for rows of several channels.
@@ -53,7 +86,8 @@ impl Authority {
         Ok(())
     }
 
-    fn note_last_use(&self, channel: ChannelId, row: &mut TokenRow) {
+    /// The same without the second.
+    pub(super) fn note_last_use(&self, channel: ChannelId, row: &mut TokenRow) {
         if let Some((at, _)) = self.last_used.token(channel, row.serial) {
             row.last_used_at = row.last_used_at.max(Some(at));
         }

@@ -1,5 +1,7 @@
 //! The periodic jobs: they write last-used times to the store, delete expired data, and
-//! promote a new signing key once it has been published long enough.
+//! promote a new signing key once it has been published long enough. Of servers that share a
+//! store, one does those that are about the authority; what is in the memory of a server,
+//! each of them writes.
 
 use crate::authority::{
     Authority, actor::Actor, admin, admin_token::TokenSource, health::Health,
@@ -55,8 +57,11 @@ pub async fn run_until(jobs: Arc<Jobs>, stop: CancellationToken) {
     let checkpointing = tokio::spawn(checkpoint_until(jobs.clone(), stop.clone()));
     let warning = tokio::spawn(warn_until(jobs.clone(), stop.clone()));
     let settling = tokio::spawn(settle_until(jobs.clone(), stop.clone()));
+    let exchanging = tokio::spawn(exchange_until(jobs.clone(), stop.clone()));
     // First resumes what a crash interrupted.
-    finish(&jobs).await;
+    if leads(&jobs).await {
+        finish(&jobs).await;
+    }
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -66,7 +71,7 @@ pub async fn run_until(jobs: Arc<Jobs>, stop: CancellationToken) {
         }
     }
     flush(&jobs).await;
-    let _ = tokio::join!(checkpointing, warning, settling);
+    let _ = tokio::join!(checkpointing, warning, settling, exchanging);
 }
 
 /// A task of its own, since it waits for the operator's webhook: a slow receiver must
@@ -77,13 +82,19 @@ async fn warn_until(jobs: Arc<Jobs>, stop: CancellationToken) {
     let rounds = async {
         loop {
             ticks.tick().await;
-            warn(&jobs).await;
+            if leads(&jobs).await {
+                warn(&jobs).await;
+            }
         }
     };
     tokio::select! {
         () = rounds => {}
         () = stop.cancelled() => {}
     }
+}
+
+async fn exchange_until(jobs: Arc<Jobs>, stop: CancellationToken) {
+    jobs.authority.exchange_until(stop).await;
 }
 
 /// The period in which complete receipts are written.
@@ -97,7 +108,8 @@ async fn settle_until(jobs: Arc<Jobs>, stop: CancellationToken) {
             _ = ticks.tick() => false,
             () = stop.cancelled() => true,
         };
-        if let Err(error) = jobs.authority.settle_feed().await {
+        let leads = leads(&jobs).await;
+        if let Err(error) = jobs.authority.settle_feed(leads).await {
             tracing::warn!(%error, "receipts were not written; the next run tries again");
         }
         if stopping {
@@ -133,9 +145,16 @@ async fn checkpoint_until(jobs: Arc<Jobs>, stop: CancellationToken) {
     }
 }
 
+/// Whether this server does the jobs of the authority.
+async fn leads(jobs: &Jobs) -> bool {
+    jobs.authority.store().may_run_jobs().await
+}
+
+/// Makes a checkpoint, or follows those of the server that makes them.
 async fn checkpoint(jobs: &Jobs) -> tegata_store::Result<()> {
     let authority = &jobs.authority;
-    authority.audit().checkpoint(authority.store(), authority.clock()).await
+    let makes = leads(jobs).await;
+    authority.audit().checkpoint(authority.store(), authority.clock(), makes).await
 }
 
 /// Records a reset of the administrator's token in the audit; the reset changes the file,
@@ -182,6 +201,17 @@ async fn run_all(jobs: &Jobs) {
     if let Err(error) = jobs.authority.resolve_master_key_rotation().await {
         tracing::warn!(%error, "the outcome of the last master-key rotation is not known yet");
     }
+    if leads(jobs).await {
+        run_alone(jobs, checkpointed).await;
+    }
+    if let Err(error) = report_key_age(jobs).await {
+        tracing::warn!(%error, "the signing key's age was not read");
+    }
+    jobs.health.jobs_are_at(jobs.authority.clock().steady());
+}
+
+/// Runs the jobs that one server does for all.
+async fn run_alone(jobs: &Jobs, checkpointed: bool) {
     if let Err(error) = promote(jobs).await {
         tracing::warn!(%error, "the pending signing key was not promoted");
     }
@@ -201,10 +231,6 @@ async fn run_all(jobs: &Jobs) {
     {
         tracing::warn!(%error, "the audit was not verified");
     }
-    if let Err(error) = report_key_age(jobs).await {
-        tracing::warn!(%error, "the signing key's age was not read");
-    }
-    jobs.health.jobs_are_at(jobs.authority.clock().steady());
 }
 
 async fn flush(jobs: &Jobs) {
@@ -219,7 +245,9 @@ async fn promote(jobs: &Jobs) -> admin::Result<()> {
         return Ok(());
     };
     // Asked at once, since the leases run from the first call.
-    let without = jobs.authority.instances_without(pending.key.id()).unwrap_or_default();
+    let Some(without) = jobs.authority.instances_without(pending.key.id()).await? else {
+        return Ok(());
+    };
     let now = jobs.authority.now();
     let published = i64::try_from(jobs.key_promotion_delay.as_secs()).unwrap_or(i64::MAX);
     let rows = jobs.authority.signing_keys().await?;

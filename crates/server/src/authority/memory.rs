@@ -153,13 +153,16 @@ impl Memory {
                 Change::Clock { offset } => self.clock.set_offset(*offset),
                 Change::Verifier { verifier } => self.verifiers.insert(verifier),
                 Change::VerifierDeleted { verifier } => self.verifiers.remove(*verifier),
+                Change::InstanceRemoved { verifier, instance } => {
+                    self.feed.removed(&[(*verifier, instance.clone())]);
+                }
                 Change::Person { .. }
                 | Change::PersonDeleted { .. }
                 | Change::Session { .. }
                 | Change::SessionEnded { .. }
                 | Change::AdminToken { .. }
-                | Change::AdminTokenDeleted { .. }
-                | Change::Tokens { .. } => {}
+                | Change::AdminTokenDeleted { .. } => {}
+                Change::Tokens { channel, .. } => self.channels.changes().note(*channel),
             }
         }
         self.people.apply(changes);

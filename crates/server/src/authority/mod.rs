@@ -9,6 +9,7 @@ pub mod actor;
 pub mod admin;
 pub mod admin_token;
 pub mod audit;
+mod changes;
 mod channels;
 pub mod clock;
 pub mod feed;
@@ -45,10 +46,11 @@ use crate::{
         keyring::Keyring,
         last_used::LastUsed,
         limits::{Limits, Rates},
-        warnings::webhook::Webhook,
+        warnings::{walk::Walk, webhook::Webhook},
     },
     metrics::{AuthorityState, Metrics},
 };
+use arc_swap::ArcSwapOption;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -91,6 +93,8 @@ pub struct Authority {
     warn: warnings::Policy,
     /// Where warnings are sent, if anywhere.
     webhook: Option<Webhook>,
+    /// What the last search for warnings found.
+    walk: ArcSwapOption<Walk>,
     audience: Arc<Audience>,
     issuer: Arc<str>,
     /// After how long without use a token that was replaced is idle.
@@ -143,6 +147,7 @@ impl Authority {
             metrics,
             warn: warnings::Policy::default(),
             webhook: None,
+            walk: ArcSwapOption::empty(),
             audit,
             store,
             memory,
@@ -206,6 +211,11 @@ impl Authority {
     /// Where warnings are sent, if anywhere.
     fn webhook(&self) -> Option<&Webhook> {
         self.webhook.as_ref()
+    }
+
+    /// What the last search for warnings found, if pages show it.
+    fn walk(&self) -> Option<Arc<Walk>> {
+        self.walk.load_full().filter(|it| it.is_shown(self.now()))
     }
 
     /// When to warn.

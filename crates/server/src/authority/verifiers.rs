@@ -67,6 +67,12 @@ impl Verifiers {
         self.0.load().by_token.get(&TokenHash(sha256(&[token]))).cloned()
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.load().by_id.is_empty()
+    }
+
     /// The verifier of this id.
     #[must_use]
     pub fn get(&self, id: VerifierId) -> Option<Arc<VerifierRow>> {

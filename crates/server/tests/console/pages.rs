@@ -107,6 +107,9 @@ async fn every_page_is_there_for_an_administrator_in_both_languages() {
             let expected: &[u16] = match path {
                 "/channels/{channel}/secret/previous/delete" => &[404],
                 "/account/tokens/{admin_token}/delete" => &[404],
+                // The person has no role there.
+                "/channels/{channel}/roles/{person}" => &[404],
+                "/providers/{provider}/roles/{person}" => &[404],
                 "/verifiers/{verifier}/instances/{instance}/remove" => &[200, 404],
                 "/providers/{provider}/delete" => &[409],
                 "/channels/{channel}/revoke" => &[200, 400],

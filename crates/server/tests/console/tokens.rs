@@ -75,3 +75,15 @@ async fn the_pages_are_in_japanese_for_a_browser_that_prefers_it() {
         page.shows(200, "<html lang=\"ja\"").shows(200, "トークン");
     }
 }
+
+#[tokio::test]
+async fn the_list_is_filtered_by_the_key_that_tokens_were_issued_for() {
+    let shop = Shop::new().await;
+    let id = shop.id_of(&shop.token("blue").await).await;
+    let key = shop.world.key(shop.id).await;
+    let page = shop.get("/tokens").await.shows(200, &format!("<option>{key}</option>"));
+    assert!(page.text.contains(&id), "{}", page.text);
+    let page = shop.get(&format!("/tokens?key={key}")).await;
+    page.shows(200, "No token matches this filter.").shows(200, "<option selected>");
+    assert_eq!(shop.get("/tokens?key=x").await.status, 400);
+}

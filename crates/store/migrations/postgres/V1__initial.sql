@@ -9,6 +9,7 @@ CREATE TABLE authority (
     epoch         BIGINT NOT NULL,            -- a recovery begins a new one
     position      BIGINT NOT NULL DEFAULT 0,  -- number of the last change
     log_from      BIGINT NOT NULL DEFAULT 0,  -- changes up to this number are not kept
+    journal_from  BIGINT NOT NULL DEFAULT 0,  -- nor is what the journal had up to this one
     audit         BIGINT NOT NULL DEFAULT 0,  -- id of the last audit event
     written_at    BIGINT NOT NULL DEFAULT 0,  -- the highest time written; never decreases
     dev           BOOLEAN NOT NULL,           -- created with --dev; immutable
@@ -181,6 +182,9 @@ CREATE TABLE token (
 -- however many there have been.
 CREATE UNIQUE INDEX token_live ON token (channel, serial)
     INCLUDE (number, expires_at, kind, grp, signing_key, issued_at, ends_at) WHERE NOT past;
+-- The list of active tokens by their expiry.
+CREATE INDEX token_by_expiry ON token (least(expires_at, coalesce(ends_at, expires_at)), number)
+    WHERE NOT past;
 CREATE UNIQUE INDEX token_past ON token (channel, serial) WHERE past;
 CREATE UNIQUE INDEX token_by_idempotency ON token (channel, idempotency)
     WHERE idempotency IS NOT NULL;
@@ -208,6 +212,15 @@ CREATE TABLE change_log (
     provider  BIGINT,              -- NULL: concerns no channel
     channel   BIGINT,
     change    TEXT NOT NULL        -- JSON: see `Change`
+);
+
+-- What the revocation journals of servers must hold, as long as the log has the changes: a
+-- server writes it to its journal's file before its memory has them.
+CREATE TABLE journal (
+    position  BIGINT NOT NULL,  -- of the act's last change
+    line      BIGINT NOT NULL,  -- 1, 2, 3 … within the act
+    entry     TEXT NOT NULL,    -- JSON: see `JournalLine`
+    PRIMARY KEY (position, line)
 );
 
 -- Assertions of channels that accept each one once.

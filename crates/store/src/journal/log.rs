@@ -208,11 +208,22 @@ impl RevocationJournal {
         at: UnixTime,
         entries: &[(Option<Author>, JournalEntry)],
     ) -> Result<(), Failed> {
-        self.be_in_place(Commit { commit: commit.commit.saturating_sub(1), ..commit }, at)?;
+        let line = |(by, what): (_, _)| JournalLine { commit, at, by, what };
+        self.append_lines(&entries.iter().cloned().map(line).collect::<Vec<_>>())
+    }
+
+    /// Appends lines of one or several commits, in their order, and synchronises the file.
+    ///
+    /// # Errors
+    /// [`Failed`]; call [`Self::take_back`] then to remove what was written.
+    pub fn append_lines(&mut self, lines: &[JournalLine]) -> Result<(), Failed> {
+        let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return Ok(()) };
+        let before = first.commit.commit.saturating_sub(1);
+        self.be_in_place(Commit { commit: before, ..first.commit }, first.at)?;
         let io = |error| Error::Io(self.path.clone(), error);
         let mut text = String::new();
-        for (by, what) in entries.iter().cloned() {
-            text.push_str(&JournalLine { commit, at, by, what }.to_text().map_err(io)?);
+        for line in lines {
+            text.push_str(&line.to_text().map_err(io)?);
         }
         self.dirty = true;
         self.file.set_len(self.good).map_err(io)?;
@@ -222,7 +233,7 @@ impl RevocationJournal {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => io(error).into(),
             _ => Failed::Unknown(io(error)),
         })?;
-        (self.written, self.writing) = (text.len() as u64, commit);
+        (self.written, self.writing) = (text.len() as u64, last.commit);
         Ok(())
     }
 

@@ -49,6 +49,7 @@ pub(super) async fn apply(db: &Client, acts: &[Decided]) -> Result<(), Failed> {
             followers::begin_receipt(&mut others, at, receipt);
         }
         wave.audit(effects.audit.as_ref(), at);
+        wave.journal(effects, at);
     }
     wave.into_statements(others).run(db).await
 }

@@ -15,6 +15,10 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_version (
         checksum  TEXT NOT NULL
     )";
 
+/// The number of a row that stands in the table while an authority is moved to the database:
+/// no version of this program starts on it, since none has a schema of that number.
+pub(super) const MOVING: i64 = 1_000_000;
+
 /// How often the table is created, if two servers do that at once.
 const ATTEMPTS: usize = 5;
 
@@ -73,6 +77,7 @@ async fn check(db: &Client) -> Result<i64, PostgresOpenError> {
             || Ok::<(i64, String), tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?));
         let (version, sum) = read().map_err(|it| failed(it.into()))?;
         match ALL.iter().find(|it| it.0 == version) {
+            None if version == MOVING => return Err(PostgresOpenError::Moving),
             Some(it) if checksum(it.2) != sum => {
                 return Err(PostgresOpenError::OtherSchema(version));
             }

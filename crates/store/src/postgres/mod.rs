@@ -16,9 +16,11 @@ mod follow;
 mod guard;
 mod jitter;
 mod job;
+mod journal;
 mod lease;
 mod load;
 mod locks;
+mod memory;
 mod migrations;
 mod open;
 mod open_error;
@@ -35,6 +37,7 @@ mod rows;
 mod sql;
 mod statements;
 mod store;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -47,10 +50,12 @@ pub use open_error::PostgresOpenError;
 #[doc(hidden)]
 pub use plant::Plant;
 pub use recover::{BeforeRecovery, RecoveringPostgres};
+pub(crate) use target::{Holds, Target};
 
 use acknowledgements::Acknowledgements;
 use connect::Address;
 use follow::Shared;
+use journal::Journal;
 use open::Tasks;
 use readers::Readers;
 use std::sync::Arc;
@@ -61,6 +66,7 @@ use tokio::sync::oneshot;
 pub struct PostgresStore {
     shared: Arc<Shared>,
     readers: Readers,
+    journal: Option<Journal>,
     form: Issuer,
     address: Address,
     acknowledgements: Acknowledgements,

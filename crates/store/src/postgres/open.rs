@@ -9,6 +9,8 @@ use super::{
     follow::{Follower, Shared},
     guard::{GuardFile, Reached},
     job::steady,
+    journal::Journal,
+    memory::Memory,
     migrations::{self, failed},
     open_error::PostgresOpenError,
     plant::{Plant, Planted},
@@ -26,6 +28,7 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
+    io,
     path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
@@ -53,6 +56,8 @@ pub struct PostgresOptions {
     pub address: Option<String>,
     /// The file that notices an older state of the database. Without it nothing is compared.
     pub guard: Option<PathBuf>,
+    /// The revocation journal's file, if this server keeps one.
+    pub journal: Option<PathBuf>,
     /// A bug that a test plants.
     #[doc(hidden)]
     pub plant: Option<Plant>,
@@ -60,6 +65,8 @@ pub struct PostgresOptions {
 
 /// Maximum time until the database has answered a step of opening.
 const STEP: Duration = Duration::from_secs(10);
+/// Maximum time of the schema's migrations, which may rewrite tables.
+const MIGRATION: Duration = Duration::from_secs(600);
 /// How many transactions run at once.
 const WORKERS: usize = 4;
 
@@ -95,7 +102,8 @@ impl PostgresStore {
             options.direct.as_deref().map_or_else(|| Ok(address.clone()), Address::parse)?;
         let conn = direct.connect(None).await.map_err(failed)?;
         writable(&conn).await?;
-        migrations::migrate(&conn).await?;
+        let slow = |_| failed(Failed::slow(MIGRATION));
+        tokio::time::timeout(MIGRATION, migrations::migrate(&conn)).await.map_err(slow)??;
         let standing = standing(&conn, options.dev).await?;
         match (standing.dev, options.dev) {
             (true, false) => return Err(PostgresOpenError::MadeForDevelopment),
@@ -115,8 +123,13 @@ impl PostgresStore {
         let planted = Planted::new(options.plant, address.clone());
         let start = Start { address, direct, form, id, reached, listens: options.address, planted };
         let mut store = Self::start(start);
+        if let Some(path) = options.journal {
+            let head = reached.position;
+            store.journal = Some(Journal::open(&conn, path, &standing.identity, head).await?);
+        }
         store.shared.lease.renew(sent, jobs);
-        store.follow(on_commit, guard);
+        let thread = |error: io::Error| PostgresOpenError::Unreachable(error.to_string());
+        store.follow(Memory::start(on_commit).map_err(thread)?, guard);
         Ok(store)
     }
 
@@ -149,16 +162,28 @@ impl PostgresStore {
         let readers = Readers::new(address.clone());
         let acknowledgements = Acknowledgements::default();
         let tasks = Tasks(tasks);
-        Self { shared, readers, form, address, acknowledgements, tasks, plant, _close: close }
+        let journal = None;
+        Self {
+            shared,
+            readers,
+            journal,
+            form,
+            address,
+            acknowledgements,
+            tasks,
+            plant,
+            _close: close,
+        }
     }
 
     /// Starts to follow the log.
-    fn follow(&mut self, on_commit: OnCommit, guard: Option<GuardFile>) {
+    fn follow(&mut self, memory: Memory, guard: Option<GuardFile>) {
         let follower = Follower {
             shared: self.shared.clone(),
             address: self.address.clone(),
-            on_commit,
+            memory,
             guard,
+            journal: self.journal.clone(),
             watched: BTreeMap::new(),
         };
         self.tasks.0.push(tokio::spawn(follower.run()));

@@ -27,6 +27,15 @@ pub enum PostgresOpenError {
         /// The newest one that this program knows.
         known: i64,
     },
+    /// An authority is being moved to it.
+    #[error(
+        "an authority is being moved to this database, and the move is not complete: repeat the \
+         `tegata move` that began it"
+    )]
+    Moving,
+    /// A row cannot be written.
+    #[error("a row of the table {0} cannot be copied: {1}")]
+    Row(&'static str, String),
     /// A migration that it has is not the one that this program has under that number.
     #[error(
         "the database's schema {0} was made by another program than this one; is --store right?"

@@ -202,8 +202,8 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     SELECT 1 FROM provider ORDER BY id FOR UPDATE;
     SELECT 1 FROM channel_count ORDER BY channel FOR UPDATE;
     SELECT 1 FROM authority FOR UPDATE;
-    DELETE FROM change_log; DELETE FROM replica; DELETE FROM job_lease;
-    UPDATE authority SET log_from = 0";
+    DELETE FROM change_log; DELETE FROM journal; DELETE FROM replica; DELETE FROM job_lease;
+    UPDATE authority SET log_from = 0, journal_from = 0";
 
 impl Standing {
     fn of_journal(&self) -> JournalState {

@@ -32,6 +32,7 @@ typed! {
     Vec<Option<String>> => TEXT_ARRAY,
     Vec<Option<i64>> => INT8_ARRAY,
     Vec<bool> => BOOL_ARRAY,
+    Vec<Option<bool>> => BOOL_ARRAY,
     Vec<Vec<u8>> => BYTEA_ARRAY,
     Vec<&[u8]> => BYTEA_ARRAY,
     Vec<Option<&[u8]>> => BYTEA_ARRAY,

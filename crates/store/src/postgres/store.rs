@@ -177,7 +177,9 @@ impl Store for PostgresStore {
     }
 
     async fn has_journal(&self) -> Result<bool> {
-        Ok(false)
+        let Some(journal) = &self.journal else { return Ok(false) };
+        let tried = journal.try_out(self.shared.seen().applied).await;
+        tried.map(|()| true).map_err(|why| Error::Unavailable(why.to_string().into()))
     }
 
     fn figures(&self) -> Arc<Figures> {

@@ -70,6 +70,16 @@ pub(super) fn connect(
     path: &Path,
     faults: &Faults,
 ) -> std::result::Result<(Arc<Readers>, Connection), OpenError> {
+    let opened = connect_any(path, faults)?;
+    guard::check_not_moved(path, &opened.1)?;
+    Ok(opened)
+}
+
+/// The same of a store that may have been moved to another database.
+pub(super) fn connect_any(
+    path: &Path,
+    faults: &Faults,
+) -> std::result::Result<(Arc<Readers>, Connection), OpenError> {
     let database = |error| OpenError::Database(path.to_owned(), error);
     let readers = Arc::new(Readers::new(path.to_owned(), faults.vfs.clone()));
     let mut conn = readers.connect(OpenFlags::default()).map_err(database)?;

@@ -63,10 +63,12 @@ impl Own {
                    FROM authority";
         conn.query_row(sql, [], |row| {
             let position = Position { epoch: row.get(0)?, number: row.get(1)? };
+            let guard: Option<Vec<u8>> = row.get(4)?;
+            let guard = guard.map(|it| it.strip_prefix(MOVED).map(<[u8]>::to_vec).unwrap_or(it));
             Ok(Self {
                 reached: Reached { position, commits: row.get(2)? },
                 identity: row.get::<_, Option<_>>(3)?.unwrap_or_default(),
-                guard: row.get(4)?,
+                guard,
                 before: row.get(5)?,
                 last_revocation: row.get(6)?,
             })
@@ -103,6 +105,12 @@ impl Own {
 /// # Errors
 /// [`OpenError::WentBack`], or one of the two cannot be read.
 pub(super) fn check(store: &Path, conn: &Connection, file: &Path) -> Result<(), OpenError> {
+    check_not_moved(store, conn)?;
+    check_marked(store, conn, file)
+}
+
+/// The same of a store that may be marked as moved.
+pub(super) fn check_marked(store: &Path, conn: &Connection, file: &Path) -> Result<(), OpenError> {
     // The file is read first: a store that is written meanwhile is only further ahead of
     // it.
     let guard = read(store, file)?;
@@ -123,6 +131,40 @@ fn read(store: &Path, file: &Path) -> Result<Option<RollbackGuard>, OpenError> {
         guard: file.into(),
         why,
     })
+}
+
+/// What stands before a store's number once it was moved to another database.
+const MOVED: &[u8] = b"moved:";
+
+/// Verifies that a store was not moved to another database.
+///
+/// # Errors
+/// [`OpenError::Moved`].
+pub(super) fn check_not_moved(store: &Path, conn: &Connection) -> Result<(), OpenError> {
+    let sql = "SELECT 1 FROM authority WHERE substr(guard, 1, 6) = ?1";
+    let moved = conn.prepare(sql).and_then(|mut query| query.exists([MOVED]));
+    match moved.map_err(|error| OpenError::Database(store.into(), error))? {
+        true => Err(OpenError::Moved(store.into())),
+        false => Ok(()),
+    }
+}
+
+/// Marks a store as moved; its number is kept.
+pub(super) fn mark(conn: &Connection) -> rusqlite::Result<()> {
+    let start: Option<Vec<u8>> =
+        conn.query_row("SELECT guard FROM authority", [], |row| row.get(0))?;
+    let start = start.unwrap_or_default();
+    if start.starts_with(MOVED) {
+        return Ok(());
+    }
+    conn.execute("UPDATE authority SET guard = ?1", [[MOVED, &start].concat()]).map(drop)
+}
+
+/// Takes the mark away; `false`: there was none.
+pub(super) fn unmark(conn: &Connection) -> rusqlite::Result<bool> {
+    let sql = "UPDATE authority SET guard = nullif(substr(guard, 7), x'')
+               WHERE substr(guard, 1, 6) = ?1";
+    conn.execute(sql, [MOVED]).map(|changed| changed > 0)
 }
 
 /// The epoch in the guard file; 0 if it cannot be read.

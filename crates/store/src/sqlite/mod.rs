@@ -33,6 +33,7 @@ mod replicas;
 mod requests;
 mod revocations;
 mod rows;
+mod source;
 mod stamps;
 mod state;
 mod store;
@@ -55,6 +56,8 @@ pub use open_error::{Backwards, OpenError};
 pub use recover::Recovering;
 #[doc(hidden)]
 pub use replicas::{OtherServers, Others};
+
+pub(crate) use source::Source;
 
 use guard::GuardWriter;
 use lock::Watch;

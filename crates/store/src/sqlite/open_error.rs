@@ -42,6 +42,15 @@ pub enum OpenError {
     /// A newer version wrote it.
     #[error("{0} was written by a newer version; use that one")]
     NewerSchema(PathBuf),
+    /// It was moved to another database.
+    #[error(
+        "{store} was moved to a PostgreSQL database, or is being moved: nothing is served from it, \
+         since what was revoked there would be active again. Start `tegata serve` with the --store that it was moved \
+         to; if the move was interrupted, repeat the same `tegata move`; if no server has \
+         started there yet, you can go back with\n  tegata move --from sqlite:{store} --undo",
+        store = .0.display()
+    )]
+    Moved(PathBuf),
     /// It is damaged.
     #[error("{0} is damaged ({1}); use another backup")]
     Damaged(PathBuf, String),

@@ -128,7 +128,7 @@ pub(super) fn groups(
     let filter = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
     let page = Page { before: None, most: answers::MOST_ACTIVE };
     let active = tokens(conn, channel.id, &filter, page, now)?;
-    Ok(answers::groups(channel, active.into_iter().map(|(_, token)| token), now))
+    Ok(GroupRow::all(channel, active.iter().map(|(_, token)| token), now))
 }
 
 /// A channel's token rows, newest first, from the index of unmarked rows or from both

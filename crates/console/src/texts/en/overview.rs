@@ -15,6 +15,7 @@ pub const TEXTS: OverviewTexts = OverviewTexts {
         (_, false) => format!("{count} warnings, most urgent first."),
         (_, true) => format!("More than {count} warnings, most urgent of the first ones first."),
     },
+    searched: |when| format!("All channels were searched {when}."),
     leaked: "Revoke leaked token",
     create_provider: "Create provider",
     warnings: "Warnings",

@@ -1,6 +1,6 @@
 //! Roles, in English.
 
-use crate::{html, texts::RolesTexts};
+use crate::{html, html::Html, texts::RolesTexts};
 use tegata_policy::{
     acts::PersonState,
     permission::{ChannelRole, OperatorRole, ProviderRole},
@@ -19,6 +19,14 @@ pub const TEXTS: RolesTexts = RolesTexts {
         PersonState::Disabled => "disabled",
     },
     invited_until: "The invitation expires",
+    change: "Change role",
+    change_short: "Change",
+    change_question: |name, role| html!("Change the role of {} to {}?", name, Html::text(role)),
+    take: "Take role away",
+    take_question: |name| html!("Take the role of {} away?", name),
+    take_why: "The person keeps roles in other places, and can sign in as before.",
+    own: "This is your own role",
+    own_why: "You may not be able to undo this yourself.",
     add: "Give a role",
     person: "Person ID",
     person_hint: "10 digits. A person finds the own ID at Your account.",

@@ -51,6 +51,8 @@ pub const TEXTS: TokensTexts = TokensTexts {
     all: "All tokens",
     all_kinds: "All kinds",
     all_groups: "All groups",
+    key: "Assertion key",
+    all_keys: "All keys",
     all_states: "All states",
     filter: "Filter tokens",
     caption: |channel| html!("Tokens of {}, newest first", channel),

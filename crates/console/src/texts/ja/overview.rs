@@ -14,6 +14,7 @@ pub const TEXTS: OverviewTexts = OverviewTexts {
         (_, false) => format!("警告が{count}件あります（緊急度の高い順）。"),
         (_, true) => format!("警告が{count}件以上あります（表示中の警告は緊急度の高い順）。"),
     },
+    searched: |when| format!("全チャネルの確認：{when}"),
     leaked: "漏洩したトークンを取り消す",
     create_provider: "プロバイダーを作成する",
     warnings: "警告",

@@ -1,6 +1,6 @@
 //! Roles, in Japanese.
 
-use crate::{html, texts::RolesTexts};
+use crate::{html, html::Html, texts::RolesTexts};
 use tegata_policy::{
     acts::PersonState,
     permission::{ChannelRole, OperatorRole, ProviderRole},
@@ -19,6 +19,14 @@ pub const TEXTS: RolesTexts = RolesTexts {
         PersonState::Disabled => "無効",
     },
     invited_until: "招待の有効期限：",
+    change: "権限を変更する",
+    change_short: "変更",
+    change_question: |name, role| html!("{}の権限を{}に変更しますか", name, Html::text(role)),
+    take: "権限を取り消す",
+    take_question: |name| html!("{}の権限を取り消しますか", name),
+    take_why: "ほかの権限とログインには影響しません。",
+    own: "あなた自身の権限です",
+    own_why: "自分で元に戻せなくなる場合があります。",
     add: "権限を付与",
     person: "ユーザーID",
     person_hint: "10桁の数字。本人が「アカウント」で確認できます。",

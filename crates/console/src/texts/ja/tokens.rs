@@ -39,6 +39,8 @@ pub const TEXTS: TokensTexts = TokensTexts {
     all: "すべてのトークン",
     all_kinds: "すべての種類",
     all_groups: "すべてのグループ",
+    key: "アサーション署名キー",
+    all_keys: "すべてのキー",
     all_states: "すべての状態",
     filter: "絞り込む",
     caption: |channel| html!("{}のトークン（新しい順）", channel),

@@ -5,6 +5,7 @@ use super::{
     confirm::{Wrong, asked},
     failure::Failure,
     ids::Ids,
+    make::Made,
     notice::Notice,
     render,
     sent::{Sent, name},
@@ -111,9 +112,12 @@ pub async fn create_token(
     let days = form.get("days").and_then(|it| it.parse().ok()).filter(|it| (1..=366).contains(it));
     let days: i64 = days.ok_or_else(|| Failure::bad_request("`days` must be from 1 to 366"))?;
     let until = who.visit.now.plus(days * DAY);
-    let (_, token) = who.admin.create_admin_token(name, rights, until).await?;
-    who.show_once(&console, HERE, token);
-    Ok(who.done(Notice::Created, HERE))
+    let admin = who.admin.clone();
+    let made = async move {
+        let (_, token) = admin.create_admin_token(name, rights, until).await?;
+        Ok(Made::secret(HERE.to_owned(), token))
+    };
+    Ok(who.make(&console, &sent, made).await??)
 }
 
 /// Asks before a personal token is deleted.
@@ -130,7 +134,7 @@ fn asking(who: &SignedIn, id: AdminTokenId, wrong: Wrong) -> Answer {
     let page = PageHead::new(frame, Some(Section::Account), heading).below(crumbs);
     let mut act =
         who.act(format!("{HERE}/tokens/{id}/delete"), t.account.delete_token_button, wrong);
-    act.options = false;
+    (act.reasons, act.waits) = (false, false);
     act.keep = (HERE.to_owned(), t.account.delete_token_keep);
     act.commands = vec![format!("tegata admin-token delete {id}")];
     asked(page.lead(t.confirm.nothing_yet), act)

@@ -1,9 +1,9 @@
 //! Acts that take something away: their page before, and the sign-in that must be recent.
 
-use super::{Answer, Console, failure::Failure, render, sign_in, visit::SignedIn};
+use super::{Answer, Console, failure::Failure, notice::Notice, render, sign_in, visit::SignedIn};
 use crate::{
     api::form::Form,
-    authority::admin::{self, ActOptions, DryRun},
+    authority::admin::{self, ActOptions, Admin, DryRun, Outcome},
 };
 use axum::response::IntoResponse;
 use http::StatusCode;
@@ -17,7 +17,7 @@ use tegata_policy::{
     secret::PlainSecret,
     text::{is_plain, is_visible},
 };
-use tegata_store::TokenRow;
+use tegata_store::{ExpectedSettings, SettingsTag, TokenRow};
 use tegata_token::id::ChannelId;
 
 /// For how many seconds after the sign-in an act needs no further code.
@@ -78,6 +78,14 @@ impl SignedIn {
         Ok(Ok(ActOptions { reason, wait, dry_run: false }))
     }
 
+    /// Administration of the object with the settings that the person saw: those whose tag the
+    /// form has.
+    pub fn as_seen(&self, form: &Form<'_>) -> Admin {
+        let seen = form.get("seen").map(|it| SettingsTag::parse(it).into_iter().collect());
+        let expected = seen.map_or(ExpectedSettings::Unstated, ExpectedSettings::OneOf);
+        self.admin.clone().expecting(expected)
+    }
+
     /// An act with its form; the caller sets what is special to it.
     pub fn act(&self, action: String, button: impl Into<Html>, wrong: Wrong) -> ActToConfirm {
         let t = self.frame().t();
@@ -90,7 +98,8 @@ impl SignedIn {
             hidden: Vec::new(),
             notes: Vec::new(),
             tokens: None,
-            options: true,
+            reasons: true,
+            waits: true,
             reason: wrong.reason,
             again,
             button: button.into(),
@@ -98,6 +107,23 @@ impl SignedIn {
             commands: Vec::new(),
             alternatives: Vec::new(),
         }
+    }
+
+    /// Goes on to the receipt of an act that was done, if it has one: an act that found
+    /// everything done has none, and neither has one on what no verifier must learn.
+    pub async fn took<T>(
+        &self,
+        outcome: Outcome<T>,
+        notice: fn(usize) -> Notice,
+        otherwise: &str,
+    ) -> Answer {
+        let (_, taken) = outcome.done()?;
+        let position = taken.receipt.position;
+        let path = match self.admin.receipt(position, Duration::ZERO).await {
+            Ok(_) => format!("/console/receipts/{position}"),
+            Err(_) => otherwise.to_owned(),
+        };
+        Ok(self.done(notice(taken.tokens), &path))
     }
 
     /// Keeps a secret for the page at this path, which is shown next.

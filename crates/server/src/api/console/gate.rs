@@ -108,6 +108,7 @@ pub fn bare_error(status: StatusCode, trouble: Trouble) -> Response {
         sections: Vec::new(),
         dev: None,
         notice: None,
+        form_token: String::new(),
     };
     let page = ErrorPage::new(frame, trouble, None).render().unwrap_or_default();
     let html = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];

@@ -7,7 +7,6 @@ use super::{
     ids::Ids,
     notice::Notice,
     render, render_wrong,
-    revoke::to_receipt,
     sent::Sent,
     shown::line,
     tokens::active,
@@ -15,7 +14,7 @@ use super::{
 };
 use crate::{
     api::form::Form,
-    authority::admin::{ActOptions, ChannelWithUse, Outcome},
+    authority::admin::{ActOptions, ChannelWithUse},
 };
 use tegata_console::{
     forms::Field,
@@ -26,14 +25,15 @@ use tegata_console::{
     },
 };
 use tegata_policy::rules::WhenFull;
-use tegata_store::{GroupPatch, GroupRow};
+use tegata_store::{GroupPatch, GroupRow, SettingsTag};
 use tegata_token::id::{ChannelId, Group};
 
 /// All groups.
 pub async fn list(who: SignedIn, Ids(channel): Ids<ChannelId>) -> Answer {
-    let rows = who.admin.groups(channel).await?;
-    let (head, found) = channel::head(&who, channel).await?;
-    let tokens = active(&who, &found).await?;
+    let found = who.admin.channel_with_tokens(channel).await?;
+    let rows = who.admin.groups_of(&found).await?;
+    let head = channel::head_of(&who, &found).await?;
+    let tokens = active(&found);
     let groups = rows.iter().map(|row| shown_group(&found, &tokens, row)).collect();
     let page = head.page(who.frame(), ChannelTab::Groups);
     render(&GroupsPage::new(page, channel, groups))
@@ -61,9 +61,10 @@ async fn found(
     channel: ChannelId,
     group: &Group,
 ) -> Result<(ChannelHead, ChannelWithUse, GroupRow), Failure> {
-    let rows = who.admin.groups(channel).await?;
+    let found = who.admin.channel_with_tokens(channel).await?;
+    let rows = who.admin.groups_of(&found).await?;
     let row = rows.into_iter().find(|it| it.group == *group).ok_or_else(Failure::not_found)?;
-    let (head, found) = channel::head(who, channel).await?;
+    let head = channel::head_of(who, &found).await?;
     Ok((head, found, row))
 }
 
@@ -71,24 +72,25 @@ async fn found(
 pub async fn show(who: SignedIn, Ids((channel, group)): Ids<(ChannelId, Group)>) -> Answer {
     let (head, found, row) = found(&who, channel, &group).await?;
     let form = GroupForm {
+        seen: SettingsTag::of_group(&row.settings).to_string(),
         contact: Field::of(row.settings.contact.clone().unwrap_or_default()),
         cap: Field::of(row.settings.cap.map(|it| it.to_string()).unwrap_or_default()),
         when_full: row.settings.when_full,
         channel_cap: found.holding.channel.group_rule.cap,
     };
-    render(&page(&who, &head, &found, &row, form).await?)
+    render(&page(&who, &head, &found, &row, form))
 }
 
-async fn page(
+fn page(
     who: &SignedIn,
     head: &ChannelHead,
     found: &ChannelWithUse,
     row: &GroupRow,
     form: GroupForm,
-) -> Result<GroupPage, Failure> {
-    let tokens = active(who, found).await?;
+) -> GroupPage {
+    let tokens = active(found);
     let page = head.page(who.frame(), ChannelTab::Groups);
-    Ok(GroupPage::new(page, shown_group(found, &tokens, row), form))
+    GroupPage::new(page, shown_group(found, &tokens, row), form)
 }
 
 /// Saves the settings.
@@ -101,9 +103,9 @@ pub async fn set(
     let form = sent.form()?;
     let (patch, entered) = settings(&form, &who, found.holding.channel.group_rule.cap)?;
     let Some(patch) = patch else {
-        return render_wrong(&page(&who, &head, &found, &row, entered).await?);
+        return render_wrong(&page(&who, &head, &found, &row, entered));
     };
-    who.admin.change_group(head.id, row.group.clone(), patch).await?;
+    who.as_seen(&form).change_group(head.id, row.group.clone(), patch).await?;
     Ok(who.done(Notice::Saved, &head.at(&format!("/groups/{}", row.group))))
 }
 
@@ -137,6 +139,7 @@ fn settings(
         when_full: Some(when_full),
     });
     let entered = GroupForm {
+        seen: form.get("seen").unwrap_or_default().to_owned(),
         contact: mark(contact, wrong.0, t.contact_wrong),
         cap: mark(cap, wrong.1, t.cap_wrong),
         when_full,
@@ -153,10 +156,7 @@ pub async fn review(who: SignedIn, Ids((channel, group)): Ids<(ChannelId, Group)
 async fn ask(who: &SignedIn, channel: ChannelId, group: &Group, wrong: Wrong) -> Answer {
     let (head, found, row) = found(who, channel, group).await?;
     let rehearsal = ActOptions::rehearsal();
-    let would = who.admin.delete_group(head.id, row.group.clone(), &rehearsal).await?;
-    let Outcome::DryRun(would) = would else {
-        return Err(Failure::internal(&"a dry run was an act"));
-    };
+    let would = who.admin.delete_group(head.id, row.group.clone(), &rehearsal).await?.rehearsed()?;
     let it = shown_group(&found, &[], &row);
     let frame = who.frame();
     let t = frame.t();
@@ -197,11 +197,6 @@ pub async fn delete(
         Ok(options) => options,
         Err(wrong) => return ask(&who, channel, &group, wrong).await,
     };
-    match who.admin.delete_group(channel, group, &options).await? {
-        Outcome::Done((), taken) => {
-            let groups = format!("/console/channels/{channel}/groups");
-            to_receipt(&who, &taken, Notice::Deleted(taken.tokens), &groups).await
-        }
-        Outcome::DryRun(_) => Err(Failure::internal(&"an act was a dry run")),
-    }
+    let outcome = who.admin.delete_group(channel, group, &options).await?;
+    who.took(outcome, Notice::Deleted, &format!("/console/channels/{channel}/groups")).await
 }

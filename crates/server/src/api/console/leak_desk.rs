@@ -1,11 +1,14 @@
 //! The leak desk: finds the tokens in a text, and shows whose they are. Their texts are
 //! neither shown nor logged; what follows names them by their ids.
 
-use super::{Answer, failure::Failure, render, sent::Sent, shown, visit::SignedIn};
+use super::{Answer, failure::Failure, render, sent::Sent, shown, visit::{SignedIn, may}};
 use crate::authority::admin::{self, Explanation};
 use std::collections::HashMap;
 use tegata_console::pages::{Desk, Found, LeakDeskPage, LeakedToken, OtherSecrets};
-use tegata_policy::secret::{PlainSecret, sha256};
+use tegata_policy::{
+    permission::Permission,
+    secret::{PlainSecret, sha256},
+};
 use tegata_scan::{Finder, FoundSecret, search};
 use tegata_token::feed::LONGEST_USAGE;
 
@@ -40,7 +43,7 @@ pub async fn look_up(who: SignedIn, sent: Sent) -> Answer {
     let mut left = tokens.into_iter();
     for (token, times) in left.by_ref().take(LOOKED_UP) {
         match who.admin.explain(token.reveal()).await {
-            Ok(known) => found.tokens.push(leaked(&known, times)),
+            Ok(known) => found.tokens.push(leaked(&who, &known, times)),
             Err(admin::Error::NotOurToken) => found.foreign += 1,
             Err(error) => return Err(error.into()),
         }
@@ -76,8 +79,9 @@ fn secrets(text: &str) -> Result<(Vec<(PlainSecret, usize)>, OtherSecrets), Fail
     Ok((tokens, others))
 }
 
-fn leaked(it: &Explanation, times: usize) -> LeakedToken {
+fn leaked(who: &SignedIn, it: &Explanation, times: usize) -> LeakedToken {
     let around = &it.around;
+    let provider = around.channel.as_ref().map(|it| it.provider);
     let mut token = shown::token(it.channel, &it.token);
     // A token without a row has them in the event alone.
     if let Some(event) = &it.event {
@@ -93,6 +97,7 @@ fn leaked(it: &Explanation, times: usize) -> LeakedToken {
         uses: shown::uses(&it.recent_uses),
         others: around.group_tokens.iter().map(|row| shown::token(it.channel, row)).collect(),
         others_more: around.group_tokens_more,
+        revokes: may(who, Permission::RevokeTokens, provider, Some(it.channel)),
         token,
         times,
     }

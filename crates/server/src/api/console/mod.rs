@@ -19,6 +19,7 @@ mod ids;
 mod invitation;
 mod leak_desk;
 mod live;
+mod make;
 mod notice;
 mod once;
 mod overview;
@@ -27,6 +28,7 @@ mod people;
 mod providers;
 mod receipts;
 mod revoke;
+mod role_change;
 mod roles;
 mod routes;
 mod sent;
@@ -171,19 +173,29 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
         let invite = post(roles::invite_to_provider);
         it.route("/providers/{provider}/roles/invitations", invite)
     },
-    |it| it.route("/providers/{provider}/roles/{person}", post(roles::change_in_provider)),
+    |it| {
+        let both = get(role_change::ask_in_provider).post(role_change::change_in_provider);
+        it.route("/providers/{provider}/roles/{person}", both)
+    },
     |it| {
         let both = get(roles::of_channel).post(roles::give_in_channel);
         it.route("/channels/{channel}/roles", both)
     },
     |it| it.route("/channels/{channel}/roles/invitations", post(roles::invite_to_channel)),
-    |it| it.route("/channels/{channel}/roles/{person}", post(roles::change_in_channel)),
+    |it| {
+        let both = get(role_change::ask_in_channel).post(role_change::change_in_channel);
+        it.route("/channels/{channel}/roles/{person}", both)
+    },
     |it| it.route("/channels/{channel}/audit", get(audit::of_channel)),
     |it| it.route("/audit", get(audit::of_all)),
     |it| it.route("/audit/verify", get(audit::verify)),
     |it| it.route("/people", get(people::list)),
     |it| it.route("/people/invitations", post(people::invite_operator)),
-    |it| it.route("/people/{person}", get(people::show).post(people::change_role)),
+    |it| it.route("/people/{person}", get(people::show)),
+    |it| {
+        let both = get(role_change::ask_in_authority).post(role_change::change_in_authority);
+        it.route("/people/{person}/role", both)
+    },
     |it| it.route("/people/{person}/disable", get(people::ask_disable).post(people::disable)),
     |it| it.route("/people/{person}/enable", post(people::enable)),
     |it| it.route("/people/{person}/reset", get(people::ask_reset).post(people::reset)),

@@ -26,7 +26,8 @@ impl Notice {
         }
     }
 
-    fn decoded(text: &str) -> Option<Self> {
+    /// The notice that is encoded so.
+    pub fn decoded(text: &str) -> Option<Self> {
         let (name, number) = text.split_once('.').unwrap_or((text, "0"));
         let number = number.parse().ok()?;
         Some(match name {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     api::form::Form,
     authority::{
-        admin::{FoundWarnings, WarningFilter},
+        admin::WarningFilter,
         warnings::{Subject, Warning, own::OwnWarning},
     },
 };
@@ -20,7 +20,8 @@ use tegata_console::pages::{
     Alert, AlertKind, ChannelLine, Overview, OverviewPage, OwnAlert, ProviderLine,
 };
 use tegata_policy::{channel::Channel, permission::Permission};
-use tegata_store::{ChannelFilter, Holding};
+use tegata_store::ChannelFilter;
+use tegata_token::time::UnixTime;
 
 /// Maximum number of warnings that are shown.
 const WARNINGS: usize = 50;
@@ -31,7 +32,7 @@ pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
     let query = Form::parse(query.as_bytes()).map_err(Failure::bad_request)?;
     let search = query.get("q").map(|it| it.chars().take(100).collect::<String>());
     let fields = [("q", search.as_deref().unwrap_or_default())];
-    let (alerts, more_alerts) = match search {
+    let (alerts, more_alerts, searched) = match search {
         Some(_) => Default::default(),
         None => alerts(&who).await?,
     };
@@ -60,6 +61,7 @@ pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
         own: own.into_iter().map(own_alert).collect(),
         alerts,
         more_alerts,
+        searched,
         search: search.unwrap_or_default(),
         providers: providers.into_iter().map(provider).collect(),
         providers_next,
@@ -89,20 +91,15 @@ pub fn channel_line(it: &Channel) -> ChannelLine {
     }
 }
 
-/// What needs attention, the most urgent first, and whether there is more.
-async fn alerts(who: &SignedIn) -> Result<(Vec<Alert>, bool), Failure> {
-    let FoundWarnings { of_channels, next } =
-        who.admin.warnings(None, WARNINGS, &WarningFilter::default()).await?;
-    let alerts = of_channels.iter().flat_map(|(of, all)| all.iter().map(|it| alert(of, it)));
-    let mut alerts: Vec<_> = alerts.collect();
-    let is_due = |it: &Alert| !matches!(it.what, AlertKind::TokenUnused(_) | AlertKind::KeyUnused);
-    alerts.sort_by_key(|it| (!is_due(it), it.expires_at, it.made_at));
-    let more = next.is_some() || alerts.len() > WARNINGS;
-    alerts.truncate(WARNINGS);
-    Ok((alerts, more))
+/// What needs attention, the most urgent first, whether there is more, and when it was
+/// searched for, if that was earlier.
+async fn alerts(who: &SignedIn) -> Result<(Vec<Alert>, bool, Option<UnixTime>), Failure> {
+    let found = who.admin.attention(WARNINGS).await?;
+    let alerts = found.warnings.iter().map(|(of, it)| alert(of, it)).collect();
+    Ok((alerts, found.more, Some(found.at).filter(|it| *it < who.visit.now)))
 }
 
-fn alert(of: &Holding, it: &Warning) -> Alert {
+fn alert(of: &Channel, it: &Warning) -> Alert {
     let token = it.token();
     let (what, made_at, last_used_at) = match &it.what {
         Subject::TokenExpires(token) => {
@@ -119,11 +116,11 @@ fn alert(of: &Holding, it: &Warning) -> Alert {
         }
     };
     let settings = it.group().and_then(|name| {
-        of.channel.groups.iter().find(|(group, _)| group.as_str() == name).map(|it| it.1)
+        of.groups.iter().find(|(group, _)| group.as_str() == name).map(|it| it.1)
     });
     Alert {
-        channel: of.channel.id,
-        name: of.channel.name.clone(),
+        channel: of.id,
+        name: of.name.clone(),
         group: it.group().map(str::to_owned),
         contact: settings.and_then(|it| it.contact.clone()),
         made_at: made_at.or(token.map(|it| it.issued_at)),

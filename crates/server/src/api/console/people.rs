@@ -5,6 +5,7 @@ use super::{
     confirm::{Wrong, asked},
     failure::Failure,
     ids::Ids,
+    make::Made,
     notice::Notice,
     render,
     roles::{empty, invitation_once, invite, line, link},
@@ -19,10 +20,15 @@ use tegata_console::{
     html::Bdi,
     pages::{PageHead, PersonPage, PersonView, Roles, RolesPage},
 };
-use tegata_policy::permission::{OperatorRole, Permission, RoleChange};
+use tegata_policy::{
+    acts::PersonRow,
+    permission::{OperatorRole, Permission, RoleChange},
+};
+use tegata_store::SettingsTag;
 use tegata_token::id::PersonId;
 
-const HERE: &str = "/console/people";
+/// The address of the list.
+pub const HERE: &str = "/console/people";
 
 const ROLES: [(&str, OperatorRole); 3] = [
     ("administrator", OperatorRole::Administrator),
@@ -30,7 +36,8 @@ const ROLES: [(&str, OperatorRole); 3] = [
     ("auditor", OperatorRole::Auditor),
 ];
 
-fn named(name: Option<&str>) -> Result<Option<OperatorRole>, Failure> {
+/// The role of this name; `none`: no role.
+pub fn named(name: Option<&str>) -> Result<Option<OperatorRole>, Failure> {
     match name {
         Some("none") => Ok(None),
         name => {
@@ -44,6 +51,11 @@ fn name_of(role: Option<OperatorRole>) -> &'static str {
     ROLES.iter().find(|it| Some(it.1) == role).map_or("", |it| it.0)
 }
 
+/// The tag of what is changed of a person.
+fn seen(person: &PersonRow) -> String {
+    SettingsTag::of_person(person).to_string()
+}
+
 /// The page.
 pub async fn list(State(console): State<Arc<Console>>, who: SignedIn) -> Answer {
     let (page, mut it) = view(&who).await?;
@@ -51,7 +63,8 @@ pub async fn list(State(console): State<Arc<Console>>, who: SignedIn) -> Answer 
     render(&RolesPage::new(page, it))
 }
 
-async fn view(who: &SignedIn) -> Result<(PageHead, Roles), Failure> {
+/// The list.
+pub async fn view(who: &SignedIn) -> Result<(PageHead, Roles), Failure> {
     let people = who.admin.people(None).await?;
     let (frame, t) = (who.frame(), who.frame().t());
     let shown = |ListedPerson { person, invited_until, .. }: &ListedPerson| {
@@ -59,7 +72,7 @@ async fn view(who: &SignedIn) -> Result<(PageHead, Roles), Failure> {
         let invited_until = invited_until.filter(|it| now < *it);
         tegata_console::pages::PersonLine {
             invited_until,
-            ..line(who, person, name_of(person.operator))
+            ..line(who, person, name_of(person.operator), seen(person))
         }
     };
     let role = |(value, role): (&'static str, OperatorRole)| {
@@ -69,6 +82,7 @@ async fn view(who: &SignedIn) -> Result<(PageHead, Roles), Failure> {
         people: people.iter().map(shown).collect(),
         roles: ROLES.map(role).to_vec(),
         changes: may(who, Permission::ChangePerson, None, None),
+        change: "/role",
         links: true,
         commands: vec![
             "tegata person list".to_owned(),
@@ -91,14 +105,6 @@ pub async fn invite_operator(
     invite(&console, &who, role, shown, &sent).await
 }
 
-/// Changes the role of a person in the whole authority, or takes it away.
-pub async fn change_role(who: SignedIn, Ids(id): Ids<PersonId>, sent: Sent) -> Answer {
-    let role = named(sent.form()?.get("role"))?;
-    who.admin.change_person(id, None, None, Some(role)).await?;
-    let here = if id == who.person.id { "/console" } else { HERE };
-    Ok(who.done(Notice::Saved, here))
-}
-
 /// One person.
 pub async fn show(
     State(console): State<Arc<Console>>,
@@ -107,7 +113,7 @@ pub async fn show(
 ) -> Answer {
     let found = who.admin.person(id).await?;
     let (t, person) = (who.frame().t(), &found.person);
-    let own = line(&who, person, name_of(person.operator));
+    let own = line(&who, person, name_of(person.operator), seen(person));
     let here = format!("{HERE}/{id}");
     let it = PersonView {
         disabled: person.disabled,
@@ -167,7 +173,7 @@ async fn asking(who: &SignedIn, id: PersonId, deed: Deed, wrong: Wrong) -> Answe
     ];
     let page = PageHead::new(who.frame(), Some(Section::People), heading).below(crumbs);
     let mut act = who.act(format!("{here}/{word}"), button, wrong);
-    act.options = false;
+    act.waits = false;
     act.keep = (here, t.roles.keep);
     act.commands = vec![format!("tegata person {word} {id}")];
     asked(page.lead(why), act)
@@ -190,11 +196,12 @@ pub async fn ask_delete(who: SignedIn, Ids(id): Ids<PersonId>) -> Answer {
 
 /// Disables a person.
 pub async fn disable(mut who: SignedIn, Ids(id): Ids<PersonId>, sent: Sent) -> Answer {
-    if let Err(code) = who.prove(&sent.form()?).await? {
-        let wrong = Wrong { code: Some(code), ..Wrong::default() };
-        return asking(&who, id, Deed::Disable, wrong).await;
-    }
-    who.admin.change_person(id, None, Some(true), None).await?;
+    let options = match who.agreed(&sent.form()?).await? {
+        Ok(options) => options,
+        Err(wrong) => return asking(&who, id, Deed::Disable, wrong).await,
+    };
+    let admin = who.admin.clone().because(options.reason);
+    admin.change_person(id, None, Some(true), None).await?;
     Ok(who.done(Notice::Saved, &format!("{HERE}/{id}")))
 }
 
@@ -211,22 +218,24 @@ pub async fn reset(
     Ids(id): Ids<PersonId>,
     sent: Sent,
 ) -> Answer {
-    if let Err(code) = who.prove(&sent.form()?).await? {
-        let wrong = Wrong { code: Some(code), ..Wrong::default() };
-        return asking(&who, id, Deed::Reset, wrong).await;
-    }
-    let invited = who.admin.reset_person(id).await?;
-    let here = format!("{HERE}/{id}");
-    who.show_once(&console, &here, link(&console, &invited.invitation));
-    Ok(who.done(Notice::Created, &here))
+    let options = match who.agreed(&sent.form()?).await? {
+        Ok(options) => options,
+        Err(wrong) => return asking(&who, id, Deed::Reset, wrong).await,
+    };
+    let (admin, link_of) = (who.admin.clone().because(options.reason), link(&console));
+    let made = async move {
+        let invited = admin.reset_person(id).await?;
+        Ok(Made::secret(format!("{HERE}/{id}"), link_of(&invited.invitation)))
+    };
+    Ok(who.make(&console, &sent, made).await??)
 }
 
 /// Deletes a person.
 pub async fn delete(mut who: SignedIn, Ids(id): Ids<PersonId>, sent: Sent) -> Answer {
-    if let Err(code) = who.prove(&sent.form()?).await? {
-        let wrong = Wrong { code: Some(code), ..Wrong::default() };
-        return asking(&who, id, Deed::Delete, wrong).await;
-    }
-    who.admin.delete_person(id).await?;
+    let options = match who.agreed(&sent.form()?).await? {
+        Ok(options) => options,
+        Err(wrong) => return asking(&who, id, Deed::Delete, wrong).await,
+    };
+    who.admin.clone().because(options.reason).delete_person(id).await?;
     Ok(who.done(Notice::Deleted(0), HERE))
 }

@@ -5,6 +5,7 @@ use super::{
     confirm::{Wrong, asked},
     failure::Failure,
     ids::Ids,
+    make::Made,
     notice::Notice,
     overview::channel_line,
     pager::Pager,
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     api::form::Form,
-    authority::admin::{ActOptions, Outcome},
+    authority::admin::ActOptions,
 };
 use axum::{
     extract::{RawQuery, State},
@@ -28,7 +29,7 @@ use tegata_console::{
     pages::{NewChannelPage, NewProviderPage, ProviderHead, ProviderPage, ProviderView, type_name},
 };
 use tegata_policy::{permission::Permission, rules::ChannelType};
-use tegata_store::ChannelFilter;
+use tegata_store::{ChannelFilter, SettingsTag};
 use tegata_token::id::ProviderId;
 
 /// The form that creates a provider.
@@ -40,14 +41,18 @@ pub async fn new(who: SignedIn) -> Answer {
 }
 
 /// Creates a provider.
-pub async fn create(who: SignedIn, sent: Sent) -> Answer {
+pub async fn create(State(console): State<Arc<Console>>, who: SignedIn, sent: Sent) -> Answer {
     let form = sent.form()?;
     let Some(name) = name(form.get("name")) else {
         let page = NewProviderPage::new(who.frame(), wrong_name(&who, &form));
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response());
     };
-    let provider = who.admin.create_provider(&name).await?;
-    Ok(who.done(Notice::Created, &format!("/console/providers/{}", provider.id)))
+    let admin = who.admin.clone();
+    let made = async move {
+        let provider = admin.create_provider(&name).await?;
+        Ok(Made::at(format!("/console/providers/{}", provider.id)))
+    };
+    Ok(who.make(&console, &sent, made).await??)
 }
 
 /// A name that was not accepted.
@@ -58,7 +63,7 @@ pub fn wrong_name(who: &SignedIn, form: &Form<'_>) -> Field {
 
 /// The head of a provider's pages.
 pub async fn head(who: &SignedIn, id: ProviderId) -> Result<ProviderHead, Failure> {
-    let it = who.admin.provider(id).await?.provider;
+    let it = who.admin.provider_alone(id).await?;
     let sees_roles = may(who, Permission::ReadProviderRoles, Some(id), None);
     Ok(ProviderHead { id, name: it.name, created_at: it.created_at, sees_roles })
 }
@@ -81,6 +86,7 @@ async fn view(
     let filter = ChannelFilter { provider: Some(id), ..ChannelFilter::default() };
     let rows = who.admin.channels(filter, pager.page()).await?;
     let (channels, next) = pager.split(rows, &head.at(""), &[]);
+    let seen = SettingsTag::of_provider(&head.name).to_string();
     let name = entered.unwrap_or_else(|| Field::of(&head.name));
     let it = ProviderView {
         channels: channels.iter().map(channel_line).collect(),
@@ -88,6 +94,7 @@ async fn view(
         creates: may(who, Permission::CreateChannel, Some(id), None),
         renames: may(who, Permission::ChangeProvider, Some(id), None),
         deletes: may(who, Permission::DeleteProvider, Some(id), None),
+        seen,
         name,
         head,
     };
@@ -101,7 +108,7 @@ pub async fn rename(who: SignedIn, Ids(id): Ids<ProviderId>, sent: Sent) -> Answ
         let page = view(&who, id, &form, Some(wrong_name(&who, &form))).await?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response());
     };
-    who.admin.change_provider(id, Some(name)).await?;
+    who.as_seen(&form).change_provider(id, Some(name)).await?;
     Ok(who.done(Notice::Saved, &format!("/console/providers/{id}")))
 }
 
@@ -128,10 +135,7 @@ pub async fn delete(mut who: SignedIn, Ids(id): Ids<ProviderId>, sent: Sent) -> 
         Ok(options) => options,
         Err(wrong) => return asking(&who, id, wrong).await,
     };
-    match who.admin.delete_provider(id, &options).await? {
-        Outcome::Done((), taken) => Ok(who.done(Notice::Deleted(taken.tokens), "/console")),
-        Outcome::DryRun(_) => Err(Failure::internal(&"it was no dry run")),
-    }
+    who.took(who.admin.delete_provider(id, &options).await?, Notice::Deleted, "/console").await
 }
 
 /// The form that creates a channel.
@@ -160,8 +164,10 @@ pub async fn create_channel(
         let page = NewChannelPage::new(who.frame(), &head, wrong_name(&who, &form), chosen);
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response());
     };
-    let (channel, secret) = who.admin.create_channel(id, &name, chosen).await?;
-    let page = format!("/console/channels/{}", channel.id);
-    who.show_once(&console, &page, secret);
-    Ok(who.done(Notice::Created, &page))
+    let admin = who.admin.clone();
+    let made = async move {
+        let (channel, secret) = admin.create_channel(id, &name, chosen).await?;
+        Ok(Made::secret(format!("/console/channels/{}", channel.id), secret))
+    };
+    Ok(who.make(&console, &sent, made).await??)
 }

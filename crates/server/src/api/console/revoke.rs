@@ -13,10 +13,9 @@ use super::{
 };
 use crate::{
     api::form::Form,
-    authority::admin::{self, ActOptions, DryRun, InChannel, Outcome, TakenAway},
+    authority::admin::{self, ActOptions, DryRun, InChannel},
 };
 use axum::extract::RawQuery;
-use std::time::Duration;
 use tegata_console::{
     html::{Bdi, Html, Id},
     pages::{ActToConfirm, ChannelHead, ConfirmPage, Note, revoke_href},
@@ -128,10 +127,7 @@ async fn ask(who: &SignedIn, channel: ChannelId, what: &What, wrong: Wrong) -> A
     let would = match who.admin.revoke_in_channel(channel, what.target(), &rehearsal).await {
         // What a person has entered.
         Err(error @ admin::Error::NoSuch { .. }) => return Err(Failure::bad_request(error)),
-        would => would?,
-    };
-    let Outcome::DryRun(would) = would else {
-        return Err(Failure::internal(&"a dry run was an act"));
+        would => would?.rehearsed()?,
     };
     let (head, found) = channel::head(who, channel).await?;
     let contacts = contacts(&found.holding.channel.groups, &would);
@@ -204,27 +200,7 @@ pub async fn revoke(mut who: SignedIn, Ids(channel): Ids<ChannelId>, sent: Sent)
         Ok(options) => options,
         Err(wrong) => return ask(&who, channel, &what, wrong).await,
     };
-    match who.admin.revoke_in_channel(channel, what.target(), &options).await? {
-        Outcome::Done((), taken) => {
-            let otherwise = format!("/console/channels/{channel}/tokens");
-            to_receipt(&who, &taken, Notice::Revoked(taken.tokens), &otherwise).await
-        }
-        Outcome::DryRun(_) => Err(Failure::internal(&"an act was a dry run")),
-    }
-}
-
-/// Goes on to the receipt of an act, if it has one: an act that found everything done has
-/// none, and neither has one on what no verifier must learn.
-pub async fn to_receipt(
-    who: &SignedIn,
-    taken: &TakenAway,
-    notice: Notice,
-    otherwise: &str,
-) -> Answer {
-    let position = taken.receipt.position;
-    let path = match who.admin.receipt(position, Duration::ZERO).await {
-        Ok(_) => format!("/console/receipts/{position}"),
-        Err(_) => otherwise.to_owned(),
-    };
-    Ok(who.done(notice, &path))
+    let outcome = who.admin.revoke_in_channel(channel, what.target(), &options).await?;
+    let otherwise = format!("/console/channels/{channel}/tokens");
+    who.took(outcome, Notice::Revoked, &otherwise).await
 }

@@ -4,6 +4,7 @@ use super::{
     Answer, Console, channel,
     failure::Failure,
     ids::Ids,
+    make::Made,
     notice::Notice,
     providers, render,
     sent::{Sent, name},
@@ -23,7 +24,7 @@ use tegata_policy::{
     permission::{ChannelRole, Permission, ProviderRole, RoleChange},
     secret::PlainSecret,
 };
-use tegata_store::Error;
+use tegata_store::{Error, SettingsTag};
 use tegata_token::id::{ChannelId, PersonId, ProviderId};
 
 /// A provider or a channel, in which people have roles.
@@ -58,14 +59,33 @@ fn name_of<R: PartialEq>(roles: &[(&'static str, R)], role: &R) -> &'static str 
 }
 
 impl Place {
-    fn here(self) -> String {
+    /// The place as an option of the command line.
+    pub fn scope(self) -> String {
+        match self {
+            Self::Provider(id) => format!("--provider {id}"),
+            Self::Channel(id) => format!("--channel {id}"),
+        }
+    }
+
+    /// The tag of the role that a person has here.
+    fn seen(self, person: &PersonRow) -> String {
+        let place = match self {
+            Self::Provider(provider) => RoleChange::Provider { provider, role: None },
+            Self::Channel(channel) => RoleChange::Channel { channel, role: None },
+        };
+        SettingsTag::of_role(person, place).to_string()
+    }
+
+    /// The address of its page.
+    pub fn here(self) -> String {
         match self {
             Self::Provider(id) => format!("/console/providers/{id}/roles"),
             Self::Channel(id) => format!("/console/channels/{id}/roles"),
         }
     }
 
-    fn change(self, role: Option<&str>) -> Result<RoleChange, Failure> {
+    /// The change to the role of this name, or to none.
+    pub fn change(self, role: Option<&str>) -> Result<RoleChange, Failure> {
         Ok(match self {
             Self::Provider(provider) => {
                 RoleChange::Provider { provider, role: named(&PROVIDER, role)? }
@@ -76,7 +96,7 @@ impl Place {
 }
 
 /// A person, as lists show it.
-pub fn line(who: &SignedIn, it: &PersonRow, role: &'static str) -> PersonLine {
+pub fn line(who: &SignedIn, it: &PersonRow, role: &'static str, seen: String) -> PersonLine {
     let class = match it.state() {
         PersonState::Active => "ok",
         PersonState::Invited => "warn",
@@ -87,6 +107,7 @@ pub fn line(who: &SignedIn, it: &PersonRow, role: &'static str) -> PersonLine {
         name: it.name.clone(),
         login: it.login.clone(),
         role,
+        seen,
         state: (class, (who.frame().t().roles.state)(it.state())),
         invited_until: None,
         own: it.id == who.person.id,
@@ -94,12 +115,12 @@ pub fn line(who: &SignedIn, it: &PersonRow, role: &'static str) -> PersonLine {
 }
 
 /// The page, as it would be for this place.
-async fn view(who: &SignedIn, place: Place) -> Result<(PageHead, Roles), Failure> {
+pub async fn view(who: &SignedIn, place: Place) -> Result<(PageHead, Roles), Failure> {
     let (frame, t) = (who.frame(), who.frame().t());
     let (page, people, roles, changes) = match place {
         Place::Provider(id) => {
             let people = who.admin.provider_roles(id).await?;
-            let people = people.iter().map(|(it, role)| line(who, it, name_of(&PROVIDER, role)));
+            let people = people.iter().map(|(it, role)| line(who, it, name_of(&PROVIDER, role), place.seen(it)));
             let hint = |(value, role): (&'static str, _)| {
                 (value, (t.account.provider_role)(role), (t.roles.provider_hint)(role))
             };
@@ -109,7 +130,7 @@ async fn view(who: &SignedIn, place: Place) -> Result<(PageHead, Roles), Failure
         }
         Place::Channel(id) => {
             let people = who.admin.channel_roles(id).await?;
-            let people = people.iter().map(|(it, role)| line(who, it, name_of(&CHANNEL, role)));
+            let people = people.iter().map(|(it, role)| line(who, it, name_of(&CHANNEL, role), place.seen(it)));
             let hint = |(value, role): (&'static str, _)| {
                 (value, (t.account.channel_role)(role), (t.roles.channel_hint)(role))
             };
@@ -120,13 +141,10 @@ async fn view(who: &SignedIn, place: Place) -> Result<(PageHead, Roles), Failure
             (page, people.collect(), CHANNEL.map(hint).to_vec(), changes)
         }
     };
-    let scope = match place {
-        Place::Provider(id) => format!("--provider {id}"),
-        Place::Channel(id) => format!("--channel {id}"),
-    };
+    let scope = place.scope();
     let commands = vec![
         format!("tegata person list {scope}"),
-        format!("tegata person set-role PERSON {scope} --role member"),
+        format!("tegata person set-role PERSON {scope} member"),
     ];
     let it = Roles { adds: true, changes, people, roles, commands, ..empty(place.here()) };
     Ok((page, it))
@@ -140,6 +158,7 @@ pub fn empty(here: String) -> Roles {
         roles: Vec::new(),
         changes: false,
         adds: false,
+        change: "",
         links: false,
         once: None,
         person: Field::default(),
@@ -180,9 +199,11 @@ pub fn invitation_once(console: &Console, who: &SignedIn, here: &str) -> Option<
 }
 
 /// The link of an invitation. It is behind `#`, which browsers do not send.
-pub fn link(console: &Console, invitation: &PlainSecret) -> PlainSecret {
-    let address = console.authority.issuer();
-    PlainSecret::from_caller(format!("{address}/console/invitation#{}", invitation.reveal()))
+pub fn link(console: &Console) -> impl Fn(&PlainSecret) -> PlainSecret + Send + use<> {
+    let address = console.authority.issuer().to_owned();
+    move |invitation| {
+        PlainSecret::from_caller(format!("{address}/console/invitation#{}", invitation.reveal()))
+    }
 }
 
 /// The page again, with what is wrong.
@@ -220,32 +241,6 @@ async fn give(who: SignedIn, place: Place, sent: Sent) -> Answer {
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// Changes a person's role in a channel, or takes it away.
-pub async fn change_in_channel(
-    who: SignedIn,
-    Ids((id, person)): Ids<(ChannelId, PersonId)>,
-    sent: Sent,
-) -> Answer {
-    change(who, Place::Channel(id), person, sent).await
-}
-
-/// Changes a person's role in a provider, or takes it away.
-pub async fn change_in_provider(
-    who: SignedIn,
-    Ids((id, person)): Ids<(ProviderId, PersonId)>,
-    sent: Sent,
-) -> Answer {
-    change(who, Place::Provider(id), person, sent).await
-}
-
-async fn change(who: SignedIn, place: Place, person: PersonId, sent: Sent) -> Answer {
-    let change = place.change(sent.form()?.get("role"))?;
-    who.admin.set_role(person, change).await?;
-    // The person may have given up what the page needs.
-    let here = if person == who.person.id { "/console".to_owned() } else { place.here() };
-    Ok(who.done(Notice::Saved, &here))
 }
 
 /// Invites a person with a role in a channel.
@@ -299,11 +294,13 @@ pub async fn invite(
         return again(page, Roles { login, name, ..it });
     };
     let new = NewPerson { login: entered, name: name.clone(), role: role.filter(|it| !it.takes()) };
-    match who.admin.invite(new).await {
-        Ok(invited) => {
-            who.show_once(console, &it.here, link(console, &invited.invitation));
-            Ok(who.done(Notice::Created, &it.here))
-        }
+    let (admin, link_of, here) = (who.admin.clone(), link(console), it.here.clone());
+    let made = async move {
+        let invited = admin.invite(new).await?;
+        Ok(Made::secret(here, link_of(&invited.invitation)))
+    };
+    match who.make(console, sent, made).await? {
+        Ok(response) => Ok(response),
         Err(admin::Error::LoginTaken(..)) => {
             let (login, name) = (login.wrong(t.roles.login_taken), Field::of(name));
             again(page, Roles { login, name, ..it })

@@ -24,6 +24,11 @@ impl FromRequest<Arc<Console>> for Sent {
 }
 
 impl Sent {
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Its fields.
     ///
     /// # Errors

@@ -1,21 +1,24 @@
 //! The keys that sign tokens: the list, rotation, revocation.
 
 use super::{
-    Answer,
+    Answer, Console,
     confirm::{Wrong, table},
     failure::Failure,
     ids::Ids,
+    make::Made,
     notice::Notice,
     render,
-    revoke::to_receipt,
     sent::Sent,
-    visit::SignedIn,
+    visit::{SignedIn, may},
 };
-use crate::authority::admin::{ActOptions, Anywhere, Outcome};
+use crate::authority::admin::{ActOptions, Anywhere};
+use axum::extract::State;
+use std::sync::Arc;
 use tegata_console::{
     html::Id,
-    pages::{ActToConfirm, ConfirmPage, Note, ShownKey, SigningKeysPage, below_keys},
+    pages::{Acts, ActToConfirm, ConfirmPage, Note, ShownKey, SigningKeysPage, below_keys},
 };
+use tegata_policy::permission::Permission;
 use tegata_token::id::SigningKeyId;
 
 const LIST: &str = "/console/signing-keys";
@@ -24,7 +27,11 @@ const LIST: &str = "/console/signing-keys";
 pub async fn list(who: SignedIn) -> Answer {
     let keys = who.admin.signing_keys().await?.into_iter();
     let keys = keys.map(|it| ShownKey { id: it.id, state: it.state, created: it.created_at });
-    render(&SigningKeysPage::new(who.frame(), keys.collect()))
+    let acts = Acts {
+        change: may(&who, Permission::RotateSigningKeys, None, None),
+        take: may(&who, Permission::RevokeSigningKeys, None, None),
+    };
+    render(&SigningKeysPage::new(who.frame(), keys.collect(), acts))
 }
 
 /// Explains what a rotation does, and asks.
@@ -40,7 +47,7 @@ async fn ask_rotate(who: &SignedIn, wrong: Wrong) -> Answer {
         Note { class: "", heading: t.confirm.nothing_yet.into(), text: t.review.rotate_why.into() };
     let act = ActToConfirm {
         notes: vec![note],
-        options: false,
+        waits: false,
         keep: (LIST.to_owned(), t.review.do_not_rotate),
         commands: vec!["tegata signing-key rotate".to_owned()],
         ..who.act(format!("{LIST}/rotate"), t.review.rotate_do, wrong)
@@ -50,12 +57,21 @@ async fn ask_rotate(who: &SignedIn, wrong: Wrong) -> Answer {
 }
 
 /// Begins a rotation.
-pub async fn rotate(mut who: SignedIn, sent: Sent) -> Answer {
-    if let Err(wrong) = who.agreed(&sent.form()?).await? {
-        return ask_rotate(&who, wrong).await;
-    }
-    who.admin.rotate_signing_keys().await?;
-    Ok(who.done(Notice::Created, LIST))
+pub async fn rotate(
+    State(console): State<Arc<Console>>,
+    mut who: SignedIn,
+    sent: Sent,
+) -> Answer {
+    let options = match who.agreed(&sent.form()?).await? {
+        Ok(options) => options,
+        Err(wrong) => return ask_rotate(&who, wrong).await,
+    };
+    let admin = who.admin.clone().because(options.reason);
+    let made = async move {
+        admin.rotate_signing_keys().await?;
+        Ok(Made::at(LIST.to_owned()))
+    };
+    Ok(who.make(&console, &sent, made).await??)
 }
 
 /// Lists what the revocation of a key takes away, and asks.
@@ -69,9 +85,7 @@ async fn ask(who: &SignedIn, key: SigningKeyId, wrong: Wrong) -> Answer {
         return Err(Failure::not_found());
     }
     let would = who.admin.revoke(Anywhere::SigningKey(key), &ActOptions::rehearsal()).await?;
-    let Outcome::DryRun(would) = would else {
-        return Err(Failure::internal(&"a dry run was an act"));
-    };
+    let would = would.rehearsed()?;
     let frame = who.frame();
     let t = frame.t();
     let command = format!("tegata signing-key revoke {key}");
@@ -97,10 +111,6 @@ pub async fn revoke(mut who: SignedIn, Ids(key): Ids<SigningKeyId>, sent: Sent) 
         Ok(options) => options,
         Err(wrong) => return ask(&who, key, wrong).await,
     };
-    match who.admin.revoke(Anywhere::SigningKey(key), &options).await? {
-        Outcome::Done((), taken) => {
-            to_receipt(&who, &taken, Notice::Revoked(taken.tokens), LIST).await
-        }
-        Outcome::DryRun(_) => Err(Failure::internal(&"an act was a dry run")),
-    }
+    let outcome = who.admin.revoke(Anywhere::SigningKey(key), &options).await?;
+    who.took(outcome, Notice::Revoked, LIST).await
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     api::{console::failure::Failure, form::Form},
-    authority::admin::ChannelWithUse,
+    authority::admin::{ChannelTokens, ChannelWithUse},
 };
 use axum::extract::RawQuery;
 use tegata_console::pages::{
@@ -29,9 +29,6 @@ use tegata_token::{
 /// Rows of a page of the list.
 const ROWS: usize = 25;
 
-/// Active tokens of a channel that are read; the rules allow fewer.
-const ACTIVE: usize = 200;
-
 /// Newest rows of which the revoked ones are in the timeline.
 const LATELY: usize = 100;
 
@@ -47,30 +44,32 @@ pub async fn list(
         None => None,
         Some(after) => Some(after.parse().map_err(|_| Failure::bad_request("after: no cursor"))?),
     };
-    let wanted = TokenFilter {
+    let wanted = (filter.is_set() || before.is_some()).then(|| TokenFilter {
         kind: filter.kind,
         group: filter.group.clone(),
+        assertion_key: filter.key,
         state: filter.state,
-        ..TokenFilter::default()
-    };
-    let mut rows = who.admin.tokens(channel, wanted, Page { before, most: ROWS + 1 }).await?;
+    });
+    let page = Page { before, most: ROWS + 1 };
+    let ChannelTokens { found, mut rows, newest } =
+        who.admin.channel_tokens(channel, wanted, page, LATELY).await?;
     let more = rows.len() > ROWS;
     rows.truncate(ROWS);
     let next = rows.last().filter(|_| more).map(|(row, _)| row.to_string());
-    let (head, found) = channel::head(&who, channel).await?;
-    let groups = who.admin.groups(channel).await?;
-    let page = Page { before: None, most: LATELY };
-    let newest = who.admin.tokens(channel, TokenFilter::default(), page).await?;
-    let revoked = newest.iter().map(|(_, row)| row).filter(|it| it.state == TokenState::Revoked);
-    let active = active(&who, &found).await?;
+    let head = channel::head_of(&who, &found).await?;
+    let groups = who.admin.groups_of(&found).await?;
+    let revoked = newest.iter().filter(|it| it.state == TokenState::Revoked);
+    let active = active(&found);
     let counts = counts(&found.holding.channel, &active);
     let revoked = revoked.map(|row| shown::token(channel, row));
+    let keys = found.holding.channel.assertion_keys.iter().map(|it| it.id).collect();
     let tokens = TokensView {
         channel,
         name: head.name.clone(),
         counts,
         lately: active.into_iter().chain(revoked).collect(),
         groups: groups.into_iter().map(|it| it.group).collect(),
+        keys,
         filter,
         rows: rows.iter().map(|(_, row)| shown::token(channel, row)).collect(),
         next,
@@ -91,17 +90,19 @@ fn filter(form: &Form<'_>) -> Result<Filter, Failure> {
         }
     };
     let after = form.get("after").map(str::to_owned);
-    Ok(Filter { kind: parsed(form, "kind")?, group: parsed(form, "group")?, state, after })
+    Ok(Filter {
+        kind: parsed(form, "kind")?,
+        group: parsed(form, "group")?,
+        key: parsed(form, "key")?,
+        state,
+        after,
+    })
 }
 
-/// The active tokens of a channel, newest first; the rules allow fewer than a page.
-pub async fn active(who: &SignedIn, found: &ChannelWithUse) -> Result<Vec<ShownToken>, Failure> {
-    let channel = &found.holding.channel;
-    let state = Some(TokenState::Active.in_channel(channel.state));
-    let filter = TokenFilter { state, ..TokenFilter::default() };
-    let page = Page { before: None, most: ACTIVE };
-    let rows = who.admin.tokens(channel.id, filter, page).await?;
-    Ok(rows.iter().map(|(_, row)| shown::token(channel.id, row)).collect())
+/// The active tokens of a channel that was found with them, newest first.
+pub fn active(found: &ChannelWithUse) -> Vec<ShownToken> {
+    let held = &found.holding;
+    held.tokens.iter().map(|row| shown::token(held.channel.id, row)).collect()
 }
 
 /// How many tokens there are per kind, by the rules of the channel.
@@ -130,11 +131,12 @@ fn counts(channel: &Channel, active: &[ShownToken]) -> Vec<KindCount> {
 /// One token.
 pub async fn show(who: SignedIn, Ids((channel, token)): Ids<(ChannelId, TokenId)>) -> Answer {
     let (row, recent) = who.admin.token(channel, token).await?;
-    let (head, found) = channel::head(&who, channel).await?;
+    let found = who.admin.channel_with_tokens(channel).await?;
+    let head = channel::head_of(&who, &found).await?;
     let group = row.group.as_ref();
     let contact = group.and_then(|it| found.holding.channel.groups.get(it));
     let contact = contact.and_then(|it| it.contact.clone());
-    let others = active(&who, &found).await?.into_iter();
+    let others = active(&found).into_iter();
     let others = others.filter(|it| it.group.as_ref() == group && it.id != token);
     let page = head.page(who.frame(), ChannelTab::Tokens);
     let one = shown::token(channel, &row);

@@ -5,10 +5,11 @@ use super::{
     confirm::Wrong,
     failure::Failure,
     ids::Ids,
+    make::Made,
     notice::Notice,
     render, render_wrong,
     sent::{Sent, name},
-    visit::{SignedIn, redirect},
+    visit::{SignedIn, may, redirect},
 };
 use crate::{
     api::form::Form,
@@ -23,11 +24,11 @@ use tegata_console::{
     forms::Field,
     html::{Bdi, Id},
     pages::{
-        ActToConfirm, ConfirmPage, NewVerifierPage, Note, RunningInstance, ShownVerifier,
+        ActToConfirm, Acts, ConfirmPage, NewVerifierPage, Note, RunningInstance, ShownVerifier,
         VerifierCreatedPage, VerifierForm, VerifiersPage, below,
     },
 };
-use tegata_policy::acts::DEFAULT_MAX_STALENESS;
+use tegata_policy::{acts::DEFAULT_MAX_STALENESS, permission::Permission};
 use tegata_store::Error;
 use tegata_token::{
     feed::InstanceId,
@@ -40,7 +41,11 @@ const LIST: &str = "/console/verifiers";
 /// All verifiers with their instances.
 pub async fn list(who: SignedIn) -> Answer {
     let all = who.admin.verifiers().await?;
-    render(&VerifiersPage::new(who.frame(), all.iter().map(shown).collect()))
+    let acts = Acts {
+        change: may(&who, Permission::CreateVerifier, None, None),
+        take: may(&who, Permission::DeleteVerifier, None, None),
+    };
+    render(&VerifiersPage::new(who.frame(), all.iter().map(shown).collect(), acts))
 }
 
 fn shown(it: &ListedVerifier) -> ShownVerifier {
@@ -73,6 +78,9 @@ fn instance(it: &ListedInstance) -> RunningInstance {
 
 /// The form of a new verifier.
 pub async fn form(who: SignedIn) -> Answer {
+    if !may(&who, Permission::CreateVerifier, None, None) {
+        return Err(Failure::forbidden());
+    }
     let staleness = Field::of((DEFAULT_MAX_STALENESS / 1_000).to_string());
     render(&NewVerifierPage::new(
         who.frame(),
@@ -88,12 +96,13 @@ pub async fn create(State(console): State<Arc<Console>>, who: SignedIn, sent: Se
     let Some(settings) = settings(&mut form, t) else {
         return render_wrong(&NewVerifierPage::new(frame, form));
     };
-    match who.admin.create_verifier(settings).await {
-        Ok((verifier, token)) => {
-            let page = format!("{LIST}/{}/created", verifier.id);
-            who.show_once(&console, &page, token);
-            Ok(who.done(Notice::Created, &page))
-        }
+    let admin = who.admin.clone();
+    let made = async move {
+        let (verifier, token) = admin.create_verifier(settings).await?;
+        Ok(Made::secret(format!("{LIST}/{}/created", verifier.id), token))
+    };
+    match who.make(&console, &sent, made).await? {
+        Ok(response) => Ok(response),
         Err(admin::Error::Store(Error::NotFound(_))) => {
             form.provider = form.provider.wrong(t.provider_wrong);
             render_wrong(&NewVerifierPage::new(frame, form))
@@ -161,7 +170,7 @@ fn asking(
     let heading = who.frame().t().confirm.nothing_yet.into();
     ActToConfirm {
         notes: vec![Note { class: "warn", heading, text: why.into() }],
-        options: false,
+        waits: false,
         keep: (LIST.to_owned(), keep),
         ..who.act(path, button, wrong)
     }
@@ -187,10 +196,11 @@ async fn ask_delete(who: &SignedIn, id: VerifierId, wrong: Wrong) -> Answer {
 
 /// Deletes a verifier.
 pub async fn delete(mut who: SignedIn, Ids(id): Ids<VerifierId>, sent: Sent) -> Answer {
-    if let Err(wrong) = who.agreed(&sent.form()?).await? {
-        return ask_delete(&who, id, wrong).await;
-    }
-    who.admin.delete_verifier(id).await?;
+    let options = match who.agreed(&sent.form()?).await? {
+        Ok(options) => options,
+        Err(wrong) => return ask_delete(&who, id, wrong).await,
+    };
+    who.admin.clone().because(options.reason).delete_verifier(id).await?;
     Ok(who.done(Notice::Saved, LIST))
 }
 
@@ -227,9 +237,11 @@ pub async fn remove(
     Ids((verifier, instance)): Ids<(VerifierId, InstanceId)>,
     sent: Sent,
 ) -> Answer {
-    if let Err(wrong) = who.agreed(&sent.form()?).await? {
-        return ask_remove(&who, verifier, instance, wrong).await;
-    }
-    who.admin.remove_instances(verifier, Some(instance)).await?;
+    let options = match who.agreed(&sent.form()?).await? {
+        Ok(options) => options,
+        Err(wrong) => return ask_remove(&who, verifier, instance, wrong).await,
+    };
+    let admin = who.admin.clone().because(options.reason);
+    admin.remove_instances(verifier, Some(instance)).await?;
     Ok(who.done(Notice::Saved, LIST))
 }

@@ -1,11 +1,12 @@
 //! Who sends a request, from which page, and how the answer looks.
 
 use super::{CONSOLE, Console, cookie, failure::Failure};
-use crate::authority::{admin::Admin, source::Source};
+use crate::authority::{admin::Admin, random, source::Source};
 use axum::{
     extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
+use data_encoding::HEXLOWER;
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use std::sync::{Arc, Mutex, PoisonError};
 use tegata_console::{Dev, Frame, Language, Section, Theme, User, html::Html};
@@ -36,6 +37,8 @@ pub struct Visit {
     pub session: Option<(Admin, Arc<PersonRow>)>,
     /// What the request before has done.
     pub notice: Option<Html>,
+    /// A random text for the forms of its page.
+    form_token: String,
     /// Cookies to set, whatever the answer is.
     cookies: Arc<Mutex<Vec<HeaderValue>>>,
 }
@@ -67,6 +70,8 @@ impl Visit {
             dev: console.dev.then(|| Dev { ahead: authority.clock().offset() }),
             session,
             notice: None,
+            // Without randomness, a form is carried out as often as it is sent.
+            form_token: random::bytes::<16>().map(|it| HEXLOWER.encode(&it)).unwrap_or_default(),
             cookies: Arc::default(),
         }
     }
@@ -95,6 +100,7 @@ impl Visit {
             sections: person.map(|it| sections(it)).unwrap_or_default(),
             dev: self.dev,
             notice: self.notice.clone(),
+            form_token: self.form_token.clone(),
         }
     }
 }

@@ -5,7 +5,9 @@
 
 mod account;
 mod assertion_keys;
+mod attention;
 mod audit;
+mod channel_tokens;
 mod channels;
 mod created;
 mod created_by;
@@ -30,6 +32,8 @@ mod warnings;
 
 pub use account::{Accepted, NewSession, OpenedInvitation};
 pub use assertion_keys::UsedKey;
+pub use attention::{Attention, DAYS, Expiries};
+pub use channel_tokens::ChannelTokens;
 pub use channels::{ChannelWithUse, NewSecret};
 pub use created::{CreatedBy, CreatedKey};
 pub use explain::{Explanation, Why};

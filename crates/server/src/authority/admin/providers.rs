@@ -57,6 +57,15 @@ impl Admin {
         Ok(ListedProvider { provider, revocation, channels, active_tokens })
     }
 
+    /// The provider alone, without what is counted.
+    ///
+    /// # Errors
+    /// As [`Self::provider`].
+    pub async fn provider_alone(&self, id: ProviderId) -> Result<Provider> {
+        self.may_in(Permission::ReadProvider, id)?;
+        self.existing_provider(id).await
+    }
+
     async fn existing_provider(&self, id: ProviderId) -> Result<Provider> {
         let provider = self.authority.store().provider(id).await?;
         provider.ok_or_else(|| Error::NotFound("provider").into())

@@ -56,6 +56,28 @@ impl<T> Outcome<T> {
             Self::DryRun(dry_run) => Outcome::DryRun(dry_run),
         }
     }
+
+    /// The result, of an act that was no dry run.
+    ///
+    /// # Errors
+    /// It was one.
+    pub fn done(self) -> Result<(T, TakenAway)> {
+        match self {
+            Self::Done(done, taken) => Ok((done, taken)),
+            Self::DryRun(_) => Err(tegata_store::Error::Conflict("it was a dry run").into()),
+        }
+    }
+
+    /// What a dry run found.
+    ///
+    /// # Errors
+    /// It was none.
+    pub fn rehearsed(self) -> Result<DryRun> {
+        match self {
+            Self::DryRun(found) => Ok(found),
+            Self::Done(..) => Err(tegata_store::Error::Conflict("it was no dry run").into()),
+        }
+    }
 }
 
 /// Maximum number of tokens that a dry run lists.

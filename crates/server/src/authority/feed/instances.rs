@@ -25,19 +25,23 @@ pub(super) type Name = (VerifierId, InstanceId);
 pub struct Instances(Mutex<HashMap<Name, Known>>);
 
 /// What is known of an instance.
-struct Known {
-    row: Instance,
+pub(super) struct Known {
+    pub(super) row: Instance,
     verifier: Arc<VerifierRow>,
     /// The position that it acknowledged, and when it first did.
-    acknowledged: Option<(Position, UnixTime)>,
+    pub(super) acknowledged: Option<(Position, UnixTime)>,
     /// Why it cannot apply what it received, and the end of the log when it reported that.
-    cannot: Option<(Position, String)>,
+    pub(super) cannot: Option<(Position, String)>,
     /// When it last asked, or when its last answer was read; at first, when this process
     /// learned of it.
     seen: Instant,
     /// When its row was last written; at first, when this process read it. A herd that comes
     /// back after a start must not wait for a commit each.
-    renewed: Instant,
+    pub(super) renewed: Instant,
+    /// When another server was last found to have renewed its row.
+    pub(super) elsewhere: Option<Instant>,
+    /// Whether other servers must still learn what it has acknowledged.
+    pub(super) unwritten: bool,
     /// The newest minute whose uses it has reported.
     reported: UnixTime,
     /// The last minute of which it has not reported all uses.
@@ -94,6 +98,9 @@ const KEPT: Duration = Duration::from_secs(3_600);
 /// The length of the minutes of which uses are reported, in seconds.
 const MINUTE: i64 = 60;
 
+/// Within this time a server notices that another one has renewed a row.
+const NOTICED: Duration = Duration::from_secs(11);
+
 /// How an instance is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -108,7 +115,7 @@ pub(super) enum Standing {
 }
 
 impl Instances {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Known>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Name, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -179,6 +186,7 @@ impl Instances {
         let is_new = known.acknowledged.is_none_or(|(before, _)| before < position);
         if is_new {
             known.acknowledged = Some((position, at));
+            known.unwritten = true;
         }
         is_new
     }
@@ -187,6 +195,7 @@ impl Instances {
     pub(super) fn cannot(&self, name: &Name, head: Position, reason: String) {
         if let Some(known) = self.lock().get_mut(name) {
             known.cannot = Some((head, reason));
+            known.unwritten = true;
         }
     }
 
@@ -304,17 +313,37 @@ impl Instances {
 }
 
 impl Known {
-    fn new(row: Instance, verifier: Arc<VerifierRow>, now: Instant) -> Self {
+    pub(super) fn new(row: Instance, verifier: Arc<VerifierRow>, now: Instant) -> Self {
         let (reported, seen, renewed) = (UnixTime(i64::MIN), now, now);
-        let (acknowledged, cannot, left_out, accepted) = (None, None, None, None);
-        Self { row, verifier, acknowledged, cannot, seen, renewed, reported, left_out, accepted }
+        Self {
+            row,
+            verifier,
+            acknowledged: None,
+            cannot: None,
+            seen,
+            renewed,
+            elsewhere: None,
+            unwritten: false,
+            reported,
+            left_out: None,
+            accepted: None,
+        }
     }
 
     /// Whether its row can be dropped.
     fn is_gone(&self, now: Instant) -> bool {
         let kept = KEPT + 3 * self.staleness();
         let is_lenient = self.row.on_stale == OnStale::Allow && !self.row.stopped;
-        !is_lenient && now.saturating_duration_since(self.seen) > kept
+        !is_lenient && self.silent(now) > kept
+    }
+
+    /// For how long it has not asked. What it asks other servers shows in its row, which each
+    /// of them renews from time to time only.
+    fn silent(&self, now: Instant) -> Duration {
+        let here = now.saturating_duration_since(self.seen);
+        let Some(elsewhere) = self.elsewhere else { return here };
+        let since = now.saturating_duration_since(elsewhere);
+        here.min(since.saturating_sub(RENEWED.max(self.staleness()) + NOTICED))
     }
 
     /// Which uses it has reported. It accepts no token before it is registered, and none after
@@ -322,7 +351,7 @@ impl Known {
     fn known_uses(&self, steady: Instant, now: UnixTime) -> KnownUses {
         let reported = UnixTime(self.reported.0.saturating_add(MINUTE)).min(now);
         let through = reported.max(self.row.registered_at);
-        let silent = steady.saturating_duration_since(self.seen);
+        let silent = self.silent(steady);
         let over = silent.saturating_sub(self.line().lease());
         let stopped = match self.row.stopped {
             true => Some(self.row.renewed_at),
@@ -353,7 +382,7 @@ impl Known {
     }
 
     fn listed(&self, now: Instant) -> ListedInstance {
-        let silent = now.saturating_duration_since(self.seen);
+        let silent = self.silent(now);
         ListedInstance {
             row: self.row.clone(),
             position: self.acknowledged.map(|(position, _)| position),

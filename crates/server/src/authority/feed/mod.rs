@@ -5,7 +5,9 @@
 //! concern. It takes no lock that a follower holds, and there is no queue per follower: a
 //! waiting follower costs one connection and one row.
 
+mod exchange;
 mod follow;
+mod foreign;
 mod gzip;
 mod instances;
 mod judge;
@@ -32,7 +34,10 @@ use std::{
 };
 use tail::Tail;
 use tegata_store::{ReceiptRow, State};
-use tegata_token::{feed::LoggedChange, id::Position};
+use tegata_token::{
+    feed::{InstanceId, LoggedChange},
+    id::{Position, VerifierId},
+};
 use tokio_util::sync::CancellationToken;
 
 /// The rate of new instances of all verifiers: at most [`follow::NEW_PER_SECOND`] at once, and
@@ -94,6 +99,13 @@ impl Feed {
     /// Begins the receipts of a commit, which this process learns of `now`.
     pub fn begin_receipts(&self, rows: &[ReceiptRow], now: Instant) {
         self.receipts.begin(rows, now);
+    }
+
+    /// Drops instances that an operator removed, after the receipts have noted what is known
+    /// of them.
+    pub fn removed(&self, names: &[(VerifierId, InstanceId)]) {
+        self.receipts.update(&self.instances);
+        self.instances.remove(names);
     }
 
     /// Notifies the followers that changes after that position concern, after the view that

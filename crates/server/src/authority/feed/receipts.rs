@@ -7,7 +7,11 @@ use super::{
 use crate::authority::receipt::{InstanceReceipt, InstanceState, Receipt, ReceiptState};
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    mem::replace,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 use tegata_store::{ReceiptFor, ReceiptRow};
@@ -17,6 +21,8 @@ use tegata_token::{
 };
 use tokio::sync::watch;
 
+mod listing;
+
 /// Maximum number of receipts in memory. An instance that may use a stale view and is gone
 /// keeps every receipt pending; the oldest of more are read from the store when asked for.
 const MOST: usize = 2_000;
@@ -25,6 +31,10 @@ const MOST: usize = 2_000;
 pub struct Receipts {
     /// Begun by commits, not listed yet. Followers never hold this lock.
     begun: Mutex<Vec<(ReceiptRow, Instant)>>,
+    /// Whether one of several servers lists each: see `exchange`.
+    shared: AtomicBool,
+    /// Changes when a commit has begun one.
+    new: watch::Sender<()>,
     open: Mutex<Open>,
     /// Changes when an instance has acknowledged something, or is gone.
     news: watch::Sender<()>,
@@ -47,6 +57,8 @@ pub(super) struct OpenReceipt {
     lines: Vec<Line>,
     /// Number of lines at the beginning that are settled, and stay so.
     settled: usize,
+    /// Whether other servers must still learn the list.
+    unstored: bool,
 }
 
 /// What became of a receipt.
@@ -62,7 +74,7 @@ impl OpenReceipt {
     pub fn new(row: ReceiptRow, learned: Instant, instances: &Instances) -> Self {
         let stored = row.list.as_deref().and_then(|it| serde_json::from_str(it).ok());
         let lines = stored.unwrap_or_else(|| instances.lines(row.about.provider));
-        Self { row, learned, lines, settled: 0 }
+        Self { row, learned, lines, settled: 0, unstored: false }
     }
 
     /// Whether no instance is left that could accept, by what is known now. It is asked after
@@ -138,20 +150,35 @@ fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Receipts {
     pub fn new(now: Instant) -> Self {
         let open = Open { all: BTreeMap::new(), learned: now, rollout: None };
-        let news = watch::Sender::new(());
-        Self { begun: Mutex::default(), open: Mutex::new(open), news }
+        let (news, new) = (watch::Sender::new(()), watch::Sender::new(()));
+        let shared = AtomicBool::new(false);
+        Self { begun: Mutex::default(), shared, new, open: Mutex::new(open), news }
     }
 
     /// Begins the receipts of a commit.
     pub fn begin(&self, rows: &[ReceiptRow], now: Instant) {
         let pending = rows.iter().filter(|it| !it.complete).map(|it| (it.clone(), now));
         lock(&self.begun).extend(pending);
+        if self.shared.load(Relaxed) {
+            self.new.send_replace(());
+        }
     }
 
     /// Takes in the receipts that the store knows as not complete.
-    pub fn fill(&self, rows: Vec<ReceiptRow>, instances: &Instances, now: Instant) {
+    pub fn fill(
+        &self,
+        rows: Vec<ReceiptRow>,
+        instances: &Instances,
+        now: Instant,
+        is_shared: bool,
+    ) {
+        self.shared.store(is_shared, Relaxed);
         let mut open = lock(&self.open);
         open.learned = now;
+        // Those without a list may be about to be listed by another server.
+        let (rows, begun): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|it| !is_shared || it.list.is_some());
+        lock(&self.begun).extend(begun.into_iter().map(|row| (row, now)));
         for row in rows {
             let position = row.position;
             open.all.entry(position).or_insert_with(|| OpenReceipt::new(row, now, instances));
@@ -161,6 +188,9 @@ impl Receipts {
     /// Lists the receipts that commits have begun.
     fn list(&self, instances: &Instances) -> MutexGuard<'_, Open> {
         let mut open = lock(&self.open);
+        if self.shared.load(Relaxed) {
+            return open;
+        }
         let begun = std::mem::take(&mut *lock(&self.begun));
         for (row, learned) in begun {
             let receipt = OpenReceipt::new(row, learned, instances);
@@ -199,9 +229,11 @@ impl Receipts {
         for it in open.all.values_mut() {
             if it.is_complete(instances, now) {
                 rows.push(it.row(true, instances, now));
+            } else if it.unstored {
+                rows.push(it.row(false, instances, now));
             }
         }
-        let left = open.all.len() - rows.len();
+        let left = open.all.len() - rows.iter().filter(|it| it.complete).count();
         let complete: Vec<_> = rows.iter().map(|it| it.position).collect();
         let oldest = open.all.iter_mut().filter(|(at, _)| complete.binary_search(at).is_err());
         let too_many = oldest.take(left.saturating_sub(MOST));
@@ -214,8 +246,13 @@ impl Receipts {
     pub fn stored(&self, rows: &[ReceiptRow], now: Instant) {
         let mut open = lock(&self.open);
         for row in rows {
-            open.all.remove(&row.position);
-            if !row.complete {
+            // One that other servers had to learn stays in memory.
+            let was_new =
+                open.all.get_mut(&row.position).map(|it| replace(&mut it.unstored, false));
+            if row.complete || was_new != Some(true) {
+                open.all.remove(&row.position);
+            }
+            if !row.complete && was_new != Some(true) {
                 open.learned = now;
             }
         }

@@ -21,18 +21,22 @@ impl Authority {
         let most = usize::try_from(super::tail::SLOTS).unwrap_or(usize::MAX);
         feed.fill_tail(self.store.last_changes(most).await?);
         feed.instances.fill(self.store.instances().await?, now);
-        feed.receipts.fill(self.store.open_receipts(READ).await?, &feed.instances, now);
+        let open = self.store.open_receipts(READ).await?;
+        feed.receipts.fill(open, &feed.instances, now, self.store.is_shared());
         Ok(())
     }
 
-    /// Writes the receipts that are complete, and drops the rows of instances that have not
-    /// asked for long.
+    /// Writes the receipts that are complete; the server that `leads` also drops the rows of
+    /// instances that have not asked for long.
     ///
     /// # Errors
     /// [`Unavailable`](tegata_store::Error::Unavailable).
-    pub async fn settle_feed(&self) -> Result<()> {
+    pub async fn settle_feed(&self, leads: bool) -> Result<()> {
         self.store_receipts().await?;
         let (feed, now) = (&self.memory.feed, self.clock().steady());
+        if !leads {
+            return Ok(());
+        }
         let gone = feed.instances.gone(now);
         if !gone.is_empty() {
             feed.receipts.update(&feed.instances);
@@ -88,8 +92,7 @@ impl Authority {
         by: String,
     ) {
         let feed = &self.memory.feed;
-        feed.receipts.update(&feed.instances);
-        feed.instances.remove(names);
+        feed.removed(names);
         feed.receipts.gone(names, &Fate::Removed { by }, &feed.instances);
     }
 }

@@ -19,6 +19,9 @@ impl Authority {
     /// [`Unavailable`](tegata_store::Error::Unavailable).
     pub async fn receipt(&self, act: CommittedAct, wait: Duration) -> Result<Receipt> {
         let CommittedAct { position, effective_at, concerns } = act;
+        if let Err(error) = self.list_receipt(position).await {
+            tracing::warn!(%error, %position, "a receipt is listed later");
+        }
         let provider = match concerns {
             Concerns::Provider(provider) => Some(provider),
             Concerns::All => None,
@@ -62,14 +65,21 @@ impl Authority {
 
     /// The instances that must learn of the pending signing key before it signs; `None`: the
     /// key is not pending.
-    pub(in crate::authority) fn instances_without(
+    ///
+    /// # Errors
+    /// [`Unavailable`](tegata_store::Error::Unavailable).
+    pub(in crate::authority) async fn instances_without(
         &self,
         key: SigningKeyId,
-    ) -> Option<Vec<InstanceReceipt>> {
+    ) -> Result<Option<Vec<InstanceReceipt>>> {
         let (feed, view) = (self.feed(), self.view());
-        view.key(key).filter(|it| it.state == KeyState::Pending)?;
-        let (at, now) = (view.position(), self.clock().steady());
-        Some(feed.receipts.without_key(key, at, &feed.instances, now))
+        let is_pending = view.key(key).is_some_and(|it| it.state == KeyState::Pending);
+        let at = view.position();
+        if !is_pending || !self.all_have(at).await? {
+            return Ok(None);
+        }
+        let now = self.clock().steady();
+        Ok(Some(feed.receipts.without_key(key, at, &feed.instances, now)))
     }
 
     /// Waits for a receipt that is not in memory.

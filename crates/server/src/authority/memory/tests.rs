@@ -24,9 +24,9 @@ use tegata_store::{
 };
 use tegata_token::{
     id::{AssertionKeyId, Group, ProviderId, Serial, TokenId, VerifierId},
-    key::SigningKey,
+    key::{KeyState, SigningKey},
     kind::Kind,
-    time::DAY,
+    time::{DAY, UnixTime},
     view::ChannelState,
 };
 
@@ -58,7 +58,7 @@ impl Omitted {
             | Change::SessionEnded { .. }
             | Change::AdminToken { .. }
             | Change::AdminTokenDeleted { .. } => self == Self::Person,
-            Change::Empty { .. } => false,
+            Change::Empty { .. } | Change::InstanceRemoved { .. } => false,
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Searches the channels for warnings and for channels that are nearly full, and delivers
-//! the warnings that are due. Without a webhook, warnings are only counted and listed.
+//! the warnings that are due. Without a webhook, warnings are only counted and listed. What a
+//! walk through all channels found stays in memory for the pages that show it.
 
 use super::{
     Warning, find, of_pool, pools,
+    walk::Walk,
     webhook::{Delivery, Webhook},
 };
 use crate::{authority::Authority, metrics::SearchCounts};
+use std::sync::Arc;
 use tegata_store::{Holding, Result};
 use tegata_token::id::ChannelId;
 use tokio::sync::Mutex;
@@ -23,6 +26,8 @@ struct Round {
     through: Option<ChannelId>,
     /// What was counted since the beginning.
     counts: SearchCounts,
+    /// What was found since the beginning.
+    walk: Option<Walk>,
 }
 
 /// Renders a warning about a channel as the JSON that a webhook receives.
@@ -50,24 +55,12 @@ impl Warnings {
     pub async fn run(&self, authority: &Authority) -> Result<()> {
         let mut round = self.round.lock().await;
         for _ in 0..SLICES {
-            let now = authority.now();
-            let slice = authority.store().holdings(round.through, SLICE, now).await?;
-            let mut warnings = Vec::new();
-            for holding in &slice {
-                count_room(holding, &mut round.counts);
-                for warning in find(holding, authority.warning_policy(), now) {
-                    round.counts.warning(warning.kind());
-                    let body = (self.render)(&warning, holding);
-                    warnings.push(warning.to_send(holding, body, now));
-                }
-            }
-            if !warnings.is_empty() && authority.webhook().is_some() {
-                authority.store().queue_warnings(warnings, now).await?;
-            }
-            let last = slice.last().map(|holding| holding.channel.id);
-            round.through = last.filter(|_| slice.len() == SLICE);
+            self.search_slice(authority, &mut round).await?;
             if round.through.is_none() {
-                authority.metrics().searched(&std::mem::take(&mut round.counts));
+                let Round { counts, walk, .. } = std::mem::take(&mut *round);
+                authority.metrics().searched(&counts);
+                authority.memory.channels.changes().end_walk();
+                authority.walk.store(walk.map(|it| Arc::new(it.complete())));
                 break;
             }
         }
@@ -75,6 +68,39 @@ impl Warnings {
             Some(webhook) => deliver(webhook, authority).await,
             None => Ok(()),
         }
+    }
+}
+
+impl Warnings {
+    /// Searches the next channels.
+    async fn search_slice(&self, authority: &Authority, round: &mut Round) -> Result<()> {
+        let now = authority.now();
+        if round.through.is_none() {
+            // What changes from here on may be read too early.
+            authority.memory.channels.changes().begin_walk();
+            *round = Round { walk: Some(Walk::begin(now)), ..Round::default() };
+        }
+        let slice = authority.store().holdings(round.through, SLICE, now).await?;
+        let found = |it| (it, find(it, authority.warning_policy(), now));
+        let found: Vec<(&Holding, Vec<Warning>)> = slice.iter().map(found).collect();
+        if authority.webhook().is_some() {
+            let of = |it: &Warning, of| it.to_send(of, (self.render)(it, of), now);
+            let each = found.iter().flat_map(|(held, all)| all.iter().map(|it| of(it, held)));
+            let to_send: Vec<_> = each.collect();
+            if !to_send.is_empty() {
+                authority.store().queue_warnings(to_send, now).await?;
+            }
+        }
+        for (holding, warnings) in found {
+            count_room(holding, &mut round.counts);
+            warnings.iter().for_each(|it| round.counts.warning(it.kind()));
+            if let Some(walk) = &mut round.walk {
+                walk.add(holding, warnings.into_iter());
+            }
+        }
+        let last = slice.last().map(|holding| holding.channel.id);
+        round.through = last.filter(|_| slice.len() == SLICE);
+        Ok(())
     }
 }
 

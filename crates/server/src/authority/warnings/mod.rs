@@ -2,22 +2,24 @@
 //!
 //! [`find`] returns the warnings about one channel; it depends on no clock and no store.
 //! The job queues due ones, once per subject and per time before its expiry, and
-//! [`webhook`] delivers them.
+//! [`webhook`] delivers them. What it found stays in memory as a [`walk`].
 
 pub mod job;
 pub mod own;
+pub mod walk;
 pub mod webhook;
 
 use std::time::Duration;
 use tegata_policy::{
-    channel::RegisteredKey,
+    channel::{Channel, RegisteredKey},
     rules::{LONGEST_DELAY, Pool},
 };
 use tegata_store::{Holding, NewWarning, TokenRow};
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, TokenId},
+    id::{AssertionKeyId, ChannelId, Serial, TokenId},
     kind::Kind,
     time::{DAY, UnixTime},
+    view::ChannelState,
 };
 
 /// When to warn.
@@ -116,6 +118,8 @@ pub enum Subject {
 pub struct WarnedToken {
     /// Its id.
     pub id: TokenId,
+    /// Its serial.
+    pub serial: Serial,
     /// Its kind.
     pub kind: Kind,
     /// The group that holds it.
@@ -132,6 +136,7 @@ impl WarnedToken {
     fn of(row: &TokenRow) -> Self {
         Self {
             id: row.id,
+            serial: row.serial,
             kind: row.kind,
             group: row.group.as_ref().map(|group| group.as_str().to_owned()),
             issued_at: row.issued_at,
@@ -286,6 +291,26 @@ impl Warning {
             Subject::SecretExpires { at } => Some(*at),
             _ => self.token().map(|token| token.expires_at),
         }
+    }
+
+    /// The order in which people should see warnings: the smallest first, those of something
+    /// unused last.
+    #[must_use]
+    pub fn urgency(&self) -> (bool, Option<UnixTime>, UnixTime) {
+        let is_idle = matches!(self.what, Subject::TokenUnused(_) | Subject::KeyUnused { .. });
+        (is_idle, self.expires_at(), self.since)
+    }
+
+    /// Whether it still applies to its channel, as far as the channel alone shows.
+    pub(super) fn applies(&self, channel: &Channel, now: UnixTime) -> bool {
+        let there = match &self.what {
+            Subject::SecretExpires { at } => channel.secrets.iter().any(|it| it.until == Some(*at)),
+            Subject::KeyUnused { kid, .. } => channel.assertion_keys.iter().any(|it| it.id == *kid),
+            _ => true,
+        };
+        there
+            && channel.state == ChannelState::Active
+            && self.expires_at().is_none_or(|it| now < it)
     }
 
     /// What to do, for people.

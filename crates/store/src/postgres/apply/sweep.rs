@@ -10,8 +10,11 @@ pub(super) fn apply<'a>(to: &mut Statements<'a>, it: &'a Write) {
     match it {
         Write::LogDropped { through } => {
             to.add("DELETE FROM change_log WHERE number <= $1", keep![int(*through)]);
-            let sql = "UPDATE authority SET log_from = greatest(log_from, $1)";
+            let sql = "UPDATE authority SET log_from = greatest(log_from, $1), journal_from =
+                           greatest(journal_from, (SELECT max(position) FROM journal
+                                                   WHERE position <= $1))";
             to.add(sql, keep![int(*through)]);
+            to.add("DELETE FROM journal WHERE position <= $1", keep![int(*through)]);
         }
         Write::AuditDropped { through } => {
             // A receipt is kept as long as the event of its act.

@@ -4,16 +4,17 @@
 use super::act::{At, Of};
 use crate::{
     RecentUse,
-    columns::{audit, revocations_text, tokens::uses_text, word},
+    columns::{audit, json, revocations_text, tokens::uses_text, word},
+    journal::{Commit, JournalLine},
     postgres::{
         rows::int,
         statements::{Statements, keep},
     },
 };
 use std::collections::BTreeMap;
-use tegata_policy::acts::{AuditRecord, NewToken, RevocationCause, StampPlace, Write};
+use tegata_policy::acts::{AuditRecord, Effects, NewToken, RevocationCause, StampPlace, Write};
 use tegata_token::{
-    id::{ChannelId, Group, ProviderId, Serial},
+    id::{ChannelId, Group, Position, ProviderId, Serial},
     time::{DAY, UnixTime},
     view::ChannelRevocations,
 };
@@ -32,6 +33,7 @@ pub(super) struct Wave<'a> {
     dropped_uses: Vec<i64>,
     dropped_tokens: Vec<i64>,
     audits: Vec<(&'a AuditRecord, &'a At)>,
+    journal: Vec<(i64, i64, String)>,
 }
 
 /// What changes of a channel's counters.
@@ -94,6 +96,18 @@ impl<'a> Wave<'a> {
         self.audits.extend(record.map(|it| (it, at)));
     }
 
+    /// Takes what the revocation journal must hold of an act. Without a change of the log it
+    /// takes nothing away.
+    pub fn journal(&mut self, effects: &Effects, at: &At) {
+        let Some(Position { epoch, number }) = at.position else { return };
+        let commit = Commit { epoch, commit: number };
+        for (line, what) in (1..).zip(&effects.journal) {
+            let (by, what) = (effects.author.clone(), what.clone());
+            let entry = json(&JournalLine { commit, at: at.now, by, what });
+            self.journal.push((int(number), line, entry));
+        }
+    }
+
     /// The statements: first those of `others`, which may write rows that these change.
     pub fn into_statements(self, others: Statements<'a>) -> Statements<'a> {
         let mut to = others;
@@ -112,6 +126,7 @@ impl<'a> Wave<'a> {
             to.add("DELETE FROM token WHERE number = ANY($1)", keep![self.dropped_tokens]);
         }
         insert_audits(&mut to, &self.audits);
+        insert_journal(&mut to, &self.journal);
         to
     }
 }
@@ -274,6 +289,14 @@ fn write_uses(to: &mut Statements<'_>, all: &BTreeMap<i64, &[RecentUse]>) {
         each(&all, |it| uses_text(it.1)),
     ];
     to.add(sql, values);
+}
+
+fn insert_journal(to: &mut Statements<'_>, all: &[(i64, i64, String)]) {
+    if all.is_empty() {
+        return;
+    }
+    let sql = "INSERT INTO journal (position, line, entry) SELECT * FROM unnest($1, $2, $3)";
+    to.add(sql, keep![each(all, |it| it.0), each(all, |it| it.1), each(all, |it| it.2.clone())]);
 }
 
 fn insert_audits<'a>(to: &mut Statements<'a>, all: &[(&'a AuditRecord, &'a At)]) {

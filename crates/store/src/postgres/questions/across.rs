@@ -26,7 +26,7 @@ pub(in crate::postgres) async fn expiring(
     most: usize,
     now: UnixTime,
 ) -> Result<Vec<(RowId, ChannelId, TokenRow)>, Failed> {
-    // A row that is not past is in the index of those, which has these columns.
+    // As the index writes it.
     let expiry = "least(expires_at, coalesce(ends_at, expires_at))";
     let sql = format!(
         "SELECT number, {expiry} AS expiry FROM token

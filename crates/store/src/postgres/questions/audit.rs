@@ -92,28 +92,61 @@ const PART: usize = 2_000;
 /// says nothing about the audit.
 pub(in crate::postgres) async fn walk(
     readers: &Readers,
-    mut verifier: AuditVerifier,
+    verifier: AuditVerifier,
 ) -> crate::Result<AuditReport> {
-    let mut behind = (0, i64::MIN);
-    loop {
+    let mut walk = Walk::new(verifier);
+    while !walk.is_over {
+        let behind = walk.behind;
         let question = |db: Arc<Conn>| async move { batch(&db, behind, PART).await };
-        match readers.ask(Asked::ForWalk, question).await? {
+        walk.take(readers.ask(Asked::ForWalk, question).await?);
+    }
+    Ok(walk.verifier.report())
+}
+
+/// The same on one connection.
+pub(in crate::postgres) async fn walk_on(
+    db: &Client,
+    verifier: AuditVerifier,
+) -> Result<AuditReport, Failed> {
+    let mut walk = Walk::new(verifier);
+    while !walk.is_over {
+        walk.take(batch(db, walk.behind, PART).await?);
+    }
+    Ok(walk.verifier.report())
+}
+
+/// A verification on its way.
+struct Walk {
+    verifier: AuditVerifier,
+    /// The number of the last checkpoint, and the id of the last row.
+    behind: (u64, i64),
+    is_over: bool,
+}
+
+impl Walk {
+    fn new(verifier: AuditVerifier) -> Self {
+        Self { verifier, behind: (0, i64::MIN), is_over: false }
+    }
+
+    fn take(&mut self, part: Result<Batch, Failed>) {
+        match part {
             Ok(Batch { checkpoint: Some(checkpoint), rows }) => {
-                verifier.checkpoint(&checkpoint, &rows);
-                behind = (checkpoint.number, checkpoint.last);
+                self.verifier.checkpoint(&checkpoint, &rows);
+                self.behind = (checkpoint.number, checkpoint.last);
             }
-            Ok(Batch { checkpoint: None, rows }) => {
-                let Some(last) = rows.last() else { break };
-                verifier.pending(&rows);
-                // Rows that get a checkpoint from now on would be reported twice.
-                behind = (i64::MAX.unsigned_abs(), last.id);
-            }
+            Ok(Batch { checkpoint: None, rows }) => match rows.last() {
+                Some(last) => {
+                    self.verifier.pending(&rows);
+                    // Rows that get a checkpoint from now on would be reported twice.
+                    self.behind = (i64::MAX.unsigned_abs(), last.id);
+                }
+                None => self.is_over = true,
+            },
             Err(damaged) => {
                 let why = crate::Error::from(damaged).to_string();
-                verifier.unreadable(Some(behind.0 + 1), &why);
-                break;
+                self.verifier.unreadable(Some(self.behind.0 + 1), &why);
+                self.is_over = true;
             }
         }
     }
-    Ok(verifier.report())
 }

@@ -165,9 +165,8 @@ pub(in crate::postgres) async fn groups(
     let page = Page { before: None, most: answers::MOST_ACTIVE };
     let (channel, active) =
         try_join(channel(db, id), tokens::tokens(db, id, &filter, page, now)).await?;
-    let active = active.into_iter().map(|(_, token)| token);
     let channel = channel.ok_or(Error::NotFound("channel"))?;
-    Ok(answers::groups(&channel, active, now))
+    Ok(GroupRow::all(&channel, active.iter().map(|(_, token)| token), now))
 }
 
 pub(in crate::postgres) async fn state_act(

@@ -23,7 +23,7 @@ use tegata_console::{
     pages::{Basic, BasicActs, BasicPage, KeyLine, SecretLine},
 };
 use tegata_policy::permission::Permission;
-use tegata_store::ChannelPatch;
+use tegata_store::{ChannelPatch, SettingsTag};
 use tegata_token::{id::ChannelId, view::ChannelState};
 
 /// The page.
@@ -77,6 +77,7 @@ pub async fn view(who: &SignedIn, id: ChannelId) -> Result<Basic, Failure> {
         keys: keys.into_iter().map(key).collect(),
         acts,
         once: None,
+        seen: SettingsTag::of_channel(channel).to_string(),
         name: Field::of(&channel.name),
         key: Field::default(),
         group: Field::default(),
@@ -99,6 +100,6 @@ pub async fn rename(who: SignedIn, Ids(id): Ids<ChannelId>, sent: Sent) -> Answe
         return again(&who, Basic { name, ..view(&who, id).await? });
     };
     let patch = ChannelPatch { name: Some(name), ..ChannelPatch::default() };
-    who.admin.change_channel(id, patch, &ActOptions::default()).await?;
+    who.as_seen(&form).change_channel(id, patch, &ActOptions::default()).await?;
     Ok(who.done(Notice::Saved, &format!("/console/channels/{id}")))
 }

@@ -3,31 +3,37 @@
 use super::{
     basic::{again, view},
     head,
-    secret::rehearsed,
 };
 use crate::{
     api::{
         console::{
-            Answer,
+            Answer, Console,
             confirm::{Wrong, asked, table},
             failure::Failure,
             ids::Ids,
+            make::Made,
             notice::Notice,
             sent::Sent,
             visit::SignedIn,
         },
         form::Form,
     },
-    authority::admin::{ActOptions, Outcome},
+    authority::admin::ActOptions,
 };
-use axum::extract::RawQuery;
+use axum::extract::{RawQuery, State};
+use std::sync::Arc;
 use tegata_client::public_key::public_jwk;
 use tegata_console::{forms::Field, html::Id, pages::Basic};
 use tegata_policy::jwk::{AssertionKey, is_private_text};
 use tegata_token::id::{AssertionKeyId, ChannelId, Group};
 
 /// Registers a public key, as JWK or PEM.
-pub async fn register(who: SignedIn, Ids(id): Ids<ChannelId>, sent: Sent) -> Answer {
+pub async fn register(
+    State(console): State<Arc<Console>>,
+    who: SignedIn,
+    Ids(id): Ids<ChannelId>,
+    sent: Sent,
+) -> Answer {
     let form = sent.form()?;
     let t = &who.frame().t().basic;
     let text = form.get("key").unwrap_or_default();
@@ -44,8 +50,12 @@ pub async fn register(who: SignedIn, Ids(id): Ids<ChannelId>, sent: Sent) -> Ans
     };
     match read(text) {
         Ok(key) => {
-            who.admin.register_key(id, key, group).await?;
-            Ok(who.done(Notice::Created, &format!("/console/channels/{id}")))
+            let admin = who.admin.clone();
+            let made = async move {
+                admin.register_key(id, key, group).await?;
+                Ok(Made::at(format!("/console/channels/{id}")))
+            };
+            Ok(who.make(&console, &sent, made).await??)
         }
         Err(why) => {
             let why = if is_private_text(text) { t.private_key.to_owned() } else { why };
@@ -84,7 +94,7 @@ async fn asking(
     wrong: Wrong,
 ) -> Answer {
     let (head, _) = head(who, id).await?;
-    let found = rehearsed(who.admin.delete_key(id, kid, revoke, &ActOptions::rehearsal()).await?)?;
+    let found = who.admin.delete_key(id, kid, revoke, &ActOptions::rehearsal()).await?.rehearsed()?;
     let t = &who.frame().t().basic;
     let here = head.at(&format!("/keys/{kid}/delete"));
     let mut act = who.act(here.clone(), (t.key_button)(found.tokens), wrong);
@@ -116,10 +126,6 @@ pub async fn delete(
         Ok(options) => options,
         Err(wrong) => return asking(&who, (id, kid), revoke, wrong).await,
     };
-    match who.admin.delete_key(id, kid, revoke, &options).await? {
-        Outcome::Done((), taken) => {
-            Ok(who.done(Notice::Deleted(taken.tokens), &format!("/console/channels/{id}")))
-        }
-        Outcome::DryRun(_) => Err(Failure::internal(&"it was a dry run")),
-    }
+    let outcome = who.admin.delete_key(id, kid, revoke, &options).await?;
+    who.took(outcome, Notice::Deleted, &format!("/console/channels/{id}")).await
 }

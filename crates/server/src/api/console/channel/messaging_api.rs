@@ -15,10 +15,7 @@ use crate::{
         },
         form::Form,
     },
-    authority::{
-        admin::{ActOptions, Outcome},
-        random,
-    },
+    authority::{admin::ActOptions, random},
 };
 use axum::{extract::State, response::IntoResponse};
 use data_encoding::HEXLOWER;
@@ -102,13 +99,9 @@ pub async fn reissue(
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response());
     };
     let request = form.get("request").map(|it| sha256(&[b"console ", it.as_bytes()]));
-    match who.admin.reissue(id, delay, request, &ActOptions::default()).await? {
-        Outcome::Done(token, _) => {
-            let page = format!("/console/channels/{id}/messaging-api");
-            let token = PlainSecret::from_caller(token.reveal().to_owned());
-            who.show_once(&console, &page, token);
-            Ok(who.done(Notice::Created, &page))
-        }
-        Outcome::DryRun(_) => Err(Failure::internal(&"it was a dry run")),
-    }
+    let outcome = who.admin.reissue(id, delay, request, &ActOptions::default()).await?;
+    let (token, _) = outcome.done()?;
+    let page = format!("/console/channels/{id}/messaging-api");
+    who.show_once(&console, &page, PlainSecret::from_caller(token.reveal().to_owned()));
+    Ok(who.done(Notice::Created, &page))
 }

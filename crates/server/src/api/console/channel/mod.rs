@@ -13,7 +13,7 @@ use super::{
     visit::{SignedIn, may},
 };
 use crate::authority::admin::{self, ChannelWithUse};
-use tegata_console::pages::{ChannelHead, ChannelTab};
+use tegata_console::pages::{Acts, ChannelHead, ChannelTab};
 use tegata_policy::{permission::Permission, rules::ChannelType};
 use tegata_store::Error;
 use tegata_token::id::ChannelId;
@@ -42,9 +42,15 @@ pub const ROUTES: &[fn(Routes) -> Routes] = &[
 /// The head of a channel's pages, and the channel.
 pub async fn head(who: &SignedIn, id: ChannelId) -> Result<(ChannelHead, ChannelWithUse), Failure> {
     let found = who.admin.channel(id).await?;
+    Ok((head_of(who, &found).await?, found))
+}
+
+/// The head of the pages of a channel that was found.
+pub async fn head_of(who: &SignedIn, found: &ChannelWithUse) -> Result<ChannelHead, Failure> {
     let channel = &found.holding.channel;
-    let provider_name = match who.admin.provider(channel.provider).await {
-        Ok(it) => Some(it.provider.name),
+    let id = channel.id;
+    let provider_name = match who.admin.provider_alone(channel.provider).await {
+        Ok(it) => Some(it.name),
         // An Admin of a channel alone does not see the provider.
         Err(admin::Error::Forbidden { .. } | admin::Error::Store(Error::NotFound(_))) => None,
         Err(error) => return Err(error.into()),
@@ -56,12 +62,13 @@ pub async fn head(who: &SignedIn, id: ChannelId) -> Result<(ChannelHead, Channel
             channel.channel_type == ChannelType::MessagingApi && may(Permission::ReadTokens)
         }
         ChannelTab::Tokens => may(Permission::ReadTokens),
-        ChannelTab::Groups => may(Permission::ReadGroups),
+        // Its slots are tokens.
+        ChannelTab::Groups => may(Permission::ReadGroups) && may(Permission::ReadTokens),
         ChannelTab::Security => may(Permission::ReadChannel),
         ChannelTab::Roles => may(Permission::ReadChannelRoles),
         ChannelTab::Audit => may(Permission::ReadChannelAudit),
     };
-    let head = ChannelHead {
+    Ok(ChannelHead {
         id,
         name: channel.name.clone(),
         channel_type: channel.channel_type,
@@ -69,6 +76,6 @@ pub async fn head(who: &SignedIn, id: ChannelId) -> Result<(ChannelHead, Channel
         provider: channel.provider,
         provider_name,
         tabs: ChannelTab::ALL.into_iter().filter(sees).collect(),
-    };
-    Ok((head, found))
+        acts: Acts { change: may(Permission::ChangeGroup), take: may(Permission::RevokeTokens) },
+    })
 }

@@ -8,13 +8,14 @@ use crate::{
             confirm::{Wrong, asked, table},
             failure::Failure,
             ids::Ids,
+            make::Made,
             notice::Notice,
             sent::Sent,
             visit::SignedIn,
         },
         form::Form,
     },
-    authority::admin::{ActOptions, DryRun, Outcome},
+    authority::admin::{ActOptions, DryRun},
 };
 use axum::extract::{RawQuery, State};
 use std::sync::Arc;
@@ -64,8 +65,7 @@ pub async fn ask(who: SignedIn, Ids(id): Ids<ChannelId>, RawQuery(query): RawQue
 async fn asking(who: &SignedIn, id: ChannelId, how: Rotation, wrong: Wrong) -> Answer {
     let (head, _) = head(who, id).await?;
     let options = ActOptions::rehearsal();
-    let outcome = who.admin.replace_secret(id, how.keep, how.revoke, &options).await?;
-    let found = rehearsed(outcome)?;
+    let found = who.admin.replace_secret(id, how.keep, how.revoke, &options).await?.rehearsed()?;
     let (frame, t) = (who.frame(), &who.frame().t().basic);
     let heading = (t.rotate_question)(Bdi(&head.name), found.tokens);
     let lead: Html = match how.keep {
@@ -93,14 +93,6 @@ fn notes(who: &SignedIn, found: &DryRun) -> Vec<Note> {
     found.previous_in_use.unwrap_or_default().then(note).into_iter().collect()
 }
 
-/// The result of an act that was a dry run.
-pub fn rehearsed<T>(outcome: Outcome<T>) -> Result<DryRun, Failure> {
-    match outcome {
-        Outcome::DryRun(found) => Ok(found),
-        Outcome::Done(..) => Err(Failure::internal(&"it was done")),
-    }
-}
-
 /// Rotates a secret; the page shows the new one once.
 pub async fn rotate(
     State(console): State<Arc<Console>>,
@@ -114,17 +106,17 @@ pub async fn rotate(
         Ok(options) => options,
         Err(wrong) => return asking(&who, id, how, wrong).await,
     };
-    match who.admin.replace_secret(id, how.keep, how.revoke, &options).await? {
-        Outcome::Done(new, taken) => {
-            let page = format!("/console/channels/{id}");
-            who.show_once(&console, &page, new.secret);
-            Ok(match taken.tokens {
-                0 => who.done(Notice::Saved, &page),
-                tokens => who.done(Notice::Revoked(tokens), &page),
-            })
-        }
-        Outcome::DryRun(_) => Err(Failure::internal(&"it was a dry run")),
-    }
+    let admin = who.admin.clone();
+    let made = async move {
+        let outcome = admin.replace_secret(id, how.keep, how.revoke, &options).await?;
+        let (new, taken) = outcome.done()?;
+        let notice = match taken.tokens {
+            0 => Notice::Saved,
+            tokens => Notice::Revoked(tokens),
+        };
+        Ok(Made::secret(format!("/console/channels/{id}"), new.secret).saying(notice))
+    };
+    Ok(who.make(&console, &sent, made).await??)
 }
 
 /// Asks before the previous secret is deleted.
@@ -134,8 +126,8 @@ pub async fn ask_delete_previous(who: SignedIn, Ids(id): Ids<ChannelId>) -> Answ
 
 async fn asking_previous(who: &SignedIn, id: ChannelId, wrong: Wrong) -> Answer {
     let (head, _) = head(who, id).await?;
-    let outcome = who.admin.delete_previous_secret(id, &ActOptions::rehearsal()).await?;
-    let found = rehearsed(outcome)?;
+    let rehearsal = ActOptions::rehearsal();
+    let found = who.admin.delete_previous_secret(id, &rehearsal).await?.rehearsed()?;
     let t = &who.frame().t().basic;
     let mut act = who.act(head.at("/secret/previous/delete"), t.previous_button, wrong);
     act.notes = notes(who, &found);

@@ -28,7 +28,7 @@ use tegata_policy::{
     permission::Permission,
     rules::{TokenRules, WhenFull},
 };
-use tegata_store::{ChannelPatch, LimitsPatch};
+use tegata_store::{ChannelPatch, LimitsPatch, SettingsTag};
 use tegata_token::{id::ChannelId, time::DAY};
 
 /// The page.
@@ -58,6 +58,7 @@ async fn view(who: &SignedIn, id: ChannelId) -> Result<Security, Failure> {
             positive(it.limits.surge_window_seconds),
             positive(it.limits.surge_cooldown_seconds),
         ],
+        seen: SettingsTag::of_channel(it).to_string(),
         changes: may(who, Permission::ChangeChannel, Some(it.provider), Some(id)),
         head,
     })
@@ -142,7 +143,7 @@ pub async fn change(who: SignedIn, Ids(id): Ids<ChannelId>, sent: Sent) -> Answe
     let here = shown.head.at("/security");
     match patch(&who, &form, shown) {
         Ok(patch) => {
-            who.admin.change_channel(id, patch, &ActOptions::default()).await?;
+            who.as_seen(&form).change_channel(id, patch, &ActOptions::default()).await?;
             Ok(who.done(Notice::Saved, &here))
         }
         Err(shown) => {

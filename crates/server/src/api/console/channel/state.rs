@@ -1,17 +1,16 @@
 //! A channel suspended, resumed and deleted.
 
-use super::{head, secret::rehearsed};
+use super::head;
 use crate::{
     api::console::{
         Answer,
         confirm::{Wrong, asked, table},
-        failure::Failure,
         ids::Ids,
         notice::Notice,
         sent::Sent,
         visit::SignedIn,
     },
-    authority::admin::{ActOptions, Outcome},
+    authority::admin::ActOptions,
 };
 use tegata_console::html::Bdi;
 use tegata_store::ChannelPatch;
@@ -29,7 +28,7 @@ pub async fn ask_suspend(who: SignedIn, Ids(id): Ids<ChannelId>) -> Answer {
 async fn asking_suspend(who: &SignedIn, id: ChannelId, wrong: Wrong) -> Answer {
     let (head, _) = head(who, id).await?;
     let (patch, options) = (to(ChannelState::Suspended), ActOptions::rehearsal());
-    let found = rehearsed(who.admin.change_channel(id, patch, &options).await?)?;
+    let found = who.admin.change_channel(id, patch, &options).await?.rehearsed()?;
     let t = &who.frame().t().basic;
     let mut act = who.act(head.at("/suspend"), t.suspend, wrong);
     act.tokens = Some(table(&found));
@@ -46,8 +45,8 @@ pub async fn suspend(mut who: SignedIn, Ids(id): Ids<ChannelId>, sent: Sent) -> 
         Ok(options) => options,
         Err(wrong) => return asking_suspend(&who, id, wrong).await,
     };
-    who.admin.change_channel(id, to(ChannelState::Suspended), &options).await?;
-    Ok(who.done(Notice::Saved, &format!("/console/channels/{id}")))
+    let outcome = who.admin.change_channel(id, to(ChannelState::Suspended), &options).await?;
+    who.took(outcome, |_| Notice::Saved, &format!("/console/channels/{id}")).await
 }
 
 /// Resumes a channel.
@@ -63,7 +62,7 @@ pub async fn ask_delete(who: SignedIn, Ids(id): Ids<ChannelId>) -> Answer {
 
 async fn asking_delete(who: &SignedIn, id: ChannelId, wrong: Wrong) -> Answer {
     let (head, _) = head(who, id).await?;
-    let found = rehearsed(who.admin.delete_channel(id, &ActOptions::rehearsal()).await?)?;
+    let found = who.admin.delete_channel(id, &ActOptions::rehearsal()).await?.rehearsed()?;
     let t = &who.frame().t().basic;
     let mut act = who.act(head.at("/delete"), t.delete, wrong);
     act.tokens = Some(table(&found));
@@ -81,8 +80,5 @@ pub async fn delete(mut who: SignedIn, Ids(id): Ids<ChannelId>, sent: Sent) -> A
         Ok(options) => options,
         Err(wrong) => return asking_delete(&who, id, wrong).await,
     };
-    match who.admin.delete_channel(id, &options).await? {
-        Outcome::Done((), taken) => Ok(who.done(Notice::Deleted(taken.tokens), "/console")),
-        Outcome::DryRun(_) => Err(Failure::internal(&"it was a dry run")),
-    }
+    who.took(who.admin.delete_channel(id, &options).await?, Notice::Deleted, "/console").await
 }

@@ -1,0 +1,170 @@
+//! Forms that create something: one that is sent again, as by a double click, gets the result
+//! of the first time.
+//!
+//! Each page has a random token in its forms. A form with the same token and the same fields
+//! is the same request: the store remembers it, with its result, encrypted. A form without a
+//! token, which no page has, is carried out each time.
+
+use super::{Console, failure::Failure, notice::Notice, sent::Sent, visit::SignedIn};
+use crate::authority::admin::{self, Admin, KeyUse, RequestName};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use std::{future::Future, time::Duration};
+use tegata_console::pages::Trouble;
+use tegata_policy::secret::{PlainSecret, sha256};
+use tegata_store::Error;
+use zeroize::Zeroizing;
+
+/// What a form has made.
+pub struct Made {
+    /// The page that shows it.
+    page: String,
+    /// The secret that the page shows once.
+    secret: Option<PlainSecret>,
+    notice: Notice,
+}
+
+/// The same, as it is remembered.
+#[derive(Serialize)]
+struct ToRemember<'a> {
+    page: &'a str,
+    secret: Option<&'a str>,
+    notice: &'a str,
+}
+
+/// The same, as it was remembered. The secret's text becomes a [`PlainSecret`].
+#[derive(Deserialize)]
+struct Remembered {
+    page: String,
+    secret: Option<String>,
+    notice: String,
+}
+
+impl Made {
+    /// Something that this page shows.
+    pub fn at(page: String) -> Self {
+        Self { page, secret: None, notice: Notice::Created }
+    }
+
+    /// The same, with a secret that the page shows once.
+    pub fn secret(page: String, secret: PlainSecret) -> Self {
+        Self { secret: Some(secret), ..Self::at(page) }
+    }
+
+    /// The same, where the page says that this was done.
+    pub fn saying(self, notice: Notice) -> Self {
+        Self { notice, ..self }
+    }
+
+    fn remembered(&self) -> Zeroizing<String> {
+        let (secret, notice) = (self.secret.as_ref().map(PlainSecret::reveal), self.notice.encoded());
+        // Texts can always be written.
+        let text = serde_json::to_string(&ToRemember { page: &self.page, secret, notice: &notice });
+        Zeroizing::new(text.unwrap_or_default())
+    }
+
+    fn recalled(text: &str) -> Option<Self> {
+        let Remembered { page, secret, notice } = serde_json::from_str(text).ok()?;
+        let secret = secret.map(PlainSecret::from_caller);
+        Some(Self { page, secret, notice: Notice::decoded(&notice)? })
+    }
+}
+
+/// How often, and how long in between, a form waits for the result of the same one.
+const WAITS: (u32, Duration) = (50, Duration::from_millis(100));
+
+impl SignedIn {
+    /// Makes something with `act`, once for each form, and goes on to its page. The act is
+    /// carried out to its end, also after the browser has gone. The inner error is that of the
+    /// act, for a page that shows it.
+    ///
+    /// # Errors
+    /// If the same form was sent before, and its result is not known, or is not this person's
+    /// any more.
+    pub async fn make(
+        &self,
+        console: &Console,
+        sent: &Sent,
+        act: impl Future<Output = admin::Result<Made>> + Send + 'static,
+    ) -> Result<admin::Result<Response>, Failure> {
+        let name = self.request_name(sent)?;
+        if let Some(name) = &name
+            && let Some(made) = self.made_before(name, sent).await?
+        {
+            return Ok(Ok(self.goes_on(console, made)));
+        }
+        let admin = self.admin.clone();
+        let work = tokio::spawn(async move {
+            let made = act.await;
+            if let Some(name) = name {
+                remember(&admin, &name, &made).await;
+            }
+            made
+        });
+        let made = work.await.map_err(|it| Failure::internal(&it))?;
+        Ok(made.map(|it| self.goes_on(console, it)))
+    }
+
+    /// What identifies the form.
+    fn request_name(&self, sent: &Sent) -> Result<Option<RequestName>, Failure> {
+        let form = sent.form()?;
+        let Some(token) = form.get("request") else { return Ok(None) };
+        // With the fields: a form that was changed is another request.
+        let key = sha256(&[b"console form ", token.as_bytes(), b"\n", sent.bytes()]);
+        Ok(Some(RequestName { call: self.visit.here.clone(), key }))
+    }
+
+    /// The result of the same form, if it was sent before.
+    async fn made_before(&self, name: &RequestName, sent: &Sent) -> Result<Option<Made>, Failure> {
+        let (times, between) = WAITS;
+        for _ in 0..times {
+            match self.admin.begin_request(name, sent.bytes()).await? {
+                KeyUse::New => return Ok(None),
+                KeyUse::Before(text) => {
+                    let made = Made::recalled(&text);
+                    return made.map(Some).ok_or_else(|| Failure::internal(&"an unknown result"));
+                }
+                KeyUse::RolesTaken => return Err(Failure::forbidden()),
+                KeyUse::Unreadable | KeyUse::OtherParameters => break,
+                // The first one is under way.
+                KeyUse::Unfinished => tokio::time::sleep(between).await,
+            }
+        }
+        Err(Failure::Trouble(Trouble::Unavailable))
+    }
+
+    fn goes_on(&self, console: &Console, made: Made) -> Response {
+        if let Some(secret) = made.secret {
+            self.show_once(console, &made.page, secret);
+        }
+        self.done(made.notice, &made.page)
+    }
+}
+
+/// Remembers the result of a form, unless it is not known.
+async fn remember(admin: &Admin, name: &RequestName, made: &admin::Result<Made>) {
+    let result = match made {
+        Ok(made) => Some(made.remembered()),
+        Err(admin::Error::Store(Error::Unavailable(_))) => return,
+        Err(_) => None,
+    };
+    let result = result.as_ref().map(|it| it.as_str());
+    if let Err(error) = admin.finish_request(name, result).await {
+        tracing::warn!(%error, "the result of a form is not remembered");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_remembered_with_its_secret_and_notice() {
+        let secret = PlainSecret::from_caller("s3cret".to_owned());
+        let made = Made::secret("/console/x".to_owned(), secret).saying(Notice::Revoked(3));
+        let again = Made::recalled(&made.remembered()).unwrap();
+        assert_eq!((again.page.as_str(), again.notice), ("/console/x", Notice::Revoked(3)));
+        assert_eq!(again.secret.unwrap().reveal(), "s3cret");
+        assert!(Made::recalled("{}").is_none());
+    }
+}

@@ -1,0 +1,125 @@
+//! What servers that share a store tell each other about the instances that ask them: each
+//! follower asks one of them, and a receipt counts the followers of all. See
+//! `docs/decisions/0025-many-replicas.md`.
+
+use crate::authority::Authority;
+use std::time::{Duration, Instant};
+use tegata_store::Result;
+use tegata_token::id::Position;
+use tokio_util::sync::CancellationToken;
+
+/// How often the servers exchange what they know while a new receipt is not complete.
+const WHILE_NEW: Duration = Duration::from_millis(100);
+/// How long a receipt is new: followers that are there acknowledge within this time.
+const FIRST: Duration = Duration::from_secs(5);
+/// The same while one is not complete.
+const WHILE_OPEN: Duration = Duration::from_secs(1);
+/// How long that matters: later, only instances that may use a stale view are missing.
+const LONG: Duration = Duration::from_secs(300);
+/// The same else.
+const ELSE: Duration = Duration::from_secs(10);
+/// After how long a receipt is listed by a server that did not begin it: the one that did
+/// lists it within a lease and a commit, unless it is gone.
+const ORPHANED: Duration = Duration::from_secs(10);
+/// Maximum number of receipts that are read.
+const READ: usize = 2_000;
+
+impl Authority {
+    /// Exchanges what the servers know until `stop`.
+    pub(in crate::authority) async fn exchange_until(&self, stop: CancellationToken) {
+        if !self.store().is_shared() {
+            return;
+        }
+        let feed = self.feed();
+        let mut failing = false;
+        loop {
+            // First, so that no receipt is missed that is begun meanwhile.
+            let mut news = feed.receipts.begun();
+            let age = |at| self.clock().steady().saturating_duration_since(at);
+            let pause = match feed.receipts.youngest().map(age) {
+                Some(age) if age < FIRST => WHILE_NEW,
+                Some(age) if age < LONG => WHILE_OPEN,
+                _ => ELSE,
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = news.changed(), if pause != WHILE_NEW => {}
+                () = stop.cancelled() => return,
+            }
+            match self.exchange().await {
+                Ok(()) => failing = false,
+                Err(error) if !failing => {
+                    tracing::warn!(%error, "receipts may be late: the servers cannot exchange what verifiers have acknowledged");
+                    failing = true;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Writes what instances have acknowledged to this server, and reads what they have
+    /// acknowledged to others, and which receipts others have begun or completed.
+    async fn exchange(&self) -> Result<()> {
+        let feed = self.feed();
+        let own = feed.instances.unwritten();
+        if !own.is_empty()
+            && let Err(error) = self.store().acknowledge(own.clone()).await
+        {
+            feed.instances.write_again(&own);
+            return Err(error);
+        }
+        let began = self.read_instances().await?;
+        if feed.receipts.pending() > 0 {
+            feed.instances.learn(self.store().acknowledged().await?);
+            let open = self.store().open_receipts(READ).await?;
+            feed.receipts.follow(open, &feed.instances, began, ORPHANED);
+            feed.receipts.tell();
+        }
+        Ok(())
+    }
+
+    /// Reads which instances there are; those that were registered before this call are in
+    /// memory afterwards. Returns when it began.
+    async fn read_instances(&self) -> Result<Instant> {
+        let began = self.clock().steady();
+        let all = self.store().instances().await?;
+        self.feed().instances.merge(all, began, self.clock().steady());
+        Ok(began)
+    }
+
+    /// Lists the instances of a receipt that this server's act has begun, once every other
+    /// server has applied the act or lost its lease: an instance that registers later gets a
+    /// view that has the act. A job stores the list, so that every server can show it.
+    ///
+    /// # Errors
+    /// [`Unavailable`](tegata_store::Error::Unavailable); it is listed later.
+    pub(super) async fn list_receipt(&self, at: Position) -> Result<()> {
+        let feed = self.feed();
+        if !feed.receipts.is_begun(at) {
+            return Ok(());
+        }
+        // A verifier that is created later is in the log after the act.
+        if !self.memory.verifiers.is_empty() {
+            self.read_instances().await?;
+        }
+        feed.receipts.list_one(at, &feed.instances);
+        Ok(())
+    }
+
+    /// Reads the instances anew before a pending signing key waits for them, unless this
+    /// server is the only one. `false`: another server has not applied `at` yet.
+    ///
+    /// # Errors
+    /// [`Unavailable`](tegata_store::Error::Unavailable).
+    pub(super) async fn all_have(&self, at: Position) -> Result<bool> {
+        if !self.store().is_shared() {
+            return Ok(true);
+        }
+        let behind = |all: Vec<tegata_store::ReplicaRow>| all.iter().any(|it| it.position < at);
+        if behind(self.store().replicas().await?) {
+            return Ok(false);
+        }
+        self.read_instances().await?;
+        Ok(true)
+    }
+}

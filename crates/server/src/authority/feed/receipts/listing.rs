@@ -1,0 +1,75 @@
+//! Which of several servers lists the instances of a receipt, and how the others learn of it.
+
+use super::{Instances, OpenReceipt, Receipts, lock};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+use tegata_store::ReceiptRow;
+use tegata_token::id::Position;
+use tokio::sync::watch;
+
+impl Receipts {
+    /// Changes when a commit has begun a receipt.
+    pub fn begun(&self) -> watch::Receiver<()> {
+        self.new.subscribe()
+    }
+
+    /// Whether a receipt was begun and is not listed yet.
+    pub fn is_begun(&self, at: Position) -> bool {
+        lock(&self.begun).iter().any(|(row, _)| row.position == at)
+    }
+
+    /// When this process learned of the newest receipt that is not complete.
+    pub fn youngest(&self) -> Option<Instant> {
+        let open = lock(&self.open);
+        let begun = lock(&self.begun);
+        open.all.values().map(|it| it.learned).chain(begun.iter().map(|(_, at)| *at)).max()
+    }
+
+    /// Lists a receipt that was begun.
+    pub fn list_one(&self, at: Position, instances: &Instances) {
+        let mut open = lock(&self.open);
+        let mut begun = lock(&self.begun);
+        if let Some(n) = begun.iter().position(|(row, _)| row.position == at) {
+            let (row, learned) = begun.swap_remove(n);
+            open.all.insert(at, OpenReceipt::new_list(row, learned, instances));
+        }
+    }
+
+    /// Takes in the receipts that are not complete in the store, read after `began`: the lists
+    /// of other servers, and which receipts others have completed. A receipt that was begun
+    /// longer ago than `orphaned` is listed here: the server that began it is gone.
+    pub fn follow(
+        &self,
+        rows: Vec<ReceiptRow>,
+        instances: &Instances,
+        began: Instant,
+        orphaned: Duration,
+    ) {
+        let mut open = lock(&self.open);
+        let mut begun = lock(&self.begun);
+        let there: HashSet<_> = rows.iter().map(|it| it.position).collect();
+        let is_new = |learned: Instant| learned > began;
+        open.all.retain(|at, it| is_new(it.learned) || it.unstored || there.contains(at));
+        begun.retain(|(row, learned)| is_new(*learned) || there.contains(&row.position));
+        for row in rows.into_iter().filter(|it| it.list.is_some()) {
+            let at = row.position;
+            let known = begun.iter().position(|(it, _)| it.position == at);
+            let learned = known.map_or(open.learned, |n| begun.swap_remove(n).1);
+            open.all.entry(at).or_insert_with(|| OpenReceipt::new(row, learned, instances));
+        }
+        let is_orphan = |learned: &Instant| began.saturating_duration_since(*learned) > orphaned;
+        let orphans = begun.extract_if(.., |(_, learned)| is_orphan(learned));
+        for (row, learned) in orphans {
+            open.all.insert(row.position, OpenReceipt::new_list(row, learned, instances));
+        }
+    }
+}
+
+impl OpenReceipt {
+    /// A receipt that this server lists for all.
+    fn new_list(row: ReceiptRow, learned: Instant, instances: &Instances) -> Self {
+        Self { unstored: true, ..Self::new(row, learned, instances) }
+    }
+}

@@ -1,0 +1,207 @@
+//! A form that is sent twice, as by a double click or by going back and sending it again,
+//! creates one thing. One test per sort of thing.
+
+use crate::{
+    browser::{Browser, Page, World, jwk},
+    pages::Company,
+};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use tegata_policy::permission::OperatorRole;
+
+/// What a form creates, seen from outside: the audit event of its creation.
+struct Form<'a> {
+    /// The page with the form, and where the form goes.
+    page: &'a str,
+    action: &'a str,
+    fields: Vec<(&'a str, &'a str)>,
+    /// The act of the audit event.
+    act: &'a str,
+    /// Whether the page that follows shows a secret.
+    secret: bool,
+}
+
+/// The token of the page's forms.
+fn token(page: &Page) -> String {
+    let rest = page.text.split("name=\"request\" value=\"").nth(1).unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}
+
+fn secret(page: &Page) -> Option<String> {
+    let found = page.text.split("id=\"secret\"").nth(1)?.split_once('>')?.1;
+    Some(found.split('<').next().unwrap().trim().to_owned())
+}
+
+/// How many events of this act there are.
+async fn count(world: &World, act: &str) -> usize {
+    let page = tegata_store::Page { before: None, most: 1_000 };
+    let rows = world.root().audit(Default::default(), page).await.unwrap();
+    rows.iter().filter(|it| it.act == act).count()
+}
+
+/// Sends the form at once twice, later once more, and then from a page that was loaded anew.
+async fn check(world: &World, browser: &Browser, form: Form<'_>) {
+    let before = count(world, form.act).await;
+    let page = browser.get(form.page).await.shows(200, "<form");
+    let token = token(&page);
+    let fields = [&[("request", token.as_str())][..], &form.fields[..]].concat();
+    let send = async || browser.send(form.action, &fields).await;
+    let (one, other) = tokio::join!(send(), send());
+    assert_eq!((one.status, other.status), (303, 303), "{} {}", one.text, other.text);
+    assert_eq!(one.location(), other.location());
+    assert_eq!(count(world, form.act).await, before + 1, "{}", form.action);
+    let shown = secret(&browser.get(one.location()).await);
+    assert_eq!(shown.is_some(), form.secret, "{}", form.action);
+    let later = send().await;
+    assert_eq!(later.location(), one.location(), "{}", later.text);
+    assert_eq!(secret(&browser.get(later.location()).await), shown, "the same secret");
+    assert_eq!(count(world, form.act).await, before + 1, "{}", form.action);
+}
+
+async fn world() -> (World, Browser, Company) {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let browser = world.browser_of(&human).await;
+    let company = Company::new(&world, "company").await;
+    (world, browser, company)
+}
+
+#[tokio::test]
+async fn a_provider_is_created_once() {
+    let (world, browser, _) = world().await;
+    let form = Form {
+        page: "/console/providers/new",
+        action: "/console/providers",
+        fields: vec![("name", "Harbour")],
+        act: "provider.create",
+        secret: false,
+    };
+    check(&world, &browser, form).await;
+    // The form of a page that was loaded anew creates another one.
+    let token = token(&browser.get("/console/providers/new").await);
+    let fields = [("request", token.as_str()), ("name", "Harbour")];
+    assert_eq!(browser.send("/console/providers", &fields).await.status, 303);
+    // And so does one with other fields.
+    let fields = [("request", token.as_str()), ("name", "Lighthouse")];
+    assert_eq!(browser.send("/console/providers", &fields).await.status, 303);
+    assert_eq!(count(&world, "provider.create").await, 4, "one is of the company");
+}
+
+#[tokio::test]
+async fn a_channel_is_created_once_and_its_secret_shown_again() {
+    let (world, browser, company) = world().await;
+    let form = Form {
+        page: &company.path("/providers/{provider}/channels/new"),
+        action: &company.path("/providers/{provider}/channels"),
+        fields: vec![("name", "Bot"), ("type", "messaging-api")],
+        act: "channel.create",
+        secret: true,
+    };
+    check(&world, &browser, form).await;
+}
+
+#[tokio::test]
+async fn a_secret_is_rotated_once() {
+    let (world, browser, company) = world().await;
+    let path = company.path("/channels/{channel}/secret/rotate");
+    let form = Form {
+        page: &path,
+        action: &path,
+        fields: vec![("keep", "3600"), ("revoke", "none")],
+        act: "channel.rotate-secret",
+        secret: true,
+    };
+    check(&world, &browser, form).await;
+}
+
+#[tokio::test]
+async fn an_assertion_key_is_registered_once() {
+    let (world, browser, company) = world().await;
+    let key = jwk(&KeyPair::generate(KeySize::Rsa2048).unwrap()).to_string();
+    let form = Form {
+        page: &company.path("/channels/{channel}"),
+        action: &company.path("/channels/{channel}/keys"),
+        fields: vec![("key", &key)],
+        act: "key.register",
+        secret: false,
+    };
+    check(&world, &browser, form).await;
+}
+
+#[tokio::test]
+async fn a_verifier_is_created_once() {
+    let (world, browser, _) = world().await;
+    let form = Form {
+        page: "/console/verifiers/new",
+        action: "/console/verifiers/new",
+        fields: vec![("name", "Gate"), ("staleness", "60")],
+        act: "verifier.create",
+        secret: true,
+    };
+    check(&world, &browser, form).await;
+}
+
+#[tokio::test]
+async fn an_invitation_is_made_once_in_each_place() {
+    let (world, browser, company) = world().await;
+    let places = [
+        ("/people", "auditor", "one"),
+        ("/providers/{provider}/roles", "member", "two"),
+        ("/channels/{channel}/roles", "tester", "three"),
+    ];
+    for (page, role, login) in places {
+        let page = company.path(page);
+        let form = Form {
+            page: &page,
+            action: &format!("{page}/invitations"),
+            fields: vec![("login", login), ("role", role)],
+            act: "person.invite",
+            secret: true,
+        };
+        check(&world, &browser, form).await;
+    }
+}
+
+#[tokio::test]
+async fn a_person_is_reset_once() {
+    let (world, browser, company) = world().await;
+    let path = company.path("/people/{person}/reset");
+    let form =
+        Form { page: &path, action: &path, fields: vec![], act: "person.reset", secret: true };
+    check(&world, &browser, form).await;
+}
+
+#[tokio::test]
+async fn a_personal_token_is_created_once() {
+    let (world, browser, _) = world().await;
+    let form = Form {
+        page: "/console/account",
+        action: "/console/account/tokens",
+        fields: vec![("name", "laptop"), ("rights", "read"), ("days", "30")],
+        act: "admin-token.create",
+        secret: true,
+    };
+    check(&world, &browser, form).await;
+}
+
+#[tokio::test]
+async fn a_signing_key_is_made_once() {
+    let (world, browser, _) = world().await;
+    let path = "/console/signing-keys/rotate";
+    let act = "signing-key.rotate";
+    let form = Form { page: path, action: path, fields: vec![("reason", "a drill")], act, secret: false };
+    check(&world, &browser, form).await;
+}
+
+#[tokio::test]
+async fn a_form_of_another_person_with_the_same_token_is_another_request() {
+    let (world, browser, _) = world().await;
+    let token = token(&browser.get("/console/account").await);
+    let fields = [("request", token.as_str()), ("name", "laptop"), ("rights", "read"), ("days", "1")];
+    assert_eq!(browser.send("/console/account/tokens", &fields).await.status, 303);
+    let own = secret(&browser.get("/console/account").await).unwrap();
+    let human = world.operator("jun", OperatorRole::Administrator).await;
+    let other = world.browser_of(&human).await;
+    assert_eq!(other.send("/console/account/tokens", &fields).await.status, 303);
+    assert_ne!(secret(&other.get("/console/account").await).unwrap(), own);
+    assert_eq!(count(&world, "admin-token.create").await, 2);
+}

@@ -1,0 +1,283 @@
+//! A database that an authority is moved to. Until the move is complete no server starts on
+//! it: its schema has a row that none knows.
+
+use super::{
+    connect::{Address, Client, Conn},
+    failed::Failed,
+    migrations::{self, MOVING},
+    open_error::PostgresOpenError,
+    questions::{audit, state},
+    rows::int,
+    sql::{Value, value, values},
+};
+use crate::{
+    State,
+    audit::{AuditReport, AuditVerifier},
+    tables::{Cell, Digest, Form, Own, TABLES, Table},
+};
+use futures_util::TryStreamExt;
+use std::pin::pin;
+use tokio_postgres::Row;
+
+/// The database.
+pub(crate) struct Target {
+    db: Conn,
+}
+
+/// What a database holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// Nothing.
+    Nothing,
+    /// The unfinished move of the store that this names.
+    Unfinished(String),
+    /// An authority of this identity.
+    Authority(Vec<u8>),
+}
+
+/// How far a table was copied.
+#[derive(Debug, Default)]
+pub(crate) struct Copied {
+    /// The key of the last row.
+    pub through: Option<Vec<Cell>>,
+    /// How many rows.
+    pub rows: u64,
+}
+
+type Result<T> = std::result::Result<T, PostgresOpenError>;
+
+impl Target {
+    /// Connects to the database.
+    pub async fn connect(address: &str) -> Result<Self> {
+        let address = Address::parse(address)?;
+        Ok(Self { db: address.connect(None).await.map_err(migrations::failed)? })
+    }
+
+    /// What it holds. Changes nothing.
+    pub async fn holds(&self) -> Result<Holds> {
+        holds(&self.db).await.map_err(migrations::failed)?
+    }
+
+    /// Prepares it for the move that `mark` names: its schema, and the row that keeps servers
+    /// away.
+    pub async fn begin(&self, mark: &str) -> Result<()> {
+        if let Holds::Unfinished(_) = self.holds().await? {
+            return Ok(());
+        }
+        migrations::migrate(&self.db).await?;
+        let begin = async {
+            self.db.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
+            let table = "CREATE TABLE moving (
+                             name TEXT PRIMARY KEY, through TEXT NOT NULL, rows BIGINT NOT NULL)";
+            self.db.batch_execute(table).await?;
+            let sql = "INSERT INTO schema_version (version, name, checksum) VALUES ($1, $2, $3)";
+            self.db.execute_typed(sql, values![MOVING, "moving", mark]).await?;
+            self.db.batch_execute("COMMIT").await?;
+            Ok(())
+        };
+        begin.await.map_err(migrations::failed)
+    }
+
+    /// How far a table was copied.
+    pub async fn copied(&self, table: &Table) -> Result<Copied> {
+        let sql = "SELECT through, rows FROM moving WHERE name = $1";
+        let read = async {
+            let Some(row) = self.db.query_typed_opt(sql, values![table.name]).await? else {
+                return Ok(Copied::default());
+            };
+            let through: String = row.try_get("through")?;
+            let through = serde_json::from_str(&through).map_err(Failed::row)?;
+            let rows = u64::try_from(row.try_get::<_, i64>("rows")?).unwrap_or(0);
+            Ok(Copied { through: Some(through), rows })
+        };
+        read.await.map_err(migrations::failed)
+    }
+
+    /// Writes the next rows of a table, and how far it was copied, in one transaction.
+    pub async fn add(&self, table: &Table, rows: &[Vec<Cell>], copied: &Copied) -> Result<()> {
+        let through = serde_json::to_string(&copied.through.as_deref().unwrap_or_default());
+        let write = async {
+            let through = through.map_err(Failed::row)?;
+            self.db.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
+            insert(&self.db, table, rows).await?;
+            let sql = "INSERT INTO moving (name, through, rows) VALUES ($1, $2, $3)
+                       ON CONFLICT (name) DO UPDATE SET through = $2, rows = $3";
+            self.db.execute_typed(sql, values![table.name, through, int(copied.rows)]).await?;
+            self.db.batch_execute("COMMIT").await?;
+            Ok(())
+        };
+        let wrong = |why: Failed| PostgresOpenError::Row(table.name, why.to_string());
+        write.await.map_err(wrong)
+    }
+
+    /// The number and the digest of a table's rows.
+    pub async fn digest(&self, table: &Table, mut each: impl FnMut()) -> Result<Digest> {
+        let columns: Vec<_> =
+            table.columns.iter().map(|(name, form)| read_as(name, *form)).collect();
+        let sql = format!("SELECT {} FROM {}", columns.join(", "), table.name);
+        let read = async {
+            let mut digest = Digest::default();
+            let none = Vec::<Value<'_>>::new();
+            let mut rows = pin!(self.db.query_typed_raw(&sql, none).await?);
+            while let Some(row) = rows.try_next().await? {
+                digest.add(&cells(table, &row)?);
+                each();
+            }
+            Ok(digest)
+        };
+        read.await.map_err(migrations::failed)
+    }
+
+    /// Verifies the audit.
+    pub async fn verify_audit(&self, verifier: AuditVerifier) -> Result<AuditReport> {
+        audit::walk_on(&self.db, verifier).await.map_err(migrations::failed)
+    }
+
+    /// Completes the move, unless `check` refuses what a server would read: writes the
+    /// authority's row, and lets servers in.
+    pub async fn finish<E: From<PostgresOpenError>>(
+        &self,
+        own: &Own,
+        identity: &[u8],
+        check: impl FnOnce(&State) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let state = self.write_authority(own, identity).await.map_err(migrations::failed)?;
+        check(&state)?;
+        let let_in = async {
+            let sql = "DELETE FROM schema_version WHERE version = $1";
+            self.db.execute_typed(sql, values![MOVING]).await?;
+            self.db.batch_execute("DROP TABLE moving; COMMIT").await?;
+            Ok(())
+        };
+        Ok(let_in.await.map_err(migrations::failed)?)
+    }
+
+    /// Begins the last transaction, and reads in it what a server would.
+    async fn write_authority(
+        &self,
+        own: &Own,
+        identity: &[u8],
+    ) -> std::result::Result<State, Failed> {
+        self.db.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE").await?;
+        for table in TABLES.iter().filter(|it| it.columns[0].0 == "number" && it.key == [0]) {
+            // Not of the log, whose numbers are the positions, nor of the checkpoints.
+            let sql = format!(
+                "SELECT setval(sequence, (SELECT max(number) FROM {0}))
+                 FROM (SELECT pg_get_serial_sequence('{0}', 'number') AS sequence) its
+                 WHERE sequence IS NOT NULL AND EXISTS (SELECT 1 FROM {0})",
+                table.name
+            );
+            self.db.batch_execute(&sql).await?;
+        }
+        let sql = "INSERT INTO authority (id, epoch, position, log_from, audit, written_at, dev,
+                       clock_offset, identity) VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8)";
+        let (epoch, position) = (int(own.position.epoch), int(own.position.number));
+        let (log_from, at) = (int(own.log_from), own.written_at.0);
+        let values =
+            values![epoch, position, log_from, own.audit, at, own.dev, own.clock_offset, identity];
+        self.db.execute_typed(sql, values).await?;
+        state::state(&self.db).await
+    }
+}
+
+async fn holds(db: &Client) -> std::result::Result<Result<Holds>, Failed> {
+    let exists = async |name: &'static str| {
+        let sql = "SELECT to_regclass($1) IS NOT NULL";
+        Ok::<bool, Failed>(db.query_typed_one(sql, values![name]).await?.try_get(0)?)
+    };
+    if !exists("schema_version").await? {
+        return Ok(match exists("authority").await? {
+            true => Err(PostgresOpenError::NotOurs("authority".into())),
+            false => Ok(Holds::Nothing),
+        });
+    }
+    let sql = "SELECT checksum FROM schema_version WHERE version = $1";
+    if let Some(row) = db.query_typed_opt(sql, values![MOVING]).await? {
+        return Ok(Ok(Holds::Unfinished(row.try_get(0)?)));
+    }
+    if !exists("authority").await? {
+        return Ok(Ok(Holds::Nothing));
+    }
+    let found = db.query_typed_opt("SELECT identity FROM authority", values![]).await?;
+    Ok(Ok(match found {
+        Some(row) => Holds::Authority(row.try_get(0)?),
+        None => Holds::Nothing,
+    }))
+}
+
+/// A column of values of one form.
+enum Column<'a> {
+    Integers(Vec<Option<i64>>),
+    Texts(Vec<Option<&'a str>>),
+    Blobs(Vec<Option<&'a [u8]>>),
+    Flags(Vec<Option<bool>>),
+}
+
+impl Column<'_> {
+    fn as_value(&self) -> Value<'_> {
+        match self {
+            Self::Integers(it) => value(it),
+            Self::Texts(it) => value(it),
+            Self::Blobs(it) => value(it),
+            Self::Flags(it) => value(it),
+        }
+    }
+}
+
+fn column(form: Form, place: usize, rows: &[Vec<Cell>]) -> Column<'_> {
+    let cells = rows.iter().filter_map(|row| row.get(place));
+    match form {
+        Form::Integer => Column::Integers(
+            cells.map(|it| if let Cell::Integer(it) = it { Some(*it) } else { None }).collect(),
+        ),
+        Form::Text => Column::Texts(
+            cells
+                .map(|it| if let Cell::Text(it) = it { Some(it.as_str()) } else { None })
+                .collect(),
+        ),
+        Form::Blob => Column::Blobs(
+            cells
+                .map(|it| if let Cell::Blob(it) = it { Some(it.as_slice()) } else { None })
+                .collect(),
+        ),
+        Form::Flag => Column::Flags(
+            cells.map(|it| if let Cell::Flag(it) = it { Some(*it) } else { None }).collect(),
+        ),
+    }
+}
+
+async fn insert(db: &Client, table: &Table, rows: &[Vec<Cell>]) -> std::result::Result<(), Failed> {
+    let forms = table.columns.iter().enumerate();
+    let columns: Vec<_> = forms.map(|(place, (_, form))| column(*form, place, rows)).collect();
+    let values: Vec<_> = columns.iter().map(Column::as_value).collect();
+    let marks: Vec<_> = (1..=values.len()).map(|it| format!("${it}")).collect();
+    let sql = format!(
+        "INSERT INTO {} ({}) SELECT * FROM unnest({})",
+        table.name,
+        table.all_names(),
+        marks.join(", ")
+    );
+    db.execute_typed(&sql, &values).await?;
+    Ok(())
+}
+
+/// The numbers of some columns are of a smaller type.
+fn read_as(name: &str, form: Form) -> String {
+    match form {
+        Form::Integer => format!("{name}::bigint"),
+        Form::Text | Form::Blob | Form::Flag => name.to_owned(),
+    }
+}
+
+fn cells(table: &Table, row: &Row) -> std::result::Result<Vec<Cell>, Failed> {
+    let cell = |(place, (_, form)): (usize, &(&str, Form))| {
+        let found = match form {
+            Form::Integer => row.try_get::<_, Option<i64>>(place)?.map(Cell::Integer),
+            Form::Text => row.try_get::<_, Option<String>>(place)?.map(Cell::Text),
+            Form::Blob => row.try_get::<_, Option<Vec<u8>>>(place)?.map(Cell::Blob),
+            Form::Flag => row.try_get::<_, Option<bool>>(place)?.map(Cell::Flag),
+        };
+        Ok(found.unwrap_or(Cell::Null))
+    };
+    table.columns.iter().enumerate().map(cell).collect()
+}
