@@ -245,7 +245,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
             master_key::rotate(api, &out, args).await
         }
         Command::Admin(admin::Verb::Reset(args)) => {
-            admin::reset(&out, args, remote.admin_token_file).await
+            admin::reset(api, &out, args, remote.admin_token_file.clone()).await
         }
         Command::Admin(admin::Verb::Invite(args)) => admin::invite(api, &out, args).await,
         Command::Person(verb) => person::run(&api()?, &out, verb).await,

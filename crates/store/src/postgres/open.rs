@@ -41,7 +41,7 @@ use tokio::{
 };
 
 /// How to open a store.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct PostgresOptions {
     /// The database's address, `postgres://…`; it may lead to a pooler.
     pub url: String,
@@ -63,10 +63,19 @@ pub struct PostgresOptions {
     pub plant: Option<Plant>,
 }
 
+impl std::fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The addresses may hold the password.
+        f.debug_struct("PostgresOptions").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
 /// Maximum time until the database has answered a step of opening.
 const STEP: Duration = Duration::from_secs(10);
 /// Maximum time of the schema's migrations, which may rewrite tables.
 const MIGRATION: Duration = Duration::from_secs(600);
+/// How often a step that met another transaction runs again.
+const AGAIN: usize = 8;
 /// How many transactions run at once.
 const WORKERS: usize = 4;
 
@@ -104,19 +113,19 @@ impl PostgresStore {
         writable(&conn).await?;
         let slow = |_| failed(Failed::slow(MIGRATION));
         tokio::time::timeout(MIGRATION, migrations::migrate(&conn)).await.map_err(slow)??;
-        let standing = standing(&conn, options.dev).await?;
+        let standing = step(|| standing(&conn, options.dev)).await?;
         match (standing.dev, options.dev) {
             (true, false) => return Err(PostgresOpenError::MadeForDevelopment),
             (false, true) => return Err(PostgresOpenError::NotForDevelopment),
             _ => {}
         }
-        let form = within(STEP, form(&conn, &options.issuer)).await.map_err(failed)?;
+        let form = step(|| form(&conn, &options.issuer)).await?;
         let id = within(STEP, random_id(&conn)).await.map_err(failed)?;
         // Registered by a commit first, and then it reads where the log is.
         let sent = steady();
-        let register = replicas::register(&conn, id, 1, None, options.address.as_deref());
-        within(STEP, register).await.map_err(failed)?;
-        let jobs = within(STEP, replicas::take_jobs(&conn, id)).await.map_err(failed)?;
+        let address_of_server = options.address.as_deref();
+        step(|| replicas::register(&conn, id, 1, None, address_of_server)).await?;
+        let jobs = step(|| replicas::take_jobs(&conn, id)).await?;
         let reached = within(STEP, reached(&conn)).await.map_err(failed)?;
         let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));
         let guard = guard.transpose()?;
@@ -214,17 +223,28 @@ async fn writable(db: &Conn) -> Result<(), PostgresOpenError> {
     }
 }
 
+/// Runs a step of opening, again if it met another transaction.
+async fn step<T, F>(run: impl Fn() -> F) -> Result<T, PostgresOpenError>
+where
+    F: Future<Output = Result<T, Failed>>,
+{
+    let mut left = AGAIN;
+    loop {
+        match within(STEP, run()).await {
+            Err(Failed::Retry(_)) if left > 0 => left -= 1,
+            done => return done.map_err(failed),
+        }
+    }
+}
+
 /// Reads what a database says of itself; for a new one `dev` decides.
-async fn standing(db: &Client, dev: bool) -> Result<Standing, PostgresOpenError> {
-    let read = async {
-        let sql = "INSERT INTO authority (id, epoch, dev, identity)
-                   SELECT 1, 1, $1, decode(replace(gen_random_uuid()::text, '-', ''), 'hex')
-                   WHERE NOT EXISTS (SELECT FROM authority) ON CONFLICT (id) DO NOTHING";
-        db.execute_typed(sql, values![dev]).await?;
-        let row = db.query_typed_one("SELECT identity, dev FROM authority", values![]).await?;
-        Ok::<_, Failed>(Standing { identity: row.value("identity")?, dev: row.value("dev")? })
-    };
-    within(STEP, read).await.map_err(failed)
+async fn standing(db: &Client, dev: bool) -> Result<Standing, Failed> {
+    let sql = "INSERT INTO authority (id, epoch, dev, identity)
+               SELECT 1, 1, $1, decode(replace(gen_random_uuid()::text, '-', ''), 'hex')
+               WHERE NOT EXISTS (SELECT FROM authority) ON CONFLICT (id) DO NOTHING";
+    db.execute_typed(sql, values![dev]).await?;
+    let row = db.query_typed_one("SELECT identity, dev FROM authority", values![]).await?;
+    Ok(Standing { identity: row.value("identity")?, dev: row.value("dev")? })
 }
 
 async fn reached(db: &Client) -> Result<Reached, Failed> {

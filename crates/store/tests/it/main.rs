@@ -19,6 +19,7 @@ mod people;
 mod place;
 mod postgres_place;
 mod power_loss;
+mod recovered_database;
 mod rollbacks;
 mod rolled_back;
 mod sharing;
