@@ -5,7 +5,10 @@ use super::open_error::PostgresOpenError;
 use crate::file::{self, Owner};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 use tegata_token::id::Position;
 
 /// How far a database has come.
@@ -99,13 +102,13 @@ impl Drop for GuardFile {
 }
 
 fn check(
-    path: &PathBuf,
+    path: &Path,
     guard: &Text,
     identity: &str,
     reached: Reached,
 ) -> Result<(), PostgresOpenError> {
     if guard.identity != identity {
-        return Err(PostgresOpenError::OtherStore(path.clone()));
+        return Err(PostgresOpenError::OtherStore(path.to_owned()));
     }
     let Reached { position, audit } = reached;
     let why = if position.epoch < guard.epoch {
@@ -119,5 +122,5 @@ fn check(
     } else {
         return Ok(());
     };
-    Err(PostgresOpenError::WentBack(path.clone(), why))
+    Err(PostgresOpenError::WentBack(path.to_owned(), why))
 }
