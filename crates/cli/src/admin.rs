@@ -4,13 +4,16 @@ use crate::{
     api::Api, master_key::check_is_of, output::Output, person::invited, place::Where,
     taking::Confirmation,
 };
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
+use tegata_policy::{acts::is_login, secret::PlainSecret};
 use tegata_server::authority::{
     admin_token::{self, Taken},
     keeping,
+    place::Files,
 };
 use tegata_store::sqlite::OpenError;
 
@@ -44,24 +47,28 @@ pub async fn invite(
     Invite { login, name, place }: Invite,
 ) -> anyhow::Result<()> {
     let ((place, _), api) = (place.find_existing()?, api()?);
-    let name = name.unwrap_or_else(|| login.clone());
-    let made = match keeping::invite_administrator(&place, &login, &name).await {
-        Ok((person, invitation, expires_at)) => json!({
+    let made = made(&place, &api, &login, name.as_deref().unwrap_or(&login)).await?;
+    invited(&api, out, made)
+}
+
+/// The invitation of an administrator, made by the server that uses the store, or without one.
+async fn made(place: &Files, api: &Api, login: &str, name: &str) -> anyhow::Result<Value> {
+    match keeping::invite_administrator(place, login, name).await {
+        Ok((person, invitation, expires_at)) => Ok(json!({
             "person_id": person,
             "login": login,
             "name": name,
             "operator": "administrator",
             "invitation": invitation.reveal(),
             "expires_at": Timestamp::from_second(expires_at.0)?,
-        }),
+        })),
         Err(keeping::Error::Open(OpenError::Locked(store))) => {
-            check_is_of(&api, &store).await?;
+            check_is_of(api, &store).await?;
             let body = json!({ "login": login, "name": name, "operator": "administrator" });
-            api.post(&["people", "invitations"], &body).await?
+            api.post(&["people", "invitations"], &body).await
         }
-        Err(error) => return Err(error.into()),
-    };
-    invited(&api, out, made)
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[derive(Args)]
@@ -69,15 +76,26 @@ pub struct Reset {
     /// The reason; the running server records it in the audit.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Also invite an administrator with this name to sign in with, and print the link: for
+    /// the case that the last one lost the password or the second factor.
+    #[arg(long, value_name = "LOGIN", value_parser = login)]
+    invite: Option<String>,
     #[command(flatten)]
     confirm: Confirmation,
     #[command(flatten)]
     place: Where,
 }
 
+fn login(text: &str) -> Result<String, &'static str> {
+    let wrong = "1 to 64 of a-z 0-9 . _ @ + -, beginning with a letter or a digit";
+    is_login(text).then(|| text.to_owned()).ok_or(wrong)
+}
+
+/// Replaces the root administrator's token.
 pub async fn reset(
+    api: impl FnOnce() -> anyhow::Result<Api>,
     out: &Output,
-    Reset { reason, confirm, place }: Reset,
+    Reset { reason, invite, confirm, place }: Reset,
     flag: Option<PathBuf>,
 ) -> anyhow::Result<()> {
     let (place, named) = place.find_token()?;
@@ -91,8 +109,21 @@ pub async fn reset(
         Taken::Running(process) => Some(process),
         Taken::NextStart => None,
     };
-    let result = json!({ "admin_token_file": file, "taken_by_process": process });
-    out.thing(&result, &["admin_token_file", "taken_by_process"])?;
+    let mut result = json!({ "admin_token_file": file, "taken_by_process": process });
+    let mut columns = vec!["admin_token_file", "taken_by_process"];
+    if let Some(login) = &invite {
+        let token = PlainSecret::from_caller(std::fs::read_to_string(&file)?.trim().to_owned());
+        let api = api()?.with_token(token)?;
+        let made = made(&place, &api, login, login).await;
+        let made = made.context("the token was replaced, and the administrator is not invited")?;
+        result["link"] =
+            api.invitation_link(made["invitation"].as_str().unwrap_or_default()).into();
+        for member in ["person_id", "login", "invitation", "expires_at"] {
+            result[member] = made[member].clone();
+        }
+        columns.extend(["person_id", "login", "invitation", "link", "expires_at"]);
+    }
+    out.thing(&result, &columns)?;
     match taken {
         Taken::Running(_) => eprintln!("the server now accepts this token and rejects the old one"),
         Taken::NextStart => eprintln!(
@@ -100,7 +131,9 @@ pub async fn reset(
              this token, unless it is started with TEGATA_ADMIN_TOKEN or --admin-token-file"
         ),
     }
-    eprintln!("for an administrator who signs in: tegata admin invite NAME");
+    if invite.is_none() {
+        eprintln!("for an administrator who signs in: tegata admin invite NAME");
+    }
     eprintln!(
         "if the old token was stolen, what was created with it still works: see \
          docs/book/src/runbooks/admin-token-stolen.md"

@@ -70,3 +70,24 @@ document.addEventListener("click", async (event) => {
     status.textContent = status.dataset.failed;
   }
 });
+
+// Estimates a password while it is typed; the server decides. Pairs of characters count once,
+// so that repetitions and the person's own name add nothing.
+for (const line of document.querySelectorAll("[data-strength]")) {
+  const field = document.getElementById(line.dataset.strength);
+  const words = line.dataset.words.split("|");
+  const [meter, word] = [line.querySelector("meter"), line.querySelector("span")];
+  field.addEventListener("input", () => {
+    const login = field.form.querySelector("[autocomplete=username]").value.toLowerCase();
+    const text = login ? field.value.toLowerCase().replaceAll(login, "") : field.value.toLowerCase();
+    const step = (at) => text.charCodeAt(at + 1) - text.charCodeAt(at);
+    const pairs = new Set();
+    for (let at = 0; at + 1 < text.length; at++) {
+      if (Math.abs(step(at)) > 1) pairs.add(text.slice(at, at + 2));
+    }
+    const score = field.value.length < 12 ? 0 : [8, 11, 14, 18].filter((it) => pairs.size >= it).length;
+    line.hidden = !field.value;
+    meter.value = score;
+    if (word.textContent !== words[score]) word.textContent = words[score];
+  });
+}

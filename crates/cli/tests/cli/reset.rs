@@ -132,3 +132,24 @@ fn the_master_key_of_another_authority_is_not_rotated() {
     finish(&mut rotate).expect_error(1, "nothing was changed");
     assert_eq!(fs::read(other.path("master.key")).unwrap(), key);
 }
+
+#[test]
+fn a_reset_prints_a_link_for_a_new_administrator_with_a_server_and_without() {
+    let home = Home::new();
+    let server = serve(&home, &[], &[]);
+    let link = |login: &str| {
+        let words = ["admin", "reset", "--invite", login, "-o", "json"];
+        let mut command = home.tegata(&words);
+        let done = finish(command.env("TEGATA_URL", &server.url)).expect(0);
+        let result: serde_json::Value = serde_json::from_str(&done).unwrap();
+        assert_eq!(result["login"], login);
+        result["link"].as_str().unwrap().to_owned()
+    };
+    assert!(link("mika").starts_with(&format!("{}/console/invitation#", server.url)));
+    reset(&home, &["--invite", "No Login"]).expect_error(2, "1 to 64 of a-z");
+    let url = server.url.clone();
+    assert!(server.stop().success());
+    let mut command = home.tegata(&["admin", "reset", "--invite", "aoi"]);
+    let done = finish(command.env("TEGATA_URL", &url)).expect(0);
+    assert!(done.contains("/console/invitation#"), "{done}");
+}

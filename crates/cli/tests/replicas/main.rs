@@ -221,7 +221,7 @@ async fn a_receipt_counts_the_followers_of_all_servers() {
         }
     };
     let snapshot = ask(format!("/feed/snapshot?{common}")).await;
-    let mut at = snapshot["position"].as_str().unwrap().to_owned();
+    let mut at = snapshot["snapshot"]["position"].as_str().unwrap().to_owned();
     let body = json!({ "all": true, "wait_seconds": 30 });
     let path = format!("/channels/{}/revocations", channel.id);
     let revocation = Request::admin("POST", &path, Some(&body));

@@ -1,6 +1,6 @@
 //! The own account: password, roles and personal tokens.
 
-use super::PageHead;
+use super::{PageHead, strength::strength};
 use crate::{
     Frame, Section,
     forms::{Field, Input, Once},
@@ -76,6 +76,10 @@ impl AccountPage {
         let t = self.page.frame.t();
         let input = Input::new("new", t.account.new_password, &self.it.new);
         input.hint(t.invitation.password_hint).password("new-password").html()
+    }
+
+    fn strength(&self) -> Html {
+        strength(&self.page.frame, "new", None)
     }
 
     fn token_name(&self) -> Html {

@@ -3,7 +3,7 @@
 use super::PageHead;
 use crate::{
     Frame,
-    html::{Html, Id},
+    html::{Bdi, Html, Id},
 };
 use askama::Template;
 
@@ -12,8 +12,8 @@ use askama::Template;
 pub enum Trouble {
     /// There is no such page, or none that the person may see.
     NotFound,
-    /// The person may see the object, and may not do this.
-    Forbidden,
+    /// The person may see the object, and may not do this; the names of the Admins there.
+    Forbidden(Vec<String>),
     /// A form was sent by another site.
     Foreign,
     /// The form is none of ours; the detail says why, in English.
@@ -24,6 +24,8 @@ pub enum Trouble {
     TooMany(u64),
     /// Whether it was done is not known.
     Unavailable,
+    /// The same form was sent before, and whether it was carried out is not known.
+    SentBefore,
     /// A bug.
     Internal,
 }
@@ -35,6 +37,16 @@ pub struct ErrorPage {
     page: PageHead,
     trouble: Trouble,
     request: Option<String>,
+    again: Option<FormAgain>,
+}
+
+/// A form that can be sent again, since its act is done once.
+#[derive(Debug, Clone)]
+pub struct FormAgain {
+    /// Where it goes.
+    pub action: String,
+    /// Its fields.
+    pub fields: Vec<(String, String)>,
 }
 
 impl ErrorPage {
@@ -44,22 +56,28 @@ impl ErrorPage {
         let t = &frame.t().error;
         let heading = match trouble {
             Trouble::NotFound => t.not_found,
-            Trouble::Forbidden => t.forbidden,
+            Trouble::Forbidden(_) => t.forbidden,
             Trouble::Foreign => t.foreign,
             Trouble::BadRequest(_) => t.bad_request,
             Trouble::Conflict(_) => t.conflict,
             Trouble::TooMany(_) => t.too_many,
-            Trouble::Unavailable => t.unavailable,
+            Trouble::Unavailable | Trouble::SentBefore => t.unavailable,
             Trouble::Internal => t.internal,
         };
-        Self { page: PageHead::new(frame, None, heading), trouble, request }
+        Self { page: PageHead::new(frame, None, heading), trouble, request, again: None }
+    }
+
+    /// The same, with the form to send again.
+    #[must_use]
+    pub fn again(self, again: Option<FormAgain>) -> Self {
+        Self { again, ..self }
     }
 
     fn why(&self) -> String {
         let t = &self.page.frame.t().error;
         match &self.trouble {
             Trouble::NotFound => t.not_found_why.to_owned(),
-            Trouble::Forbidden => t.forbidden_why.to_owned(),
+            Trouble::Forbidden(_) => t.forbidden_why.to_owned(),
             Trouble::Foreign => t.foreign_why.to_owned(),
             Trouble::BadRequest(_) => t.bad_request_why.to_owned(),
             Trouble::Conflict(_) => t.conflict_why.to_owned(),
@@ -68,6 +86,7 @@ impl ErrorPage {
                 (t.too_many_why)(&self.page.frame.times().length(seconds))
             }
             Trouble::Unavailable => t.unavailable_why.to_owned(),
+            Trouble::SentBefore => t.sent_before_why.to_owned(),
             Trouble::Internal => t.internal_why.to_owned(),
         }
     }
@@ -81,7 +100,16 @@ impl ErrorPage {
     }
 
     fn is_unknown(&self) -> bool {
-        self.trouble == Trouble::Unavailable
+        matches!(self.trouble, Trouble::Unavailable | Trouble::SentBefore)
+    }
+
+    /// The people who can help.
+    fn admins(&self) -> Option<Html> {
+        let Trouble::Forbidden(names) = &self.trouble else { return None };
+        let t = self.page.frame.t();
+        let names: Vec<_> = names.iter().map(|it| Bdi(it).to_string()).collect();
+        let all = Html::trusted(names.join(t.token.comma));
+        (!names.is_empty()).then(|| (t.error.admins)(all))
     }
 
     fn request_id(&self) -> Option<Html> {

@@ -1,6 +1,6 @@
 //! Accepting an invitation: a password, a second factor, and recovery codes.
 
-use super::PageHead;
+use super::{PageHead, strength::strength};
 use crate::{
     Frame,
     forms::{Field, Input},
@@ -89,9 +89,8 @@ impl AcceptPage {
         qr::svg(&address, self.page.frame.t().invitation.qr)
     }
 
-    fn strength(&self) -> Option<(u8, &'static str)> {
-        let strength = self.it.strength?;
-        Some((strength, (self.page.frame.t().invitation.strength)(strength)))
+    fn strength(&self) -> Html {
+        strength(&self.page.frame, "password", self.it.strength)
     }
 }
 

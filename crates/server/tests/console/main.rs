@@ -15,3 +15,4 @@ mod shop;
 mod signing_in;
 mod tokens;
 mod twice;
+mod values;

@@ -22,6 +22,11 @@ pub const TEXTS: ErrorTexts = ErrorTexts {
                       respond.",
     unavailable_strong: "Your change may or may not have been saved.",
     unavailable_next: "Look at the present state before you send the request again.",
+    sent_before_why: "The same form was sent before, and the server cannot tell whether it was \
+                      carried out.",
+    again: "Send request again",
+    again_why: "You can send the request again: it is applied only once.",
+    admins: |names| html!("Admins here: {}.", names),
     on_the_server: "On the server",
     internal: "Internal error",
     internal_why: "This is a bug. Your change may or may not have been saved; the server log \

@@ -22,6 +22,10 @@ pub const TEXTS: ErrorTexts = ErrorTexts {
     unavailable_why: "ストアが応答しなかったため、リクエストの結果を確認できません。",
     unavailable_strong: "変更が保存されたかどうかは不明です。",
     unavailable_next: "もう一度送信する前に、現在の状態を確認してください。",
+    sent_before_why: "同じフォームがすでに送信されていますが、実行されたかどうかを確認できません。",
+    again: "リクエストを再送信する",
+    again_why: "再送信しても、適用されるのは一度だけです。",
+    admins: |names| html!("ここのAdmin：{}。", names),
     on_the_server: "サーバー上で",
     internal: "内部エラー",
     internal_why: "これは不具合です。変更が保存されたかどうかは不明です。詳細はサーバーのログを\

@@ -24,7 +24,8 @@ impl Failure {
 
     /// The person may see the object, and may not do this.
     pub fn forbidden() -> Self {
-        Self::Trouble(Trouble::Forbidden)
+        // The gate adds the names.
+        Self::Trouble(Trouble::Forbidden(Vec::new()))
     }
 
     /// The form is none of ours.
@@ -43,9 +44,9 @@ impl Failure {
 pub fn status(trouble: &Trouble) -> StatusCode {
     match trouble {
         Trouble::NotFound => StatusCode::NOT_FOUND,
-        Trouble::Forbidden | Trouble::Foreign => StatusCode::FORBIDDEN,
+        Trouble::Forbidden(_) | Trouble::Foreign => StatusCode::FORBIDDEN,
         Trouble::BadRequest(_) => StatusCode::BAD_REQUEST,
-        Trouble::Conflict(_) => StatusCode::CONFLICT,
+        Trouble::Conflict(_) | Trouble::SentBefore => StatusCode::CONFLICT,
         Trouble::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
         Trouble::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Trouble::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -75,7 +76,9 @@ impl IntoResponse for Failure {
 impl From<admin::Error> for Failure {
     fn from(error: admin::Error) -> Self {
         Self::Trouble(match error {
-            admin::Error::Forbidden { .. } | admin::Error::BeyondRights(_) => Trouble::Forbidden,
+            admin::Error::Forbidden { .. } | admin::Error::BeyondRights(_) => {
+                Trouble::Forbidden(Vec::new())
+            }
             admin::Error::TooManySignIns(seconds) => Trouble::TooMany(seconds),
             admin::Error::Busy => Trouble::TooMany(1),
             admin::Error::LoginTaken(..)

@@ -5,8 +5,9 @@ use super::{
     failure::{Failure, status},
     visit::{Visit, redirect},
 };
-use crate::api::subject::RequestId;
+use crate::api::{form::pairs, subject::RequestId};
 use axum::{
+    body::{Body, Bytes, HttpBody as _, to_bytes},
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -16,7 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, reque
 use std::sync::Arc;
 use tegata_console::{
     Frame, Language, Template, Theme,
-    pages::{ErrorPage, Trouble},
+    pages::{ErrorPage, FormAgain, Trouble},
 };
 use tegata_token::time::UnixTime;
 
@@ -34,6 +35,7 @@ pub async fn guard(State(console): State<Arc<Console>>, request: Request, next: 
     let caught_up = console.authority.catch_up().await;
     let visit = Visit::of(&console, &parts);
     let id = parts.extensions.get::<RequestId>().map(|it| it.0.to_string());
+    let (body, sent) = kept(&parts, body).await;
     let response = match (caught_up, is_own(&console, &visit, &parts)) {
         (Ok(()), true) => {
             parts.extensions.insert(visit.clone());
@@ -42,7 +44,7 @@ pub async fn guard(State(console): State<Arc<Console>>, request: Request, next: 
         (Ok(()), false) => Failure::Trouble(Trouble::Foreign).into_response(),
         (Err(error), _) => Failure::from(error).into_response(),
     };
-    let mut response = shown(&visit, response, id);
+    let mut response = shown(&visit, response, id, &sent).await;
     for cookie in visit.cookies() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
@@ -75,8 +77,56 @@ fn is_origin_of(origin: &str, address: &str) -> bool {
     origin.eq_ignore_ascii_case(&address[..end])
 }
 
+/// The body, and a copy of one that could be sent again, which is empty if it is long.
+async fn kept(parts: &Parts, body: Body) -> (Body, Bytes) {
+    if parts.method != Method::POST || body.size_hint().exact().is_none_or(|it| it > AGAIN) {
+        return (body, Bytes::new());
+    }
+    match to_bytes(body, usize::MAX).await {
+        Ok(sent) => (Body::from(sent.clone()), sent),
+        // The form is rejected as one that lacks fields.
+        Err(_) => (Body::empty(), Bytes::new()),
+    }
+}
+
+/// The longest form that can be sent again.
+const AGAIN: u64 = 16_384;
+
+/// Fields that no page repeats.
+const SECRETS: [&str; 8] =
+    ["password", "old", "new", "code", "totp_secret", "invitation", "text", "key"];
+
+/// The form, for a page from which it is sent again.
+fn again(here: &str, sent: &[u8]) -> Option<FormAgain> {
+    let fields = pairs(sent).ok().filter(|it| !it.is_empty())?;
+    let is_secret = |name: &str| SECRETS.contains(&name);
+    if fields.iter().any(|(name, value)| is_secret(name) && !value.is_empty()) {
+        return None;
+    }
+    let owned = fields.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned()));
+    Some(FormAgain { action: here.to_owned(), fields: owned.collect() })
+}
+
+/// The names of the Admins of the channel or provider whose page was asked for.
+async fn admins(visit: &Visit) -> Vec<String> {
+    let Some((admin, _)) = &visit.session else { return Vec::new() };
+    let mut parts = visit.here.split(['/', '?']).skip(2);
+    let names = match (parts.next(), parts.next()) {
+        (Some("channels"), Some(id)) => match id.parse() {
+            Ok(id) => admin.admins_of_channel(id).await,
+            Err(_) => return Vec::new(),
+        },
+        (Some("providers"), Some(id)) => match id.parse() {
+            Ok(id) => admin.admins_of_provider(id),
+            Err(_) => return Vec::new(),
+        },
+        _ => return Vec::new(),
+    };
+    names.unwrap_or_default()
+}
+
 /// The response, or the page of the error that it is.
-fn shown(visit: &Visit, mut response: Response, id: Option<String>) -> Response {
+async fn shown(visit: &Visit, mut response: Response, id: Option<String>, sent: &[u8]) -> Response {
     let trouble = match response.extensions_mut().remove::<Failure>() {
         None => return response,
         Some(Failure::SignedOut) => {
@@ -84,10 +134,13 @@ fn shown(visit: &Visit, mut response: Response, id: Option<String>) -> Response 
             let next: String = byte_serialize(visit.here.as_bytes()).collect();
             return redirect(&format!("/console/sign-in?next={next}"));
         }
+        Some(Failure::Trouble(Trouble::Forbidden(_))) => Trouble::Forbidden(admins(visit).await),
         Some(Failure::Trouble(trouble)) => trouble,
     };
+    let again = (trouble == Trouble::Unavailable).then(|| again(&visit.here, sent)).flatten();
     let code = status(&trouble);
-    let page = ErrorPage::new(visit.frame(), trouble, id).render().unwrap_or_default();
+    let page = ErrorPage::new(visit.frame(), trouble, id).again(again);
+    let page = page.render().unwrap_or_default();
     let html = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
     let mut page = (code, html, page).into_response();
     if let Some(after) = response.headers_mut().remove(header::RETRY_AFTER) {
@@ -137,6 +190,18 @@ fn add_headers(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_is_sent_again_with_its_fields_unless_one_is_a_secret() {
+        let it = again("/console/x", b"name=a+b&request=0f&code=").unwrap();
+        assert_eq!(it.action, "/console/x");
+        let fields: Vec<_> = it.fields.iter().map(|(name, it)| (&**name, &**it)).collect();
+        assert!(fields.contains(&("name", "a b")) && fields.contains(&("request", "0f")));
+        for secret in SECRETS {
+            assert!(again("/console/x", format!("name=a&{secret}=s").as_bytes()).is_none());
+        }
+        assert!(again("/console/x", b"").is_none());
+    }
 
     #[test]
     fn the_origin_of_an_address_is_its_scheme_and_host() {

@@ -2,7 +2,7 @@
 
 use super::{
     Answer, channel,
-    confirm::{Wrong, table},
+    confirm::{Wrong, asked, table},
     failure::Failure,
     ids::Ids,
     notice::Notice,
@@ -20,8 +20,8 @@ use tegata_console::{
     forms::Field,
     html::{Bdi, Html},
     pages::{
-        ActToConfirm, ChannelHead, ChannelTab, ConfirmPage, GroupForm, GroupPage, GroupsPage, Note,
-        ShownGroup, ShownToken, revoke_href,
+        ActToConfirm, ChannelHead, ChannelTab, GroupForm, GroupPage, GroupsPage, Note, ShownGroup,
+        ShownToken, revoke_href,
     },
 };
 use tegata_policy::rules::WhenFull;
@@ -184,7 +184,7 @@ async fn ask(who: &SignedIn, channel: ChannelId, group: &Group, wrong: Wrong) ->
         ..who.act(format!("{}/delete", it.href()), t.review.delete_group_do, wrong)
     };
     let page = head.below(frame, question, t.review.delete_group_do).lead(t.confirm.nothing_yet);
-    render(&ConfirmPage::new(page, act))
+    asked(page, act)
 }
 
 /// Deletes a group.

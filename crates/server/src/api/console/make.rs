@@ -131,7 +131,7 @@ impl SignedIn {
                 KeyUse::Unfinished => tokio::time::sleep(between).await,
             }
         }
-        Err(Failure::Trouble(Trouble::Unavailable))
+        Err(Failure::Trouble(Trouble::SentBefore))
     }
 
     fn goes_on(&self, console: &Console, made: Made) -> Response {

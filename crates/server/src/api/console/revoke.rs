@@ -2,11 +2,10 @@
 
 use super::{
     Answer, channel,
-    confirm::{Wrong, table},
+    confirm::{Wrong, asked, table},
     failure::Failure,
     ids::Ids,
     notice::Notice,
-    render,
     sent::Sent,
     shown::parsed,
     visit::SignedIn,
@@ -18,7 +17,7 @@ use crate::{
 use axum::extract::RawQuery;
 use tegata_console::{
     html::{Bdi, Html, Id},
-    pages::{ActToConfirm, ChannelHead, ConfirmPage, Note, revoke_href},
+    pages::{ActToConfirm, ChannelHead, Note, revoke_href},
     texts::Texts,
 };
 use tegata_token::{
@@ -138,7 +137,7 @@ async fn ask(who: &SignedIn, channel: ChannelId, what: &What, wrong: Wrong) -> A
     let act = who.act(head.at("/revoke"), button, wrong);
     let act = act_on(t, &head, what, &would, contacts, act);
     let page = head.below(frame, question, t.review.revoke_short).lead(t.review.not_undone);
-    render(&ConfirmPage::new(page, act))
+    asked(page, act)
 }
 
 fn act_on(

@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Console,
-    confirm::{Wrong, table},
+    confirm::{Wrong, asked, table},
     failure::Failure,
     ids::Ids,
     make::Made,
@@ -16,7 +16,7 @@ use axum::extract::State;
 use std::sync::Arc;
 use tegata_console::{
     html::Id,
-    pages::{ActToConfirm, Acts, ConfirmPage, Note, ShownKey, SigningKeysPage, below_keys},
+    pages::{ActToConfirm, Acts, Note, ShownKey, SigningKeysPage, below_keys},
 };
 use tegata_policy::permission::Permission;
 use tegata_token::id::SigningKeyId;
@@ -53,7 +53,7 @@ async fn ask_rotate(who: &SignedIn, wrong: Wrong) -> Answer {
         ..who.act(format!("{LIST}/rotate"), t.review.rotate_do, wrong)
     };
     let question = t.review.rotate_signing_key.into();
-    render(&ConfirmPage::new(below_keys(frame, question, t.review.rotate_do), act))
+    asked(below_keys(frame, question, t.review.rotate_do), act)
 }
 
 /// Begins a rotation.
@@ -98,7 +98,7 @@ async fn ask(who: &SignedIn, key: SigningKeyId, wrong: Wrong) -> Answer {
         ..who.act(format!("{LIST}/{key}/revoke"), t.review.revoke_key_do, wrong)
     };
     let question = (t.review.revoke_signing_key)(would.tokens, Id(key));
-    render(&ConfirmPage::new(below_keys(frame, question, t.review.revoke_key_do), act))
+    asked(below_keys(frame, question, t.review.revoke_key_do), act)
 }
 
 /// Revokes a key, and all tokens that it signed.

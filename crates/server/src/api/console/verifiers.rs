@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Console,
-    confirm::Wrong,
+    confirm::{Wrong, asked},
     failure::Failure,
     ids::Ids,
     make::Made,
@@ -24,7 +24,7 @@ use tegata_console::{
     forms::Field,
     html::{Bdi, Id},
     pages::{
-        ActToConfirm, Acts, ConfirmPage, NewVerifierPage, Note, RunningInstance, ShownVerifier,
+        ActToConfirm, Acts, NewVerifierPage, Note, RunningInstance, ShownVerifier,
         VerifierCreatedPage, VerifierForm, VerifiersPage, below,
     },
 };
@@ -191,7 +191,7 @@ async fn ask_delete(who: &SignedIn, id: VerifierId, wrong: Wrong) -> Answer {
         ..asking(who, format!("{LIST}/{id}/delete"), words, wrong)
     };
     let question = (t.delete_verifier)(Bdi(&found.name), Id(id));
-    render(&ConfirmPage::new(below(frame, question, t.delete_verifier_do), act))
+    asked(below(frame, question, t.delete_verifier_do), act)
 }
 
 /// Deletes a verifier.
@@ -228,7 +228,7 @@ async fn ask_remove(
     let act = asking(who, path, (t.remove_do, t.remove_why, t.keep_instance), wrong);
     let text = instance.to_string();
     let question = (t.remove_instance)(Id(&text), Bdi(&found.verifier.name));
-    render(&ConfirmPage::new(below(frame, question, t.remove_do), act))
+    asked(below(frame, question, t.remove_do), act)
 }
 
 /// Removes an instance, for which receipts wait no more.

@@ -8,8 +8,8 @@ use crate::authority::{people, random};
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        AdminTokenRow, ChangePerson, InvitePerson, PersonRow, ResetPerson, SetRole, StoredPerson,
-        WhichPerson,
+        AdminTokenRow, ChangePerson, InvitePerson, PersonRow, PersonState, ResetPerson, SetRole,
+        StoredPerson, WhichPerson,
     },
     permission::{ChannelRole, OperatorRole, Permission, ProviderRole, RoleChange},
     secret::PlainSecret,
@@ -77,6 +77,9 @@ impl From<StoredPerson> for ListedPerson {
         }
     }
 }
+
+/// Maximum number of names of people who can be asked.
+const NAMES: usize = 10;
 
 impl Admin {
     /// Invites a person.
@@ -281,6 +284,31 @@ impl Admin {
         let all = self.authority.memory.people.all().into_iter();
         let role = |it: Arc<PersonRow>| Some((it.clone(), it.channels.get(&channel).copied()?));
         Ok(all.filter_map(role).collect())
+    }
+
+    /// The names of a channel's Admins, for a person who sees the channel: whom to ask.
+    ///
+    /// # Errors
+    /// As [`Self::channel_roles`].
+    pub async fn admins_of_channel(&self, channel: ChannelId) -> Result<Vec<String>> {
+        self.channel_for(Permission::ReadChannel, channel).await?;
+        Ok(self.names(|it| it.channels.get(&channel) == Some(&ChannelRole::Admin)))
+    }
+
+    /// The same for a provider.
+    ///
+    /// # Errors
+    /// As [`Self::provider_roles`].
+    pub fn admins_of_provider(&self, provider: ProviderId) -> Result<Vec<String>> {
+        self.may_in(Permission::ReadProvider, provider)?;
+        Ok(self.names(|it| it.providers.get(&provider) == Some(&ProviderRole::Admin)))
+    }
+
+    /// The names of a few people who can sign in.
+    fn names(&self, are: impl Fn(&PersonRow) -> bool) -> Vec<String> {
+        let all = self.authority.memory.people.all().into_iter();
+        let active = all.filter(|it| it.state() == PersonState::Active && are(it));
+        active.map(|it| it.name.clone()).take(NAMES).collect()
     }
 
     /// Gives a person a role in a provider or a channel, or takes it away. A person may give
