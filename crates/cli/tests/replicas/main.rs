@@ -8,6 +8,8 @@ mod line;
 #[path = "../process/mod.rs"]
 mod process;
 
+mod balanced;
+
 use line::{Channel, With, is_good, provider, token_in, verify};
 use postgres_fixture::{PostgresServer, ServerSettings};
 use process::{
