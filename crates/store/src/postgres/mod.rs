@@ -27,6 +27,7 @@ mod open_error;
 mod overview_store;
 mod people_store;
 mod plant;
+mod positions;
 mod questions;
 mod queue;
 mod readers;

@@ -8,6 +8,7 @@ use super::{
     load::load_all,
     locks::{self, All, VERIFIERS},
     plant::{Plant, Planted},
+    positions::advance,
     rows::{self, int},
     sql::values,
 };
@@ -266,24 +267,6 @@ async fn head(db: &Client) -> Result<Head, Failed> {
         position: number(row.try_get(1)?)?,
         written_at: UnixTime(row.try_get(2)?),
     })
-}
-
-/// The last position, the last audit number, and the highest time written.
-pub(super) type Advanced = (u64, i64, UnixTime);
-
-/// Takes a range of positions and of audit numbers, and so the last lock; returns the last
-/// of each, and the highest time written.
-pub(super) async fn advance(
-    db: &Client,
-    changes: usize,
-    events: usize,
-    at: UnixTime,
-) -> Result<Advanced, Failed> {
-    let sql = "UPDATE authority SET position = position + $1, audit = audit + $2,
-                   written_at = greatest(written_at, $3)
-               RETURNING position, audit, written_at";
-    let row = db.query_typed_one(sql, values![int(changes), int(events), at.0]).await?;
-    Ok((number(row.try_get(0)?)?, row.try_get(1)?, UnixTime(row.try_get(2)?)))
 }
 
 /// The lines of the log.
