@@ -12,10 +12,7 @@ use serde_json::json;
 use std::{io::IsTerminal, path::PathBuf};
 use tegata_policy::text::counted;
 use tegata_server::authority::{keeping, master_key::PreviousKey};
-use tegata_store::{
-    Recovered, Recovery,
-    sqlite,
-};
+use tegata_store::{Recovered, Recovery, sqlite};
 use tegata_token::time::UnixTime;
 
 #[derive(clap::Args)]

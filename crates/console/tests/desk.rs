@@ -8,8 +8,8 @@ use tegata_console::{
     pages::{
         Acts, ChannelHead, ChannelTab, Desk, Expiring, Filter, Found, GroupsPage, InstanceStanding,
         KindCount, LeakDeskPage, LeakedToken, OtherSecrets, PageHead, ReceiptPage, RunningInstance,
-        ShownExpiries, ShownGroup, ShownInstance, ShownMinute, ShownReceipt, ShownToken, ShownVerifier,
-        TokensPage, TokensView, VerifiersPage, activity, calendar,
+        ShownExpiries, ShownGroup, ShownInstance, ShownMinute, ShownReceipt, ShownToken,
+        ShownVerifier, TokensPage, TokensView, VerifiersPage, activity, calendar,
     },
 };
 use tegata_policy::{

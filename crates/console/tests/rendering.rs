@@ -292,10 +292,8 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         disables: true,
         once: once(),
     };
-    let again = FormAgain {
-        action: EVIL.to_owned(),
-        fields: vec![(EVIL.to_owned(), EVIL.to_owned())],
-    };
+    let again =
+        FormAgain { action: EVIL.to_owned(), fields: vec![(EVIL.to_owned(), EVIL.to_owned())] };
     let view = ProviderView {
         seen: EVIL.to_owned(),
         head: provider(),
@@ -355,8 +353,14 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         ("confirm", html(&confirm(frame()))),
         ("audit", html(&AuditPage::new(channel().page(frame(), ChannelTab::Audit), audit()))),
         ("conflict", html(&ErrorPage::new(frame(), conflict, request.clone()))),
-        ("forbidden", html(&ErrorPage::new(frame(), Trouble::Forbidden(vec![EVIL.to_owned()]), None))),
-        ("unknown", html(&ErrorPage::new(frame(), Trouble::Unavailable, request).again(Some(again)))),
+        (
+            "forbidden",
+            html(&ErrorPage::new(frame(), Trouble::Forbidden(vec![EVIL.to_owned()]), None)),
+        ),
+        (
+            "unknown",
+            html(&ErrorPage::new(frame(), Trouble::Unavailable, request).again(Some(again))),
+        ),
     ]
 }
 

@@ -20,7 +20,11 @@ use std::{
     sync::{Arc, atomic::AtomicI64},
     time::Duration,
 };
-use tegata_store::sqlite::{Faults, OpenError, Options, RollbackGuardFile, SqliteStore};
+use tegata_store::{
+    Store,
+    postgres::{PostgresOpenError, PostgresOptions, PostgresStore},
+    sqlite::{Faults, OpenError, Options, RollbackGuardFile, SqliteStore},
+};
 use tegata_token::time::DAY;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -65,6 +69,9 @@ pub enum Error {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Database(#[from] PostgresOpenError),
     /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] BadCertificate),
@@ -95,7 +102,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     // connects before the store is open waits.
     let listeners = Listeners::bind(&settings).await?;
     let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
-    let authority = start(&settings, &issuer(&settings, listeners.public)).await?;
+    let authority = start(&settings, listeners.public).await?;
     let authority = Arc::new(authority.certified(tls.as_ref().map(until)));
     let (admin_token, admin_token_file) = admin_token(&settings)?;
     let administered = admin_token.was_used();
@@ -130,24 +137,49 @@ fn issuer(settings: &Settings, address: SocketAddr) -> String {
 }
 
 /// Opens the store, and starts the authority on it.
-async fn start(settings: &Settings, issuer: &str) -> Result<Authority, Error> {
+async fn start(settings: &Settings, address: SocketAddr) -> Result<Authority, Error> {
+    let issuer = &issuer(settings, address);
     let webhook = settings.webhook.clone().map(Webhook::new).transpose().map_err(Error::Webhook)?;
     let (memory, place) = (Memory::new(), &settings.place);
-    let fresh = random::bytes().map_err(authority::StartError::from)?;
-    let options = Options {
-        issuer: issuer.to_owned(),
-        dev: settings.dev,
-        guard: Some(RollbackGuardFile { path: place.guard(), fresh }),
-        revocation_journal: settings.revocation_journal.clone(),
-        faults: Faults { others: settings.others.clone(), ..Faults::default() },
-    };
-    let store = SqliteStore::open(&place.store, options, memory.on_commit())?;
-    let authority = Authority::start(Arc::new(store), memory, &place.master_key(), issuer).await?;
+    let store = open(settings, issuer, address, &memory).await?;
+    let authority = Authority::start(store, memory, &place.master_key(), issuer).await?;
     let authority =
         authority.limited(settings.rates).warned(settings.warn.clone()).sending(webhook);
     let authority = authority.idle_after(settings.token_idle_after);
     let authority = if settings.recent_uses { authority } else { authority.without_recent_uses() };
     Ok(authority.audited(place.audit_anchor(), settings.audit_retention_days).await?)
+}
+
+/// Opens the store: the SQLite file, or the database.
+async fn open(
+    settings: &Settings,
+    issuer: &str,
+    address: SocketAddr,
+    memory: &Arc<Memory>,
+) -> Result<Arc<dyn Store>, Error> {
+    let (place, issuer) = (&settings.place, issuer.to_owned());
+    if let Some(database) = &place.database {
+        let options = PostgresOptions {
+            url: database.address.reveal().to_owned(),
+            direct: database.direct.as_ref().map(|it| it.reveal().to_owned()),
+            issuer,
+            dev: settings.dev,
+            address: Some(address.to_string()),
+            guard: Some(place.guard()),
+            journal: settings.revocation_journal.clone(),
+            ..PostgresOptions::default()
+        };
+        return Ok(Arc::new(PostgresStore::open(options, memory.on_commit()).await?));
+    }
+    let fresh = random::bytes().map_err(authority::StartError::from)?;
+    let options = Options {
+        issuer,
+        dev: settings.dev,
+        guard: Some(RollbackGuardFile { path: place.guard(), fresh }),
+        revocation_journal: settings.revocation_journal.clone(),
+        faults: Faults { others: settings.others.clone(), ..Faults::default() },
+    };
+    Ok(Arc::new(SqliteStore::open(&place.store, options, memory.on_commit())?))
 }
 
 /// The administrator's token, recorded beside the store, and its file if it is in one.

@@ -43,4 +43,7 @@ pub trait ReplicaStore: Send + Sync {
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).
     async fn acknowledged(&self) -> Result<Vec<Acknowledged>>;
+    /// Says that this server answers nothing any more, so that no other one waits for it.
+    /// Called when all requests are answered, before the store is closed.
+    async fn leave(&self) {}
 }

@@ -54,7 +54,8 @@ impl ChannelHead {
         let facts = self.facts(&frame);
         let page =
             PageHead::new(frame, Some(Section::Overview), crate::html!("{}", Bdi(&self.name)));
-        PageHead { facts, tabs: Some(tabs), acts: self.acts, ..page }.below(self.crumbs(t.overview.providers))
+        PageHead { facts, tabs: Some(tabs), acts: self.acts, ..page }
+            .below(self.crumbs(t.overview.providers))
     }
 
     /// The head of a page that is below the channel, such as one that asks before an act.

@@ -54,7 +54,8 @@ pub fn calendar(frame: &Frame, it: &ShownExpiries) -> Html {
     let t = &frame.t().live;
     let head = Html::text(t.expiries);
     let total: usize = it.days.iter().sum();
-    let next: Vec<_> = it.next.iter().filter(|it| it.token.expires.since(frame.now) < 30 * DAY).collect();
+    let next: Vec<_> =
+        it.next.iter().filter(|it| it.token.expires.since(frame.now) < 30 * DAY).collect();
     let Some(first) = next.first() else {
         let none = Html::text(t.expiries_none);
         return crate::html!(
@@ -70,7 +71,8 @@ pub fn calendar(frame: &Frame, it: &ShownExpiries) -> Html {
         .enumerate()
         .map(|(day, &count)| Amount { count: count as u64, warn: day < soon })
         .collect();
-    let mut words = (t.expiries_words)(total.max(next.len()), &frame.times().relative(first.token.expires));
+    let mut words =
+        (t.expiries_words)(total.max(next.len()), &frame.times().relative(first.token.expires));
     if it.at_least {
         words = format!("{words} {}", (t.at_least)(total));
     }

@@ -21,8 +21,8 @@ mod security;
 mod shown_token;
 mod sign_in;
 mod signing_keys;
-mod token_table;
 mod strength;
+mod token_table;
 mod tokens;
 mod verifiers;
 

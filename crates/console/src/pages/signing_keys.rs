@@ -46,14 +46,10 @@ impl SigningKeysPage {
         let t = &frame.t().signing_keys;
         let table = HtmlTable {
             caption: Html::text(t.keys),
-            columns: vec![
-                narrow(t.key),
-                column(frame.t().token.state),
-                narrow(t.created),
-            ]
-            .into_iter()
-            .chain(self.page.acts.take.then(|| buttons(frame.t().token.action)))
-            .collect(),
+            columns: vec![narrow(t.key), column(frame.t().token.state), narrow(t.created)]
+                .into_iter()
+                .chain(self.page.acts.take.then(|| buttons(frame.t().token.action)))
+                .collect(),
             rows: self.keys.iter().map(|it| self.row(*it)).collect(),
         };
         table.html()

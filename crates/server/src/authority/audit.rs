@@ -316,12 +316,24 @@ pub fn anchor_present_end(place: &Files, accept: bool) -> Result<Option<u64>> {
     Ok(head.last.map(|it| it.number))
 }
 
-/// Whether the audit's key was encrypted with another master key than this one.
+/// The same for an open store that servers share: this server's anchor, with everything up
+/// to now accepted.
 ///
 /// # Errors
 /// [`Error::Unavailable`].
-pub async fn key_is_lost(store: &dyn Store, master: &MasterKey) -> Result<bool> {
-    Ok(store.audit_key().await?.is_some_and(|row| open_key(master, &row).is_none()))
+pub async fn anchor_end_of(store: &dyn Store, place: &Files) -> Result<Option<u64>> {
+    let head = store.audit_head().await?;
+    let newest = store.audit(Default::default(), Page { before: None, most: 1 }).await?;
+    let newest = newest.first().map_or(0, |it| it.id);
+    let file = place.audit_anchor();
+    write_seen(&file, &Seen::at(head.last.as_ref(), head.epoch, newest), &file)?;
+    Ok(head.last.map(|it| it.number))
+}
+
+/// Whether the audit's key was encrypted with another master key than this one.
+#[must_use]
+pub fn is_lost(key: Option<&([u8; 32], WrappedKey)>, master: &MasterKey) -> bool {
+    key.is_some_and(|row| open_key(master, row).is_none())
 }
 
 fn open_key(master: &MasterKey, (public, wrapped): &([u8; 32], WrappedKey)) -> Option<SigningKey> {

@@ -158,6 +158,7 @@ impl Health {
             self.jobs(now),
         ];
         checks.extend(logs);
+        checks.extend(shared(authority));
         let report = Arc::new(HealthReport { checks, sizes });
         log_changes(&last.report, &report);
         last.report = report.clone();
@@ -233,6 +234,19 @@ fn signs(authority: &Authority) -> Check {
     Check { name: "signing_key", holds, found: found.to_owned() }
 }
 
+/// Where servers share the store: whether answers from memory may be given, and whether the
+/// master key is the one that is in force.
+fn shared(authority: &Authority) -> Vec<Check> {
+    let Some(age) = authority.lease_age() else { return Vec::new() };
+    let found = format!("the lease was renewed {} ms ago, and lasts 2,000 ms", age.as_millis());
+    let lease = Check { name: "lease", holds: authority.is_current(), found };
+    let (holds, found) = match authority.master() {
+        Ok(_) => (true, "the master key is the one in force".to_owned()),
+        Err(error) => (false, error.to_string()),
+    };
+    vec![lease, Check { name: "master_key", holds, found }]
+}
+
 fn has_journal(logs: Result<bool>) -> Option<Check> {
     let (holds, found) = match logs {
         Ok(false) => return None,
@@ -265,8 +279,10 @@ fn sizes_of(store: &Path) -> Option<StoreSizes> {
     let mut wal = store.as_os_str().to_owned();
     wal.push("-wal");
     let disk = rustix::fs::statvfs(store).ok()?;
+    let file = metadata(store).ok()?;
     Some(StoreSizes {
-        file: metadata(store).ok()?.len(),
+        // With a database it is the folder of this server's own files.
+        file: if file.is_dir() { 0 } else { file.len() },
         // It does not exist while no process has the store open.
         wal: metadata(wal).map_or(0, |it| it.len()),
         free: disk.f_bavail.saturating_mul(disk.f_frsize),

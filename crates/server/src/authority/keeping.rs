@@ -8,23 +8,23 @@ use crate::authority::{
     keyring::Keyring,
     master_key::{self, MasterKey},
     people,
-    place::Files,
+    place::{Database, Files},
     random,
 };
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 use tegata_policy::{
     acts::{InvitePerson, LOGIN_RULE, is_login},
     permission::{OperatorRole, RoleChange},
     secret::PlainSecret,
 };
 use tegata_store::{
-    By, Event, ExpectedSettings, PeopleStore, Store,
+    By, Event, ExpectedSettings, Recovered, Recovery, SigningKeyRow, Store,
     audit_event::{AuditEvent, NoDetail},
-    Recovered, Recovery,
+    postgres::{PostgresOpenError, PostgresOptions, PostgresStore, RecoveringPostgres},
     sqlite::{OpenError, Recovering, RollbackGuardFile, SqliteStore},
 };
 use tegata_token::{
-    id::PersonId,
+    id::{PersonId, SigningKeyId},
     time::{DAY, UnixTime},
 };
 
@@ -45,6 +45,9 @@ pub enum Error {
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Database(#[from] PostgresOpenError),
     /// The name cannot be one to sign in with.
     #[error("a sign-in name is {LOGIN_RULE}")]
     NotALogin,
@@ -63,26 +66,15 @@ pub async fn recover(
     how: Recovery<'_>,
     dry_run: bool,
 ) -> Result<(Recovered, usize), Error> {
+    if let Some(database) = &place.database {
+        return recover_database(place, database, how, dry_run).await;
+    }
     let open = Recovering::open(&place.store, how, dry_run)?;
     let state = open.store.state().await?;
-    let now = match how {
-        Recovery::RevokeEverything { clock: Some(clock), .. } => clock,
-        _ => now(state.written_at, state.clock_offset),
-    };
-    let path = place.master_key();
-    let master = match MasterKey::load_for(&path, &state.signing_keys) {
-        Err(master_key::Error::Lost(path)) => return Err(Error::NoMasterKey(path)),
-        // The master key was replaced since the backup. Old keys sign no more, so they
-        // need not be decrypted.
-        Err(master_key::Error::Wrong(path)) => MasterKey::load(&path, false)?,
-        loaded => loaded?,
-    };
-    let lost = |row: &&tegata_store::SigningKeyRow| {
-        !row.wrapped.0.is_empty() && master.open(row.id, &row.wrapped).is_none()
-    };
-    let lost: Vec<_> = state.signing_keys.iter().filter(lost).map(|row| row.id).collect();
+    let now = time_of(how, state.written_at, state.clock_offset);
+    let (master, lost) = master_and_lost(place, &state.signing_keys)?;
     let unopened = lost.len();
-    let audit_key_lost = audit::key_is_lost(&open.store, &master).await?;
+    let audit_key_lost = audit::is_lost(open.store.audit_key().await?.as_ref(), &master);
     let successor = Keyring::empty(master).make(now)?;
     let (guard, by) = (guard(place)?, operator(now));
     let done = open.recover(successor, lost, audit_key_lost, guard, by).await?;
@@ -92,6 +84,93 @@ pub async fn recover(
     Ok((done, unopened))
 }
 
+/// The same for a database, of which no server runs.
+async fn recover_database(
+    place: &Files,
+    database: &Database,
+    how: Recovery<'_>,
+    dry_run: bool,
+) -> Result<(Recovered, usize), Error> {
+    let address = database.direct.as_ref().unwrap_or(&database.address);
+    let open = RecoveringPostgres::open(address.reveal(), how, dry_run).await?;
+    let before = open.before().await?;
+    let now = time_of(how, before.written_at, before.clock_offset);
+    let (master, lost) = master_and_lost(place, &before.signing_keys)?;
+    let unopened = lost.len();
+    let audit_key_lost = audit::is_lost(before.audit_key.as_ref(), &master);
+    let successor = Keyring::empty(master).make(now)?;
+    let done = open.recover(successor, lost, audit_key_lost, operator(now)).await?;
+    if !dry_run {
+        // The next start writes them by what it finds.
+        for file in [place.guard(), place.audit_anchor()] {
+            let _ = std::fs::remove_file(file);
+        }
+    }
+    Ok((done, unopened))
+}
+
+/// The time of a recovery.
+fn time_of(how: Recovery<'_>, written_at: UnixTime, clock_offset: i64) -> UnixTime {
+    match how {
+        Recovery::RevokeEverything { clock: Some(clock), .. } => clock,
+        _ => now(written_at, clock_offset),
+    }
+}
+
+/// The master key of a recovery, and the keys that it does not decrypt.
+fn master_and_lost(
+    place: &Files,
+    keys: &[SigningKeyRow],
+) -> Result<(MasterKey, Vec<SigningKeyId>), Error> {
+    let path = place.master_key();
+    let master = match MasterKey::load_for(&path, keys) {
+        Err(master_key::Error::Lost(path)) => return Err(Error::NoMasterKey(path)),
+        // The master key was replaced since the backup. Old keys sign no more, so they
+        // need not be decrypted.
+        Err(master_key::Error::Wrong(path)) => MasterKey::load(&path, false)?,
+        loaded => loaded?,
+    };
+    let lost = |row: &&SigningKeyRow| {
+        !row.wrapped.0.is_empty() && master.open(row.id, &row.wrapped).is_none()
+    };
+    let lost = keys.iter().filter(lost).map(|row| row.id).collect();
+    Ok((master, lost))
+}
+
+/// Opens a store for an act that needs no server. Servers may use a database meanwhile.
+async fn open(place: &Files) -> Result<Box<dyn Store>, Error> {
+    let Some(database) = &place.database else {
+        return Ok(Box::new(SqliteStore::open_for_upkeep(&place.store, guard(place)?)?));
+    };
+    let open = async |dev| {
+        let options = PostgresOptions {
+            url: database.address.reveal().to_owned(),
+            direct: database.direct.as_ref().map(|it| it.reveal().to_owned()),
+            dev,
+            guard: Some(place.guard()),
+            ..PostgresOptions::default()
+        };
+        PostgresStore::open(options, Box::new(|_| {})).await
+    };
+    Ok(Box::new(match open(false).await {
+        Err(PostgresOpenError::MadeForDevelopment) => open(true).await?,
+        opened => opened?,
+    }))
+}
+
+/// Closes a store. A server of a database tells the others that it is gone.
+async fn close(store: Box<dyn Store>) {
+    let is_shared = store.is_shared();
+    drop(store);
+    if is_shared {
+        tokio::time::sleep(SIGNING_OFF).await;
+    }
+}
+
+/// How long a store may take to tell the other servers that it is gone; else they wait for its
+/// lease to run out.
+const SIGNING_OFF: Duration = Duration::from_millis(300);
+
 /// Accepts the audit's end as it is, for a store without a server: nothing confirms that
 /// no newer events were cut off, and the operator continues regardless. Returns the
 /// number of the newest checkpoint.
@@ -99,14 +178,17 @@ pub async fn recover(
 /// # Errors
 /// [`Error`].
 pub async fn accept_audit(place: &Files, reason: Option<String>) -> Result<Option<u64>, Error> {
-    let store = SqliteStore::open_for_upkeep(&place.store, guard(place)?)?;
+    let store = open(place).await?;
     let state = store.state().await?;
     let by = operator(now(state.written_at, state.clock_offset));
     let event = Event::of(AuditEvent::AuditAccept(NoDetail {}));
     store.record(event, By { reason, ..by }).await?;
-    // The store is still open, so no server starts meanwhile.
-    let newest = audit::anchor_present_end(place, true)?;
-    drop(store);
+    // The store is still open, so no server of a SQLite file starts meanwhile.
+    let newest = match place.database {
+        Some(_) => audit::anchor_end_of(&*store, place).await?,
+        None => audit::anchor_present_end(place, true)?,
+    };
+    close(store).await;
     Ok(newest)
 }
 
@@ -116,12 +198,14 @@ pub async fn accept_audit(place: &Files, reason: Option<String>) -> Result<Optio
 /// # Errors
 /// [`Error`]. If it is killed at any point, the next start completes or undoes it.
 pub async fn rotate_master_key(place: &Files) -> Result<usize, Error> {
-    let store = SqliteStore::open_for_upkeep(&place.store, guard(place)?)?;
+    let store = open(place).await?;
     let state = store.state().await?;
     let path = place.master_key();
     let keyring = Keyring::load(&path, &state.signing_keys)?;
     let by = operator(now(state.written_at, state.clock_offset));
-    Ok(keyring.rotate_master_key(&path, &store, by).await?)
+    let rotated = keyring.rotate_master_key(&path, &*store, by).await;
+    close(store).await;
+    Ok(rotated?)
 }
 
 /// Invites an administrator to the authority of a store without a server. Returns the
@@ -137,7 +221,7 @@ pub async fn invite_administrator(
     if !is_login(login) {
         return Err(Error::NotALogin);
     }
-    let store = SqliteStore::open_for_upkeep(&place.store, guard(place)?)?;
+    let store = open(place).await?;
     let state = store.state().await?;
     let now = now(state.written_at, state.clock_offset);
     let invitation = people::invitation(random::bytes()?);
@@ -153,7 +237,9 @@ pub async fn invite_administrator(
         expires_at,
         by: operator(now),
     };
-    store.invite_person(act).await?;
+    let invited = store.invite_person(act).await;
+    close(store).await;
+    invited?;
     Ok((id, invitation, expires_at))
 }
 

@@ -3,6 +3,7 @@
 //! up. On a store with one server both cost nothing.
 
 use super::{Authority, Error, Result};
+use std::time::Duration;
 
 impl Authority {
     /// Whether answers from memory may be given now. The HTTP server asks after every request
@@ -10,6 +11,14 @@ impl Authority {
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.store.current()
+    }
+
+    /// How long ago the last renewal of the lease was sent, where servers share the store.
+    #[must_use]
+    pub fn lease_age(&self) -> Option<Duration> {
+        let now = self.clock().steady();
+        let sent = self.store.is_shared().then(|| self.store.current_as_of(now))?;
+        Some(now.saturating_duration_since(sent))
     }
 
     /// What was decided from memory, if memory was current until after the decision.

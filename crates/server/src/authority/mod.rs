@@ -298,6 +298,8 @@ impl Authority {
             audit_broken: self.audit.is_broken(),
             cooldowns: self.limits.active_cooldowns(self.clock().steady()),
             feed: self.feed_state(),
+            servers: self.limits.servers(),
+            lease_age: self.lease_age().map(|it| it.as_secs_f64()),
         }
     }
 

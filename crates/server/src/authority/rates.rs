@@ -26,6 +26,16 @@ impl Authority {
         self.limits.take(operation, channel, self.clock().steady()).map_err(limit_exceeded)
     }
 
+    /// Shares the rates among the servers that there are. If that is not known, they stay
+    /// shared as they are.
+    pub(super) async fn share_limits(&self) {
+        if self.store.is_shared()
+            && let Ok(all) = self.store.replicas().await
+        {
+            self.limits.share(all.len());
+        }
+    }
+
     /// Takes one of LINE's verifications from the channel's bucket, if those are limited.
     ///
     /// # Errors

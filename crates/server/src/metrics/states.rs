@@ -19,6 +19,7 @@ pub(super) struct States {
     audit_broken: Gauge,
     cooldowns: Gauge,
     feed: FeedStates,
+    shared: SharedStates,
     /// Without a certificate it has no value: any number would raise an operator's alert.
     certificate_ends: OnceKnown,
     ready: Family<CheckLabel, Gauge>,
@@ -85,6 +86,10 @@ pub struct AuthorityState {
     pub cooldowns: usize,
     /// The instances of verifiers.
     pub feed: FeedState,
+    /// How many servers share the store, as far as this one knows.
+    pub servers: u32,
+    /// Seconds since the lease was last renewed, where servers share the store.
+    pub lease_age: Option<f64>,
 }
 
 /// The instances of verifiers when `/metrics` is requested.
@@ -195,6 +200,27 @@ impl FeedStates {
     }
 }
 
+/// What servers that share a store know of each other.
+struct SharedStates {
+    servers: Gauge,
+    lease_age: Gauge<f64, AtomicU64>,
+}
+
+impl SharedStates {
+    fn register(registry: &mut Registry) -> Self {
+        let servers = gauge(registry, "servers", "Servers that share the store, this one included");
+        let lease_age = Gauge::<f64, AtomicU64>::default();
+        let help = "Time since the lease was last renewed, where servers share the store; after 2 s this server answers 503";
+        registry.register_with_unit("lease_age", help, Unit::Seconds, lease_age.clone());
+        Self { servers, lease_age }
+    }
+
+    fn read(&self, it: &AuthorityState) {
+        self.servers.set(it.servers.into());
+        self.lease_age.set(it.lease_age.unwrap_or(0.0));
+    }
+}
+
 impl RoomStates {
     fn register(registry: &mut Registry) -> Self {
         let mut gauge = |name, help| gauge_of(registry, name, help, Unit::Bytes);
@@ -222,6 +248,7 @@ impl States {
             "Active issuance cooldowns, each of one channel, kind and group",
         );
         let feed = FeedStates::register(registry);
+        let shared = SharedStates::register(registry);
         let jumped = gauge(
             registry,
             "clock_distrusted",
@@ -256,6 +283,7 @@ impl States {
             audit_broken,
             cooldowns,
             feed,
+            shared,
             certificate_ends,
             ready,
         }
@@ -269,6 +297,7 @@ impl States {
         self.audit_broken.set(it.audit_broken.into());
         self.cooldowns.set(whole(it.cooldowns as u64));
         self.feed.read(it.feed);
+        self.shared.read(it);
         self.rotation_due.set(around.rotation_due);
         if let Some(ends) = around.certificate_ends {
             self.certificate_ends.set(ends);

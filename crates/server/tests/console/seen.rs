@@ -26,9 +26,8 @@ async fn settings_that_were_changed_meanwhile_are_not_overwritten() {
     for (page, action, first, second) in forms {
         let text = shop.browser.get(&page).await.shows(200, "<form").text;
         let tag = seen(&text, &action);
-        let with = |fields: &[(&'static str, &'static str)]| {
-            [&[("seen", tag.as_str())], fields].concat()
-        };
+        let with =
+            |fields: &[(&'static str, &'static str)]| [&[("seen", tag.as_str())], fields].concat();
         let done = shop.browser.send(&action, &with(&first)).await;
         assert_eq!(done.status, 303, "{action}: {}", done.text);
         // Another person has the page of before.

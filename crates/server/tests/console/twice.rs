@@ -188,7 +188,8 @@ async fn a_signing_key_is_made_once() {
     let (world, browser, _) = world().await;
     let path = "/console/signing-keys/rotate";
     let act = "signing-key.rotate";
-    let form = Form { page: path, action: path, fields: vec![("reason", "a drill")], act, secret: false };
+    let form =
+        Form { page: path, action: path, fields: vec![("reason", "a drill")], act, secret: false };
     check(&world, &browser, form).await;
 }
 
@@ -196,7 +197,8 @@ async fn a_signing_key_is_made_once() {
 async fn a_form_of_another_person_with_the_same_token_is_another_request() {
     let (world, browser, _) = world().await;
     let token = token(&browser.get("/console/account").await);
-    let fields = [("request", token.as_str()), ("name", "laptop"), ("rights", "read"), ("days", "1")];
+    let fields =
+        [("request", token.as_str()), ("name", "laptop"), ("rights", "read"), ("days", "1")];
     assert_eq!(browser.send("/console/account/tokens", &fields).await.status, 303);
     let own = secret(&browser.get("/console/account").await).unwrap();
     let human = world.operator("jun", OperatorRole::Administrator).await;

@@ -42,7 +42,7 @@ impl PostgresStore {
         A: Act<Output: Send> + Send + 'static,
     {
         let (value, place) = self.commit(at, act).await?;
-        self.wait_for(place).await;
+        self.wait_for(place).await?;
         Ok((value, place.now, place.position))
     }
 
@@ -74,7 +74,10 @@ impl PostgresStore {
 
     /// Waits until memory has an act's changes, and the memory of every other server, if it
     /// took something away. A server that does not say so has lost its lease by the end.
-    pub(super) async fn wait_for(&self, place: Place) {
+    ///
+    /// # Errors
+    /// This server's own memory does not have them.
+    async fn wait_for(&self, place: Place) -> Result<()> {
         let waits = async {
             if place.narrowed {
                 self.everywhere(place.position).await;
@@ -83,6 +86,11 @@ impl PostgresStore {
             }
         };
         let _ = tokio::time::timeout(SILENCE, waits).await;
+        if place.changed && self.shared.seen().applied < place.position {
+            let why = "it is done, but this server could not read it back";
+            return Err(Error::Unavailable(why.into()));
+        }
+        Ok(())
     }
 
     /// Waits until every server has acknowledged a position.
@@ -164,7 +172,7 @@ impl PostgresStore {
         }
         let (progress, place) = last.ok_or(Error::Conflict("no channel may be revoked at once"))?;
         // All changes before it are in memory with the last one.
-        self.wait_for(Place { narrowed: true, changed: true, ..place }).await;
+        self.wait_for(Place { narrowed: true, changed: true, ..place }).await?;
         let before = Position { number: progress.position, ..place.position };
         let position = if place.changed { place.position } else { before };
         if progress.done {

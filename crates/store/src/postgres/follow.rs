@@ -13,13 +13,14 @@ use super::{
     job::steady,
     journal::{self, Journal},
     lease::Lease,
+    memory::Memory,
     queue::{self, Queue},
     replicas,
     rows::int,
     sql::values,
 };
 use crate::{
-    Change, Committed, OnCommit, ReceiptRow, ReplicaRow,
+    Change, Committed, ReceiptRow, ReplicaRow,
     columns::{Columns, followers, from_json},
     journal::JournalLine,
 };
@@ -100,6 +101,9 @@ impl Shared {
 
     /// What a round has read that began after this call.
     pub async fn after_now(&self) -> Result<Seen, Failed> {
+        if let Some(why) = self.why_stopped() {
+            return Err(Failed::Unavailable(why));
+        }
         let before = self.begun.load(Ordering::SeqCst);
         let mut seen = self.seen.subscribe();
         self.wanted.notify_one();
@@ -165,7 +169,7 @@ impl From<Failed> for Broken {
 pub(super) struct Follower {
     pub shared: Arc<Shared>,
     pub address: Address,
-    pub on_commit: OnCommit,
+    pub memory: Memory,
     pub guard: Option<GuardFile>,
     pub journal: Option<Journal>,
     pub watched: BTreeMap<[u8; 16], (u64, Instant)>,
@@ -200,7 +204,7 @@ impl Follower {
             }
             if guarded.elapsed() >= GUARD {
                 guarded = steady();
-                self.guard.iter_mut().for_each(GuardFile::renew);
+                self.guard = renewed(self.guard).await;
             }
         }
     }
@@ -217,9 +221,9 @@ impl Follower {
             let mut read = within(ROUND, read(open, applied, self.journal.is_some())).await?;
             let more = read.changes.len() >= MOST;
             self.write_journal(applied, &mut read).await?;
-            let replicas = self.take_in(read)?;
+            let replicas = self.take_in(read).await?;
             if !more {
-                self.take_announced();
+                self.take_announced().await?;
                 self.drop_silent(open, &replicas).await?;
                 return Ok(replicas);
             }
@@ -241,7 +245,7 @@ impl Follower {
     }
 
     /// Checks what was read, and gives it to memory.
-    fn take_in(&mut self, read: Read) -> Result<Arc<[ReplicaRow]>, Broken> {
+    async fn take_in(&mut self, read: Read) -> Result<Arc<[ReplicaRow]>, Broken> {
         let Read { head, log_from, audit, written_at, changes, receipts, mut replicas, .. } = read;
         let applied = self.shared.seen.borrow().applied;
         if head.epoch != applied.epoch {
@@ -271,15 +275,17 @@ impl Follower {
         for it in &mut replicas {
             it.own = it.id == self.shared.id;
         }
-        let Some(&(number, at, _)) = changes.last() else { return Ok(replicas.into()) };
-        let position = Position { number, ..applied };
-        let receipts = receipts.into_iter().filter(|it| it.position <= position).collect();
-        let changes = changes.into_iter().map(|it| it.2).collect();
-        let written_at = Some(written_at.max(at));
-        (self.on_commit)(&Committed { position, changes, receipts, written_at });
+        let last = changes.last().map(|it| (it.0, it.1));
+        let position = last.map_or(applied, |(number, _)| Position { number, ..applied });
         if let Some(guard) = &mut self.guard {
             guard.reached(Reached { position, audit });
         }
+        let Some((_, at)) = last else { return Ok(replicas.into()) };
+        let receipts = receipts.into_iter().filter(|it| it.position <= position).collect();
+        let changes = changes.into_iter().map(|it| it.2).collect();
+        let written_at = Some(written_at.max(at));
+        let committed = Committed { position, changes, receipts, written_at };
+        self.memory.learn(committed).await.map_err(|why| Broken::Lost(why.into()))?;
         self.shared.seen.send_modify(|seen| seen.applied = position);
         if replicas.len() > 1 {
             self.shared.applied.notify_one();
@@ -287,14 +293,17 @@ impl Follower {
         Ok(replicas.into())
     }
 
-    fn take_announced(&self) {
-        let mut announced = self.shared.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        let receipts = std::mem::take(&mut *announced);
-        drop(announced);
-        if !receipts.is_empty() {
-            let position = self.shared.seen.borrow().applied;
-            (self.on_commit)(&Committed { position, receipts, ..Committed::default() });
+    async fn take_announced(&self) -> Result<(), Broken> {
+        let receipts = {
+            let announced = self.shared.announced.lock();
+            std::mem::take(&mut *announced.unwrap_or_else(PoisonError::into_inner))
+        };
+        if receipts.is_empty() {
+            return Ok(());
         }
+        let position = self.shared.seen().applied;
+        let committed = Committed { position, receipts, ..Committed::default() };
+        self.memory.learn(committed).await.map_err(|why| Broken::Lost(why.into()))
     }
 
     /// Drops the rows of servers that have not renewed their leases for long.
@@ -315,6 +324,19 @@ impl Follower {
         }
         Ok(())
     }
+}
+
+/// Writes the guard's file on another thread, since that may take the disk a while.
+async fn renewed(guard: Option<GuardFile>) -> Option<GuardFile> {
+    let mut guard = guard?;
+    if !guard.is_behind() {
+        return Some(guard);
+    }
+    let write = move || {
+        guard.renew();
+        guard
+    };
+    tokio::task::spawn_blocking(write).await.ok()
 }
 
 /// What a round has read.

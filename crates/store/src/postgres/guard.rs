@@ -67,9 +67,14 @@ impl GuardFile {
         self.reached = reached;
     }
 
+    /// Whether there is anything new to write.
+    pub fn is_behind(&self) -> bool {
+        self.written != Some(self.reached)
+    }
+
     /// Writes the file, if there is anything new.
     pub fn renew(&mut self) {
-        if self.written != Some(self.reached)
+        if self.is_behind()
             && let Err(error) = self.write()
         {
             tracing::error!(%error, path = %self.path.display(), "the rollback guard cannot be written");

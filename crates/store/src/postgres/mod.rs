@@ -20,6 +20,8 @@ mod journal;
 mod lease;
 mod load;
 mod locks;
+mod log;
+mod memory;
 mod migrations;
 mod open;
 mod open_error;
@@ -55,11 +57,10 @@ use acknowledgements::Acknowledgements;
 use connect::Address;
 use follow::Shared;
 use journal::Journal;
-use open::Tasks;
+use open::{Leaving, Tasks};
 use readers::Readers;
 use std::sync::Arc;
 use tegata_policy::acts::Issuer;
-use tokio::sync::oneshot;
 
 /// A store in a PostgreSQL database, which other servers use at the same time.
 pub struct PostgresStore {
@@ -71,8 +72,7 @@ pub struct PostgresStore {
     acknowledgements: Acknowledgements,
     tasks: Tasks,
     plant: Option<Plant>,
-    /// Dropped, it lets this server sign off.
-    _close: oneshot::Sender<()>,
+    leaving: Leaving,
 }
 
 impl Drop for PostgresStore {

@@ -8,8 +8,10 @@ use super::{
     failed::{Failed, within},
     follow::{Follower, Shared},
     guard::{GuardFile, Reached},
+    jitter::Backoff,
     job::steady,
     journal::Journal,
+    memory::Memory,
     migrations::{self, failed},
     open_error::PostgresOpenError,
     plant::{Plant, Planted},
@@ -27,8 +29,9 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
+    io,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tegata_policy::acts::Issuer;
@@ -39,7 +42,7 @@ use tokio::{
 };
 
 /// How to open a store.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct PostgresOptions {
     /// The database's address, `postgres://…`; it may lead to a pooler.
     pub url: String,
@@ -61,8 +64,19 @@ pub struct PostgresOptions {
     pub plant: Option<Plant>,
 }
 
+impl std::fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The addresses may hold the password.
+        f.debug_struct("PostgresOptions").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
 /// Maximum time until the database has answered a step of opening.
 const STEP: Duration = Duration::from_secs(10);
+/// Maximum time of the schema's migrations, which may rewrite tables.
+const MIGRATION: Duration = Duration::from_secs(600);
+/// How often a step is repeated.
+const AGAIN: usize = 8;
 /// How many transactions run at once.
 const WORKERS: usize = 4;
 
@@ -98,21 +112,22 @@ impl PostgresStore {
             options.direct.as_deref().map_or_else(|| Ok(address.clone()), Address::parse)?;
         let conn = direct.connect(None).await.map_err(failed)?;
         writable(&conn).await?;
-        migrations::migrate(&conn).await?;
+        let slow = |_| failed(Failed::slow(MIGRATION));
+        tokio::time::timeout(MIGRATION, migrations::migrate(&conn)).await.map_err(slow)??;
         let standing = standing(&conn, options.dev).await?;
         match (standing.dev, options.dev) {
             (true, false) => return Err(PostgresOpenError::MadeForDevelopment),
             (false, true) => return Err(PostgresOpenError::NotForDevelopment),
             _ => {}
         }
-        let form = within(STEP, form(&conn, &options.issuer)).await.map_err(failed)?;
-        let id = within(STEP, random_id(&conn)).await.map_err(failed)?;
+        let form = step(|| form(&conn, &options.issuer)).await?;
+        let id = step(|| random_id(&conn)).await?;
         // Registered by a commit first, and then it reads where the log is.
         let sent = steady();
-        let register = replicas::register(&conn, id, 1, None, options.address.as_deref());
-        within(STEP, register).await.map_err(failed)?;
-        let jobs = within(STEP, replicas::take_jobs(&conn, id)).await.map_err(failed)?;
-        let reached = within(STEP, reached(&conn)).await.map_err(failed)?;
+        let listens = options.address.as_deref();
+        step(|| replicas::register(&conn, id, 1, None, listens)).await?;
+        let jobs = step(|| replicas::take_jobs(&conn, id)).await?;
+        let reached = step(|| reached(&conn)).await?;
         let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));
         let guard = guard.transpose()?;
         let planted = Planted::new(options.plant, address.clone());
@@ -123,7 +138,8 @@ impl PostgresStore {
             store.journal = Some(Journal::open(&conn, path, &standing.identity, head).await?);
         }
         store.shared.lease.renew(sent, jobs);
-        store.follow(on_commit, guard);
+        let thread = |error: io::Error| PostgresOpenError::Unreachable(error.to_string());
+        store.follow(Memory::start(on_commit).map_err(thread)?, guard);
         Ok(store)
     }
 
@@ -152,35 +168,40 @@ impl PostgresStore {
         let renewals =
             Renewals { shared: shared.clone(), address: address.clone(), listens, beat: 1 };
         // It ends by itself, after it has signed off.
-        tokio::spawn(renewals.run(closed));
+        let renewals = tokio::spawn(renewals.run(closed));
+        let leaving = Leaving(Mutex::new(Some((close, renewals))));
         let readers = Readers::new(address.clone());
         let acknowledgements = Acknowledgements::default();
         let tasks = Tasks(tasks);
         let journal = None;
-        Self {
-            shared,
-            readers,
-            journal,
-            form,
-            address,
-            acknowledgements,
-            tasks,
-            plant,
-            _close: close,
-        }
+        Self { shared, readers, journal, form, address, acknowledgements, tasks, plant, leaving }
     }
 
     /// Starts to follow the log.
-    fn follow(&mut self, on_commit: OnCommit, guard: Option<GuardFile>) {
+    fn follow(&mut self, memory: Memory, guard: Option<GuardFile>) {
         let follower = Follower {
             shared: self.shared.clone(),
             address: self.address.clone(),
-            on_commit,
+            memory,
             guard,
             journal: self.journal.clone(),
             watched: BTreeMap::new(),
         };
         self.tasks.0.push(tokio::spawn(follower.run()));
+    }
+}
+
+/// Lets this server sign off: when it is dropped, or before, if somebody waits for it.
+pub(super) struct Leaving(Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>);
+
+impl Leaving {
+    /// Signs off.
+    pub async fn leave(&self) {
+        let left = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((close, renewals)) = left {
+            drop(close);
+            let _ = renewals.await;
+        }
     }
 }
 
@@ -191,6 +212,21 @@ impl Drop for Tasks {
     fn drop(&mut self) {
         self.0.iter().for_each(JoinHandle::abort);
     }
+}
+
+/// Runs a step of opening, again if it met another server that opens the store.
+async fn step<T, F>(work: impl Fn() -> F) -> Result<T, PostgresOpenError>
+where
+    F: Future<Output = Result<T, Failed>>,
+{
+    let mut pauses = Backoff::default();
+    for _ in 0..AGAIN {
+        match within(STEP, work()).await {
+            Err(Failed::Retry(_)) => tokio::time::sleep(pauses.next() / 8).await,
+            done => return done.map_err(failed),
+        }
+    }
+    within(STEP, work()).await.map_err(failed)
 }
 
 /// Refuses a standby, which answers questions and accepts no acts.
@@ -210,15 +246,15 @@ async fn writable(db: &Conn) -> Result<(), PostgresOpenError> {
 
 /// Reads what a database says of itself; for a new one `dev` decides.
 async fn standing(db: &Client, dev: bool) -> Result<Standing, PostgresOpenError> {
-    let read = async {
+    step(|| async move {
         let sql = "INSERT INTO authority (id, epoch, dev, identity)
                    SELECT 1, 1, $1, decode(replace(gen_random_uuid()::text, '-', ''), 'hex')
                    WHERE NOT EXISTS (SELECT FROM authority) ON CONFLICT (id) DO NOTHING";
         db.execute_typed(sql, values![dev]).await?;
         let row = db.query_typed_one("SELECT identity, dev FROM authority", values![]).await?;
         Ok::<_, Failed>(Standing { identity: row.value("identity")?, dev: row.value("dev")? })
-    };
-    within(STEP, read).await.map_err(failed)
+    })
+    .await
 }
 
 async fn reached(db: &Client) -> Result<Reached, Failed> {

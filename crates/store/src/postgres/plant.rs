@@ -3,7 +3,7 @@
 use super::{
     connect::{Address, Conn},
     failed::Failed,
-    transaction::{Advanced, advance},
+    log::{Advanced, advance},
 };
 use tegata_token::time::UnixTime;
 use tokio::sync::Mutex;
@@ -11,8 +11,11 @@ use tokio::sync::Mutex;
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plant {
-    /// Transactions see what was committed before they waited for their locks.
+    /// Transactions see what was committed before they waited for their locks, and cannot
+    /// change what was changed since.
     RepeatableRead,
+    /// Acts are decided on what was read before they waited for their locks.
+    StaleReads,
     /// Positions are taken in a transaction of their own, so that commits overtake.
     EarlyPositions,
     /// A server answers from memory whether or not it holds its lease.
@@ -25,6 +28,7 @@ impl Plant {
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "repeatable-read" => Some(Self::RepeatableRead),
+            "stale-reads" => Some(Self::StaleReads),
             "early-positions" => Some(Self::EarlyPositions),
             "no-lease" => Some(Self::NoLease),
             _ => None,

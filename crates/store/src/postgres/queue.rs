@@ -25,7 +25,7 @@ const ROOM: usize = 4096;
 /// Maximum number of acts in one transaction.
 const BATCH: usize = 256;
 /// Maximum number of acts on one channel in one transaction.
-const WAVES: usize = 8;
+const WAVES: usize = 32;
 /// How often an act that met another transaction is run again.
 const AGAIN: usize = 8;
 /// Maximum time to roll back; then the connection is closed, which does the same.
@@ -162,54 +162,52 @@ impl Worker {
                 batch.into_iter().for_each(|job| job.answer(Err(why.clone())));
                 continue;
             }
-            self.serve(&mut conn, batch).await;
+            self.serve(&mut conn, &mut backoff, batch).await;
         }
     }
 
     /// Runs a batch; if it fails, each of its acts by itself.
-    async fn serve(&self, conn: &mut Option<Conn>, mut batch: Vec<Box<dyn Job>>) {
+    async fn serve(
+        &self,
+        conn: &mut Option<Conn>,
+        backoff: &mut Backoff,
+        mut batch: Vec<Box<dyn Job>>,
+    ) {
         let began = steady();
         for job in &batch {
             self.queue.figures.waits.observe_time(began.duration_since(job.queued()));
         }
         match self.attempt(conn, &mut batch).await {
             Ok(()) => {}
-            Err(_) if batch.len() > 1 => {
-                for job in batch {
-                    self.alone(conn, job).await;
-                }
-                return;
-            }
-            Err(Failed::Retry(_)) => {
-                for job in batch {
-                    self.alone(conn, job).await;
-                }
-                return;
-            }
-            Err(why) => {
+            Err(why) if batch.len() == 1 && !matches!(why, Failed::Retry(_)) => {
                 let why = Error::from(why);
                 batch.into_iter().for_each(|job| job.answer(Err(why.clone())));
-                return;
+            }
+            // Because of one act among others, or of another transaction.
+            Err(_) => {
+                for job in batch {
+                    self.alone(conn, backoff, job).await;
+                }
             }
         }
-        debug_assert!(batch.is_empty(), "all were answered");
     }
 
     /// Runs one act, again if it met another transaction.
-    async fn alone(&self, conn: &mut Option<Conn>, job: Box<dyn Job>) {
-        let mut backoff = Backoff::default();
+    async fn alone(&self, conn: &mut Option<Conn>, backoff: &mut Backoff, job: Box<dyn Job>) {
+        let mut pauses = Backoff::default();
         let mut jobs = vec![job];
         for n in 0.. {
-            let mut reached = Backoff::default();
-            let connected = connect(conn, &self.address, &mut reached).await;
-            let result = match connected {
+            if jobs.iter().any(|job| job.is_abandoned()) {
+                return;
+            }
+            let result = match connect(conn, &self.address, backoff).await {
                 Ok(()) => self.attempt(conn, &mut jobs).await,
                 Err(why) => Err(why),
             };
             match result {
                 Ok(()) => return,
                 Err(Failed::Retry(_)) if n < AGAIN => {
-                    tokio::time::sleep(backoff.next() / 8).await;
+                    tokio::time::sleep(pauses.next() / 8).await;
                 }
                 Err(why) => {
                     let why = Error::from(why);

@@ -10,6 +10,7 @@ mod act;
 use super::{
     connect::{Address, Conn},
     failed::{Failed, within},
+    load::load,
     migrations::{self, failed},
     open_error::PostgresOpenError,
     questions::audit,
@@ -26,7 +27,10 @@ use crate::{
 use act::Tx;
 use data_encoding::HEXLOWER;
 use std::time::Duration;
-use tegata_policy::acts::{DeleteAdminToken, RaiseSerials, Recover, Replay, ResetPerson};
+use tegata_policy::acts::{
+    ContinueProviderRevocation, DeleteAdminToken, Needs, RaiseSerials, Recover, Replay,
+    ResetPerson, Upkeep,
+};
 use tegata_token::{
     id::{Position, SigningKeyId},
     time::UnixTime,
@@ -170,6 +174,7 @@ impl RecoveringPostgres {
         done.torn = self.read.as_ref().and_then(|it| it.torn);
         if let Some(lines) = lines {
             replay(&mut tx, lines, &mut done).await?;
+            finish_jobs(&mut tx).await?;
             done.issued_before = Some(done.written_at.plus(-DOUBT));
         } else {
             done.people = end_sign_ins(&mut tx, &how.by).await?;
@@ -277,6 +282,24 @@ async fn end_sign_ins(tx: &mut Tx<'_>, by: &By) -> Result<usize, Failed> {
         tx.run(&DeleteAdminToken { id, by: by.clone() }).await?;
     }
     Ok(people.len())
+}
+
+/// Goes through with the revocations of providers' tokens that the journal has begun. It
+/// does not say which of them had ended: a server that went on with them would revoke new
+/// tokens, too.
+async fn finish_jobs(tx: &mut Tx<'_>) -> Result<(), Failed> {
+    let jobs = "SELECT number FROM provider_revocation ORDER BY number";
+    for job in list(tx.db, jobs, values![], |row| row.value("number")).await? {
+        loop {
+            let needs = Needs { upkeep: Upkeep::ProviderJob(job), ..Needs::default() };
+            let found = load(tx.db, &tx.keys, &needs).await?.upkeep.job;
+            let channel = found.and_then(|it| it.next);
+            if tx.run(&ContinueProviderRevocation { job, channel }).await?.done {
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Applies the lines, each at its time, and raises the serials that they name.

@@ -15,7 +15,7 @@ use tegata_store::{
         Anchor, Anchored, AuditReport, AuditVerifier, Checkpoint, RawAuditRow, make_checkpoint,
     },
     audit_event::{AuditEvent, AuditExpired},
-    sqlite::{self, AuditFile, Faults},
+    sqlite::{AuditFile, Faults},
 };
 use tegata_token::{key::SigningKey, time::UnixTime};
 
@@ -73,7 +73,10 @@ impl Rows for File {
 
     async fn tampered(&self, _: &World, sql: &str, anchor: &Anchor) -> AuditReport {
         let copy = self.0.with_extension("copy");
-        sqlite::backup(&self.0, &copy, &mut |_, _| ()).unwrap();
+        let open = Connection::open(&self.0).unwrap();
+        open.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        // That releases the locks of this process, and no other process has any.
+        std::fs::copy(&self.0, &copy).unwrap();
         Connection::open(&copy).unwrap().execute_batch(sql).unwrap();
         let report = Self::verify_at(&copy, anchor);
         std::fs::remove_file(&copy).unwrap();
@@ -108,15 +111,17 @@ impl Rows for Tables {
 
     async fn tampered(&self, world: &World, sql: &str, anchor: &Anchor) -> AuditReport {
         self.sql(&format!(
-            "CREATE TABLE audit_kept AS SELECT * FROM audit;
-             CREATE TABLE checkpoint_kept AS SELECT * FROM audit_checkpoint; {sql}"
+            "CREATE TABLE IF NOT EXISTS audit_kept (LIKE audit);
+             CREATE TABLE IF NOT EXISTS checkpoint_kept (LIKE audit_checkpoint);
+             INSERT INTO audit_kept SELECT * FROM audit;
+             INSERT INTO checkpoint_kept SELECT * FROM audit_checkpoint; {sql}"
         ));
         let report = self.verify(world, anchor).await;
         self.sql(
-            "TRUNCATE audit, audit_checkpoint;
+            "DELETE FROM audit; DELETE FROM audit_checkpoint;
              INSERT INTO audit SELECT * FROM audit_kept;
              INSERT INTO audit_checkpoint SELECT * FROM checkpoint_kept;
-             DROP TABLE audit_kept, checkpoint_kept",
+             DELETE FROM audit_kept; DELETE FROM checkpoint_kept",
         );
         report
     }

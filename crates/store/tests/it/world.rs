@@ -244,6 +244,11 @@ impl World {
         self.store = Some(self.place.open(false, self.follower.on_commit()).await.unwrap());
     }
 
+    /// Uses another store instead.
+    pub fn adopt(&mut self, store: Box<dyn Store>) {
+        self.store = Some(store);
+    }
+
     /// Opens a store that was rolled back: what was followed of it before is discarded.
     pub async fn reopen_alone(&mut self) {
         self.close();

@@ -126,12 +126,7 @@ async fn admins(visit: &Visit) -> Vec<String> {
 }
 
 /// The response, or the page of the error that it is.
-async fn shown(
-    visit: &Visit,
-    mut response: Response,
-    id: Option<String>,
-    sent: &[u8],
-) -> Response {
+async fn shown(visit: &Visit, mut response: Response, id: Option<String>, sent: &[u8]) -> Response {
     let trouble = match response.extensions_mut().remove::<Failure>() {
         None => return response,
         Some(Failure::SignedOut) => {

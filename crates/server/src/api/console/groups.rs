@@ -20,8 +20,8 @@ use tegata_console::{
     forms::Field,
     html::{Bdi, Html},
     pages::{
-        ActToConfirm, ChannelHead, ChannelTab, GroupForm, GroupPage, GroupsPage, Note,
-        ShownGroup, ShownToken, revoke_href,
+        ActToConfirm, ChannelHead, ChannelTab, GroupForm, GroupPage, GroupsPage, Note, ShownGroup,
+        ShownToken, revoke_href,
     },
 };
 use tegata_policy::rules::WhenFull;
@@ -156,7 +156,8 @@ pub async fn review(who: SignedIn, Ids((channel, group)): Ids<(ChannelId, Group)
 async fn ask(who: &SignedIn, channel: ChannelId, group: &Group, wrong: Wrong) -> Answer {
     let (head, found, row) = found(who, channel, group).await?;
     let rehearsal = ActOptions::rehearsal();
-    let would = who.admin.delete_group(head.id, row.group.clone(), &rehearsal).await?.rehearsed()?;
+    let would =
+        who.admin.delete_group(head.id, row.group.clone(), &rehearsal).await?.rehearsed()?;
     let it = shown_group(&found, &[], &row);
     let frame = who.frame();
     let t = frame.t();

@@ -1,7 +1,14 @@
 //! The leak desk: finds the tokens in a text, and shows whose they are. Their texts are
 //! neither shown nor logged; what follows names them by their ids.
 
-use super::{Answer, failure::Failure, render, sent::Sent, shown, visit::{SignedIn, may}};
+use super::{
+    Answer,
+    failure::Failure,
+    render,
+    sent::Sent,
+    shown,
+    visit::{SignedIn, may},
+};
 use crate::authority::admin::{self, Explanation};
 use std::collections::HashMap;
 use tegata_console::pages::{Desk, Found, LeakDeskPage, LeakedToken, OtherSecrets};

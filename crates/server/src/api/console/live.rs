@@ -15,8 +15,7 @@ pub async fn parts(who: &SignedIn) -> Result<Vec<Html>, Failure> {
         token: shown::token(channel.id, row),
         channel: channel.name.clone(),
     });
-    let expiries =
-        ShownExpiries { days: found.days, next: next.collect(), at_least: found.more };
+    let expiries = ShownExpiries { days: found.days, next: next.collect(), at_least: found.more };
     let mut parts = vec![calendar(&frame, &expiries)];
     // Only those who may see the authority's own state.
     if let Ok(minutes) = who.admin.activity() {

@@ -57,7 +57,8 @@ impl Made {
     }
 
     fn remembered(&self) -> Zeroizing<String> {
-        let (secret, notice) = (self.secret.as_ref().map(PlainSecret::reveal), self.notice.encoded());
+        let (secret, notice) =
+            (self.secret.as_ref().map(PlainSecret::reveal), self.notice.encoded());
         // Texts can always be written.
         let text = serde_json::to_string(&ToRemember { page: &self.page, secret, notice: &notice });
         Zeroizing::new(text.unwrap_or_default())

@@ -115,9 +115,9 @@ fn alert(of: &Channel, it: &Warning) -> Alert {
             (AlertKind::NearlyFull(*kind, *active, *cap), None, None)
         }
     };
-    let settings = it.group().and_then(|name| {
-        of.groups.iter().find(|(group, _)| group.as_str() == name).map(|it| it.1)
-    });
+    let settings = it
+        .group()
+        .and_then(|name| of.groups.iter().find(|(group, _)| group.as_str() == name).map(|it| it.1));
     Alert {
         channel: of.id,
         name: of.name.clone(),

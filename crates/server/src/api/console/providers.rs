@@ -13,10 +13,7 @@ use super::{
     sent::{Sent, name},
     visit::{SignedIn, may},
 };
-use crate::{
-    api::form::Form,
-    authority::admin::ActOptions,
-};
+use crate::{api::form::Form, authority::admin::ActOptions};
 use axum::{
     extract::{RawQuery, State},
     response::IntoResponse,

@@ -75,13 +75,7 @@ fn ask(
     asked(page.lead(lead), act)
 }
 
-async fn ask_in(
-    who: &SignedIn,
-    place: Place,
-    person: PersonId,
-    to: &str,
-    wrong: Wrong,
-) -> Answer {
+async fn ask_in(who: &SignedIn, place: Place, person: PersonId, to: &str, wrong: Wrong) -> Answer {
     let shown = view(who, place).await?;
     let scope = place.scope();
     let commands = match to {

@@ -120,7 +120,9 @@ pub async fn view(who: &SignedIn, place: Place) -> Result<(PageHead, Roles), Fai
     let (page, people, roles, changes) = match place {
         Place::Provider(id) => {
             let people = who.admin.provider_roles(id).await?;
-            let people = people.iter().map(|(it, role)| line(who, it, name_of(&PROVIDER, role), place.seen(it)));
+            let people = people
+                .iter()
+                .map(|(it, role)| line(who, it, name_of(&PROVIDER, role), place.seen(it)));
             let hint = |(value, role): (&'static str, _)| {
                 (value, (t.account.provider_role)(role), (t.roles.provider_hint)(role))
             };
@@ -130,7 +132,9 @@ pub async fn view(who: &SignedIn, place: Place) -> Result<(PageHead, Roles), Fai
         }
         Place::Channel(id) => {
             let people = who.admin.channel_roles(id).await?;
-            let people = people.iter().map(|(it, role)| line(who, it, name_of(&CHANNEL, role), place.seen(it)));
+            let people = people
+                .iter()
+                .map(|(it, role)| line(who, it, name_of(&CHANNEL, role), place.seen(it)));
             let hint = |(value, role): (&'static str, _)| {
                 (value, (t.account.channel_role)(role), (t.roles.channel_hint)(role))
             };

@@ -16,7 +16,7 @@ use axum::extract::State;
 use std::sync::Arc;
 use tegata_console::{
     html::Id,
-    pages::{Acts, ActToConfirm, Note, ShownKey, SigningKeysPage, below_keys},
+    pages::{ActToConfirm, Acts, Note, ShownKey, SigningKeysPage, below_keys},
 };
 use tegata_policy::permission::Permission;
 use tegata_token::id::SigningKeyId;
@@ -57,11 +57,7 @@ async fn ask_rotate(who: &SignedIn, wrong: Wrong) -> Answer {
 }
 
 /// Begins a rotation.
-pub async fn rotate(
-    State(console): State<Arc<Console>>,
-    mut who: SignedIn,
-    sent: Sent,
-) -> Answer {
+pub async fn rotate(State(console): State<Arc<Console>>, mut who: SignedIn, sent: Sent) -> Answer {
     let options = match who.agreed(&sent.form()?).await? {
         Ok(options) => options,
         Err(wrong) => return ask_rotate(&who, wrong).await,

@@ -8,6 +8,7 @@
 
 mod bucket;
 mod guess;
+mod share;
 mod surge;
 mod table;
 mod wait;
@@ -127,6 +128,8 @@ pub struct Limits {
     /// Limits how many events per minute are written to the audit.
     events: Mutex<Bucket>,
     throttled: Throttled,
+    /// How many servers share the requests, and so the rates.
+    servers: share::Servers,
 }
 
 /// A cooldown of one kind.
@@ -222,6 +225,7 @@ impl Limits {
             surges: Table::new(SURGES),
             events: Mutex::default(),
             throttled,
+            servers: share::Servers::default(),
         }
     }
 
@@ -269,7 +273,7 @@ impl Limits {
         rate: NonZeroU32,
         now: Instant,
     ) -> Result<(), LimitExceeded> {
-        let now = self.nanoseconds(now);
+        let (rate, now) = (self.part(rate), self.nanoseconds(now));
         let take = |bucket: &mut Bucket| bucket.take(rate, now);
         let taken = self.buckets.with((channel, operation), now, Bucket::default, take);
         if taken.is_err() {
@@ -312,7 +316,7 @@ impl Limits {
             None => u64::try_from(usual.as_nanos()).unwrap_or(u64::MAX / 4),
         };
         Some(surge::SurgeRule {
-            issues: own.surge_limit.map_or(usual.issues, NonZeroU32::new)?,
+            issues: self.part(own.surge_limit.map_or(usual.issues, NonZeroU32::new)?),
             window: nanoseconds(own.surge_window_seconds, usual.window),
             cooldown: nanoseconds(own.surge_cooldown_seconds, usual.cooldown),
         })

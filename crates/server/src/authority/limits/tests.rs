@@ -50,6 +50,19 @@ fn a_bucket_holds_one_seconds_worth_and_operations_count_apart() {
 }
 
 #[test]
+fn servers_that_share_a_rate_allow_their_parts_of_it() {
+    let (limits, at) = limits(Rates::default());
+    let take = |channel| {
+        let one = || limits.take_of(Operation::KeyIds, id(channel), whole(10), at(0)).is_ok();
+        (0..20).filter(|_| one()).count()
+    };
+    for (servers, part) in [(1, 10), (3, 4), (10, 1), (1_000, 1), (0, 10)] {
+        limits.share(servers);
+        assert_eq!(take(servers as u64), part, "{servers}");
+    }
+}
+
+#[test]
 fn a_rate_that_does_not_divide_a_second_evenly_is_not_exceeded_over_time() {
     let (mut bucket, mut passed) = (Bucket::default(), 0_u64);
     let step = SECOND / 7;

@@ -69,7 +69,7 @@ pub(in crate::postgres) async fn expired(
 ) -> Result<Option<u64>, Failed> {
     // Checkpoints are in the order of their times: the clock of a store never goes back.
     let sql = "SELECT max(number) AS number FROM (SELECT number, at FROM audit_checkpoint
-               WHERE number >= $1 ORDER BY number LIMIT 1000) some WHERE at < $2";
+               WHERE number >= $1 ORDER BY number LIMIT 1000) AS first WHERE at < $2";
     let found = one(db, sql, values![int(from), before.0], |row| row.optional("number")).await;
     found.map(Option::flatten)
 }

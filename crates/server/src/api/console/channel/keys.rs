@@ -94,7 +94,8 @@ async fn asking(
     wrong: Wrong,
 ) -> Answer {
     let (head, _) = head(who, id).await?;
-    let found = who.admin.delete_key(id, kid, revoke, &ActOptions::rehearsal()).await?.rehearsed()?;
+    let found =
+        who.admin.delete_key(id, kid, revoke, &ActOptions::rehearsal()).await?.rehearsed()?;
     let t = &who.frame().t().basic;
     let here = head.at(&format!("/keys/{kid}/delete"));
     let mut act = who.act(here.clone(), (t.key_button)(found.tokens), wrong);

@@ -1,0 +1,191 @@
+//! A database that is put back from a backup, beside a newer journal of a server: what was
+//! narrowed stays narrowed, and tokens issued from then on are active.
+
+use crate::{
+    narrowing::{ALL, Act, LATER, Scene},
+    place::Place,
+    postgres_place::{self, Plain, Postgres},
+    world::{Ask, World, by, signing_key},
+};
+use async_trait::async_trait;
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tegata_store::{
+    OnCommit, Recovered, Recovery, Store, TokenName, TokenState,
+    postgres::{PostgresOpenError, PostgresOptions, PostgresStore, RecoveringPostgres},
+};
+use tegata_token::{id::SigningKeyId, kind::Kind, time::UnixTime};
+use tempfile::TempDir;
+
+/// A database, and the files of a server on it: a rollback guard and a revocation journal.
+#[derive(Clone)]
+struct Kept {
+    database: Arc<Mutex<String>>,
+    folder: Arc<TempDir>,
+}
+
+impl Kept {
+    fn database(&self) -> String {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn url(&self) -> String {
+        Postgres::<Plain>::server().url(&self.database())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A copy of the database, while no store is open.
+    fn backup(&self) -> String {
+        let server = Postgres::<Plain>::server();
+        server.disconnect(&self.database());
+        // It may not have signed off, and then others would wait for it for seconds.
+        server.sql(&self.database(), "DELETE FROM replica").unwrap();
+        server.disconnect(&self.database());
+        server.copy(&self.database()).unwrap()
+    }
+
+    /// Puts a copy in the database's place.
+    fn restore(&self, backup: String) {
+        *self.database.lock().unwrap() = backup;
+    }
+
+    async fn recover(&self, how: Recovery<'_>, dry_run: bool) -> Recovered {
+        let open = RecoveringPostgres::open(&self.url(), how, dry_run).await.unwrap();
+        open.recover(signing_key(8), Vec::new(), false, by(LATER)).await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Place for Kept {
+    fn new() -> Self {
+        let database = postgres_place::fresh(Postgres::<Plain>::server());
+        Self {
+            database: Arc::new(Mutex::new(database)),
+            folder: Arc::new(tempfile::tempdir().unwrap()),
+        }
+    }
+
+    fn another(&self) -> Box<dyn Place> {
+        Box::new(Self::new())
+    }
+
+    async fn open(&self, dev: bool, on_commit: OnCommit) -> Result<Box<dyn Store>, String> {
+        let options = PostgresOptions {
+            guard: Some(self.file("guard")),
+            journal: Some(self.file("journal")),
+            ..postgres_place::options(self.url(), None, dev)
+        };
+        let store = PostgresStore::open(options, on_commit).await;
+        store.map(|it| Box::new(it) as Box<dyn Store>).map_err(|error| error.to_string())
+    }
+
+    async fn limit_key(&self, _key: SigningKeyId, _before: UnixTime) {
+        unreachable!("no case here limits a key");
+    }
+}
+
+/// Replays a narrowing act from a journal. No journal has the end of a revocation of a
+/// provider's tokens, so the recovery goes through with it.
+async fn replayed(act: Act) {
+    let place = <Kept as Place>::new();
+    let mut world = World::at(Box::new(place.clone())).await;
+    let mut scene = Scene::set(&world).await;
+    world.close();
+    let backup = place.backup();
+    world.reopen().await;
+    scene.prepare(&world, act).await;
+    scene.perform(&world, act).await;
+    let revocations = scene.revocations(&world).await;
+    world.close();
+
+    place.restore(backup);
+    let refused = place.open(false, Box::new(|_| {})).await.err().unwrap();
+    assert!(refused.contains("not the newest state"), "{act:?}: {refused}");
+    let journal = place.file("journal");
+    place.recover(Recovery::Replay(&journal), false).await;
+    world.reopen_alone().await;
+    if act != Act::BeginProviderRevocation {
+        assert_eq!(scene.revocations(&world).await, revocations, "{act:?}");
+    }
+    scene.new_tokens_are_good(&world, act, LATER).await;
+}
+
+#[tokio::test]
+async fn a_narrowing_act_after_a_backup_survives_a_restore_and_a_replay() {
+    let every = if crate::is_long() { 1 } else { 4 };
+    for act in ALL.into_iter().step_by(every) {
+        replayed(act).await;
+    }
+}
+
+#[tokio::test]
+async fn a_recovery_without_a_journal_revokes_everything() {
+    let place = <Kept as Place>::new();
+    let mut world = World::at(Box::new(place.clone())).await;
+    let shop = world.shop().await;
+    let token = world.ask(&shop, Ask::new(Kind::ShortLived)).await.unwrap();
+    let before = world.state().await.unwrap();
+
+    let how = Recovery::RevokeEverything { log: None, clock: None };
+    let used = RecoveringPostgres::open(&place.url(), how, false).await.err().unwrap();
+    assert!(matches!(used, PostgresOpenError::InUse(1)), "{used}");
+
+    world.close();
+    place.recover(how, true).await;
+    world.reopen_alone().await;
+    let same = world.state().await.unwrap();
+    assert_eq!(same.view.position(), before.view.position(), "it was a dry run");
+    world.close();
+
+    let done = place.recover(how, false).await;
+    assert!(done.epoch > before.view.position().epoch);
+    assert_eq!((done.issued_before, done.old_keys), (None, 1));
+    world.reopen_alone().await;
+    let row = world.token(shop.id, TokenName::Serial(token.claims.serial), LATER);
+    assert_eq!(row.await.unwrap().unwrap().state, TokenState::Revoked);
+    let new = world.ask(&shop, Ask::new(Kind::ShortLived)).await.unwrap();
+    assert!(new.claims.serial.0 > token.claims.serial.0 + 1_000_000, "lost serials are not used");
+    let journal = fs::read_to_string(place.file("journal")).unwrap();
+    assert_eq!(journal.matches("begins").count(), 2, "it is complete from the recovery on");
+}
+
+#[tokio::test]
+async fn a_server_that_runs_during_a_recovery_gives_up() {
+    let place = <Kept as Place>::new();
+    let mut world = World::at(Box::new(place.clone())).await;
+    let shop = world.shop().await;
+    world.close();
+    let how = Recovery::RevokeEverything { log: None, clock: None };
+    let open = RecoveringPostgres::open(&place.url(), how, false).await.unwrap();
+    world.reopen().await;
+    open.recover(signing_key(8), Vec::new(), false, by(LATER)).await.unwrap();
+    world.stopped().await;
+    assert!(world.ask(&shop, Ask::new(Kind::ShortLived)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_journal_takes_up_what_other_servers_did_while_its_own_was_down() {
+    let place = <Kept as Place>::new();
+    let mut world = World::at(Box::new(place.clone())).await;
+    let mut scene = Scene::set(&world).await;
+    world.close();
+    let lines = || fs::read_to_string(place.file("journal")).unwrap().lines().count();
+    let before = lines();
+    {
+        let server = Postgres::<Plain>::server().url(&place.database());
+        let other = postgres_place::options(server, None, false);
+        let other = PostgresStore::open(other, Box::new(|_| {})).await.unwrap();
+        world.adopt(Box::new(other));
+        scene.prepare(&world, Act::RevokeOne).await;
+        scene.perform(&world, Act::RevokeOne).await;
+        assert_eq!(lines(), before, "the other server keeps no journal");
+    }
+    world.reopen_alone().await;
+    assert_eq!(lines(), before + 1);
+}
