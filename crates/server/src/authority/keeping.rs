@@ -18,7 +18,7 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    By, Event, ExpectedSettings, PeopleStore, Recovered, Recovery, SigningKeyRow, Store,
+    By, Event, ExpectedSettings, Recovered, Recovery, SigningKeyRow, Store,
     audit_event::{AuditEvent, NoDetail},
     postgres::{PostgresOpenError, PostgresOptions, PostgresStore, RecoveringPostgres},
     sqlite::{OpenError, Recovering, RollbackGuardFile, SqliteStore},

@@ -20,6 +20,7 @@ mod journal;
 mod lease;
 mod load;
 mod locks;
+mod look;
 mod memory;
 mod migrations;
 mod open;
@@ -45,6 +46,8 @@ mod transaction;
 mod wake;
 
 pub use connect::BadAddress;
+pub use look::{DatabaseSchema, DatabaseState, PostgresLook, StoreInDatabase, Unreached};
+pub use migrations::migrate_database;
 pub use open::PostgresOptions;
 pub use open_error::PostgresOpenError;
 #[doc(hidden)]
