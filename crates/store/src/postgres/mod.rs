@@ -10,6 +10,8 @@
 mod acknowledgements;
 mod acts;
 mod apply;
+mod bad_address;
+mod clock;
 mod connect;
 mod failed;
 mod follow;
@@ -21,6 +23,7 @@ mod lease;
 mod load;
 mod locks;
 mod log;
+mod look;
 mod memory;
 mod migrations;
 mod open;
@@ -32,6 +35,7 @@ mod questions;
 mod queue;
 mod readers;
 mod recover;
+mod renewals;
 mod replica_store;
 mod replicas;
 mod rows;
@@ -45,7 +49,9 @@ mod tls;
 mod transaction;
 mod wake;
 
-pub use connect::BadAddress;
+pub use bad_address::BadPostgresAddress;
+pub use look::{DatabaseSchema, DatabaseState, PostgresLook, StoreInDatabase, Unreached};
+pub use migrations::migrate_database;
 pub use open::PostgresOptions;
 pub use open_error::PostgresOpenError;
 #[doc(hidden)]

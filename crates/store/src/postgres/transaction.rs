@@ -254,7 +254,7 @@ impl<'a> Run<'a> {
         let mut ready = Ready::default();
         if changes > 0 || events > 0 {
             let after = match (self.audit, self.ground.planted.advance(changes, events, latest)) {
-                // The row is locked, so nobody else has advanced it.
+                // The row is locked, so no other transaction has advanced it.
                 (Some(audit), _) => {
                     ready.advance = Some((changes, events, latest));
                     let number = self.head.position + changes as u64;
