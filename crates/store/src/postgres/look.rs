@@ -1,8 +1,7 @@
 //! Reads a database from outside, while servers use it: it takes no lock and changes nothing.
 
 use super::{
-    bad_address::BadPostgresAddress,
-    connect::{Address, Conn},
+    connect::{Address, BadAddress, Conn},
     failed::Failed,
     guard::{self, Reached},
     migrations::{self, MOVING, failed},
@@ -25,7 +24,7 @@ pub struct PostgresLook {
 #[derive(Debug)]
 pub enum Unreached {
     /// Its address cannot be used.
-    Address(BadPostgresAddress),
+    Address(BadAddress),
     /// It refuses the password, or there is none.
     Password(String),
     /// It does not let this user in from here.
