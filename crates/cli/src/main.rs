@@ -256,7 +256,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Backup(args) => keeping::backup(&out, args),
         Command::Restore(args) => keeping::restore(&out, args),
         Command::Recover(args) => keeping::recover(&out, args).await,
-        Command::Migrate(args) => keeping::migrate(&out, args),
+        Command::Migrate(args) => keeping::migrate(&out, args).await,
         Command::Move(args) => moving::run(&out, *args).await,
 
         Command::Audit(audit::Verb::List(args)) => audit::list(&api()?, &out, args).await,

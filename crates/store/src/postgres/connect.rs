@@ -61,6 +61,12 @@ impl Address {
         Ok(Self { config, tls })
     }
 
+    /// Tries to connect; returns what the driver says why it cannot, if it says so in time.
+    pub async fn refusal(&self) -> Option<tokio_postgres::Error> {
+        let tried = tokio::time::timeout(CONNECT, self.config.connect(self.tls.clone())).await;
+        tried.ok().and_then(Result::err)
+    }
+
     /// Opens a connection, whose notifications wake `bell`.
     ///
     /// # Errors

@@ -279,6 +279,12 @@ impl Follower {
         if !expected.zip(&changes).all(|(number, change)| change.0 == number) {
             return Err(Broken::Lost("the log has a gap; start this server again".into()));
         }
+        // The head was read before the log, so the log reaches at least to it.
+        let end = changes.last().map_or(applied.number, |it| it.0);
+        if end < head.number && changes.len() < MOST {
+            let why = "changes were dropped before this server had them; start it again";
+            return Err(Broken::Lost(why.into()));
+        }
         for it in &mut replicas {
             it.own = it.id == self.shared.id;
         }

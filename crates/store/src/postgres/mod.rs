@@ -23,6 +23,7 @@ mod lease;
 mod load;
 mod locks;
 mod log;
+mod look;
 mod memory;
 mod migrations;
 mod open;
@@ -49,6 +50,8 @@ mod transaction;
 mod wake;
 
 pub use bad_address::BadPostgresAddress;
+pub use look::{DatabaseSchema, DatabaseState, PostgresLook, StoreInDatabase, Unreached};
+pub use migrations::migrate_database;
 pub use open::PostgresOptions;
 pub use open_error::PostgresOpenError;
 #[doc(hidden)]
