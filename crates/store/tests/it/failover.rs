@@ -14,7 +14,9 @@ use std::{
     },
     time::Duration,
 };
-use tegata_store::{OnCommit, RevocationTarget, Store, TokenName, TokenState, postgres::PostgresStore};
+use tegata_store::{
+    OnCommit, RevocationTarget, Store, TokenName, TokenState, postgres::PostgresStore,
+};
 use tegata_token::{
     id::{Serial, SigningKeyId},
     kind::Kind,
