@@ -12,7 +12,7 @@ use serde_json::json;
 use std::{io::IsTerminal, path::PathBuf};
 use tegata_policy::text::counted;
 use tegata_server::authority::{keeping, master_key::PreviousKey};
-use tegata_store::{Recovered, Recovery, sqlite};
+use tegata_store::{Recovered, Recovery, postgres::migrate_database, sqlite};
 use tegata_token::time::UnixTime;
 
 #[derive(clap::Args)]
@@ -69,9 +69,6 @@ pub struct Migrate {
 const BACKUP_OF_DATABASE: &str = "a PostgreSQL database is backed up with its own programs: \
     pgBackRest, WAL-G or pg_dump, and the master key's file apart from it; see \
     docs/book/src/replicas.md";
-
-const MIGRATION_OF_DATABASE: &str = "`tegata serve` brings the schema of a PostgreSQL database \
-    up to date when it starts";
 
 const RESTORE_OF_DATABASE: &str = "a PostgreSQL database is restored with the program that made \
     the backup, while no server runs; then run `tegata recover`: see docs/book/src/replicas.md";
@@ -228,14 +225,17 @@ fn next_steps(done: &Recovered, unopened: usize, dry_run: bool) -> String {
     words
 }
 
-pub fn migrate(out: &Output, Migrate { place }: Migrate) -> anyhow::Result<()> {
-    let (place, _) = place.find_file(MIGRATION_OF_DATABASE)?;
-    check_file_exists(&place.store)?;
-    let (before, after) = sqlite::migrate(&place.store)?;
-    out.thing(
-        &json!({ "store": place.store, "schema_before": before, "schema": after }),
-        &["store"],
-    )
+pub async fn migrate(out: &Output, Migrate { place }: Migrate) -> anyhow::Result<()> {
+    let (place, _) = place.find_existing()?;
+    let Some(database) = &place.database else {
+        let (before, after) = sqlite::migrate(&place.store)?;
+        let result = json!({ "store": place.store, "schema_before": before, "schema": after });
+        return out.thing(&result, &["store"]);
+    };
+    let address = database.direct.as_ref().unwrap_or(&database.address);
+    let (before, after) = migrate_database(address.reveal()).await?;
+    let result = json!({ "store": "postgres", "schema_before": before, "schema": after });
+    out.thing(&result, &["store", "schema_before", "schema"])
 }
 
 /// Runs a copy with a progress bar, if stderr is a terminal.

@@ -25,6 +25,7 @@ mod key;
 mod log;
 mod man;
 mod master_key;
+mod moving;
 mod namesakes;
 mod output;
 mod person;
@@ -110,6 +111,8 @@ enum Command {
     Recover(keeping::Recover),
     /// Update the store's schema without starting a server.
     Migrate(keeping::Migrate),
+    /// Move the authority to a PostgreSQL database; it can be interrupted and repeated.
+    Move(Box<moving::Moving>),
     /// List and verify the audit: who changed what, and when.
     #[command(subcommand)]
     Audit(audit::Verb),
@@ -253,7 +256,8 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Backup(args) => keeping::backup(&out, args),
         Command::Restore(args) => keeping::restore(&out, args),
         Command::Recover(args) => keeping::recover(&out, args).await,
-        Command::Migrate(args) => keeping::migrate(&out, args),
+        Command::Migrate(args) => keeping::migrate(&out, args).await,
+        Command::Move(args) => moving::run(&out, *args).await,
 
         Command::Audit(audit::Verb::List(args)) => audit::list(&api()?, &out, args).await,
         Command::Audit(audit::Verb::Verify(args)) => audit::verify(api, &out, args).await,

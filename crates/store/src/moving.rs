@@ -148,12 +148,12 @@ impl Move {
         fresh: [u8; 16],
         progress: MoveProgress<'_>,
     ) -> Result<Moved, MoveError> {
+        self.source.mark(&fresh)?;
         if self.before == Before::All {
-            self.source.mark()?;
             return Ok(Moved::default());
         }
+        self.own = self.source.own()?;
         self.target.begin(&mark_of(&self.own)).await?;
-        self.source.mark()?;
         let all = self.rows.iter().sum::<u64>();
         let mut done = 0;
         for table in TABLES {
@@ -166,12 +166,8 @@ impl Move {
         progress(Step::VerifyingAudit, all, all);
         let audit_problem = self.verify_audit().await?;
         let state = self.source.state()?;
-        let identity = match self.own.identity.as_slice() {
-            [] => &fresh,
-            identity => identity,
-        };
         let same = |found: &State| compare_states(&state, found).map_err(MoveError::Different);
-        self.target.finish(&self.own, identity, same).await?;
+        self.target.finish(&self.own, same).await?;
         Ok(Moved { audit_problem })
     }
 
@@ -245,6 +241,14 @@ impl Move {
 /// [`OpenError`].
 pub fn undo(from: &Path, guard: &Path) -> Result<bool, OpenError> {
     Source::open(from, guard)?.unmark()
+}
+
+/// Whether a file was moved, or is being moved.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn is_moved(from: &Path, guard: &Path) -> Result<bool, OpenError> {
+    Source::open(from, guard)?.is_marked()
 }
 
 /// Names one state of one store.

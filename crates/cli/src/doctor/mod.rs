@@ -3,6 +3,7 @@
 //! and changes nothing.
 
 mod address;
+mod database;
 mod files;
 mod litestream;
 mod store;
@@ -101,7 +102,10 @@ async fn look(found: &mut Findings, settings: &Settings) {
     config(found, settings);
     files::look(found, settings);
     let running = address::look(found, settings).await;
-    store::look(found, settings, running);
+    match &settings.place.database {
+        Some(database) => database::look(found, settings, database).await,
+        None => store::look(found, settings, running),
+    }
     litestream::look(found, &settings.place.store);
 }
 

@@ -12,7 +12,7 @@ use crate::{
     failure::BadUsage,
     files::{read_secret, secret_variable},
 };
-pub use address::StoreAddress;
+pub use address::{StoreAddress, with_password};
 use anyhow::{Context, anyhow};
 pub use settings::{ServeSettings, StoreSettings};
 pub use sources::Unresolved;

@@ -5,7 +5,10 @@ use super::open_error::PostgresOpenError;
 use crate::file::{self, Owner};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 use tegata_token::id::Position;
 
 /// How far a database has come.
@@ -46,17 +49,8 @@ impl GuardFile {
         reached: Reached,
     ) -> Result<Self, PostgresOpenError> {
         let wrong = |path: &PathBuf, error| PostgresOpenError::Guard(path.clone(), error);
-        let text = match std::fs::read(&path) {
-            Ok(text) => Some(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(wrong(&path, error)),
-        };
+        compare(&path, identity, reached)?;
         let identity = HEXLOWER.encode(identity);
-        if let Some(text) = text {
-            let text: Text =
-                serde_json::from_slice(&text).map_err(|error| wrong(&path, error.into()))?;
-            check(&path, &text, &identity, reached)?;
-        }
         let mut guard = Self { path, identity, reached, written: None };
         guard.write().map_err(|error| wrong(&guard.path, error))?;
         Ok(guard)
@@ -98,14 +92,33 @@ impl Drop for GuardFile {
     }
 }
 
+/// Compares a database with the file, if it exists.
+///
+/// # Errors
+/// The database is behind, or another one; or the file cannot be read.
+pub(super) fn compare(
+    path: &Path,
+    identity: &[u8],
+    reached: Reached,
+) -> Result<(), PostgresOpenError> {
+    let wrong = |error| PostgresOpenError::Guard(path.to_owned(), error);
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(wrong(error)),
+    };
+    let text: Text = serde_json::from_slice(&text).map_err(|error| wrong(error.into()))?;
+    check(path, &text, &HEXLOWER.encode(identity), reached)
+}
+
 fn check(
-    path: &PathBuf,
+    path: &Path,
     guard: &Text,
     identity: &str,
     reached: Reached,
 ) -> Result<(), PostgresOpenError> {
     if guard.identity != identity {
-        return Err(PostgresOpenError::OtherStore(path.clone()));
+        return Err(PostgresOpenError::OtherStore(path.to_owned()));
     }
     let Reached { position, audit } = reached;
     let why = if position.epoch < guard.epoch {
@@ -119,5 +132,5 @@ fn check(
     } else {
         return Ok(());
     };
-    Err(PostgresOpenError::WentBack(path.clone(), why))
+    Err(PostgresOpenError::WentBack(path.to_owned(), why))
 }

@@ -13,6 +13,9 @@ use tegata_token::{
 /// act either sees an instance, or the instance begins with a view that has the act.
 pub(super) const VERIFIERS: &str = "verifiers";
 
+/// The row that changes of signing keys lock.
+const SIGNING_KEYS: &str = "signing-keys";
+
 /// One thing that acts lock. Two acts with a key in common run one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Key {
@@ -46,7 +49,7 @@ impl Locks {
             rows.insert("authority");
         }
         match act {
-            ActName::ChangeSigningKeys | ActName::RewrapKeys => drop(rows.insert("signing-keys")),
+            ActName::ChangeSigningKeys | ActName::RewrapKeys => drop(rows.insert(SIGNING_KEYS)),
             ActName::DropInstances => drop(rows.insert(VERIFIERS)),
             _ => {}
         }
@@ -134,6 +137,11 @@ impl All {
     /// Whether receipts may be begun.
     pub fn holds_verifiers(&self) -> bool {
         self.shared.contains(VERIFIERS) || self.rows.contains(VERIFIERS)
+    }
+
+    /// Whether signing keys may be changed.
+    pub fn holds_signing_keys(&self) -> bool {
+        self.rows.contains(SIGNING_KEYS)
     }
 
     /// Notes that instances are kept from being registered.

@@ -2,7 +2,12 @@
 //! with the row that says so: several servers may start at once, and one that is killed
 //! leaves nothing half done.
 
-use super::{connect::Client, failed::Failed, open_error::PostgresOpenError, sql::values};
+use super::{
+    connect::{Address, Client},
+    failed::Failed,
+    open_error::PostgresOpenError,
+    sql::values,
+};
 
 /// The migrations, oldest first.
 const ALL: [(i64, &str, &str); 1] =
@@ -112,7 +117,7 @@ async fn create_table(db: &Client) -> Result<(), Failed> {
     Err(last.unwrap_or_else(|| Failed::unavailable("the schema cannot be made")))
 }
 
-/// Tells one text of a migration from another; no protection against anybody.
+/// Tells one text of a migration from another; it protects against no attacker.
 fn checksum(sql: &str) -> String {
     // FNV-1a, 64 bits.
     let sum = sql.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
@@ -123,4 +128,18 @@ fn checksum(sql: &str) -> String {
 
 pub(super) fn failed(why: Failed) -> PostgresOpenError {
     PostgresOpenError::Unreachable(why.to_string())
+}
+
+/// Brings the schema of the database at an address up to date, as every start does; returns
+/// its versions before, 0 for an empty database, and after. It can be run again after it was
+/// interrupted, and beside running servers.
+///
+/// # Errors
+/// [`PostgresOpenError`].
+pub async fn migrate_database(address: &str) -> Result<(i64, i64), PostgresOpenError> {
+    let db = Address::parse(address)?.connect(None).await.map_err(failed)?;
+    let ready = table_exists(&db, "schema_version").await.map_err(failed)?;
+    let before = if ready { check(&db).await? } else { 0 };
+    migrate(&db).await?;
+    Ok((before, newest()))
 }

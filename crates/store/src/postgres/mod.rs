@@ -10,6 +10,8 @@
 mod acknowledgements;
 mod acts;
 mod apply;
+mod bad_address;
+mod clock;
 mod connect;
 mod failed;
 mod follow;
@@ -20,6 +22,8 @@ mod journal;
 mod lease;
 mod load;
 mod locks;
+mod log;
+mod look;
 mod memory;
 mod migrations;
 mod open;
@@ -27,11 +31,11 @@ mod open_error;
 mod overview_store;
 mod people_store;
 mod plant;
-mod positions;
 mod questions;
 mod queue;
 mod readers;
 mod recover;
+mod renewals;
 mod replica_store;
 mod replicas;
 mod rows;
@@ -45,7 +49,9 @@ mod tls;
 mod transaction;
 mod wake;
 
-pub use connect::BadAddress;
+pub use bad_address::BadPostgresAddress;
+pub use look::{DatabaseSchema, DatabaseState, PostgresLook, StoreInDatabase, Unreached};
+pub use migrations::migrate_database;
 pub use open::PostgresOptions;
 pub use open_error::PostgresOpenError;
 #[doc(hidden)]
@@ -57,11 +63,10 @@ use acknowledgements::Acknowledgements;
 use connect::Address;
 use follow::Shared;
 use journal::Journal;
-use open::Tasks;
+use open::{Leaving, Tasks};
 use readers::Readers;
 use std::sync::Arc;
 use tegata_policy::acts::Issuer;
-use tokio::sync::oneshot;
 
 /// A store in a PostgreSQL database, which other servers use at the same time.
 pub struct PostgresStore {
@@ -73,8 +78,7 @@ pub struct PostgresStore {
     acknowledgements: Acknowledgements,
     tasks: Tasks,
     plant: Option<Plant>,
-    /// Dropped, it lets this server sign off.
-    _close: oneshot::Sender<()>,
+    leaving: Leaving,
 }
 
 impl Drop for PostgresStore {

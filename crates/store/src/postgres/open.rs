@@ -16,7 +16,8 @@ use super::{
     plant::{Plant, Planted},
     queue::{Queue, Worker},
     readers::Readers,
-    replicas::{self, Renewals},
+    renewals::Renewals,
+    replicas,
     rows::int,
     sql::values,
     transaction::Ground,
@@ -30,7 +31,7 @@ use std::{
     collections::BTreeMap,
     io,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tegata_policy::acts::Issuer;
@@ -167,22 +168,13 @@ impl PostgresStore {
         let renewals =
             Renewals { shared: shared.clone(), address: address.clone(), listens, beat: 1 };
         // It ends by itself, after it has signed off.
-        tokio::spawn(renewals.run(closed));
+        let renewals = tokio::spawn(renewals.run(closed));
+        let leaving = Leaving(Mutex::new(Some((close, renewals))));
         let readers = Readers::new(address.clone());
         let acknowledgements = Acknowledgements::default();
         let tasks = Tasks(tasks);
         let journal = None;
-        Self {
-            shared,
-            readers,
-            journal,
-            form,
-            address,
-            acknowledgements,
-            tasks,
-            plant,
-            _close: close,
-        }
+        Self { shared, readers, journal, form, address, acknowledgements, tasks, plant, leaving }
     }
 
     /// Starts to follow the log.
@@ -196,6 +188,20 @@ impl PostgresStore {
             watched: BTreeMap::new(),
         };
         self.tasks.0.push(tokio::spawn(follower.run()));
+    }
+}
+
+/// Lets this server sign off: when it is dropped, or before, if a task waits for it.
+pub(super) struct Leaving(Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>);
+
+impl Leaving {
+    /// Signs off.
+    pub async fn leave(&self) {
+        let left = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((close, renewals)) = left {
+            drop(close);
+            let _ = renewals.await;
+        }
     }
 }
 

@@ -25,7 +25,7 @@ const ROOM: usize = 4096;
 /// Maximum number of acts in one transaction.
 const BATCH: usize = 256;
 /// Maximum number of acts on one channel in one transaction.
-const WAVES: usize = 8;
+const WAVES: usize = 32;
 /// How often an act that met another transaction is run again.
 const AGAIN: usize = 8;
 /// Maximum time to roll back; then the connection is closed, which does the same.

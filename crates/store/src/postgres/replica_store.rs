@@ -35,4 +35,14 @@ impl ReplicaStore for PostgresStore {
     async fn acknowledged(&self) -> Result<Vec<Acknowledged>> {
         ask!(self ForList, |db| acknowledgements::read(&db))
     }
+
+    async fn leave(&self) {
+        self.shared.lease.end();
+        self.shared.queue.close();
+        self.leaving.leave().await;
+    }
+
+    fn store_time(&self) -> Option<UnixTime> {
+        self.shared.clock.now()
+    }
 }

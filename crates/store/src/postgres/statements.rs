@@ -4,8 +4,8 @@ use super::{
     failed::Failed,
     sql::{Typed, Value},
 };
-use futures_util::future::try_join_all;
-use std::borrow::Cow;
+use futures_util::future::{MaybeDone, maybe_done};
+use std::{borrow::Cow, future::poll_fn, task::Poll};
 use tokio_postgres::{
     Client,
     types::{ToSql, Type},
@@ -40,9 +40,21 @@ impl<'a> Statements<'a> {
         self.0.push(Statement { sql: sql.into(), values });
     }
 
-    /// Runs them. After an error the transaction can only be rolled back.
+    /// Runs them. After an error the transaction can only be rolled back. All are sent, in
+    /// their order, when this is polled first: what is polled after it is sent after them.
     pub async fn run(self, db: &Client) -> Result<(), Failed> {
-        try_join_all(self.0.iter().map(|it| run(db, it))).await.map(drop)
+        let mut all: Vec<_> = self.0.iter().map(|it| Box::pin(maybe_done(run(db, it)))).collect();
+        poll_fn(|cx| {
+            let mut pending = false;
+            for it in &mut all {
+                pending |= it.as_mut().poll(cx).is_pending();
+                if let MaybeDone::Done(Err(why)) = &**it {
+                    return Poll::Ready(Err(why.clone()));
+                }
+            }
+            if pending { Poll::Pending } else { Poll::Ready(Ok(())) }
+        })
+        .await
     }
 }
 

@@ -138,10 +138,9 @@ impl Target {
     pub async fn finish<E: From<PostgresOpenError>>(
         &self,
         own: &Own,
-        identity: &[u8],
         check: impl FnOnce(&State) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        let state = self.write_authority(own, identity).await.map_err(migrations::failed)?;
+        let state = self.write_authority(own).await.map_err(migrations::failed)?;
         check(&state)?;
         let let_in = async {
             let sql = "DELETE FROM schema_version WHERE version = $1";
@@ -153,11 +152,7 @@ impl Target {
     }
 
     /// Begins the last transaction, and reads in it what a server would.
-    async fn write_authority(
-        &self,
-        own: &Own,
-        identity: &[u8],
-    ) -> std::result::Result<State, Failed> {
+    async fn write_authority(&self, own: &Own) -> std::result::Result<State, Failed> {
         self.db.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE").await?;
         for table in TABLES.iter().filter(|it| it.columns[0].0 == "number" && it.key == [0]) {
             // Not of the log, whose numbers are the positions, nor of the checkpoints.
@@ -173,8 +168,16 @@ impl Target {
                        clock_offset, identity) VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8)";
         let (epoch, position) = (int(own.position.epoch), int(own.position.number));
         let (log_from, at) = (int(own.log_from), own.written_at.0);
-        let values =
-            values![epoch, position, log_from, own.audit, at, own.dev, own.clock_offset, identity];
+        let values = values![
+            epoch,
+            position,
+            log_from,
+            own.audit,
+            at,
+            own.dev,
+            own.clock_offset,
+            own.identity
+        ];
         self.db.execute_typed(sql, values).await?;
         state::state(&self.db).await
     }

@@ -1,28 +1,29 @@
 //! One transaction of several acts: locks, loads, decisions, effects, commit.
 
 use super::{
-    apply::{At, apply},
+    apply::{At, Decided, apply},
     connect::{Client, Conn},
     failed::{Failed, within},
     job::{Job, Place, steady},
     load::load_all,
     locks::{self, All, VERIFIERS},
+    log::{Head, Log, advance, head},
     plant::{Plant, Planted},
-    positions::advance,
     rows::{self, int},
-    sql::values,
 };
-use crate::columns::json;
-use futures_util::future::{try_join, try_join3, try_join4};
+use futures_util::future::{join, try_join, try_join3, try_join4};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tegata_policy::acts::{ActName, Change, Effects, Needs, ReceiptRow, StoredKey, receipt_of};
+use tegata_policy::acts::{
+    ActName, Effects, Needs, ReceiptFor, ReceiptRow, StoredKey, Write, receipt_of,
+};
 use tegata_token::{
-    id::{ChannelId, Position, ProviderId},
+    id::{ChannelId, Position},
     time::UnixTime,
+    view::ChannelRevocations,
 };
 
 /// Maximum time of a transaction before its COMMIT, and of its COMMIT.
@@ -57,13 +58,6 @@ pub(super) struct Ground {
     pub planted: Planted,
 }
 
-/// The head of the log, as a transaction sees it.
-struct Head {
-    epoch: u64,
-    position: u64,
-    written_at: UnixTime,
-}
-
 /// An act of a wave that was decided.
 type Act = (usize, Option<ChannelId>, Effects, UnixTime);
 
@@ -80,20 +74,43 @@ pub(super) async fn run(
     let first = waves.iter().take(1).flatten();
     let needs: Vec<Needs> = first.map(|&n| jobs[n].needs().clone()).collect();
     let mut run = Run::begin(db, ground, held, &needs, jobs.len(), end).await?;
-    for (n, wave) in waves.iter().enumerate() {
-        let work = run.wave(jobs, wave, n > 0);
-        within(left(end), work).await?;
-    }
     let warned = db.warnings();
-    match within(COMMIT, db.batch_execute("COMMIT")).await {
-        Ok(()) if db.warnings() == warned => Ok(run.places),
-        Ok(()) => Err(Undone::Unknown("the database warns that a commit may be lost".into())),
-        // The server says that it rolled back.
-        Err(why @ Failed::Retry(_)) => Err(Undone::NotCommitted(why)),
-        Err(why) => {
-            Err(Undone::Unknown(format!("it is unknown whether this was committed: {why}").into()))
+    for (n, wave) in waves.iter().enumerate() {
+        let acts = run.decide(jobs, wave);
+        let next = match waves.get(n + 1) {
+            Some(next) => Next::Wave(next.iter().map(|&n| run.needs_of(&*jobs[n])).collect()),
+            None => Next::Commit,
+        };
+        let names: Vec<_> = jobs.iter().map(|job| job.name()).collect();
+        let work = run.prepare(&names, acts);
+        let mut ready = within(left(end), work).await?;
+        if matches!(next, Next::Commit) {
+            ready.acts.extend(run.last_writes());
         }
+        run.finish(&ready, next, end).await?;
     }
+    if db.warnings() == warned {
+        Ok(run.places)
+    } else {
+        Err(Undone::Unknown("the database warns that a commit may be lost".into()))
+    }
+}
+
+/// What is sent after the effects of a wave, in the same round trip.
+enum Next {
+    /// The reads of another wave, with these needs.
+    Wave(Vec<Needs>),
+    /// The COMMIT.
+    Commit,
+}
+
+/// What is written of a wave.
+#[derive(Default)]
+struct Ready {
+    acts: Vec<Decided>,
+    log: Log,
+    /// How much the authority's row advances, if that is not done yet.
+    advance: Option<(usize, usize, UnixTime)>,
 }
 
 fn left(end: Instant) -> Duration {
@@ -110,6 +127,11 @@ struct Run<'a> {
     loaded: Vec<tegata_policy::acts::Locked>,
     times: BTreeMap<ChannelId, UnixTime>,
     places: Vec<Place>,
+    /// The revocations of channels as acts have left them, which are written once, at the
+    /// end.
+    revocations: BTreeMap<ChannelId, Arc<ChannelRevocations>>,
+    /// The last audit number, once the authority's row is locked.
+    audit: Option<i64>,
 }
 
 impl<'a> Run<'a> {
@@ -152,46 +174,76 @@ impl<'a> Run<'a> {
         let position = Position { epoch: head.epoch, number: head.position };
         let place =
             Place { now: UnixTime(0), position, wrote: false, changed: false, narrowed: false };
-        Ok(Self { db, ground, keys, head, held, loaded, times, places: vec![place; acts] })
+        Ok(Self {
+            db,
+            ground,
+            keys,
+            head,
+            held,
+            loaded,
+            times,
+            places: vec![place; acts],
+            revocations: BTreeMap::new(),
+            audit: None,
+        })
     }
 
-    /// Loads, decides and writes the acts of a wave.
-    async fn wave(
-        &mut self,
-        jobs: &mut [Box<dyn Job>],
-        wave: &[usize],
-        load: bool,
-    ) -> Result<(), Failed> {
-        if load {
-            if wave.iter().any(|&n| jobs[n].locks().rows().contains("signing-keys")) {
-                self.keys = rows::signing_keys(self.db).await?.into();
-            }
-            let needs: Vec<Needs> = wave.iter().map(|&n| jobs[n].needs().clone()).collect();
-            self.loaded = load_all(self.db, &self.keys, &needs).await?;
-        }
+    /// Decides the acts of a wave on what was read for them.
+    fn decide(&mut self, jobs: &mut [Box<dyn Job>], wave: &[usize]) -> Vec<Act> {
         let mut acts: Vec<Act> = Vec::with_capacity(wave.len());
-        for (&n, locked) in wave.iter().zip(std::mem::take(&mut self.loaded)) {
+        for (&n, mut locked) in wave.iter().zip(std::mem::take(&mut self.loaded)) {
             let job = &mut jobs[n];
             let channel = job.needs().channel;
+            if let Some(known) = channel.and_then(|id| self.revocations.get(&id)) {
+                locked.revocations = known.clone();
+            }
             let written = channel.and_then(|id| self.times.get(&id)).copied();
             let now = job.time().max(self.head.written_at).max(written.unwrap_or(UnixTime(0)));
             let effects = job.decide(&locked, now);
             self.places[n].now = now;
             self.places[n].position.number = self.head.position;
-            if let Some(effects) = effects.filter(|it| !it.is_empty()) {
+            if let Some(mut effects) = effects.filter(|it| !it.is_empty()) {
+                self.keep_revocations(&mut effects);
                 acts.push((n, channel, effects, now));
             }
         }
-        if acts.is_empty() {
-            return Ok(());
-        }
-        self.write(jobs, acts).await
+        acts
     }
 
-    /// Takes positions and audit numbers for the acts, and writes their effects.
-    async fn write(&mut self, jobs: &mut [Box<dyn Job>], acts: Vec<Act>) -> Result<(), Failed> {
+    /// What must be read for an act of another wave.
+    fn needs_of(&self, job: &dyn Job) -> Needs {
+        let mut needs = job.needs().clone();
+        needs.revocations &= needs.channel.is_none_or(|id| !self.revocations.contains_key(&id));
+        needs
+    }
+
+    /// What is written at the end of all.
+    fn last_writes(&mut self) -> Option<Decided> {
+        let all = std::mem::take(&mut self.revocations).into_iter();
+        let writes: Vec<_> =
+            all.map(|(id, it)| Write::Revocations(id, Arc::unwrap_or_clone(it))).collect();
+        let at = At { now: self.head.written_at, position: None, audit: None };
+        let effects = Effects { writes, ..Effects::default() };
+        (!effects.writes.is_empty()).then_some((None, effects, at, None))
+    }
+
+    /// Keeps revocations that are to be written: a later act may change them again.
+    fn keep_revocations(&mut self, effects: &mut Effects) {
+        let writes = std::mem::take(&mut effects.writes).into_iter();
+        let left = writes.filter_map(|it| match it {
+            Write::Revocations(id, all) => {
+                self.revocations.insert(id, Arc::new(all));
+                None
+            }
+            other => Some(other),
+        });
+        effects.writes = left.collect();
+    }
+
+    /// Takes positions and audit numbers for acts.
+    async fn prepare(&mut self, names: &[ActName], acts: Vec<Act>) -> Result<Ready, Failed> {
         let receipts: Vec<_> =
-            acts.iter().map(|(n, _, it, now)| receipt_of(jobs[*n].name(), it, *now)).collect();
+            acts.iter().map(|(n, _, it, now)| receipt_of(names[*n], it, *now)).collect();
         if receipts.iter().any(Option::is_some) && !self.held.holds_verifiers() {
             locks::lock_names(self.db, &[VERIFIERS], "SHARE").await?;
             self.held.took_verifiers();
@@ -199,23 +251,51 @@ impl<'a> Run<'a> {
         let changes: usize = acts.iter().map(|it| it.2.changes.len()).sum();
         let events = acts.iter().filter(|it| it.2.audit.is_some()).count();
         let latest = acts.iter().map(|it| it.3).max().unwrap_or(UnixTime(0));
-        let (mut number, mut event) = (self.head.position, 0);
+        let mut ready = Ready::default();
         if changes > 0 || events > 0 {
-            let after = match self.ground.planted.advance(changes, events, latest).await? {
-                Some(early) => early,
-                None => advance(self.db, changes, events, latest).await?,
+            let after = match (self.audit, self.ground.planted.advance(changes, events, latest)) {
+                // The row is locked, so no other transaction has advanced it.
+                (Some(audit), _) => {
+                    ready.advance = Some((changes, events, latest));
+                    let number = self.head.position + changes as u64;
+                    (number, audit + int(events), self.head.written_at.max(latest))
+                }
+                (None, planted) => match planted.await? {
+                    Some(early) => early,
+                    None => {
+                        let after = advance(self.db, changes, events, latest).await?;
+                        self.audit = Some(after.1);
+                        after
+                    }
+                },
             };
-            number = after.0 - changes as u64;
-            event = after.1 - int(events);
             self.head.position = after.0;
             self.head.written_at = after.2;
+            if self.audit.is_some() {
+                self.audit = Some(after.1);
+            }
+            let first = (after.0 - changes as u64, after.1 - int(events));
+            self.place(names, acts, receipts, first, &mut ready);
+        } else {
+            let first = (self.head.position, 0);
+            self.place(names, acts, receipts, first, &mut ready);
         }
-        let mut log = Log::default();
-        let mut decided = Vec::with_capacity(acts.len());
+        Ok(ready)
+    }
+
+    /// Gives acts their places in the log and in the audit, after these.
+    fn place(
+        &mut self,
+        names: &[ActName],
+        acts: Vec<Act>,
+        receipts: Vec<Option<ReceiptFor>>,
+        (mut number, mut event): (u64, i64),
+        ready: &mut Ready,
+    ) {
         for ((n, channel, effects, now), about) in acts.into_iter().zip(receipts) {
             for change in &effects.changes {
                 number += 1;
-                log.add(number, now, change);
+                ready.log.add(number, now, change);
             }
             let position = Position { epoch: self.head.epoch, number };
             let changed = !effects.changes.is_empty();
@@ -223,7 +303,7 @@ impl<'a> Run<'a> {
             place.position = position;
             place.wrote = true;
             place.changed = changed;
-            place.narrowed = narrows(jobs[n].name(), &effects);
+            place.narrowed = narrows(names[n], &effects);
             let position = changed.then_some(position);
             let audit = effects.audit.is_some().then(|| {
                 event += 1;
@@ -238,10 +318,67 @@ impl<'a> Run<'a> {
             if let Some(id) = channel {
                 self.times.insert(id, now);
             }
-            decided.push((channel, effects, At { now, position, audit }, receipt));
+            ready.acts.push((channel, effects, At { now, position, audit }, receipt));
         }
-        try_join(apply(self.db, &decided), log.write(self.db)).await?;
-        Ok(())
+    }
+
+    /// Writes a wave, and sends what comes next in the same round trip.
+    async fn finish(&mut self, ready: &Ready, next: Next, end: Instant) -> Result<(), Undone> {
+        let db = self.db;
+        let advance = async {
+            match ready.advance {
+                Some((changes, events, at)) => advance(db, changes, events, at).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        // What is polled first is sent first.
+        let write = try_join3(advance, apply(db, &ready.acts), ready.log.write(db));
+        match next {
+            Next::Wave(needs) if self.held.holds_signing_keys() => {
+                within(left(end), write).await?;
+                let load = async {
+                    self.keys = rows::signing_keys(db).await?.into();
+                    load_all(db, &self.keys, &needs).await
+                };
+                self.loaded = within(left(end), load).await?;
+                Ok(())
+            }
+            Next::Wave(needs) => {
+                let keys = self.keys.clone();
+                let load = load_all(db, &keys, &needs);
+                self.loaded = within(left(end), try_join(write, load)).await?.1;
+                Ok(())
+            }
+            Next::Commit => commit(db, write).await,
+        }
+    }
+}
+
+/// Writes and commits in one round trip. If a statement fails, the COMMIT that was sent after
+/// it rolls back; that is known if the database answers the next statement.
+async fn commit(
+    db: &Client,
+    write: impl Future<Output = Result<((), (), ()), Failed>>,
+) -> Result<(), Undone> {
+    let unknown = |why: Failed| {
+        Undone::Unknown(format!("it is unknown whether this was committed: {why}").into())
+    };
+    let (written, committed) = match within(COMMIT, async {
+        Ok::<_, Failed>(join(write, db.batch_execute("COMMIT")).await)
+    })
+    .await
+    {
+        Ok(both) => both,
+        Err(slow) => return Err(unknown(slow)),
+    };
+    match (written, committed.map_err(Failed::from)) {
+        (Ok(_), Ok(())) => Ok(()),
+        // The server says that it rolled back.
+        (Ok(_), Err(why @ (Failed::Retry(_) | Failed::Taken))) => Err(Undone::NotCommitted(why)),
+        (Ok(_), Err(why)) => Err(unknown(why)),
+        // It answered the COMMIT of a transaction that had failed.
+        (Err(why), Ok(())) => Err(Undone::NotCommitted(why)),
+        (Err(why), Err(_)) => Err(unknown(why)),
     }
 }
 
@@ -252,52 +389,6 @@ fn narrows(act: ActName, effects: &Effects) -> bool {
         // A new session alone takes nothing away; a used recovery code does.
         ActName::SignIn => !effects.journal.is_empty(),
         _ => act.can_narrow() && !effects.changes.is_empty(),
-    }
-}
-
-fn number(it: i64) -> Result<u64, Failed> {
-    u64::try_from(it).map_err(Failed::row)
-}
-
-async fn head(db: &Client) -> Result<Head, Failed> {
-    let sql = "SELECT epoch, position, written_at FROM authority";
-    let row = db.query_typed_one(sql, values![]).await?;
-    Ok(Head {
-        epoch: number(row.try_get(0)?)?,
-        position: number(row.try_get(1)?)?,
-        written_at: UnixTime(row.try_get(2)?),
-    })
-}
-
-/// The lines of the log.
-#[derive(Default)]
-pub(super) struct Log {
-    numbers: Vec<i64>,
-    times: Vec<i64>,
-    providers: Vec<Option<i64>>,
-    channels: Vec<Option<i64>>,
-    changes: Vec<String>,
-}
-
-impl Log {
-    pub fn add(&mut self, number: u64, at: UnixTime, change: &Change) {
-        let (provider, channel) = change.about();
-        self.numbers.push(int(number));
-        self.times.push(at.0);
-        self.providers.push(provider.map(ProviderId::number).map(int));
-        self.channels.push(channel.map(ChannelId::number).map(int));
-        self.changes.push(json(change));
-    }
-
-    pub async fn write(self, db: &Client) -> Result<(), Failed> {
-        if self.numbers.is_empty() {
-            return Ok(());
-        }
-        let sql = "INSERT INTO change_log (number, at, provider, channel, change)
-                   SELECT * FROM unnest($1, $2, $3, $4, $5)";
-        let Self { numbers, times, providers, channels, changes } = self;
-        db.execute_typed(sql, values![numbers, times, providers, channels, changes]).await?;
-        Ok(())
     }
 }
 

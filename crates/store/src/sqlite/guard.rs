@@ -64,7 +64,12 @@ impl Own {
         conn.query_row(sql, [], |row| {
             let position = Position { epoch: row.get(0)?, number: row.get(1)? };
             let guard: Option<Vec<u8>> = row.get(4)?;
-            let guard = guard.map(|it| it.strip_prefix(MOVED).map(<[u8]>::to_vec).unwrap_or(it));
+            let guard = match guard.as_deref().map(|it| it.strip_prefix(MOVED)) {
+                // It never had a server with a guard.
+                Some(Some([])) => None,
+                Some(Some(start)) => Some(start.to_vec()),
+                _ => guard,
+            };
             Ok(Self {
                 reached: Reached { position, commits: row.get(2)? },
                 identity: row.get::<_, Option<_>>(3)?.unwrap_or_default(),
@@ -149,15 +154,17 @@ pub(super) fn check_not_moved(store: &Path, conn: &Connection) -> Result<(), Ope
     }
 }
 
-/// Marks a store as moved; its number is kept.
-pub(super) fn mark(conn: &Connection) -> rusqlite::Result<()> {
+/// Marks a store as moved; its number is kept. `fresh` becomes the identity of one that has
+/// none.
+pub(super) fn mark(conn: &Connection, fresh: &[u8; 16]) -> rusqlite::Result<()> {
     let start: Option<Vec<u8>> =
         conn.query_row("SELECT guard FROM authority", [], |row| row.get(0))?;
     let start = start.unwrap_or_default();
     if start.starts_with(MOVED) {
         return Ok(());
     }
-    conn.execute("UPDATE authority SET guard = ?1", [[MOVED, &start].concat()]).map(drop)
+    let sql = "UPDATE authority SET guard = ?1, identity = coalesce(identity, ?2)";
+    conn.execute(sql, ([MOVED, &start].concat(), fresh)).map(drop)
 }
 
 /// Takes the mark away; `false`: there was none.

@@ -39,9 +39,18 @@ impl Source {
         Ok(Self { path, conn, _lock: lock })
     }
 
-    /// Marks it as moved: no server starts on it until the mark is taken away.
-    pub fn mark(&self) -> std::result::Result<(), OpenError> {
-        guard::mark(&self.conn).map_err(|error| self.wrong(error))
+    /// Marks it as moved: no server starts on it until the mark is taken away. `fresh` becomes
+    /// its identity, if it has none.
+    pub fn mark(&self, fresh: &[u8; 16]) -> std::result::Result<(), OpenError> {
+        guard::mark(&self.conn, fresh).map_err(|error| self.wrong(error))
+    }
+
+    /// Whether it is marked.
+    pub fn is_marked(&self) -> std::result::Result<bool, OpenError> {
+        match guard::check_not_moved(&self.path, &self.conn) {
+            Err(OpenError::Moved(_)) => Ok(true),
+            done => done.map(|()| false),
+        }
     }
 
     /// Takes the mark away; `false`: it had none.

@@ -15,6 +15,8 @@ mod crash_points;
 mod disk;
 mod failover;
 mod history;
+mod lost_database;
+mod moving;
 mod narrowing;
 mod people;
 mod place;

@@ -129,6 +129,16 @@ impl<T: On> Postgres<T> {
         Self { database: Self::server().copy(database).unwrap(), on: PhantomData }
     }
 
+    /// A database with no tables.
+    pub fn empty() -> Self {
+        Self { database: Self::server().empty_database().unwrap(), on: PhantomData }
+    }
+
+    /// The database of that name, which is dropped twice, by the first of two.
+    pub fn named(database: &str) -> Self {
+        Self { database: database.to_owned(), on: PhantomData }
+    }
+
     /// Opens another store there.
     pub async fn open_one(&self, dev: bool, on_commit: OnCommit) -> Result<PostgresStore, String> {
         let (url, direct) = shared(T::TERMS.major).addresses(T::TERMS, &self.database);

@@ -78,6 +78,7 @@ async fn every_act_that_narrows_waits_until_the_other_servers_have_applied_it() 
     let database = place.database.clone();
     let mut world = World::at(Box::new(place)).await;
     let scene = Scene::set(&world).await;
+    world.leave().await;
     world.close();
     let server = Postgres::<Plain>::server();
     server.disconnect(&database);

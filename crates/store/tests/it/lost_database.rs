@@ -1,0 +1,235 @@
+//! What a server of a shared store does while its database is slow, frozen, gone or older
+//! than it was: every wait ends, nothing is given out that may be wrong, and it recovers by
+//! itself where that is safe.
+
+use crate::{
+    postgres_place::{Plain, Postgres, fresh, options},
+    world::{NOW, by},
+};
+use postgres_fixture::{PostgresServer, Proxy, ServerSettings};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+use tegata_store::{
+    Error, Event, Store,
+    audit_event::{AuditEvent, NoDetail},
+    postgres::{PostgresOptions, PostgresStore},
+};
+use tegata_token::id::ProviderId;
+
+/// A lease, and some more for a busy machine.
+const LEASE: Duration = Duration::from_millis(2_600);
+/// Longer than any act takes, and some more for a busy machine.
+const ANSWER: Duration = Duration::from_secs(11);
+
+#[expect(clippy::disallowed_methods, reason = "waits for a database are measured in real time")]
+fn steady() -> Instant {
+    Instant::now()
+}
+
+/// Waits until it is so, for at most that time.
+async fn within(most: Duration, is: impl Fn() -> bool) -> bool {
+    let begun = steady();
+    while !is() {
+        if begun.elapsed() > most {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    true
+}
+
+async fn open(url: String) -> PostgresStore {
+    PostgresStore::open(options(url, None, false), Box::new(|_| {})).await.unwrap()
+}
+
+/// An act: a provider of that number.
+async fn provider(store: &PostgresStore, number: u64) -> Result<(), Error> {
+    let id = ProviderId::from_number(number).unwrap();
+    store.create_provider(id, "Shops".into(), by(NOW)).await.map(drop)
+}
+
+/// Whether an act's outcome is said to be unknown, within the time of any act.
+async fn is_unknown(store: &PostgresStore, number: u64) {
+    let answer = tokio::time::timeout(ANSWER, provider(store, number)).await;
+    let answer = answer.expect("it is answered");
+    assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_cut_off_loses_its_lease_and_gets_it_back() {
+    let place = Postgres::<Plain>::server();
+    let database = fresh(place);
+    let proxy = Proxy::start(place.port()).unwrap();
+    let store = open(proxy.url(&database)).await;
+    provider(&store, 1).await.unwrap();
+    assert!(store.current());
+    for fault in [Proxy::cut, Proxy::stall] {
+        fault(&proxy);
+        assert!(within(LEASE, || !store.current()).await, "it answers from memory");
+        assert!(store.catch_up().await.is_err());
+        assert!(!store.may_run_jobs().await);
+        is_unknown(&store, 2).await;
+        proxy.open();
+        assert!(within(ANSWER, || store.current()).await, "it has not recovered");
+        store.catch_up().await.unwrap();
+    }
+    provider(&store, 3).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_frozen_or_killed_holds_up_no_answer() {
+    let server = PostgresServer::start(ServerSettings::default()).unwrap();
+    let database = fresh(&server);
+    let store = open(server.url(&database)).await;
+    provider(&store, 1).await.unwrap();
+    server.freeze();
+    is_unknown(&store, 2).await;
+    assert!(!store.current());
+    server.thaw();
+    assert!(within(ANSWER, || store.current()).await);
+    provider(&store, 3).await.unwrap();
+    server.kill();
+    is_unknown(&store, 4).await;
+    assert!(within(LEASE, || !store.current()).await);
+    server.restart().unwrap();
+    assert!(within(ANSWER, || store.current()).await);
+    provider(&store, 5).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_no_standby_confirms_is_unknown() {
+    let server = PostgresServer::start(ServerSettings::default()).unwrap();
+    let database = fresh(&server);
+    let store = open(server.url(&database)).await;
+    let set = |names: &str| {
+        let sql = format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'");
+        server.sql("postgres", &sql).unwrap();
+        server.sql("postgres", "SELECT pg_reload_conf()").unwrap();
+    };
+    set("nosuch");
+    // The administrator ends the waits, which the database then reports with a warning.
+    let cancel = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let waits = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+                         WHERE wait_event = 'SyncRep'";
+            server.sql("postgres", waits).unwrap();
+        }
+    };
+    tokio::select! {
+        () = is_unknown(&store, 1) => {}
+        () = cancel => {}
+    }
+    // No administrator ends the waits now.
+    is_unknown(&store, 2).await;
+    assert!(!store.current(), "a lease that no standby has may be lost");
+    set("");
+    assert!(within(ANSWER, || store.current()).await);
+    provider(&store, 3).await.unwrap();
+}
+
+fn guarded(url: String, guard: &Path) -> PostgresOptions {
+    PostgresOptions { guard: Some(guard.to_owned()), ..options(url, None, false) }
+}
+
+async fn opened(url: String, guard: &Path) -> Result<PostgresStore, String> {
+    let opened = PostgresStore::open(guarded(url, guard), Box::new(|_| {})).await;
+    opened.map_err(|error| error.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_older_than_its_guard_is_refused() {
+    let server = Postgres::<Plain>::server();
+    let folder = tempfile::tempdir().unwrap();
+    let guard = folder.path().join("guard");
+    let database = fresh(server);
+    let store = opened(server.url(&database), &guard).await.unwrap();
+    provider(&store, 1).await.unwrap();
+    drop(store);
+    // One copy lacks a change, and another one an audit event.
+    let copy = || {
+        server.disconnect(&database);
+        server.copy(&database).unwrap()
+    };
+    let without_change = copy();
+    let store = opened(server.url(&database), &guard).await.unwrap();
+    provider(&store, 2).await.unwrap();
+    drop(store);
+    let without_event = copy();
+    let store = opened(server.url(&database), &guard).await.unwrap();
+    let event = AuditEvent::AuditAccept(NoDetail {});
+    store.record(Event { event, provider: None, channel: None }, by(NOW)).await.unwrap();
+    store.catch_up().await.unwrap();
+    drop(store);
+    for copy in [without_change, without_event] {
+        let refused = async {
+            // The guard is written by the time that the store has ended.
+            loop {
+                match opened(server.url(&copy), &guard).await {
+                    Ok(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    Err(why) => return why,
+                }
+            }
+        };
+        let why = tokio::time::timeout(ANSWER, refused).await.expect("an older copy is refused");
+        assert!(why.contains("not the newest state") && why.contains("tegata recover"), "{why}");
+    }
+    opened(server.url(&database), &guard).await.unwrap();
+    let other = fresh(server);
+    server.sql(&other, "DELETE FROM authority").unwrap();
+    let why = opened(server.url(&other), &guard).await.err().expect("another store is refused");
+    assert!(why.contains("another store"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn servers_that_start_at_once_make_one_store_and_one_of_them_does_the_jobs() {
+    let server = Postgres::<Plain>::server();
+    let database = server.empty_database().unwrap();
+    let starts = (0..4).map(|_| open(server.url(&database)));
+    let mut stores = futures_util::future::join_all(starts).await;
+    for (n, store) in (1..).zip(&stores) {
+        provider(store, n).await.unwrap();
+    }
+    assert_eq!(stores[0].replicas().await.unwrap().len(), 4);
+    let mut doing = Vec::new();
+    for store in &stores {
+        doing.push(store.may_run_jobs().await);
+    }
+    assert_eq!(doing.iter().filter(|it| **it).count(), 1, "{doing:?}");
+    // Another one takes over when it closes.
+    let gone = doing.iter().position(|it| *it).unwrap();
+    drop(stores.remove(gone));
+    let takes_over = async {
+        loop {
+            for store in &stores {
+                if store.may_run_jobs().await {
+                    return;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(ANSWER, takes_over).await.expect("no server does the jobs");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_of_a_newer_version_or_of_something_else_is_refused() {
+    let server = Postgres::<Plain>::server();
+    let refused = async |database: &str| {
+        let options = options(server.url(database), None, false);
+        let opened = PostgresStore::open(options, Box::new(|_| {})).await;
+        opened.err().expect("it is refused").to_string()
+    };
+    let newer = fresh(server);
+    server.sql(&newer, "INSERT INTO schema_version VALUES (999, 'later', '')").unwrap();
+    let why = refused(&newer).await;
+    assert!(why.contains("999") && why.contains("newer version"), "{why}");
+    let other = server.empty_database().unwrap();
+    server.sql(&other, "CREATE TABLE authority (id INT)").unwrap();
+    let why = refused(&other).await;
+    assert!(why.contains("no store of tegata"), "{why}");
+    let why = refused("nosuch").await;
+    assert!(why.contains("--store"), "{why}");
+}
