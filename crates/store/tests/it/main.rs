@@ -14,6 +14,7 @@ mod conformance;
 mod crash_points;
 mod disk;
 mod history;
+mod looking;
 mod lost_database;
 mod moving;
 mod narrowing;
