@@ -104,7 +104,7 @@ pub async fn reset(
     let file = std::path::absolute(file)?;
     let what_goes = format!("replaces the administrator's token in {}\n", file.display());
     confirm.ask(&what_goes, false)?;
-    let taken = admin_token::reset(&place.store, &file, reason.as_deref()).await?;
+    let taken = admin_token::reset(&place, &file, reason.as_deref()).await?;
     let process = match taken {
         Taken::Running(process) => Some(process),
         Taken::NextStart => None,

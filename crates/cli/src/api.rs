@@ -125,7 +125,7 @@ impl Api {
 
     /// Whether there is an administrator's token to ask with.
     pub fn is_administrators(&self) -> anyhow::Result<bool> {
-        Ok(admin_token(self.token_file.as_deref())?.is_some())
+        Ok(self.admin.get().is_some() || admin_token(self.token_file.as_deref())?.is_some())
     }
 
     /// `POST` to an admin path.

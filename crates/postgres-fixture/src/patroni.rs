@@ -174,6 +174,11 @@ postgresql:
         self.nodes.iter().position(leads)
     }
 
+    /// Whether one node leads and all others follow it.
+    pub fn all_stream(&self) -> bool {
+        (0..self.nodes.len()).all(|n| self.is_streaming(n))
+    }
+
     fn is_streaming(&self, n: usize) -> bool {
         let Some(leader) = self.leader() else { return false };
         let name = &self.nodes[n].name;

@@ -46,4 +46,9 @@ pub trait ReplicaStore: Send + Sync {
     /// Says that this server answers nothing any more, so that no other one waits for it.
     /// Called when all requests are answered, before the store is closed.
     async fn leave(&self) {}
+    /// The time by the clock that all servers of the store have in common, apart from the
+    /// offset of a development clock; `None`: the server's own clock counts.
+    fn store_time(&self) -> Option<UnixTime> {
+        None
+    }
 }

@@ -25,7 +25,12 @@ const CHECK: &str = "store";
 
 pub fn look(found: &mut Findings, settings: &Settings, running: bool) {
     let path = &settings.place.store;
-    room(found, path);
+    room(found, settings.place.on_disk());
+    if settings.place.database.is_some() {
+        let what = "a PostgreSQL database, which this does not examine; `/readyz?verbose` of a \
+                    running server does";
+        return found.ok(CHECK, what);
+    }
     if !path.exists() {
         return;
     }

@@ -184,10 +184,13 @@ impl Walk {
         None
     }
 
-    /// Adds the links of the page that the browser shows.
+    /// Adds the links of the page that the browser shows, and the forms that ask before a role
+    /// is changed.
     fn add_links(&mut self, browser: &Browser) {
-        let links = "return [...document.querySelectorAll('a[href]:not([download])')]
-            .map(it => new URL(it.href)).filter(it => it.origin === location.origin)
+        let links = "const asks = [...document.querySelectorAll('form[method=get][action*=\"/role\"]')]
+            .map(it => `${it.action}?${new URLSearchParams(new FormData(it))}`);
+            const links = [...document.querySelectorAll('a[href]:not([download])')];
+            return links.map(it => it.href).concat(asks).map(it => new URL(it)).filter(it => it.origin === location.origin)
             .map(it => it.pathname + it.search).filter(it => it.startsWith('/console'))";
         for link in browser.script(links, vec![]).as_array().unwrap() {
             let link = link.as_str().unwrap().to_owned();

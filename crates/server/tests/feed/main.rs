@@ -13,4 +13,6 @@ mod idle;
 mod introspecting;
 mod keys;
 mod receipts;
+#[path = "../store/mod.rs"]
+mod store;
 mod world;

@@ -60,6 +60,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let loopback = ([127, 0, 0, 1], 0).into();
         let mut settings = Settings::new(loopback, folder.path().join("tegata.db"));
+        settings.place = crate::store::place(folder.path());
         settings.dev = true;
         let running = serve(settings.clone()).await.unwrap();
         let address = format!("http://{}", running.address).parse().unwrap();

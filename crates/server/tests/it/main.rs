@@ -24,4 +24,6 @@ mod seeing;
 mod signing_keys;
 mod start;
 mod warnings;
+#[path = "../store/mod.rs"]
+mod store;
 mod world;

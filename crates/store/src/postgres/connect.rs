@@ -1,6 +1,6 @@
 //! Connections to the database: their address, TLS, and the task that reads each.
 
-use super::{failed::Failed, tls};
+use super::{bad_address::BadPostgresAddress, failed::Failed, tls};
 use std::{
     fmt,
     future::poll_fn,
@@ -26,48 +26,25 @@ pub(super) struct Address {
     tls: tokio_postgres_rustls::MakeRustlsConnect,
 }
 
-/// Why an address cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum BadAddress {
-    /// It is not of the form of PostgreSQL's addresses.
-    #[error(
-        "this is not an address of a PostgreSQL database: {0}; it should look like \
-         postgres://user:password@host:5432/database?sslmode=verify-full&sslrootcert=FILE"
-    )]
-    Form(String),
-    /// `sslmode` is not one that we know.
-    #[error("sslmode={0} is not known: use disable, prefer, require, verify-ca or verify-full")]
-    SslMode(String),
-    /// The certificates to verify the database by cannot be used.
-    #[error(
-        "sslrootcert={0}: {1}; it must be a PEM file of the authority that signed the database's certificate"
-    )]
-    RootCertificate(String, String),
-    /// A certificate is to be verified, and by nothing.
-    #[error(
-        "sslmode={0} needs sslrootcert=FILE: the certificate of the authority that signed the database's"
-    )]
-    NoRootCertificate(String),
-}
-
 impl Address {
     /// Reads an address: as libpq's, with `sslmode` and `sslrootcert`.
     ///
     /// # Errors
-    /// [`BadAddress`].
-    pub fn parse(url: &str) -> Result<Self, BadAddress> {
+    /// [`BadPostgresAddress`].
+    pub fn parse(url: &str) -> Result<Self, BadPostgresAddress> {
         let (url, mode, root) = tls::take_settings(url);
-        let mut config: Config =
-            url.parse().map_err(|error: tokio_postgres::Error| BadAddress::Form(cause(&error)))?;
+        let mut config: Config = url
+            .parse()
+            .map_err(|error: tokio_postgres::Error| BadPostgresAddress::Form(cause(&error)))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(BadAddress::Form("it names no host".into()));
+            return Err(BadPostgresAddress::Form("it names no host".into()));
         }
         let mode = mode.as_deref().unwrap_or("prefer");
         config.ssl_mode(match mode {
             "disable" => SslMode::Disable,
             "allow" | "prefer" => SslMode::Prefer,
             "require" | "verify-ca" | "verify-full" => SslMode::Require,
-            other => return Err(BadAddress::SslMode(other.into())),
+            other => return Err(BadPostgresAddress::SslMode(other.into())),
         });
         let tls = tls::connector(mode, root.as_deref())?;
         if config.get_application_name().is_none() {

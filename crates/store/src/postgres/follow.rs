@@ -2,10 +2,11 @@
 //! the order of its positions, and nowhere else.
 //!
 //! A round reads the head, the changes after those that memory has, their receipts and the
-//! rows of the other servers, in one round trip. Whoever needs what was committed before a
+//! rows of the other servers, in one round trip. A task that needs what was committed before a
 //! moment waits for a round that began after it; all who wait share the next one.
 
 use super::{
+    clock::DatabaseClock,
     connect::{Address, Client, Conn},
     failed::{Failed, within},
     guard::{GuardFile, Reached},
@@ -66,9 +67,10 @@ pub(super) struct Shared {
     /// This start's id.
     pub id: [u8; 16],
     pub lease: Lease,
-    /// Wakes the follower.
+    pub clock: DatabaseClock,
+    /// Notified, the follower reads.
     pub wanted: Arc<Notify>,
-    /// Wakes the task that renews the lease, to acknowledge what was applied.
+    /// Notified, the lease is renewed, and with it what was applied acknowledged.
     pub applied: Notify,
     pub queue: Arc<Queue>,
     begun: AtomicU64,
@@ -84,6 +86,7 @@ impl Shared {
         Arc::new(Self {
             id,
             lease: Lease::new(),
+            clock: DatabaseClock::default(),
             wanted: Arc::default(),
             applied: Notify::new(),
             queue,
@@ -122,7 +125,7 @@ impl Shared {
     pub async fn applied(&self, position: Position) {
         self.wanted.notify_one();
         let mut seen = self.seen.subscribe();
-        // It fails when the store is closed, and then nobody answers from its memory.
+        // It fails when the store is closed, and then no answer comes from its memory.
         let _ = seen.wait_for(|it| it.applied >= position).await;
     }
 
@@ -193,6 +196,9 @@ impl Follower {
                     });
                 }
                 Err(Broken::Silent(why)) => {
+                    if self.shared.seen().failed.is_none() {
+                        tracing::warn!(%why, "the log cannot be followed");
+                    }
                     conn = None;
                     self.shared.seen.send_modify(|seen| {
                         seen.round = round;
@@ -220,6 +226,7 @@ impl Follower {
             let applied = self.shared.seen().applied;
             let mut read = within(ROUND, read(open, applied, self.journal.is_some())).await?;
             let more = read.changes.len() >= MOST;
+            self.shared.clock.read(read.clock)?;
             self.write_journal(applied, &mut read).await?;
             let replicas = self.take_in(read).await?;
             if !more {
@@ -271,6 +278,12 @@ impl Follower {
         let expected = applied.number + 1..;
         if !expected.zip(&changes).all(|(number, change)| change.0 == number) {
             return Err(Broken::Lost("the log has a gap; start this server again".into()));
+        }
+        // The head was read before the log, so the log reaches at least to it.
+        let end = changes.last().map_or(applied.number, |it| it.0);
+        if end < head.number && changes.len() < MOST {
+            let why = "changes were dropped before this server had them; start it again";
+            return Err(Broken::Lost(why.into()));
         }
         for it in &mut replicas {
             it.own = it.id == self.shared.id;
@@ -345,6 +358,8 @@ struct Read {
     log_from: u64,
     audit: i64,
     written_at: UnixTime,
+    /// The database's clock.
+    clock: UnixTime,
     changes: Vec<(u64, UnixTime, Change)>,
     receipts: Vec<ReceiptRow>,
     lines: Vec<JournalLine>,
@@ -355,7 +370,8 @@ struct Read {
 /// receipts and lines are read after the log, so those of its changes are there.
 async fn read(db: &Client, applied: Position, journal: bool) -> Result<Read, Failed> {
     let head = async {
-        let sql = "SELECT epoch, position, log_from, audit, written_at FROM authority";
+        let sql = "SELECT epoch, position, log_from, audit, written_at,
+                       extract(epoch FROM clock_timestamp())::bigint AS clock FROM authority";
         let row = db.query_typed_one(sql, values![]).await?;
         let head = Position { epoch: row.value("epoch")?, number: row.value("position")? };
         Ok::<_, Failed>((
@@ -363,6 +379,7 @@ async fn read(db: &Client, applied: Position, journal: bool) -> Result<Read, Fai
             row.value("log_from")?,
             row.value("audit")?,
             row.value("written_at")?,
+            row.value("clock")?,
         ))
     };
     let log = async {
@@ -382,7 +399,7 @@ async fn read(db: &Client, applied: Position, journal: bool) -> Result<Read, Fai
     };
     let lines =
         async { if journal { journal::lines(db, applied.number).await } else { Ok(Vec::new()) } };
-    let ((head, log_from, audit, written_at), changes, receipts, lines, replicas) =
+    let ((head, log_from, audit, written_at, clock), changes, receipts, lines, replicas) =
         try_join5(head, log, receipts, lines, replicas::all(db)).await?;
-    Ok(Read { head, log_from, audit, written_at, changes, receipts, lines, replicas })
+    Ok(Read { head, log_from, audit, written_at, clock, changes, receipts, lines, replicas })
 }

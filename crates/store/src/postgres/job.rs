@@ -22,7 +22,7 @@ pub(super) trait Job: Send {
     fn needs(&self) -> &Needs;
     /// What it locks.
     fn locks(&self) -> &Locks;
-    /// Whether its task was told already that its outcome is unknown. One whose task is gone
+    /// Whether its task has been answered already: its outcome is unknown. One whose task is gone
     /// for another reason is done all the same.
     fn is_abandoned(&self) -> bool;
     /// Decides the act; `None`: it is denied. May be decided again on other state.

@@ -117,7 +117,7 @@ async fn create_table(db: &Client) -> Result<(), Failed> {
     Err(last.unwrap_or_else(|| Failed::unavailable("the schema cannot be made")))
 }
 
-/// Tells one text of a migration from another; no protection against anybody.
+/// Tells one text of a migration from another; it protects against no attacker.
 fn checksum(sql: &str) -> String {
     // FNV-1a, 64 bits.
     let sum = sql.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {

@@ -8,7 +8,6 @@ use super::{
     failed::{Failed, within},
     follow::{Follower, Shared},
     guard::{GuardFile, Reached},
-    jitter::Backoff,
     job::steady,
     journal::Journal,
     memory::Memory,
@@ -17,7 +16,8 @@ use super::{
     plant::{Plant, Planted},
     queue::{Queue, Worker},
     readers::Readers,
-    replicas::{self, Renewals},
+    renewals::Renewals,
+    replicas,
     rows::int,
     sql::values,
     transaction::Ground,
@@ -75,7 +75,7 @@ impl std::fmt::Debug for PostgresOptions {
 const STEP: Duration = Duration::from_secs(10);
 /// Maximum time of the schema's migrations, which may rewrite tables.
 const MIGRATION: Duration = Duration::from_secs(600);
-/// How often a step is repeated.
+/// How often a step that met another transaction runs again.
 const AGAIN: usize = 8;
 /// How many transactions run at once.
 const WORKERS: usize = 4;
@@ -114,20 +114,20 @@ impl PostgresStore {
         writable(&conn).await?;
         let slow = |_| failed(Failed::slow(MIGRATION));
         tokio::time::timeout(MIGRATION, migrations::migrate(&conn)).await.map_err(slow)??;
-        let standing = standing(&conn, options.dev).await?;
+        let standing = step(|| standing(&conn, options.dev)).await?;
         match (standing.dev, options.dev) {
             (true, false) => return Err(PostgresOpenError::MadeForDevelopment),
             (false, true) => return Err(PostgresOpenError::NotForDevelopment),
             _ => {}
         }
         let form = step(|| form(&conn, &options.issuer)).await?;
-        let id = step(|| random_id(&conn)).await?;
+        let id = within(STEP, random_id(&conn)).await.map_err(failed)?;
         // Registered by a commit first, and then it reads where the log is.
         let sent = steady();
-        let listens = options.address.as_deref();
-        step(|| replicas::register(&conn, id, 1, None, listens)).await?;
+        let address_of_server = options.address.as_deref();
+        step(|| replicas::register(&conn, id, 1, None, address_of_server)).await?;
         let jobs = step(|| replicas::take_jobs(&conn, id)).await?;
-        let reached = step(|| reached(&conn)).await?;
+        let reached = within(STEP, reached(&conn)).await.map_err(failed)?;
         let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));
         let guard = guard.transpose()?;
         let planted = Planted::new(options.plant, address.clone());
@@ -191,7 +191,7 @@ impl PostgresStore {
     }
 }
 
-/// Lets this server sign off: when it is dropped, or before, if somebody waits for it.
+/// Lets this server sign off: when it is dropped, or before, if a task waits for it.
 pub(super) struct Leaving(Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>);
 
 impl Leaving {
@@ -214,20 +214,6 @@ impl Drop for Tasks {
     }
 }
 
-/// Runs a step of opening, again if it met another server that opens the store.
-async fn step<T, F: Future<Output = Result<T, Failed>>>(
-    work: impl Fn() -> F,
-) -> Result<T, PostgresOpenError> {
-    let mut pauses = Backoff::default();
-    for _ in 0..AGAIN {
-        match within(STEP, work()).await {
-            Err(Failed::Retry(_)) => tokio::time::sleep(pauses.next() / 8).await,
-            done => return done.map_err(failed),
-        }
-    }
-    within(STEP, work()).await.map_err(failed)
-}
-
 /// Refuses a standby, which answers questions and accepts no acts.
 async fn writable(db: &Conn) -> Result<(), PostgresOpenError> {
     let sql =
@@ -243,17 +229,28 @@ async fn writable(db: &Conn) -> Result<(), PostgresOpenError> {
     }
 }
 
+/// Runs a step of opening, again if it met another transaction.
+async fn step<T, F>(run: impl Fn() -> F) -> Result<T, PostgresOpenError>
+where
+    F: Future<Output = Result<T, Failed>>,
+{
+    let mut left = AGAIN;
+    loop {
+        match within(STEP, run()).await {
+            Err(Failed::Retry(_)) if left > 0 => left -= 1,
+            done => return done.map_err(failed),
+        }
+    }
+}
+
 /// Reads what a database says of itself; for a new one `dev` decides.
-async fn standing(db: &Client, dev: bool) -> Result<Standing, PostgresOpenError> {
-    step(|| async move {
-        let sql = "INSERT INTO authority (id, epoch, dev, identity)
-                   SELECT 1, 1, $1, decode(replace(gen_random_uuid()::text, '-', ''), 'hex')
-                   WHERE NOT EXISTS (SELECT FROM authority) ON CONFLICT (id) DO NOTHING";
-        db.execute_typed(sql, values![dev]).await?;
-        let row = db.query_typed_one("SELECT identity, dev FROM authority", values![]).await?;
-        Ok::<_, Failed>(Standing { identity: row.value("identity")?, dev: row.value("dev")? })
-    })
-    .await
+async fn standing(db: &Client, dev: bool) -> Result<Standing, Failed> {
+    let sql = "INSERT INTO authority (id, epoch, dev, identity)
+               SELECT 1, 1, $1, decode(replace(gen_random_uuid()::text, '-', ''), 'hex')
+               WHERE NOT EXISTS (SELECT FROM authority) ON CONFLICT (id) DO NOTHING";
+    db.execute_typed(sql, values![dev]).await?;
+    let row = db.query_typed_one("SELECT identity, dev FROM authority", values![]).await?;
+    Ok(Standing { identity: row.value("identity")?, dev: row.value("dev")? })
 }
 
 async fn reached(db: &Client) -> Result<Reached, Failed> {

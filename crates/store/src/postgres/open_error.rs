@@ -1,6 +1,6 @@
 //! Why a database cannot be used as a store, and what to do.
 
-use super::connect::BadAddress;
+use super::bad_address::BadPostgresAddress;
 use crate::Error;
 use std::{io, path::PathBuf};
 
@@ -9,7 +9,7 @@ use std::{io, path::PathBuf};
 pub enum PostgresOpenError {
     /// Its address cannot be used.
     #[error(transparent)]
-    Address(#[from] BadAddress),
+    Address(#[from] BadPostgresAddress),
     /// It cannot be reached, or does not answer.
     #[error(
         "{0}; check --store and that the database runs, accepts this host (pg_hba.conf) and has \

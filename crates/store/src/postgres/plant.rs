@@ -3,7 +3,7 @@
 use super::{
     connect::{Address, Conn},
     failed::Failed,
-    transaction::{Advanced, advance},
+    log::{Advanced, advance},
 };
 use tegata_token::time::UnixTime;
 use tokio::sync::Mutex;

@@ -147,7 +147,7 @@ pub(super) async fn snapshot<T>(
     // What is polled first is sent first: the question's first statements do not wait for the
     // beginning of the transaction.
     let (begun, answer) = join(db.batch_execute(&begin), question).await;
-    // Nobody waits for its end, which changes nothing: the next statement comes after it.
+    // No task waits for its end, which changes nothing: the next statement comes after it.
     let _ = db.batch_execute("ROLLBACK").now_or_never();
     begun?;
     answer

@@ -41,4 +41,8 @@ impl ReplicaStore for PostgresStore {
         self.shared.queue.close();
         self.leaving.leave().await;
     }
+
+    fn store_time(&self) -> Option<UnixTime> {
+        self.shared.clock.now()
+    }
 }

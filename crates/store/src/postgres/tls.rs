@@ -1,6 +1,6 @@
 //! TLS to the database, by `sslmode` and `sslrootcert` as libpq understands them.
 
-use super::connect::BadAddress;
+use super::bad_address::BadPostgresAddress;
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -43,11 +43,14 @@ fn decoded(value: &str) -> String {
 
 /// The connector of a mode: `verify-ca` and `verify-full` verify the database's certificate,
 /// as does any mode that names a root certificate.
-pub(super) fn connector(mode: &str, root: Option<&str>) -> Result<MakeRustlsConnect, BadAddress> {
+pub(super) fn connector(
+    mode: &str,
+    root: Option<&str>,
+) -> Result<MakeRustlsConnect, BadPostgresAddress> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match root {
         Some(file) => {
-            let bad = |why: String| BadAddress::RootCertificate(file.into(), why);
+            let bad = |why: String| BadPostgresAddress::RootCertificate(file.into(), why);
             let roots = Arc::new(roots(file).map_err(bad)?);
             let builder = WebPkiServerVerifier::builder_with_provider(roots, provider.clone());
             let inner = builder.build().map_err(|error| bad(error.to_string()))?;
@@ -57,14 +60,14 @@ pub(super) fn connector(mode: &str, root: Option<&str>) -> Result<MakeRustlsConn
             }
         }
         None if mode.starts_with("verify-") => {
-            return Err(BadAddress::NoRootCertificate(mode.into()));
+            return Err(BadPostgresAddress::NoRootCertificate(mode.into()));
         }
         None => Arc::new(Chain { inner: None, provider: provider.clone() }),
     };
     let builder = ClientConfig::builder_with_provider(provider);
     let versions = builder
         .with_safe_default_protocol_versions()
-        .map_err(|error| BadAddress::Form(error.to_string()))?;
+        .map_err(|error| BadPostgresAddress::Form(error.to_string()))?;
     let config =
         versions.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))

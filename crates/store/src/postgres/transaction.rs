@@ -7,11 +7,10 @@ use super::{
     job::{Job, Place, steady},
     load::load_all,
     locks::{self, All, VERIFIERS},
+    log::{Head, Log, advance, head},
     plant::{Plant, Planted},
     rows::{self, int},
-    sql::values,
 };
-use crate::columns::json;
 use futures_util::future::{join, try_join, try_join3, try_join4};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,11 +18,12 @@ use std::{
     time::{Duration, Instant},
 };
 use tegata_policy::acts::{
-    ActName, Change, Effects, Needs, ReceiptFor, ReceiptRow, StoredKey, receipt_of,
+    ActName, Effects, Needs, ReceiptFor, ReceiptRow, StoredKey, Write, receipt_of,
 };
 use tegata_token::{
-    id::{ChannelId, Position, ProviderId},
+    id::{ChannelId, Position},
     time::UnixTime,
+    view::ChannelRevocations,
 };
 
 /// Maximum time of a transaction before its COMMIT, and of its COMMIT.
@@ -58,13 +58,6 @@ pub(super) struct Ground {
     pub planted: Planted,
 }
 
-/// The head of the log, as a transaction sees it.
-struct Head {
-    epoch: u64,
-    position: u64,
-    written_at: UnixTime,
-}
-
 /// An act of a wave that was decided.
 type Act = (usize, Option<ChannelId>, Effects, UnixTime);
 
@@ -85,12 +78,15 @@ pub(super) async fn run(
     for (n, wave) in waves.iter().enumerate() {
         let acts = run.decide(jobs, wave);
         let next = match waves.get(n + 1) {
-            Some(next) => Next::Wave(next.iter().map(|&n| jobs[n].needs().clone()).collect()),
+            Some(next) => Next::Wave(next.iter().map(|&n| run.needs_of(&*jobs[n])).collect()),
             None => Next::Commit,
         };
         let names: Vec<_> = jobs.iter().map(|job| job.name()).collect();
         let work = run.prepare(&names, acts);
-        let ready = within(left(end), work).await?;
+        let mut ready = within(left(end), work).await?;
+        if matches!(next, Next::Commit) {
+            ready.acts.extend(run.last_writes());
+        }
         run.finish(&ready, next, end).await?;
     }
     if db.warnings() == warned {
@@ -131,6 +127,9 @@ struct Run<'a> {
     loaded: Vec<tegata_policy::acts::Locked>,
     times: BTreeMap<ChannelId, UnixTime>,
     places: Vec<Place>,
+    /// The revocations of channels as acts have left them, which are written once, at the
+    /// end.
+    revocations: BTreeMap<ChannelId, Arc<ChannelRevocations>>,
     /// The last audit number, once the authority's row is locked.
     audit: Option<i64>,
 }
@@ -184,6 +183,7 @@ impl<'a> Run<'a> {
             loaded,
             times,
             places: vec![place; acts],
+            revocations: BTreeMap::new(),
             audit: None,
         })
     }
@@ -191,19 +191,53 @@ impl<'a> Run<'a> {
     /// Decides the acts of a wave on what was read for them.
     fn decide(&mut self, jobs: &mut [Box<dyn Job>], wave: &[usize]) -> Vec<Act> {
         let mut acts: Vec<Act> = Vec::with_capacity(wave.len());
-        for (&n, locked) in wave.iter().zip(std::mem::take(&mut self.loaded)) {
+        for (&n, mut locked) in wave.iter().zip(std::mem::take(&mut self.loaded)) {
             let job = &mut jobs[n];
             let channel = job.needs().channel;
+            if let Some(known) = channel.and_then(|id| self.revocations.get(&id)) {
+                locked.revocations = known.clone();
+            }
             let written = channel.and_then(|id| self.times.get(&id)).copied();
             let now = job.time().max(self.head.written_at).max(written.unwrap_or(UnixTime(0)));
             let effects = job.decide(&locked, now);
             self.places[n].now = now;
             self.places[n].position.number = self.head.position;
-            if let Some(effects) = effects.filter(|it| !it.is_empty()) {
+            if let Some(mut effects) = effects.filter(|it| !it.is_empty()) {
+                self.keep_revocations(&mut effects);
                 acts.push((n, channel, effects, now));
             }
         }
         acts
+    }
+
+    /// What must be read for an act of another wave.
+    fn needs_of(&self, job: &dyn Job) -> Needs {
+        let mut needs = job.needs().clone();
+        needs.revocations &= needs.channel.is_none_or(|id| !self.revocations.contains_key(&id));
+        needs
+    }
+
+    /// What is written at the end of all.
+    fn last_writes(&mut self) -> Option<Decided> {
+        let all = std::mem::take(&mut self.revocations).into_iter();
+        let writes: Vec<_> =
+            all.map(|(id, it)| Write::Revocations(id, Arc::unwrap_or_clone(it))).collect();
+        let at = At { now: self.head.written_at, position: None, audit: None };
+        let effects = Effects { writes, ..Effects::default() };
+        (!effects.writes.is_empty()).then_some((None, effects, at, None))
+    }
+
+    /// Keeps revocations that are to be written: a later act may change them again.
+    fn keep_revocations(&mut self, effects: &mut Effects) {
+        let writes = std::mem::take(&mut effects.writes).into_iter();
+        let left = writes.filter_map(|it| match it {
+            Write::Revocations(id, all) => {
+                self.revocations.insert(id, Arc::new(all));
+                None
+            }
+            other => Some(other),
+        });
+        effects.writes = left.collect();
     }
 
     /// Takes positions and audit numbers for acts.
@@ -220,7 +254,7 @@ impl<'a> Run<'a> {
         let mut ready = Ready::default();
         if changes > 0 || events > 0 {
             let after = match (self.audit, self.ground.planted.advance(changes, events, latest)) {
-                // The row is locked, so nobody else has advanced it.
+                // The row is locked, so no other transaction has advanced it.
                 (Some(audit), _) => {
                     ready.advance = Some((changes, events, latest));
                     let number = self.head.position + changes as u64;
@@ -355,70 +389,6 @@ fn narrows(act: ActName, effects: &Effects) -> bool {
         // A new session alone takes nothing away; a used recovery code does.
         ActName::SignIn => !effects.journal.is_empty(),
         _ => act.can_narrow() && !effects.changes.is_empty(),
-    }
-}
-
-fn number(it: i64) -> Result<u64, Failed> {
-    u64::try_from(it).map_err(Failed::row)
-}
-
-async fn head(db: &Client) -> Result<Head, Failed> {
-    let sql = "SELECT epoch, position, written_at FROM authority";
-    let row = db.query_typed_one(sql, values![]).await?;
-    Ok(Head {
-        epoch: number(row.try_get(0)?)?,
-        position: number(row.try_get(1)?)?,
-        written_at: UnixTime(row.try_get(2)?),
-    })
-}
-
-/// The last position, the last audit number, and the highest time written.
-pub(super) type Advanced = (u64, i64, UnixTime);
-
-/// Takes a range of positions and of audit numbers, and so the last lock; returns the last
-/// of each, and the highest time written.
-pub(super) async fn advance(
-    db: &Client,
-    changes: usize,
-    events: usize,
-    at: UnixTime,
-) -> Result<Advanced, Failed> {
-    let sql = "UPDATE authority SET position = position + $1, audit = audit + $2,
-                   written_at = greatest(written_at, $3)
-               RETURNING position, audit, written_at";
-    let row = db.query_typed_one(sql, values![int(changes), int(events), at.0]).await?;
-    Ok((number(row.try_get(0)?)?, row.try_get(1)?, UnixTime(row.try_get(2)?)))
-}
-
-/// The lines of the log.
-#[derive(Default)]
-pub(super) struct Log {
-    numbers: Vec<i64>,
-    times: Vec<i64>,
-    providers: Vec<Option<i64>>,
-    channels: Vec<Option<i64>>,
-    changes: Vec<String>,
-}
-
-impl Log {
-    pub fn add(&mut self, number: u64, at: UnixTime, change: &Change) {
-        let (provider, channel) = change.about();
-        self.numbers.push(int(number));
-        self.times.push(at.0);
-        self.providers.push(provider.map(ProviderId::number).map(int));
-        self.channels.push(channel.map(ChannelId::number).map(int));
-        self.changes.push(json(change));
-    }
-
-    pub async fn write(&self, db: &Client) -> Result<(), Failed> {
-        if self.numbers.is_empty() {
-            return Ok(());
-        }
-        let sql = "INSERT INTO change_log (number, at, provider, channel, change)
-                   SELECT * FROM unnest($1, $2, $3, $4, $5)";
-        let values = values![self.numbers, self.times, self.providers, self.channels, self.changes];
-        db.execute_typed(sql, values).await?;
-        Ok(())
     }
 }
 

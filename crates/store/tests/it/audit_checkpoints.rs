@@ -34,7 +34,7 @@ async fn checkpoint(world: &World, kept_from: u64, at: i64) -> Option<Checkpoint
     Some(checkpoint)
 }
 
-/// A store's rows, as somebody who can write to the database reaches them.
+/// A store's rows, as a person reaches them who can write to the database.
 #[async_trait]
 trait Rows: Sized {
     /// An empty database, and its rows.

@@ -337,3 +337,60 @@ async fn repeatable_read_lets_acts_run_again_and_breaks_nothing() {
     let wrong = run(&cluster, &[Fault::Nothing, Fault::SlowReplica], many, 11).await;
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// Requests that are sent at once, spread over all replicas.
+const RIVALS: usize = 210;
+
+/// Lets rivals request tokens of a new channel, each by the words after its number; returns
+/// the serials that were issued, and those that are active then, with their groups.
+async fn race(
+    cluster: &Cluster,
+    words: impl Fn(usize) -> String,
+) -> (Vec<u64>, Vec<(u64, Option<String>)>) {
+    let channel = Round::channel(cluster).await;
+    let requests = (0..RIVALS).map(|n| {
+        let words = format!("issue {channel} {} {}", words(n), cluster.fresh());
+        async move { cluster.speak(n % REPLICAS, &words).await }
+    });
+    let mut issued = Vec::new();
+    for answer in futures_util::future::join_all(requests).await {
+        let answer = answer.expect("nothing fails here");
+        match answer.split_once(' ') {
+            Some(("issued", serial)) => issued.push(serial.parse().unwrap()),
+            Some(("denied", _)) => {}
+            _ => panic!("{answer}"),
+        }
+    }
+    issued.sort();
+    let sql = format!(
+        "SELECT serial, grp FROM token WHERE channel = {channel} AND NOT past AND ends_at IS NULL
+         ORDER BY serial"
+    );
+    let rows = cluster.server.ask(cluster.database(), &sql).unwrap();
+    let active = rows.into_iter().map(|mut row| {
+        let group = row.remove(1);
+        (row.remove(0).unwrap().parse().unwrap(), group)
+    });
+    (issued, active.collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_hundred_rivals_on_three_replicas_no_more_hold_tokens_than_the_rules_allow() {
+    let cluster = cluster(None).await;
+    for _ in 0..crate::rounds(1) {
+        let (issued, active) = race(&cluster, |_| "*".into()).await;
+        assert_eq!(issued, Vec::from_iter(1..=RIVALS as u64), "each has a serial of its own");
+        let active: Vec<u64> = active.into_iter().map(|(serial, _)| serial).collect();
+        assert_eq!(active, issued[RIVALS - 30..], "the newest thirty");
+
+        let (issued, active) = race(&cluster, |_| "-".into()).await;
+        assert_eq!(issued.len(), RIVALS);
+        assert_eq!(active, [(issued[RIVALS - 1], None)], "the last reissued one");
+
+        let (issued, active) = race(&cluster, |n| format!("g{}", n / REPLICAS % 10)).await;
+        assert_eq!(issued.len(), 20, "two of each group, the others are denied");
+        let mut groups = BTreeMap::<_, usize>::new();
+        active.iter().for_each(|(_, group)| *groups.entry(group.clone()).or_default() += 1);
+        assert_eq!(Vec::from_iter(groups.into_values()), [2; 10]);
+    }
+}

@@ -122,7 +122,7 @@ async fn a_commit_that_no_standby_confirms_is_unknown() {
         () = is_unknown(&store, 1) => {}
         () = cancel => {}
     }
-    // Nobody ends them now.
+    // No administrator ends the waits now.
     is_unknown(&store, 2).await;
     assert!(!store.current(), "a lease that no standby has may be lost");
     set("");
@@ -211,7 +211,7 @@ async fn servers_that_start_at_once_make_one_store_and_one_of_them_does_the_jobs
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(ANSWER, takes_over).await.expect("nobody does the jobs");
+    tokio::time::timeout(ANSWER, takes_over).await.expect("no server does the jobs");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

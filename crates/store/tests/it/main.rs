@@ -13,6 +13,7 @@ mod cap_race;
 mod conformance;
 mod crash_points;
 mod disk;
+mod failover;
 mod history;
 mod looking;
 mod lost_database;

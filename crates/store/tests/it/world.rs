@@ -305,6 +305,13 @@ impl World {
         authorize(self.request(shop, ask), Arc::new(channel), AUDIENCE.clone(), ask.at)
     }
 
+    /// As [`authorize`](Self::authorize), where the store may not answer.
+    pub async fn authorize_if_known(&self, shop: &Shop, ask: &Ask) -> Result<Grant> {
+        let channel = self.channel(shop.id).await?.ok_or(Denied::UnknownChannel)?;
+        let request = self.request(shop, ask);
+        Ok(authorize(request, Arc::new(channel), AUDIENCE.clone(), ask.at)?)
+    }
+
     /// A grant, which must succeed.
     pub async fn grant(&self, shop: &Shop, ask: &Ask) -> Grant {
         self.authorize(shop, ask).await.unwrap()

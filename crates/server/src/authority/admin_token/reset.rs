@@ -2,6 +2,7 @@
 
 use super::{AdminTokenError, fresh};
 use crate::authority::{
+    place::Files,
     private_file,
     record::{self, LastServer, TokenFrom},
 };
@@ -141,31 +142,43 @@ pub fn file_in_use(store: &Path) -> Option<PathBuf> {
 /// In seconds; a server checks the file every two seconds.
 const CONFIRMED_WITHIN: u64 = 15;
 
-/// Replaces the token in `file`, which the server on `store` reads, and waits until the
-/// server, if one runs, has recorded that the new one is in force.
+/// Replaces the token in `file`, which the server of this place reads, and waits until the
+/// server, if one runs here, has recorded that the new one is in force.
 ///
 /// # Errors
 /// [`ResetError`].
-pub async fn reset(store: &Path, file: &Path, reason: Option<&str>) -> Result<Taken, ResetError> {
+pub async fn reset(
+    place: &Files,
+    file: &Path,
+    reason: Option<&str>,
+) -> Result<Taken, ResetError> {
     if reason.is_some_and(|it| !is_reason(it)) {
         return Err(ResetError::Reason);
     }
-    // Held until the end, so that no server starts meanwhile.
-    let unused = tegata_store::sqlite::claim(store)?;
+    let store = &*place.store;
     let at = record::path(store);
     let read = || record::read(&at).map_err(|error| ResetError::LastServer(at.clone(), error));
+    // Held until the end, so that no server starts on a SQLite file meanwhile.
+    let claim = match place.database {
+        Some(_) => None,
+        None => tegata_store::sqlite::claim(store)?,
+    };
     let record = read()?;
+    let is_unused = match place.database {
+        Some(_) => !record.as_ref().is_some_and(|it| runs(it.process)),
+        None => claim.is_some(),
+    };
     match record.as_ref().map(|it| &it.admin_token) {
         Some(TokenFrom::Environment) => return Err(ResetError::FromEnvironment(store.to_owned())),
         Some(TokenFrom::File { path, .. }) if !is_same(path, file) => {
             let (store, used, named) = (store.to_owned(), path.clone(), file.to_owned());
             return Err(ResetError::OtherFile { store, used, named });
         }
-        None if unused.is_none() => return Err(ResetError::NoRecord(store.to_owned())),
+        None if !is_unused => return Err(ResetError::NoRecord(store.to_owned())),
         _ => {}
     }
     let new = replace(file, store, reason)?;
-    if unused.is_some() {
+    if is_unused {
         forget_reason(file);
         return Ok(Taken::NextStart);
     }
@@ -180,6 +193,11 @@ pub async fn reset(store: &Path, file: &Path, reason: Option<&str>) -> Result<Ta
     }
     let process = record.map_or(0, |it| it.process);
     Err(ResetError::Unconfirmed { store: store.to_owned(), file: file.to_owned(), process })
+}
+
+/// Whether a process of this machine has this id.
+fn runs(process: u32) -> bool {
+    Path::new("/proc").join(process.to_string()).exists()
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {

@@ -72,7 +72,7 @@ fn write_instance<'a>(to: &mut Statements<'a>, new: &'a Instance) {
 /// Begins a receipt. It is not complete, even without any instance: one that another server
 /// registers before it has applied the act gets a view without the act.
 pub(super) fn begin_receipt(to: &mut Statements<'_>, at: &At, row: &ReceiptRow) {
-    let sql = format!("{BEGIN} $1, $2, $3, $4, $5, {STATE} {FIRST}");
+    let sql = format!("{BEGIN} $1, $2, $3, $4, $5, false, NULL {FIRST}");
     let values = keep![
         int(row.position.epoch),
         int(row.position.number),
@@ -87,16 +87,15 @@ pub(super) fn begin_receipt(to: &mut Statements<'_>, at: &At, row: &ReceiptRow) 
 /// position of its last change; without a change it has none.
 pub(super) fn begin_receipt_of_job(to: &mut Statements<'_>, at: &At, job: i64) {
     let sql = format!(
-        "{BEGIN} a.epoch, job.position, $2, job.provider, $2, {STATE}, authority a,
-             provider_revocation job WHERE job.number = $1 AND job.position <> 0 {FIRST}"
+        "{BEGIN} a.epoch, job.position, $2, job.provider, $2, false, NULL
+         FROM authority a, provider_revocation job
+         WHERE job.number = $1 AND job.position <> 0 {FIRST}"
     );
     to.add(sql, keep![job, at.now.0]);
 }
 
 const BEGIN: &str =
     "INSERT INTO receipt (epoch, position, at, provider, effective_at, complete, list) SELECT";
-/// Whether it is complete, and its list.
-const STATE: &str = "false, NULL FROM (SELECT 1) it";
 /// A complete one stays complete.
 const FIRST: &str = "ON CONFLICT (epoch, position) DO UPDATE
     SET complete = excluded.complete, list = excluded.list WHERE NOT receipt.complete";

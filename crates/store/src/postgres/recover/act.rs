@@ -6,9 +6,9 @@ use crate::{
         apply::{At, apply},
         failed::Failed,
         load::load,
+        log::Log,
         rows::{int, signing_keys},
         sql::values,
-        transaction::Log,
     },
 };
 use std::sync::Arc;

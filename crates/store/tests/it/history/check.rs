@@ -84,7 +84,7 @@ pub fn contradictions(events: &[Event]) -> Vec<String> {
                      but its revocation was acknowledged at {surely:?}"
                 )),
                 Learnt::Invalid if maybe > *ended => wrong.push(format!(
-                    "{token:?} is invalid on replica {replica} at {ended}, but nobody revoked it"
+                    "{token:?} is invalid on replica {replica} at {ended}, but no request revoked it"
                 )),
                 _ => {}
             }
@@ -189,7 +189,7 @@ mod tests {
 
     #[track_caller]
     fn is_fine(events: &[Event]) {
-        assert_eq!(contradictions(events), [String::new(); 0]);
+        assert_eq!(contradictions(events), Vec::<String>::new());
     }
 
     #[test]
@@ -203,9 +203,9 @@ mod tests {
         is_fine(&with(&[revoke(4, 8, 1, Learnt::Done), verify(9, 10, 1, Learnt::Unknown)]));
         let late = [revoke(4, 8, 1, Learnt::Done), verify(9, 10, 1, Learnt::Valid)];
         finds(&with(&late), "acknowledged at");
-        finds(&with(&[verify(9, 10, 1, Learnt::Invalid)]), "nobody revoked it");
+        finds(&with(&[verify(9, 10, 1, Learnt::Invalid)]), "no request revoked it");
         let early = [verify(4, 5, 1, Learnt::Invalid), revoke(6, 8, 1, Learnt::Done)];
-        finds(&with(&early), "nobody revoked it");
+        finds(&with(&early), "no request revoked it");
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
         let with = |more: &[Event]| [&begin[..], more].concat();
         is_fine(&with(&[verify(6, 7, 1, Learnt::Invalid), verify(6, 7, 2, Learnt::Valid)]));
         finds(&with(&[verify(6, 7, 1, Learnt::Valid)]), "acknowledged at");
-        finds(&with(&[verify(6, 7, 2, Learnt::Invalid)]), "nobody revoked it");
+        finds(&with(&[verify(6, 7, 2, Learnt::Invalid)]), "no request revoked it");
         // Of two at the same time, either may be the last.
         is_fine(&[reissue(0, 4, 1), reissue(2, 5, 2), verify(6, 7, 2, Learnt::Invalid)]);
     }

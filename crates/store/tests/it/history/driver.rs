@@ -24,11 +24,14 @@ use tokio::{
 /// How long a client waits for an answer. Longer than an act may take.
 const PATIENCE: Duration = Duration::from_secs(12);
 
+/// The requests that wait for an answer; `None`: the process has ended.
+type Waiting = Mutex<Option<BTreeMap<u64, oneshot::Sender<String>>>>;
+
 /// A running replica process.
 struct Running {
     child: Child,
     stdin: tokio::sync::Mutex<ChildStdin>,
-    waiting: Arc<Mutex<Option<BTreeMap<u64, oneshot::Sender<String>>>>>,
+    waiting: Arc<Waiting>,
 }
 
 /// One of the servers: a process that is started again when it has ended.
@@ -124,7 +127,7 @@ impl Cluster {
             let _ = child.kill().await;
             return false;
         }
-        let waiting = Arc::new(Mutex::new(Some(BTreeMap::<u64, oneshot::Sender<String>>::new())));
+        let waiting = Arc::new(Waiting::new(Some(BTreeMap::new())));
         let (answered, gave_up) = (waiting.clone(), self.gave_up.clone());
         tokio::spawn(async move {
             while let Some(line) = lines.next_line().await.ok().flatten() {
@@ -139,7 +142,7 @@ impl Cluster {
                     let _ = sender.send(answer.to_owned());
                 }
             }
-            // Nobody waits for a process that has ended.
+            // A process that has ended answers nothing.
             *answered.lock().unwrap() = None;
         });
         let stdin = tokio::sync::Mutex::new(child.stdin.take().unwrap());

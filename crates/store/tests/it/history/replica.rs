@@ -221,6 +221,7 @@ impl Replica {
         };
         let (kind, credential, group) = match of_group {
             "-" => (Kind::LongLived, Credential::Administrator { delay: 0 }, None),
+            "*" => (Kind::ShortLived, Credential::Secret(secret()), None),
             name => (Kind::ShortLived, Credential::Secret(secret()), Some(group(name))),
         };
         let request = IssueRequest { kind, credential, group, idempotency: None };

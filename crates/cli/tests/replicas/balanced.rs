@@ -1,0 +1,147 @@
+//! Load balancers in front of several servers: each request reaches any of them.
+
+use crate::{
+    Field,
+    line::{Channel, With, is_good, provider, token_in, verify},
+    process::{
+        Server,
+        http::{Connection, HttpResponse, Request},
+        key::Key,
+    },
+};
+use postgres_fixture::free_port;
+use std::{
+    fs,
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+/// A running balancer; dropping it stops it.
+struct Balancer {
+    process: Child,
+    at: SocketAddr,
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        // nginx and HAProxy end their workers themselves.
+        let process = self.process.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &process]).status();
+        let _ = self.process.wait();
+    }
+}
+
+impl Balancer {
+    async fn start(mut command: Command, at: SocketAddr) -> Self {
+        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null());
+        let process = quiet.spawn().unwrap();
+        let started = Self { process, at };
+        for _ in 0..500 {
+            if let Some(it) = started.try_ask(&Request::new("GET", "/livez", &[], "")).await
+                && it.status == 200
+            {
+                return started;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the balancer does not serve");
+    }
+
+    async fn try_ask(&self, request: &Request) -> Option<HttpResponse> {
+        Connection::open(self.at).await.ok()?.ask(request).await.ok()
+    }
+
+    async fn ask(&self, request: &Request) -> HttpResponse {
+        self.try_ask(request).await.expect("the balancer answers")
+    }
+}
+
+/// nginx, with the settings of the book's page on many servers.
+async fn nginx(field: &Field<'_>, servers: &[&Server]) -> Balancer {
+    let at: SocketAddr = ([127, 0, 0, 1], free_port().unwrap()).into();
+    let folder = field.home.path().join("nginx");
+    fs::create_dir_all(&folder).unwrap();
+    let place = folder.display();
+    let all: String = servers
+        .iter()
+        .map(|it| format!("server {} max_fails=1 fail_timeout=1s;\n", it.address()))
+        .collect();
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|what| format!("{what}_temp_path {place}/{what};\n"))
+        .concat();
+    let conf = format!(
+        "user root;\ndaemon off;\npid {place}/pid;\nerror_log stderr crit;\nevents {{}}\nhttp {{\n\
+         access_log off;\n{temporary}upstream tegata {{\n{all}keepalive 64;\n}}\nserver {{\n\
+         listen {at};\nlocation / {{\nproxy_pass http://tegata;\nproxy_http_version 1.1;\n\
+         proxy_set_header Connection \"\";\nproxy_set_header Host $host;\n\
+         proxy_next_upstream error timeout http_503;\n}}\n}}\n}}\n"
+    );
+    let file = folder.join("nginx.conf");
+    fs::write(&file, conf).unwrap();
+    let mut command = Command::new("nginx");
+    command.arg("-c").arg(file);
+    Balancer::start(command, at).await
+}
+
+async fn haproxy(field: &Field<'_>, servers: &[&Server]) -> Balancer {
+    let at: SocketAddr = ([127, 0, 0, 1], free_port().unwrap()).into();
+    let all: String = servers
+        .iter()
+        .enumerate()
+        .map(|(n, it)| format!("server s{n} {} check inter 1s fall 1 rise 1\n", it.address()))
+        .collect();
+    let conf = format!(
+        "defaults\nmode http\ntimeout connect 2s\ntimeout client 60s\ntimeout server 60s\n\
+         frontend in\nbind {at}\ndefault_backend tegata\nbackend tegata\nbalance roundrobin\n\
+         option httpchk GET /readyz\nretries 3\noption redispatch 1\n{all}"
+    );
+    let file = field.home.path().join("haproxy.cfg");
+    fs::write(&file, conf).unwrap();
+    let mut command = Command::new("haproxy");
+    command.arg("-f").arg(file);
+    Balancer::start(command, at).await
+}
+
+/// Each request of a client may reach another server, and one of them is killed.
+async fn serves(field: &Field<'_>, balancer: &Balancer, mut servers: Vec<Server>) {
+    let key = Key::generate();
+    let channel = Channel::create(&servers[0], &provider(&servers[0]).await, &key).await;
+    for round in 0..30 {
+        let issued = balancer.ask(&channel.issue_short_lived(With::default())).await;
+        assert_eq!(issued.status, 200, "round {round}: {}", issued.text());
+        let token = token_in(&issued);
+        for _ in 0..3 {
+            assert!(is_good(&balancer.ask(&verify(&token)).await), "round {round}: issued");
+        }
+        assert_eq!(balancer.ask(&channel.revoke(&token)).await.status, 200, "round {round}");
+        for _ in 0..3 {
+            assert!(!is_good(&balancer.ask(&verify(&token)).await), "round {round}: revoked");
+        }
+    }
+    let token = token_in(&balancer.ask(&channel.issue_stateless(With::default())).await);
+    drop(servers.pop());
+    for _ in 0..60 {
+        assert!(is_good(&balancer.ask(&verify(&token)).await), "one server was killed");
+    }
+    // It waits for the lease of the server that is gone.
+    assert_eq!(balancer.ask(&channel.revoke(&token)).await.status, 200);
+    assert!(!is_good(&balancer.ask(&verify(&token)).await));
+    assert!(field.home.path().exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_spreads_requests_over_three_servers() {
+    let field = Field::new();
+    let (a, b, c) = tokio::join!(field.start("a"), field.start("b"), field.start("c"));
+    let balancer = nginx(&field, &[&a, &b, &c]).await;
+    serves(&field, &balancer, vec![a, b, c]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn haproxy_spreads_requests_over_three_servers() {
+    let field = Field::new();
+    let (a, b, c) = tokio::join!(field.start("a"), field.start("b"), field.start("c"));
+    let balancer = haproxy(&field, &[&a, &b, &c]).await;
+    serves(&field, &balancer, vec![a, b, c]).await;
+}

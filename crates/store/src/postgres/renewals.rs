@@ -1,0 +1,131 @@
+//! The task that renews this server's lease.
+//!
+//! A renewal is a commit of this server's row, and then a read of the log: what was committed
+//! before the renewal was sent is in memory when the lease begins. A read alone renews
+//! nothing, since a database that was replaced still answers reads.
+
+use super::{
+    connect::{Address, Conn},
+    failed::{Failed, within},
+    follow::Shared,
+    jitter::Backoff,
+    job::steady,
+    queue::connect,
+    replicas::{register, take_jobs},
+    rows::int,
+    sql::values,
+};
+use crate::columns::Columns;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::oneshot;
+
+/// How often the lease is renewed.
+const RENEWAL: Duration = Duration::from_millis(400);
+/// Maximum time of a renewal: a later one would be worth nothing.
+const PATIENCE: Duration = Duration::from_millis(1_900);
+/// Maximum time to sign off.
+const LEAVING: Duration = Duration::from_secs(2);
+
+/// The task that renews the lease.
+pub(super) struct Renewals {
+    pub shared: Arc<Shared>,
+    pub address: Address,
+    /// Where this server listens, for people.
+    pub listens: Option<String>,
+    /// The last renewal that is known to be committed.
+    pub beat: u64,
+}
+
+impl Renewals {
+    /// Runs until the store is closed, and signs off then.
+    pub async fn run(mut self, mut closed: oneshot::Receiver<()>) {
+        let (mut conn, mut backoff, mut failing) = (None, Backoff::default(), false);
+        loop {
+            let due = tokio::time::sleep(RENEWAL);
+            tokio::select! {
+                _ = &mut closed => break,
+                () = self.shared.applied.notified() => {}
+                () = due => {}
+            }
+            if self.shared.why_stopped().is_some() {
+                return;
+            }
+            match self.renew(&mut conn, &mut backoff).await {
+                Ok(()) => failing = false,
+                Err(Refused::Silent(why)) => {
+                    if !failing {
+                        tracing::warn!(%why, "this server's lease was not renewed");
+                    }
+                    (conn, failing) = (None, true);
+                }
+                Err(Refused::Back(beat)) => {
+                    let why = format!(
+                        "the database went back: this server has renewed its lease {} times, and the \
+                         database knows of {beat}. Nothing is served from it: run tegata recover",
+                        self.beat
+                    );
+                    return self.shared.stop(why);
+                }
+            }
+        }
+        if let Some(open) = conn.filter(|it| !it.is_closed()) {
+            let sql = "DELETE FROM replica WHERE id = $1";
+            let _ =
+                within(LEAVING, open.execute_typed(sql, values![self.shared.id.to_vec()])).await;
+        }
+    }
+
+    async fn renew(
+        &mut self,
+        conn: &mut Option<Conn>,
+        backoff: &mut Backoff,
+    ) -> Result<(), Refused> {
+        within(PATIENCE, connect(conn, &self.address, backoff)).await?;
+        let Some(open) = conn else { return Err(Failed::unavailable("no connection").into()) };
+        let (sent, warned) = (steady(), open.warnings());
+        let applied = self.shared.seen().applied;
+        let sql = "UPDATE replica SET beat = beat + 1, epoch = $2, position = $3 WHERE id = $1
+                   RETURNING beat";
+        let (epoch, number) = (int(applied.epoch), int(applied.number));
+        let id = self.shared.id;
+        let beat = async {
+            let row = open.query_typed_opt(sql, values![id.to_vec(), epoch, number]).await?;
+            row.map(|it| it.value::<u64>("beat")).transpose()
+        };
+        match within(PATIENCE, beat).await? {
+            Some(beat) if beat <= self.beat => return Err(Refused::Back(beat)),
+            Some(beat) => self.beat = beat,
+            // Another server has dropped the row: it waits for this one no more, so the lease
+            // begins anew with a row, and a read after it.
+            None => {
+                tracing::warn!("this server was dropped; it registers again");
+                self.beat += 1;
+                let listens = self.listens.as_deref();
+                let again = register(open, id, self.beat, Some(applied), listens);
+                within(PATIENCE, again).await?;
+            }
+        }
+        let jobs = within(PATIENCE, take_jobs(open, id)).await?;
+        if open.warnings() != warned {
+            let why = "the database warns that a commit may be lost";
+            return Err(Failed::unavailable(why).into());
+        }
+        self.shared.after_now().await?;
+        self.shared.lease.renew(sent, jobs);
+        Ok(())
+    }
+}
+
+/// Why the lease was not renewed.
+enum Refused {
+    /// The database did not answer.
+    Silent(Failed),
+    /// The database has fewer renewals than this server has made.
+    Back(u64),
+}
+
+impl From<Failed> for Refused {
+    fn from(why: Failed) -> Self {
+        Self::Silent(why)
+    }
+}
