@@ -3,6 +3,9 @@
 
 #![no_main]
 
+#[path = "../../crates/cli/src/serve/address.rs"]
+#[expect(dead_code, reason = "the fuzzer parses settings and does not use them")]
+mod address;
 #[path = "../../crates/cli/src/serve/file.rs"]
 mod file;
 #[path = "../../crates/cli/src/log/settings.rs"]

@@ -1,6 +1,5 @@
 //! The address of a store: a SQLite file, or a PostgreSQL database.
 
-use crate::failure::BadUsage;
 use std::{
     path::{Path, PathBuf},
     str::FromStr,
@@ -21,35 +20,8 @@ pub enum StoreAddress {
     Neither,
 }
 
-impl StoreAddress {
-    /// The SQLite file.
-    ///
-    /// # Errors
-    /// [`BadUsage`]: it is a database.
-    pub fn file(self) -> anyhow::Result<PathBuf> {
-        match self {
-            Self::File(file) => Ok(file),
-            Self::Database(_) => {
-                let wrong = "store: this works on a SQLite file; write it as sqlite:FILE";
-                Err(BadUsage(wrong.to_owned()).into())
-            }
-            Self::Neither => Err(BadUsage(format!("store: {WRITE}")).into()),
-        }
-    }
-
-    /// The address of the database; `what` is the setting.
-    pub fn database(self, what: &str) -> anyhow::Result<PlainSecret> {
-        match self {
-            Self::Database(address) => Ok(address),
-            Self::File(_) | Self::Neither => {
-                let wrong = "write it as postgres://USER@HOST/DATABASE";
-                Err(BadUsage(format!("{what}: {wrong}")).into())
-            }
-        }
-    }
-}
-
-const WRITE: &str = "write it as sqlite:FILE, such as sqlite:tegata.db, or as \
+/// What to write.
+pub const WRITE: &str = "write it as sqlite:FILE, such as sqlite:tegata.db, or as \
                      postgres://USER@HOST/DATABASE";
 
 impl FromStr for StoreAddress {

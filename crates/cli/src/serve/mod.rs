@@ -5,6 +5,7 @@ mod address;
 mod console;
 mod dev;
 mod file;
+mod place;
 mod settings;
 mod sources;
 

@@ -3,8 +3,8 @@
 //! the help text are declared at the field; the reference page is generated from them.
 //! `sources` combines flags, variables and file.
 
-use super::address::{StoreAddress, USUAL_STORE, with_password};
-use crate::{failure::BadUsage, files::read_secret, log::LogSettings};
+use super::address::{StoreAddress, USUAL_STORE};
+use crate::log::LogSettings;
 use clap::{ArgAction, Args, value_parser};
 use reqwest::Url;
 use std::{
@@ -14,12 +14,7 @@ use std::{
     time::Duration,
 };
 use tegata_server::{
-    authority::{
-        place::{Database, Files},
-        signing_keys::JWKS_CACHE,
-    },
-    config::Settings,
-    http::proxies::Network,
+    authority::signing_keys::JWKS_CACHE, config::Settings, http::proxies::Network,
 };
 
 /// The settings of `serve`. Defaults that the server has are read from there.
@@ -244,41 +239,6 @@ pub struct StoreSettings {
     /// noticed [default: in the master key's folder].
     #[arg(long, env, value_name = "FILE")]
     pub rollback_guard_file: Option<PathBuf>,
-}
-
-impl StoreSettings {
-    /// The files of the authority.
-    ///
-    /// # Errors
-    /// [`BadUsage`]: the settings do not fit together.
-    pub fn place(self) -> anyhow::Result<Files> {
-        let password = self.store_password_file.as_deref().map(read_secret).transpose()?;
-        let (direct, key) = (self.store_direct, self.master_key_file);
-        let place = match self.store {
-            Some(StoreAddress::Database(address)) => {
-                if key.is_none() {
-                    let wrong = "master_key_file: required with PostgreSQL, since every server \
-                                 needs the same key; the first one creates the file";
-                    return Err(BadUsage(wrong.to_owned()).into());
-                }
-                let direct = direct.map(|it| it.database("store_direct")).transpose()?;
-                let with = |it| with_password(it, password.as_ref());
-                Files::on_database(Database { address: with(address), direct: direct.map(with) })
-            }
-            other if direct.is_some() || password.is_some() => {
-                other.map(|it| it.file()).transpose()?;
-                let wrong = "store_direct and store_password_file are for a PostgreSQL database";
-                return Err(BadUsage(wrong.to_owned()).into());
-            }
-            other => {
-                let store = other.map(|it| it.file()).transpose()?;
-                let store = store.unwrap_or_else(|| USUAL_STORE.into());
-                Files { store, ..Files::default() }
-            }
-        };
-        let rollback_guard_file = self.rollback_guard_file;
-        Ok(Files { master_key_file: key, rollback_guard_file, ..place })
-    }
 }
 
 /// The shift between bytes and MiB.

@@ -1,6 +1,9 @@
 //! Replays the inputs that fuzzing has kept (`fuzz/corpus`) through the functions that the
 //! fuzzer calls. `cargo xtask fuzz` looks for new ones.
 
+#[path = "../../src/serve/address.rs"]
+#[expect(dead_code, reason = "what the settings lead to is not needed here")]
+mod address;
 #[path = "../../src/serve/file.rs"]
 mod file;
 #[path = "../../src/log/settings.rs"]
