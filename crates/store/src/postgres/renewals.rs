@@ -68,7 +68,8 @@ impl Renewals {
                 }
             }
         }
-        if let Some(open) = conn.filter(|it| !it.is_closed()) {
+        let _ = within(LEAVING, connect(&mut conn, &self.address, &mut backoff)).await;
+        if let Some(open) = conn {
             let sql = "DELETE FROM replica WHERE id = $1";
             let _ =
                 within(LEAVING, open.execute_typed(sql, values![self.shared.id.to_vec()])).await;
