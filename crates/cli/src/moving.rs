@@ -121,6 +121,13 @@ fn next_steps(place: &Files, before: Before, moved: &Moved) -> String {
          tegata serve --store postgres://… --master-key-file {key}\n",
         key = key.display()
     ));
+    let token = place.admin_token();
+    if token.exists() {
+        words.push_str(&format!(
+            "if the administrator's token is that of {0}: --admin-token-file {0}\n",
+            token.display()
+        ));
+    }
     let anchor = place.audit_anchor();
     if anchor.exists() {
         words.push_str(&format!(

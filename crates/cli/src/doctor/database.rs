@@ -78,36 +78,8 @@ async fn examine(
     encryption(found, &state);
     replication(found, &state);
     clock(found, state.now, (before, after));
-    let (schema, known) = look.schema().await?;
-    match schema {
-        DatabaseSchema::None => {
-            found.ok(CHECK, "empty; the first server makes the schema");
-            return Ok(());
-        }
-        DatabaseSchema::Moving => {
-            let what = "an authority is being moved to it, and the move is not complete";
-            found.wrong(CHECK, what, "repeat the `tegata move` that began it");
-            return Ok(());
-        }
-        DatabaseSchema::Version(version) if version > known => {
-            let what = format!(
-                "its schema is version {version}; this program knows versions up to {known}"
-            );
-            found.wrong(CHECK, what, "use the newer program that wrote it");
-            return Ok(());
-        }
-        DatabaseSchema::Version(version) if version < known => {
-            let what = format!("its schema is version {version} of {known}");
-            found.warning(
-                CHECK,
-                what,
-                "back it up; `tegata migrate`, or the next start, updates it",
-            );
-            return Ok(());
-        }
-        DatabaseSchema::Version(version) => {
-            found.ok(CHECK, format!("schema version {version}"));
-        }
+    if !schema(found, look).await? {
+        return Ok(());
     }
     newest(found, settings, look).await;
     let Some(stored) = look.store().await? else { return Ok(()) };
@@ -128,6 +100,42 @@ async fn examine(
         store::verifiers(found, &stored.instances, now);
     }
     Ok(())
+}
+
+/// Checks the schema; returns whether more can be read.
+async fn schema(found: &mut Findings, look: &PostgresLook) -> Result<bool, PostgresOpenError> {
+    let (schema, known) = look.schema().await?;
+    match schema {
+        DatabaseSchema::None => {
+            found.ok(CHECK, "empty; the first server makes the schema");
+            return Ok(false);
+        }
+        DatabaseSchema::Moving => {
+            let what = "an authority is being moved to it, and the move is not complete";
+            found.wrong(CHECK, what, "repeat the `tegata move` that began it");
+            return Ok(false);
+        }
+        DatabaseSchema::Version(version) if version > known => {
+            let what = format!(
+                "its schema is version {version}; this program knows versions up to {known}"
+            );
+            found.wrong(CHECK, what, "use the newer program that wrote it");
+            return Ok(false);
+        }
+        DatabaseSchema::Version(version) if version < known => {
+            let what = format!("its schema is version {version} of {known}");
+            found.warning(
+                CHECK,
+                what,
+                "back it up; `tegata migrate`, or the next start, updates it",
+            );
+            return Ok(false);
+        }
+        DatabaseSchema::Version(version) => {
+            found.ok(CHECK, format!("schema version {version}"));
+        }
+    }
+    Ok(true)
 }
 
 fn wall_clock() -> i64 {

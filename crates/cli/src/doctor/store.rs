@@ -163,6 +163,11 @@ fn newest(found: &mut Findings, settings: &Settings, look: &Look) {
                         `tegata recover --help`";
             found.wrong(CHECK, what, next_step);
         }
+        Err(OpenError::Moved(_)) => {
+            let what = "it was moved to a PostgreSQL database, or is being moved";
+            let next_step = "name that database with --store; see `tegata move --help`";
+            found.wrong(CHECK, what, next_step);
+        }
         Err(error) => {
             let error = anyhow::Error::from(error);
             found.wrong(CHECK, format!("{error:#}"), "repair or restore that file");

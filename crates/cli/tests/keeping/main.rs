@@ -9,6 +9,7 @@
 #[expect(dead_code, reason = "shared with other test programs")]
 mod line;
 mod master_key;
+mod moving;
 mod one_commit_back;
 #[path = "../process/mod.rs"]
 mod process;

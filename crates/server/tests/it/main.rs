@@ -23,7 +23,7 @@ mod recent_uses;
 mod seeing;
 mod signing_keys;
 mod start;
-mod warnings;
 #[path = "../store/mod.rs"]
 mod store;
+mod warnings;
 mod world;

@@ -15,6 +15,7 @@ mod crash_points;
 mod disk;
 mod failover;
 mod history;
+mod looking;
 mod lost_database;
 mod moving;
 mod narrowing;

@@ -147,11 +147,7 @@ const CONFIRMED_WITHIN: u64 = 15;
 ///
 /// # Errors
 /// [`ResetError`].
-pub async fn reset(
-    place: &Files,
-    file: &Path,
-    reason: Option<&str>,
-) -> Result<Taken, ResetError> {
+pub async fn reset(place: &Files, file: &Path, reason: Option<&str>) -> Result<Taken, ResetError> {
     if reason.is_some_and(|it| !is_reason(it)) {
         return Err(ResetError::Reason);
     }
