@@ -6,8 +6,9 @@ use crate::{
 };
 use rustix::process::Signal;
 use std::{
-    fmt::Write as _,
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
 };
 
@@ -61,8 +62,18 @@ impl PatroniCluster {
                 return Err(format!("Patroni's node {n} is not ready:\n{log}"));
             }
         }
-        let role = "CREATE ROLE tegata LOGIN";
-        cluster.sql(role)?;
+        if replication == Replication::Synchronous {
+            // Not before: there would be no standby for the first server's own commits.
+            let strict = "{\"synchronous_mode_strict\": true}";
+            cluster.request(0, "PATCH /config", strict)?;
+            // Only such a standby may lead after the leader.
+            let has_standby = || {
+                let is_one = |n| cluster.request(n, "GET /synchronous", "").ok();
+                (0..many).find_map(is_one)
+            };
+            until(has_standby).ok_or("no standby is synchronous")?;
+        }
+        cluster.sql("CREATE ROLE tegata LOGIN")?;
         cluster.sql("CREATE DATABASE tegata OWNER tegata")?;
         Ok(cluster)
     }
@@ -79,7 +90,7 @@ impl PatroniCluster {
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
             .args(["--initial-cluster", &format!("default={peer}"), "--unsafe-no-fsync"]);
         self.folder.spawn(&mut command, "etcd.log")?;
-        let open = || std::net::TcpStream::connect(("127.0.0.1", self.etcd)).ok();
+        let open = || TcpStream::connect(("127.0.0.1", self.etcd)).ok();
         until(open).map(drop).ok_or_else(|| self.folder.log("etcd.log"))
     }
 
@@ -97,9 +108,7 @@ impl PatroniCluster {
         let synchronous = replication == Replication::Synchronous;
         let (bin, etcd) = (Major::Fifteen.programs()?, self.etcd);
         let (bin, home) = (bin.display(), home.display());
-        let mut yaml = String::new();
-        let _ = write!(
-            yaml,
+        let yaml = format!(
             "scope: tegata
 name: {name}
 restapi:
@@ -114,7 +123,6 @@ bootstrap:
     retry_timeout: 3
     maximum_lag_on_failover: 1073741824
     synchronous_mode: {synchronous}
-    synchronous_mode_strict: {synchronous}
     postgresql:
       use_pg_rewind: true
       parameters:
@@ -146,6 +154,25 @@ postgresql:
         );
         fs::write(self.folder.path().join(name).join("patroni.yml"), yaml)
             .map_err(|error| error.to_string())
+    }
+
+    /// Sends a request to a node's Patroni; any answer but success is an error.
+    fn request(&self, n: usize, what: &str, json: &str) -> Result<(), Problem> {
+        let request = || {
+            let mut api = TcpStream::connect(("127.0.0.1", self.nodes[n].api))?;
+            let length = json.len();
+            write!(
+                api,
+                "{what} HTTP/1.0\r\nContent-Type: application/json\r\n\
+                 Content-Length: {length}\r\n\r\n{json}"
+            )?;
+            let mut answer = String::new();
+            api.read_to_string(&mut answer)?;
+            Ok::<_, std::io::Error>(answer)
+        };
+        let answer = request().map_err(|error| error.to_string())?;
+        let first = answer.lines().next().unwrap_or_default();
+        if first.contains(" 200 ") { Ok(()) } else { Err(answer) }
     }
 
     /// Starts a node, or starts it again after it was killed.

@@ -174,7 +174,7 @@ pub fn databases(long: bool) -> anyhow::Result<()> {
     }
     let cluster = parts.join("patroni");
     let program = cluster.join("bin/patroni");
-    install(&cluster, &pins.join("patroni"), &["requirements.txt"], &program, install_python)
+    install(&cluster, &pins.join("patroni"), &["requirements.txt"], &program, install_patroni)
 }
 
 /// Installs Debian's Chromium with its driver, fonts for Japanese, and the accessibility
@@ -224,11 +224,23 @@ pub fn apt(packages: &[&str]) -> anyhow::Result<()> {
 }
 
 fn install_python(pins: &Path, into: &Path) -> anyhow::Result<()> {
+    install_python_of("python3", pins, into)
+}
+
+/// As [`install_python`], with the system's own Python: another user than this one runs it,
+/// who may not read this one's.
+fn install_patroni(pins: &Path, into: &Path) -> anyhow::Result<()> {
+    let system = "/usr/bin/python3";
+    let python = if Path::new(system).exists() { system } else { "python3" };
+    install_python_of(python, pins, into)
+}
+
+fn install_python_of(python: &str, pins: &Path, into: &Path) -> anyhow::Result<()> {
     // On Debian the two modules are in a separate package.
-    if !works(Command::new("python3").args(["-c", "import ensurepip, venv"])) {
+    if !works(Command::new(python).args(["-c", "import ensurepip, venv"])) {
         apt(&["python3", "python3-venv"])?;
     }
-    run(Command::new("python3").args(["-m", "venv"]).arg(into))?;
+    run(Command::new(python).args(["-m", "venv"]).arg(into))?;
     run(Command::new(into.join("bin/python"))
         .args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet"])
         .arg("--requirement")

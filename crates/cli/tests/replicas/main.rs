@@ -292,3 +292,20 @@ async fn another_master_key_or_none_is_refused_and_no_password_is_shown() {
         assert!(!error.contains("hush-hush"), "{error}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_key_that_one_server_replaced_is_used_by_the_others() {
+    let field = Field::new();
+    let (a, b) = (field.start("a").await, field.start("b").await);
+    let channel = Channel::create(&a, &provider(&a).await, &Key::generate()).await;
+    let old = fs::read(field.master_key()).unwrap();
+    let rotated = a.ask(&Request::admin("POST", "/master-key", Some(&json!({})))).await;
+    assert!(rotated.status < 300, "{}", rotated.text());
+    assert_ne!(fs::read(field.master_key()).unwrap(), old);
+    // The other server makes a key, which only the new master key may encrypt.
+    b.create("/signing-keys", json!({})).await;
+    issue(&b, &channel.issue_stateless(With::default())).await;
+    drop((a, b));
+    let again = field.start("c").await;
+    issue(&again, &channel.issue_stateless(With::default())).await;
+}

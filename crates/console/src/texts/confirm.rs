@@ -6,6 +6,7 @@ pub struct ConfirmTexts {
     pub nothing_yet: &'static str,
     pub reason: &'static str,
     pub reason_hint: &'static str,
+    pub reason_hint_short: &'static str,
     pub reason_wrong: &'static str,
     pub wait: &'static str,
     pub wait_option: fn(&u64) -> String,

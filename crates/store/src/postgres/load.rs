@@ -36,7 +36,9 @@ pub(super) async fn load_all(
     keys: &Arc<[StoredKey]>,
     needs: &[Needs],
 ) -> Result<Vec<Locked>, Failed> {
-    let singles = try_join_all(needs.iter().map(|it| single::read(db, keys, it)));
+    // Boxed, here and there: with all that it may read it is too large to be moved on a
+    // thread's stack.
+    let singles = try_join_all(needs.iter().map(|it| Box::pin(single::read(db, keys, it))));
     let (channels, singles) = try_join(channels::read(db, keys, needs), singles).await?;
     let mut locked: Vec<Locked> = needs
         .iter()

@@ -129,7 +129,14 @@ impl PostgresStore {
         let jobs = step(|| replicas::take_jobs(&conn, id)).await?;
         let reached = within(STEP, reached(&conn)).await.map_err(failed)?;
         let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));
-        let guard = guard.transpose()?;
+        let guard = match guard.transpose() {
+            Ok(guard) => guard,
+            Err(refused) => {
+                // Others would wait for a server that does not start.
+                let _ = step(|| replicas::drop_at(&conn, id, 1)).await;
+                return Err(refused);
+            }
+        };
         let planted = Planted::new(options.plant, address.clone());
         let start = Start { address, direct, form, id, reached, listens: options.address, planted };
         let mut store = Self::start(start);

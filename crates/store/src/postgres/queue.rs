@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{Error, Result, figures::Figures};
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -111,30 +111,32 @@ impl Inner {
     fn take(&mut self) -> Vec<Box<dyn Job>> {
         let mut batch: Vec<Box<dyn Job>> = Vec::new();
         let mut left = VecDeque::with_capacity(self.waiting.len());
-        let mut held = BTreeSet::new();
+        let mut held: BTreeMap<Key, usize> = BTreeMap::new();
         let mut passed = BTreeSet::new();
-        while let Some(job) = self.waiting.pop_front() {
+        while batch.len() < BATCH
+            && let Some(job) = self.waiting.pop_front()
+        {
             if job.is_abandoned() {
                 continue;
             }
-            let full = batch.len() >= BATCH;
-            let kin = batch.first().is_none_or(|it| it.locks().rows() == job.locks().rows());
-            let free = |it: Key| !self.busy.contains(&it) && !passed.contains(&it);
             let keys: Vec<_> = job.locks().keys().collect();
-            let again =
-                |key: &Key| batch.iter().filter(|it| it.locks().keys().any(|k| k == *key)).count();
-            let crowded = keys.iter().any(|it| held.contains(it) && again(it) >= WAVES);
-            if full || !kin || crowded || !keys.iter().all(|&it| free(it)) {
+            let kin = batch.first().is_none_or(|it| it.locks().rows() == job.locks().rows());
+            let free = |it: &Key| {
+                let crowded = held.get(it).is_some_and(|&acts| acts >= WAVES);
+                !crowded && !self.busy.contains(it) && !passed.contains(it)
+            };
+            if kin && keys.iter().all(free) {
+                keys.into_iter().for_each(|it| *held.entry(it).or_default() += 1);
+                batch.push(job);
+            } else {
                 // No later act on the same overtakes it.
                 passed.extend(keys);
                 left.push_back(job);
-                continue;
             }
-            held.extend(keys);
-            batch.push(job);
         }
+        left.append(&mut self.waiting);
         self.waiting = left;
-        self.busy.extend(held);
+        self.busy.extend(held.into_keys());
         batch
     }
 }
@@ -297,5 +299,57 @@ struct Free<'a> {
 impl Drop for Free<'_> {
     fn drop(&mut self) {
         self.queue.free(&self.keys);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::job::job;
+    use tegata_policy::acts::{Forget, Upkeep};
+    use tegata_token::{id::ChannelId, time::UnixTime};
+
+    fn on(channel: u64) -> Box<dyn Job> {
+        let channel = ChannelId::from_number(channel).unwrap();
+        let (job, answer) = job(UnixTime(0), Forget { channel });
+        // Somewhere a task waits for it.
+        std::mem::forget(answer);
+        job
+    }
+
+    fn channels(batch: &[Box<dyn Job>]) -> Vec<u64> {
+        assert!(batch.iter().all(|it| matches!(it.needs().upkeep, Upkeep::None)));
+        batch.iter().filter_map(|it| it.needs().channel).map(ChannelId::number).collect()
+    }
+
+    #[test]
+    fn an_act_on_a_busy_channel_holds_up_no_other() {
+        let queue = Queue::new();
+        queue.push(on(1)).unwrap();
+        let first = queue.inner().take();
+        assert_eq!(channels(&first), [1]);
+        for channel in [1, 2, 1, 3] {
+            queue.push(on(channel)).unwrap();
+        }
+        assert_eq!(channels(&queue.inner().take()), [2, 3]);
+        assert!(queue.inner().take().is_empty());
+        queue.free(&first.iter().flat_map(|it| it.locks().keys()).collect());
+        assert_eq!(channels(&queue.inner().take()), [1, 1]);
+    }
+
+    #[test]
+    fn one_channel_does_not_fill_a_transaction() {
+        let queue = Queue::new();
+        for _ in 0..WAVES + 1 {
+            queue.push(on(1)).unwrap();
+        }
+        queue.push(on(2)).unwrap();
+        let batch = queue.inner().take();
+        assert_eq!(batch.len(), WAVES + 1);
+        assert_eq!(channels(&batch).last(), Some(&2));
+        let waves = transaction::waves(&batch);
+        assert_eq!(waves.len(), WAVES);
+        assert_eq!(waves[0].len(), 2, "acts on other channels are decided together");
+        assert_eq!(queue.waiting(), 1);
     }
 }

@@ -9,6 +9,7 @@ pub const TEXTS: ConfirmTexts = ConfirmTexts {
     reason: "Reason",
     reason_hint: "Recorded in the audit log and shown when a token is looked up. Up to 500 \
                   characters.",
+    reason_hint_short: "Recorded in the audit log. Up to 500 characters.",
     reason_wrong: "Enter up to 500 characters, without characters that control a terminal or the \
                    direction of writing.",
     wait: "Wait for verifiers",

@@ -7,6 +7,7 @@ pub const TEXTS: ConfirmTexts = ConfirmTexts {
     nothing_yet: "まだ何も変更されていません。",
     reason: "理由",
     reason_hint: "監査ログに記録され、トークンを照会したときに表示されます。500文字まで。",
+    reason_hint_short: "監査ログに記録されます。500文字まで。",
     reason_wrong: "500文字以内で入力してください。端末や文字の方向を制御する文字は使えません。",
     wait: "検証サーバーの応答を待つ時間",
     wait_option: |seconds| match seconds {

@@ -115,7 +115,8 @@ impl Authority {
         if !self.store().is_shared() {
             return Ok(true);
         }
-        let behind = |all: Vec<tegata_store::ReplicaRow>| all.iter().any(|it| it.position < at);
+        let is_behind = |it: &tegata_store::ReplicaRow| !it.own && it.position < at;
+        let behind = |all: Vec<_>| all.iter().any(is_behind);
         if behind(self.store().replicas().await?) {
             return Ok(false);
         }

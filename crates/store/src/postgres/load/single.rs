@@ -41,7 +41,7 @@ pub(super) async fn read(db: &Client, keys: &[StoredKey], needs: &Needs) -> Resu
         provider(db, needs),
         audit_key(db, needs.audit_key),
         clock_offset(db, needs.clock),
-        upkeep::read(db, &needs.upkeep),
+        Box::pin(upkeep::read(db, &needs.upkeep)),
     );
     let ((before, assertion_used, named, remembered), (provider, audit_key, clock_offset, upkeep)) =
         try_join(of_channel, of_others).await?;

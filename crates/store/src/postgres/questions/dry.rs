@@ -28,7 +28,7 @@ pub(in crate::postgres) async fn decide<A: Act<Output: Taken> + Sync>(
     let needs = act.needs();
     let (written_at, keys) = try_join(written_at(db, &needs), signing_keys(db)).await?;
     let now = at.max(written_at);
-    let locked = load(db, &keys.into(), &needs).await?;
+    let locked = Box::pin(load(db, &keys.into(), &needs)).await?;
     let (output, effects) = act.decide(&locked, now).map_err(Error::from)?;
     let numbers: Vec<_> = effects.taken.iter().rev().copied().take(most).collect();
     let rows = rows_of(db, &numbers, now).await?;
