@@ -1,7 +1,8 @@
 //! Reads a database from outside, while servers use it: it takes no lock and changes nothing.
 
 use super::{
-    connect::{Address, BadAddress, Conn},
+    bad_address::BadPostgresAddress,
+    connect::{Address, Conn},
     failed::Failed,
     guard::{self, Reached},
     migrations::{self, MOVING, failed},
@@ -24,7 +25,7 @@ pub struct PostgresLook {
 #[derive(Debug)]
 pub enum Unreached {
     /// Its address cannot be used.
-    Address(BadAddress),
+    Address(BadPostgresAddress),
     /// It refuses the password, or there is none.
     Password(String),
     /// It does not let this user in from here.
