@@ -71,3 +71,16 @@ impl StoreSettings {
         Ok(Files { master_key_file: key, rollback_guard_file, ..place })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_of_a_mistyped_address_does_not_repeat_its_password() {
+        // The parser of the arguments would print the address.
+        let mistyped = "postgress://me:hush@localhost/t".parse::<StoreAddress>();
+        let error = mistyped.ok().unwrap().file().unwrap_err().to_string();
+        assert!(error.contains("write it as") && !error.contains("hush"), "{error}");
+    }
+}

@@ -97,7 +97,7 @@ fn holds(file: &Path, text: &str) -> bool {
 #[test]
 fn a_copy_of_litestream_is_whole_and_is_served_only_after_a_recovery() {
     let world = World::new();
-    assert_eq!(world.doctor(), Value::Null, "nothing is said of a backup that nobody set up");
+    assert_eq!(world.doctor(), Value::Null, "nothing is said of a backup that is not set up");
     let copying = world.copy();
     world.admin(&["provider", "create", "Flower shops"]);
     let folder = world.restored_with("Flower shops");

@@ -42,14 +42,12 @@ impl Store for SqliteStore {
     }
 
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>> {
-        let found = self
-            .read(move |conn| {
-                // One transaction: row, keys and groups are one snapshot.
-                let tx = conn.transaction().map_err(unavailable)?;
-                rows::channel_by_id(&tx, id).map_err(unavailable)
-            })
-            .await?;
-        Ok(found.filter(|channel| channel.state != ChannelState::Deleted))
+        let found = self.read(move |conn| {
+            // One transaction: row, keys and groups are one snapshot.
+            let tx = conn.transaction().map_err(unavailable)?;
+            rows::channel_by_id(&tx, id).map_err(unavailable)
+        });
+        Ok(found.await?.filter(|channel| channel.state != ChannelState::Deleted))
     }
 
     async fn providers(
@@ -70,10 +68,9 @@ impl Store for SqliteStore {
 
     async fn channels(&self, filter: ChannelFilter, page: Page) -> Result<Vec<(RowId, Channel)>> {
         self.list(move |conn| {
-            if let Some(provider) = filter.provider
-                && read::provider(conn, provider).map_err(unavailable)?.is_none()
-            {
-                return Err(Error::NotFound("provider"));
+            if let Some(provider) = filter.provider {
+                let found = read::provider(conn, provider).map_err(unavailable)?;
+                found.ok_or(Error::NotFound("provider"))?;
             }
             read::channels(conn, &filter, page).map_err(unavailable)
         })

@@ -1,4 +1,4 @@
-//! A move to PostgreSQL loses nothing, also if it is interrupted, and lets nobody serve an old
+//! A move to PostgreSQL loses nothing, also if it is interrupted, and lets no server use an old
 //! state by accident.
 
 use crate::{
@@ -307,7 +307,7 @@ async fn a_moved_authority_answers_every_question_as_before_and_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_move_goes_on_and_is_served_by_nobody_meanwhile() {
+async fn an_interrupted_move_goes_on_and_is_not_served_meanwhile() {
     let (old, to) = (Old::new().await, Postgres::<Plain>::empty());
     for steps in [1, 5, 12, 20, 27] {
         interrupted(&old, &to, steps);

@@ -135,7 +135,7 @@ impl Authority {
         }
         self.register(&verifier, &query.common).await?;
         if query.after > self.view().position() {
-            // Another server has told the follower more than this one knows yet.
+            // The follower knows more from another server than this one knows yet.
             self.catch_up().await?;
         }
         self.note(&name, &query)?;

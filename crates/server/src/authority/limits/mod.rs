@@ -129,7 +129,7 @@ pub struct Limits {
     events: Mutex<Bucket>,
     throttled: Throttled,
     /// How many servers share the requests, and so the rates.
-    servers: share::Servers,
+    servers: share::ServerShares,
 }
 
 /// A cooldown of one kind.
@@ -225,7 +225,7 @@ impl Limits {
             surges: Table::new(SURGES),
             events: Mutex::default(),
             throttled,
-            servers: share::Servers::default(),
+            servers: share::ServerShares::default(),
         }
     }
 

@@ -7,9 +7,9 @@ use std::{
 };
 
 /// How many servers share the requests.
-pub struct Servers(AtomicU32);
+pub struct ServerShares(AtomicU32);
 
-impl Default for Servers {
+impl Default for ServerShares {
     fn default() -> Self {
         Self(AtomicU32::new(1))
     }
