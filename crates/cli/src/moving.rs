@@ -17,7 +17,7 @@ use std::{
 };
 use tegata_policy::text::counted;
 use tegata_server::authority::{master_key::MasterKey, place::Files, random};
-use tegata_store::moving::{self, HeldBefore, Move, Moved, Step};
+use tegata_store::moving::{self, Move, MoveBefore, Moved, Step};
 
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("where").required(true))]
@@ -80,7 +80,7 @@ pub async fn run(out: &Output, args: Moving) -> anyhow::Result<()> {
         );
         return Ok(());
     }
-    if before != HeldBefore::All {
+    if before != MoveBefore::All {
         let goes = format!(
             "moves {} rows of {from} to the database; no server starts on the file any more\n",
             rows
@@ -96,17 +96,17 @@ pub async fn run(out: &Output, args: Moving) -> anyhow::Result<()> {
 
 const NO_RANDOMNESS: &str = "the system returned no random bytes";
 
-fn held(before: HeldBefore) -> &'static str {
+fn held(before: MoveBefore) -> &'static str {
     match before {
-        HeldBefore::Nothing => "nothing",
-        HeldBefore::Part => "a part of this move",
-        HeldBefore::All => "all of it already",
+        MoveBefore::Nothing => "nothing",
+        MoveBefore::Part => "a part of this move",
+        MoveBefore::All => "all of it already",
     }
 }
 
-fn next_steps(place: &Files, before: HeldBefore, moved: &Moved) -> String {
+fn next_steps(place: &Files, before: MoveBefore, moved: &Moved) -> String {
     let mut words = match before {
-        HeldBefore::All => "the move was complete before; nothing was copied\n".to_owned(),
+        MoveBefore::All => "the move was complete before; nothing was copied\n".to_owned(),
         _ => "every row was compared, and the revocation view is the same\n".to_owned(),
     };
     if let Some(problem) = &moved.audit_problem {

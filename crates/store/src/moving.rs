@@ -58,7 +58,7 @@ pub struct Move {
     source: Source,
     target: Target,
     own: Own,
-    before: HeldBefore,
+    before: MoveBefore,
     rows: Vec<u64>,
 }
 
@@ -71,7 +71,7 @@ pub struct Moved {
 
 /// What the database holds before a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeldBefore {
+pub enum MoveBefore {
     /// Nothing.
     Nothing,
     /// A part of the same move, which was interrupted.
@@ -108,10 +108,10 @@ impl Move {
         let own = source.own()?;
         let target = Target::connect(to).await?;
         let before = match target.holds().await? {
-            Holds::Nothing => HeldBefore::Nothing,
-            Holds::Unfinished(mark) if mark == mark_of(&own) => HeldBefore::Part,
+            Holds::Nothing => MoveBefore::Nothing,
+            Holds::Unfinished(mark) if mark == mark_of(&own) => MoveBefore::Part,
             Holds::Unfinished(_) => return Err(MoveError::OtherMove),
-            Holds::Authority(identity) if identity == own.identity => HeldBefore::All,
+            Holds::Authority(identity) if identity == own.identity => MoveBefore::All,
             Holds::Authority(_) => return Err(MoveError::NotEmpty),
         };
         let rows = TABLES.iter().map(|it| source.count(it)).collect::<Result<_, _>>()?;
@@ -120,7 +120,7 @@ impl Move {
 
     /// What the database holds.
     #[must_use]
-    pub fn before(&self) -> HeldBefore {
+    pub fn before(&self) -> MoveBefore {
         self.before
     }
 
@@ -149,7 +149,7 @@ impl Move {
         progress: MoveProgress<'_>,
     ) -> Result<Moved, MoveError> {
         self.source.mark(&fresh)?;
-        if self.before == HeldBefore::All {
+        if self.before == MoveBefore::All {
             return Ok(Moved::default());
         }
         self.own = self.source.own()?;

@@ -22,8 +22,8 @@ async fn why_a_database_cannot_be_reached_is_named() {
     let url = url(&place);
     let at = async |url: String| PostgresLook::at(&url).await.err().unwrap();
     let port = Postgres::<Plain>::server().port();
-    let silent = at(url.replace(&format!(":{port}/"), &format!(":{}/", free_port().unwrap())));
-    assert!(matches!(silent.await, Unreached::Silent(_)));
+    let unused = at(url.replace(&format!(":{port}/"), &format!(":{}/", free_port().unwrap())));
+    assert!(matches!(unused.await, Unreached::Silent(_)));
     let without_tls = at(url.replace("sslmode=disable", "sslmode=require")).await;
     assert!(matches!(without_tls, Unreached::Tls(_)), "{without_tls:?}");
     let no_database = at(url.replace(&place.database, "nothing")).await;

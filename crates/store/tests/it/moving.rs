@@ -1,4 +1,4 @@
-//! A move to PostgreSQL loses nothing, also if it is interrupted, and lets no server use an old
+//! A move to PostgreSQL loses nothing, also if it is interrupted, and lets no server serve an old
 //! state by accident.
 
 use crate::{
@@ -14,7 +14,7 @@ use tegata_store::{
     NotedUse, ProviderFilter, RecentUse, RegisterInstance, RevocationTarget, Seen,
     SigningKeyChange, Stamp, Store, TokenFilter, TokenName, TokenState,
     audit::make_checkpoint,
-    moving::{Before, Move, MoveError, undo},
+    moving::{Move, MoveBefore, MoveError, undo},
 };
 use tegata_token::{
     feed::OnStale,
@@ -291,7 +291,7 @@ fn assert_same(one: &[String], other: &[String]) {
 async fn a_moved_authority_answers_every_question_as_before_and_goes_on() {
     let (old, to) = (Old::new().await, Postgres::<Plain>::empty());
     let moving = old.to(&to).await.unwrap();
-    assert_eq!(moving.before(), Before::Nothing);
+    assert_eq!(moving.before(), MoveBefore::Nothing);
     let moved = moving.run([7; 16], &mut |_, _, _| {}).await.unwrap();
     assert_eq!(moved.audit_problem, None);
     let new = old.served_by(&to).await;
@@ -303,11 +303,11 @@ async fn a_moved_authority_answers_every_question_as_before_and_goes_on() {
     let shop = new.shop().await;
     new.get(&shop, Ask::new(Kind::V21)).await;
     let again = old.to(&to).await.unwrap();
-    assert_eq!(again.before(), Before::All);
+    assert_eq!(again.before(), MoveBefore::All);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_move_goes_on_and_is_not_served_meanwhile() {
+async fn an_interrupted_move_goes_on_and_no_server_starts_meanwhile() {
     let (old, to) = (Old::new().await, Postgres::<Plain>::empty());
     for steps in [1, 5, 12, 20, 27] {
         interrupted(&old, &to, steps);
@@ -317,7 +317,7 @@ async fn an_interrupted_move_goes_on_and_is_not_served_meanwhile() {
         assert!(refused.contains("was moved to a PostgreSQL database"), "{refused}");
     }
     let moving = old.to(&to).await.unwrap();
-    assert_eq!(moving.before(), Before::Part);
+    assert_eq!(moving.before(), MoveBefore::Part);
     moving.run([7; 16], &mut |_, _, _| {}).await.unwrap();
     let new = old.served_by(&to).await;
     assert_same(&old.answers, &answers(&*new, &[old.shop.id, old.other.id]).await);
