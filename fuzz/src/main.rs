@@ -11,7 +11,6 @@ mod file;
 #[path = "../../crates/cli/src/log/settings.rs"]
 mod log;
 #[path = "../../crates/cli/src/serve/settings.rs"]
-#[expect(dead_code, reason = "the fuzzer parses settings and does not use them")]
 mod settings;
 #[path = "../targets/mod.rs"]
 mod targets;

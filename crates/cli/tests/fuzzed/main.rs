@@ -9,7 +9,6 @@ mod file;
 #[path = "../../src/log/settings.rs"]
 mod log;
 #[path = "../../src/serve/settings.rs"]
-#[expect(dead_code, reason = "what the settings lead to is not needed here")]
 mod settings;
 #[path = "../../../../fuzz/targets/mod.rs"]
 mod targets;
