@@ -165,7 +165,7 @@ async fn a_reason_that_cannot_be_accepted_is_shown_again_and_revokes_nothing() {
     for reason in ["a".repeat(501), "turn \u{202E}around".to_owned()] {
         let fields = [("what", "token"), ("which", &*id), ("reason", &*reason)];
         let page = shop.browser.send(&shop.at("/revoke"), &fields).await;
-        page.shows(200, "aria-invalid").shows(200, &reason);
+        page.shows(422, "aria-invalid").shows(422, &reason);
     }
     assert!(shop.accepts(&token).await);
 }
