@@ -176,7 +176,7 @@ where
     let bar = if on_terminal { ProgressBar::no_length() } else { ProgressBar::hidden() };
     let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta}");
     bar.set_style(style.map_err(|error| BadUsage(error.to_string()))?);
-    let mut last = Instant::now();
+    let mut last = steady();
     let done = work(&mut |step, rows, all| {
         let what = match step {
             Step::Copying(table) => format!("copying {table}"),
@@ -184,7 +184,7 @@ where
             Step::VerifyingAudit => "verifying the audit".to_owned(),
         };
         if !on_terminal && last.elapsed() > LINES {
-            last = Instant::now();
+            last = steady();
             eprintln!("{what}: {rows} of {}", counted_rows(all));
         }
         bar.set_message(what);
@@ -194,6 +194,11 @@ where
     .await;
     bar.finish_and_clear();
     Ok(done?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "only how often a line is printed")]
+fn steady() -> Instant {
+    Instant::now()
 }
 
 fn counted_rows(rows: u64) -> String {

@@ -137,7 +137,7 @@ impl Authority {
         // successor.
         let silent = !state.signing_keys.iter().any(|it| it.state == KeyState::Active);
         let keyring = Keyring::load(master_key, &state.signing_keys)?;
-        let audit = Audit::open(&*store, &*keyring.own_master()).await?;
+        let audit = Audit::open(&*store, &keyring.own_master()).await?;
         let audit = audit.ok_or_else(|| master_key::Error::Wrong(master_key.to_owned()))?;
         let metrics = Arc::new(Metrics::new(store.figures()));
         let throttled = metrics.throttled.clone();

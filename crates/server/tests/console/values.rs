@@ -8,8 +8,11 @@ use reqwest::Method;
 use tegata_policy::permission::{ChannelRole, OperatorRole, RoleChange};
 use tegata_server::api::console::paths;
 
-/// The forms that store a line of text: where they go, the field with the text, the others.
-fn forms(company: &Company) -> Vec<(String, &'static str, Vec<(&'static str, &'static str)>)> {
+/// A form: where it goes, the field with the text, the others.
+type Form = (String, &'static str, Vec<(&'static str, &'static str)>);
+
+/// The forms that store a line of text.
+fn forms(company: &Company) -> Vec<Form> {
     let at = |path: &str| company.path(path);
     vec![
         (at("/providers"), "name", vec![]),

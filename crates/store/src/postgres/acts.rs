@@ -141,12 +141,12 @@ impl PostgresStore {
     where
         A: Act<Output: Taken> + Send + Sync + 'static,
     {
-        ask!(self ForRequest, |db, act| dry::decide(&db, at, act, most))
+        ask!(self Request, |db, act| dry::decide(&db, at, act, most))
     }
 
     /// Drops revocations that cover no unexpired token; returns how many it dropped.
     pub(super) async fn forget_due(&self, channels: usize, now: UnixTime) -> Result<usize> {
-        let due = ask!(self ForList, |db| due(&db, channels, now))?;
+        let due = ask!(self List, |db| due(&db, channels, now))?;
         let acts = due.into_iter().map(|channel| self.run(now, Forget { channel }));
         let gone = futures_util::future::try_join_all(acts).await?;
         Ok(gone.into_iter().map(|(gone, _)| gone).sum())
@@ -162,7 +162,7 @@ impl PostgresStore {
     ) -> Result<(Revoked, bool)> {
         let mut last = None;
         for _ in 0..most {
-            let next = ask!(self ForRequest, |db| next_channel(&db, job))?;
+            let next = ask!(self Request, |db| next_channel(&db, job))?;
             let act = ContinueProviderRevocation { job, channel: next };
             let (progress, place) = self.commit(now, act).await?;
             last = Some((progress, place));

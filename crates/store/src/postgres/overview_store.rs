@@ -17,17 +17,17 @@ impl OverviewStore for PostgresStore {
         most: usize,
         now: UnixTime,
     ) -> Result<Vec<(RowId, ChannelId, TokenRow)>> {
-        ask!(self ForList, |db, filter| across::expiring(&db, filter, most, now))
+        ask!(self List, |db, filter| across::expiring(&db, filter, most, now))
     }
 
     async fn count_channels(
         &self,
         providers: Vec<ProviderId>,
     ) -> Result<BTreeMap<ProviderId, usize>> {
-        ask!(self ForList, |db, providers| across::count_channels(&db, providers))
+        ask!(self List, |db, providers| across::count_channels(&db, providers))
     }
 
     async fn count_tokens(&self, provider: ProviderId, now: UnixTime) -> Result<usize> {
-        ask!(self ForList, |db| across::count_tokens(&db, provider, now))
+        ask!(self List, |db| across::count_tokens(&db, provider, now))
     }
 }

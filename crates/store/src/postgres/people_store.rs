@@ -16,11 +16,11 @@ use tegata_token::id::{AdminTokenId, PersonId};
 #[async_trait]
 impl PeopleStore for PostgresStore {
     async fn person(&self, which: WhichPerson) -> Result<Option<StoredPerson>> {
-        ask!(self ForRequest, |db, which| people::one(&db, which))
+        ask!(self Request, |db, which| people::one(&db, which))
     }
 
     async fn people(&self) -> Result<Vec<StoredPerson>> {
-        ask!(self ForList, |db| people::all(&db))
+        ask!(self List, |db| people::all(&db))
     }
 
     async fn invite_person(&self, act: InvitePerson) -> Result<PersonRow> {

@@ -28,11 +28,11 @@ pub(super) struct Readers {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Asked {
     /// By a request for a token; it reads a row or a few.
-    ForRequest,
+    Request,
     /// A list, which reads many rows.
-    ForList,
+    List,
     /// A walk through a whole table, which takes its time.
-    ForWalk,
+    Walk,
 }
 
 /// Maximum number of concurrent reads for requests.
@@ -74,9 +74,9 @@ impl Readers {
         F: Future<Output = Result<T, Failed>>,
     {
         let (slots, patience) = match asked {
-            Asked::ForRequest => (&self.of_requests, PATIENCE),
-            Asked::ForList => (&self.of_lists, PATIENCE),
-            Asked::ForWalk => (&self.of_walks, WALK),
+            Asked::Request => (&self.of_requests, PATIENCE),
+            Asked::List => (&self.of_lists, PATIENCE),
+            Asked::Walk => (&self.of_walks, WALK),
         };
         let answer = async {
             // The semaphore is never closed.
@@ -121,7 +121,7 @@ impl Readers {
     }
 }
 
-/// Asks a question of a store: `ask!(store ForList, |db, filter| list(&db, filter, page))`. The
+/// Asks a question of a store: `ask!(store List, |db, filter| list(&db, filter, page))`. The
 /// names after the connection's are values that are passed by reference.
 macro_rules! ask {
     ($store:ident $asked:ident, |$db:ident $(, $kept:ident)*| $question:expr) => {{

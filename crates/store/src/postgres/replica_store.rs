@@ -33,7 +33,7 @@ impl ReplicaStore for PostgresStore {
     }
 
     async fn acknowledged(&self) -> Result<Vec<Acknowledged>> {
-        ask!(self ForList, |db| acknowledgements::read(&db))
+        ask!(self List, |db| acknowledgements::read(&db))
     }
 
     async fn leave(&self) {

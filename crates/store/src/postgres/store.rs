@@ -32,16 +32,16 @@ use tegata_token::{
 #[async_trait]
 impl Store for PostgresStore {
     async fn state(&self) -> Result<State> {
-        ask!(self ForWalk, |db| state::state(&db))
+        ask!(self Walk, |db| state::state(&db))
     }
 
     async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>> {
-        let keys = ask!(self ForRequest, |db| rows::signing_keys(&db))?;
+        let keys = ask!(self Request, |db| rows::signing_keys(&db))?;
         Ok(keys.into_iter().map(|it| it.key).collect())
     }
 
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>> {
-        ask!(self ForRequest, |db| channels::channel(&db, id))
+        ask!(self Request, |db| channels::channel(&db, id))
     }
 
     async fn providers(
@@ -49,23 +49,23 @@ impl Store for PostgresStore {
         filter: ProviderFilter,
         page: Page,
     ) -> Result<Vec<(RowId, Provider)>> {
-        ask!(self ForList, |db, filter| channels::providers(&db, filter, page))
+        ask!(self List, |db, filter| channels::providers(&db, filter, page))
     }
 
     async fn assertion_keys(&self, filter: KeyFilter, page: Page) -> Result<Vec<(RowId, KeyRow)>> {
-        ask!(self ForList, |db, filter| channels::assertion_keys(&db, filter, page))
+        ask!(self List, |db, filter| channels::assertion_keys(&db, filter, page))
     }
 
     async fn provider(&self, id: ProviderId) -> Result<Option<Provider>> {
-        ask!(self ForRequest, |db| channels::provider(&db, id))
+        ask!(self Request, |db| channels::provider(&db, id))
     }
 
     async fn channels(&self, filter: ChannelFilter, page: Page) -> Result<Vec<(RowId, Channel)>> {
-        ask!(self ForList, |db, filter| channels::channels(&db, filter, page))
+        ask!(self List, |db, filter| channels::channels(&db, filter, page))
     }
 
     async fn groups(&self, channel: ChannelId, now: UnixTime) -> Result<Vec<GroupRow>> {
-        ask!(self ForList, |db| channels::groups(&db, channel, now))
+        ask!(self List, |db| channels::groups(&db, channel, now))
     }
 
     async fn tokens(
@@ -75,7 +75,7 @@ impl Store for PostgresStore {
         page: Page,
         now: UnixTime,
     ) -> Result<Vec<(RowId, TokenRow)>> {
-        ask!(self ForList, |db, filter| tokens::tokens(&db, channel, filter, page, now))
+        ask!(self List, |db, filter| tokens::tokens(&db, channel, filter, page, now))
     }
 
     async fn token(
@@ -84,11 +84,11 @@ impl Store for PostgresStore {
         name: TokenName,
         now: UnixTime,
     ) -> Result<Option<TokenRow>> {
-        ask!(self ForRequest, |db| tokens::token(&db, channel, name, now))
+        ask!(self Request, |db| tokens::token(&db, channel, name, now))
     }
 
     async fn recent_uses(&self, channel: ChannelId, serial: Serial) -> Result<Vec<RecentUse>> {
-        let found = ask!(self ForRequest, |db| uses::of_token(&db, channel, serial))?;
+        let found = ask!(self Request, |db| uses::of_token(&db, channel, serial))?;
         Ok(found.map_or_else(Vec::new, |(_, uses)| uses))
     }
 
@@ -98,7 +98,7 @@ impl Store for PostgresStore {
         group: Option<Group>,
         now: UnixTime,
     ) -> Result<Vec<TokenId>> {
-        ask!(self ForRequest, |db, group| tokens::active_v21(&db, channel, group.as_ref(), now))
+        ask!(self Request, |db, group| tokens::active_v21(&db, channel, group.as_ref(), now))
     }
 
     async fn signed_by(
@@ -107,11 +107,11 @@ impl Store for PostgresStore {
         most: usize,
         now: UnixTime,
     ) -> Result<WouldTake> {
-        ask!(self ForWalk, |db, keys| tokens::signed_by(&db, keys, most, now))
+        ask!(self Walk, |db, keys| tokens::signed_by(&db, keys, most, now))
     }
 
     async fn audit(&self, filter: AuditFilter, page: Page) -> Result<Vec<AuditRow>> {
-        ask!(self ForList, |db, filter| audit_list::list(&db, filter, page))
+        ask!(self List, |db, filter| audit_list::list(&db, filter, page))
     }
 
     async fn changes(
@@ -119,7 +119,7 @@ impl Store for PostgresStore {
         after: Position,
         most: usize,
     ) -> Result<Option<Vec<(Position, Change)>>> {
-        ask!(self ForRequest, |db| log::changes(&db, after, most))
+        ask!(self Request, |db| log::changes(&db, after, most))
     }
 
     async fn holdings(
@@ -128,15 +128,15 @@ impl Store for PostgresStore {
         most: usize,
         now: UnixTime,
     ) -> Result<Vec<Holding>> {
-        ask!(self ForList, |db| warnings::holdings(&db, after, most, now))
+        ask!(self List, |db| warnings::holdings(&db, after, most, now))
     }
 
     async fn holding(&self, id: ChannelId, now: UnixTime) -> Result<Option<Holding>> {
-        ask!(self ForList, |db| warnings::holding(&db, id, now))
+        ask!(self List, |db| warnings::holding(&db, id, now))
     }
 
     async fn due_warnings(&self, most: usize, now: UnixTime) -> Result<Vec<DueWarning>> {
-        ask!(self ForList, |db| warnings::due(&db, most, now))
+        ask!(self List, |db| warnings::due(&db, most, now))
     }
 
     async fn used_tokens(
@@ -144,27 +144,27 @@ impl Store for PostgresStore {
         tokens: Vec<(ChannelId, TokenId)>,
         provider: Option<ProviderId>,
     ) -> Result<Vec<UsedToken>> {
-        ask!(self ForList, |db, tokens| uses::tokens(&db, tokens, provider))
+        ask!(self List, |db, tokens| uses::tokens(&db, tokens, provider))
     }
 
     async fn last_changes(&self, most: usize) -> Result<Vec<(Position, Change)>> {
-        ask!(self ForList, |db| log::last_changes(&db, most))
+        ask!(self List, |db| log::last_changes(&db, most))
     }
 
     async fn verifiers(&self) -> Result<Vec<VerifierRow>> {
-        ask!(self ForList, |db| verifiers::all(&db))
+        ask!(self List, |db| verifiers::all(&db))
     }
 
     async fn instances(&self) -> Result<Vec<(VerifierRow, Vec<Instance>)>> {
-        ask!(self ForList, |db| verifiers::instances(&db))
+        ask!(self List, |db| verifiers::instances(&db))
     }
 
     async fn receipt(&self, at: Position) -> Result<Option<ReceiptRow>> {
-        ask!(self ForRequest, |db| verifiers::receipt_at(&db, at))
+        ask!(self Request, |db| verifiers::receipt_at(&db, at))
     }
 
     async fn open_receipts(&self, most: usize) -> Result<Vec<ReceiptRow>> {
-        ask!(self ForList, |db| verifiers::open_receipts(&db, most))
+        ask!(self List, |db| verifiers::open_receipts(&db, most))
     }
 
     async fn is_writable(&self) -> Result<()> {
@@ -352,19 +352,19 @@ impl Store for PostgresStore {
     }
 
     async fn audit_row(&self, id: RowId) -> Result<Option<AuditRow>> {
-        ask!(self ForRequest, |db| audit_list::one(&db, id))
+        ask!(self Request, |db| audit_list::one(&db, id))
     }
 
     async fn state_act(&self, channel: ChannelId) -> Result<Option<RowId>> {
-        ask!(self ForRequest, |db| channels::state_act(&db, channel))
+        ask!(self Request, |db| channels::state_act(&db, channel))
     }
 
     async fn audit_head(&self) -> Result<AuditHead> {
-        ask!(self ForRequest, |db| audit::head(&db))
+        ask!(self Request, |db| audit::head(&db))
     }
 
     async fn audit_batch(&self, behind: (u64, RowId), most: usize) -> Result<Batch> {
-        let batch = ask!(self ForRequest, |db| audit::batch(&db, behind, most))?;
+        let batch = ask!(self Request, |db| audit::batch(&db, behind, most))?;
         Ok(batch?)
     }
 
@@ -373,11 +373,11 @@ impl Store for PostgresStore {
     }
 
     async fn audit_expired(&self, from: u64, before: UnixTime) -> Result<Option<u64>> {
-        ask!(self ForRequest, |db| audit::expired(&db, from, before))
+        ask!(self Request, |db| audit::expired(&db, from, before))
     }
 
     async fn audit_key(&self) -> Result<Option<([u8; 32], WrappedKey)>> {
-        ask!(self ForRequest, |db| audit::key(&db))
+        ask!(self Request, |db| audit::key(&db))
     }
 
     async fn set_audit_key(&self, public: [u8; 32], wrapped: WrappedKey) -> Result<()> {
@@ -395,7 +395,7 @@ impl Store for PostgresStore {
         before: UnixTime,
         most: usize,
     ) -> Result<(Vec<RowId>, Option<RowId>)> {
-        ask!(self ForList, |db| sweep::inactive_before(&db, after, before, most))
+        ask!(self List, |db| sweep::inactive_before(&db, after, before, most))
     }
 
     async fn begin_provider_revocation(&self, provider: ProviderId, by: By) -> Result<RowId> {
@@ -412,7 +412,7 @@ impl Store for PostgresStore {
     }
 
     async fn provider_revocations(&self) -> Result<Vec<ProviderRevocation>> {
-        ask!(self ForRequest, |db| sweep::provider_revocations(&db))
+        ask!(self Request, |db| sweep::provider_revocations(&db))
     }
 
     async fn stamp(&self, stamps: Vec<Stamp>) -> Result<()> {

@@ -388,6 +388,8 @@ fn narrows(act: ActName, effects: &Effects) -> bool {
     match act {
         // A new session alone takes nothing away; a used recovery code does.
         ActName::SignIn => !effects.journal.is_empty(),
+        // Another server must not answer an instance that no receipt counts any more.
+        ActName::RemoveInstances => !effects.changes.is_empty(),
         _ => act.can_narrow() && !effects.changes.is_empty(),
     }
 }

@@ -17,6 +17,9 @@ use rusqlite::{Connection, Row, params_from_iter, types::Value};
 use std::path::{Path, PathBuf};
 use tegata_token::{id::Position, time::UnixTime};
 
+/// The public half of the audit's key, and the newest checkpoint that it signed.
+type AuditEnd = ([u8; 32], Option<Checkpoint>);
+
 /// The store.
 pub(crate) struct Source {
     path: PathBuf,
@@ -133,7 +136,7 @@ impl Source {
     }
 
     /// The newest checkpoint of the audit, and the public half of the key that signed it.
-    pub fn audit(&self) -> std::result::Result<Option<([u8; 32], Option<Checkpoint>)>, OpenError> {
+    pub fn audit(&self) -> std::result::Result<Option<AuditEnd>, OpenError> {
         let read = || {
             let Some((key, _)) = audit::key(&self.conn)? else { return Ok(None) };
             Ok(Some((key, audit::last_checkpoint(&self.conn)?)))

@@ -98,7 +98,7 @@ pub(in crate::postgres) async fn walk(
     while !walk.is_over {
         let behind = walk.behind;
         let question = |db: Arc<Conn>| async move { batch(&db, behind, PART).await };
-        walk.take(readers.ask(Asked::ForWalk, question).await?);
+        walk.take(readers.ask(Asked::Walk, question).await?);
     }
     Ok(walk.verifier.report())
 }
