@@ -29,6 +29,9 @@ use tegata_token::time::DAY;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+/// How long a server that stops tries to say so to the others that share its store.
+const LEAVING: Duration = Duration::from_secs(1);
+
 /// A running server.
 pub struct Running {
     /// The address that it listens on.
@@ -250,6 +253,8 @@ async fn work(app: Arc<App>, listening: TaskTracker, stop: CancellationToken) {
     // written.
     drained.cancel();
     let _ = jobs.await;
+    // Else they would wait for its row with each revocation.
+    let _ = tokio::time::timeout(LEAVING, app.authority.leave()).await;
 }
 
 /// The listeners, and the APIs that each of them serves.

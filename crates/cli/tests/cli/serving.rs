@@ -213,7 +213,7 @@ fn a_setting_that_is_wrong_is_named() {
     home.file("typo.toml", "listn = \"127.0.0.1:8080\"\n");
     serve(&["--config", "typo.toml"]).expect_error(2, "`listn`");
     serve(&["--config", "none.toml"]).expect_error(2, "none.toml");
-    serve(&["--store", "postgres://localhost/tegata"]).expect_error(2, "SQLite");
+    serve(&["--store", "postgres://localhost/tegata"]).expect_error(2, "master_key_file");
     serve(&["--max-connections", "0"]).expect_error(2, "--max-connections");
     home.file("none.toml", "connections = 0\n");
     serve(&["--config", "none.toml"]).expect_error(2, "connections");

@@ -308,6 +308,11 @@ impl Authority {
         self.store.stopped().await;
     }
 
+    /// Says to the other servers of the store that this one answers nothing any more.
+    pub async fn leave(&self) {
+        self.store.leave().await;
+    }
+
     /// The actor and time of an act now, for the audit.
     fn by(&self, actor: Actor, source: Option<String>, reason: Option<String>) -> By {
         let expected = ExpectedSettings::default();

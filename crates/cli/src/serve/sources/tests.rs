@@ -185,7 +185,7 @@ fn an_error_of_the_file_has_the_line_and_the_key_and_the_reason() {
         ("drain_delay = 61", "61 is not in"),
         ("key_promotion_delay = 60", "60 is not in 900.."),
         ("public_url = \"ftp://a.example\"", "http or https"),
-        ("store = \"postgres://x\"", "SQLite only"),
+        ("store = \"mysql://x\"", "write it as sqlite:FILE"),
         ("tls_cert = \"\"", "must not be empty"),
         ("log = \"a=b=c\"", "error parsing level filter"),
     ] {
