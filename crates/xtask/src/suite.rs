@@ -31,6 +31,30 @@ const LONGEST: [&str; 9] = [
     "tegata/hostile",
 ];
 
+/// Binaries that run a second time with their servers on PostgreSQL.
+const ON_POSTGRES: [&str; 4] = ["server/admin", "server/console", "server/feed", "server/it"];
+
+/// Tests among them that break a SQLite file, hold its only writer or pretend to lose a lease.
+const ON_SQLITE_ONLY: [&str; 16] = [
+    "ext_authz::without_a_lease_the_client_gets_503",
+    "lease::what_another_server_has_added_counts_at_once",
+    "lease::what_is_unknown_or_suspended_is_503_if_the_server_cannot_catch_up",
+    "lease::without_a_lease_every_answer_from_memory_is_503",
+    "limits::a_client_that_disconnects_before_its_response_counts_for_the_surge_limit",
+    "master_key::a_rotation_after_an_unfinished_one_loses_no_key",
+    "master_key::a_signing_key_created_after_an_unfinished_rotation_opens_at_the_next_start",
+    "master_key::the_file_holds_the_key_in_force_within_a_round_of_the_jobs",
+    "operations::a_log_line_of_a_request_has_the_request_id_of_its_response",
+    "operations::a_log_that_grew_fast_is_trimmed_after_a_day",
+    "operations::a_long_history_is_swept_in_rounds_of_a_bounded_length",
+    "operations::a_verbose_readiness_request_names_what_is_wrong",
+    "operations::an_unknown_answer_is_503_and_verification_continues",
+    "recent_uses::uses_are_dropped_after_a_week_and_bounded_before",
+    // The page has the metrics of a server on SQLite.
+    "seeing::the_page_about_metrics_is_up_to_date",
+    "start::tokens_stay_active_over_a_restart_and_the_master_key_must_be_the_same",
+];
+
 /// Interval at which the running binaries are listed.
 const REPORT: Duration = Duration::from_secs(30);
 
@@ -41,6 +65,27 @@ pub struct Binary {
     program: PathBuf,
     /// Working directory, as cargo sets it.
     folder: PathBuf,
+    /// Whether its servers have their stores on PostgreSQL.
+    on_postgres: bool,
+}
+
+impl Binary {
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
+        if self.on_postgres {
+            command.env("TEGATA_TEST_STORE", "postgres");
+            command.args(ON_SQLITE_ONLY.iter().flat_map(|test| ["--skip", test]));
+        }
+        command
+    }
+
+    /// The same, with its servers on PostgreSQL.
+    fn on_postgres(&self) -> Self {
+        let name = format!("{} on PostgreSQL", self.name);
+        let (program, folder) = (self.program.clone(), self.folder.clone());
+        Self { name, program, folder, on_postgres: true }
+    }
 }
 
 /// How many tests passed and failed.
@@ -70,6 +115,11 @@ pub fn compile() -> anyhow::Result<Vec<Binary>> {
         let is_there = binaries.iter().any(|it| it.name == name);
         ensure!(is_there, "there is no test binary {name}; correct the list of the longest");
     }
+    for name in ON_POSTGRES {
+        let found = binaries.iter().find(|it| it.name == name);
+        let again = found.with_context(|| format!("there is no test binary {name}"))?.on_postgres();
+        binaries.push(again);
+    }
     binaries.sort_by_key(|it| order(&it.name));
     Ok(binaries)
 }
@@ -93,7 +143,8 @@ fn test_binary(message: &Value) -> anyhow::Result<Option<Binary>> {
     let package = if package == "cli" { "tegata".into() } else { package };
     let kind = if message["target"]["kind"][0] == "test" { "" } else { "src of " };
     let name = format!("{package}/{kind}{target}");
-    Ok(Some(Binary { name, program: program.into(), folder: folder.into() }))
+    let (program, folder) = (program.into(), folder.into());
+    Ok(Some(Binary { name, program, folder, on_postgres: false }))
 }
 
 /// Runs all binaries and the examples in the documentation; `long` means more rounds.
@@ -171,9 +222,7 @@ fn side_by_side(
                         return;
                     };
                     note(running, |all| all.push((&binary.name, now())));
-                    let mut command = Command::new(&binary.program);
-                    command.current_dir(&binary.folder).env("CARGO_MANIFEST_DIR", &binary.folder);
-                    let end = finish(&binary.name, &mut command, long);
+                    let end = finish(&binary.name, &mut binary.command(), long);
                     note(running, |all| all.retain(|(name, _)| *name != binary.name));
                     if send.send(end).is_err() {
                         return;
@@ -296,6 +345,7 @@ mod tests {
             name: name.into(),
             program: program.into(),
             folder: "/".into(),
+            on_postgres: false,
         };
         let all = [program("a", "true"), program("b", "false"), program("c", "true")];
         let mut summary = Summary::default();
