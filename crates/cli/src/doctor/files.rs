@@ -38,7 +38,9 @@ pub fn look(found: &mut Findings, settings: &Settings) {
     if let Some(journal) = &settings.revocation_journal {
         disks(found, &place.store, journal);
     }
-    pair(found, &place.store, &place.master_key());
+    if place.database.is_none() {
+        pair(found, &place.store, &place.master_key());
+    }
     if let Some(tls) = &settings.tls {
         certificate(found, tls, UnixTime(jiff::Timestamp::now().as_second()));
     }

@@ -1,8 +1,8 @@
 //! The only module that reads the machine's clocks.
 //!
 //! All other code takes time as an argument, so that tests and `--dev` can move it.
-//! Expiry and the token rules use the wall clock plus the development offset, which never
-//! goes backwards: not within a process, and not behind a time that the store has
+//! Expiry and the token rules use the wall clock plus the development offset, or, where
+//! servers share a store, the clock that they have in common. It never goes backwards: not within a process, and not behind a time that the store has
 //! written. Time-outs and measurements use the steady clock.
 
 #![expect(clippy::disallowed_methods, reason = "this is the clock that the lint sends others to")]
@@ -19,6 +19,8 @@ use tegata_token::time::{DAY, UnixTime};
 /// A wall clock that never goes backwards, and a steady clock.
 pub struct Clock {
     offset: AtomicI64,
+    /// How far the clock that servers have in common is ahead of the wall clock, in seconds.
+    ahead: AtomicI64,
     highest: AtomicI64,
     drift: Mutex<Drift>,
 }
@@ -35,6 +37,9 @@ struct Drift {
 /// as a jump: the wall clock may be slewed.
 const SLEW: i64 = 2;
 
+/// How far the machine's clock may be off the one in common before the log says so, in seconds.
+const APART: i64 = 30;
+
 /// After a jump, nothing is deleted for this long.
 const DISTRUST: Duration = Duration::from_secs(DAY.unsigned_abs());
 
@@ -44,13 +49,18 @@ impl Clock {
     pub fn new() -> Self {
         let started = Instant::now();
         let drift = Drift { started, wall_ahead: wall(), jumped: None };
-        Self { offset: AtomicI64::new(0), highest: AtomicI64::new(0), drift: Mutex::new(drift) }
+        Self {
+            offset: AtomicI64::new(0),
+            ahead: AtomicI64::new(0),
+            highest: AtomicI64::new(0),
+            drift: Mutex::new(drift),
+        }
     }
 
     /// The time that expiry and the token rules use.
     #[must_use]
     pub fn now(&self) -> UnixTime {
-        let shown = wall() + self.offset.load(Relaxed);
+        let shown = self.shown();
         let highest = self.highest.load(Relaxed);
         // Usually the same second as before; the read-modify-write is the exception.
         if shown <= highest {
@@ -64,10 +74,32 @@ impl Clock {
     pub fn now_ms(&self) -> u64 {
         let seconds = self.now().0;
         let part = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis();
-        let is_wall = wall() + self.offset.load(Relaxed) == seconds;
+        let is_wall = self.shown() == seconds;
         let whole = u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000);
         // Ahead of the wall clock, the seconds stand still until it has caught up.
         whole + if is_wall { u64::from(part) } else { 0 }
+    }
+
+    fn shown(&self) -> i64 {
+        wall() + self.ahead.load(Relaxed) + self.offset.load(Relaxed)
+    }
+
+    /// Goes by the clock that servers of one store have in common, which shows `time` now: a
+    /// wrong wall clock of one of them must not become the time of all. Both show whole
+    /// seconds, so a difference of one is none.
+    pub fn follow(&self, time: UnixTime) {
+        let ahead = time.0 - wall();
+        let before = self.ahead.load(Relaxed);
+        if (ahead - before).abs() <= 1 {
+            return;
+        }
+        self.ahead.store(ahead, Relaxed);
+        if ahead.abs() > APART && before.abs() <= APART {
+            tracing::warn!(
+                seconds = -ahead,
+                "this machine's clock is off the database's, which is used instead; correct it"
+            );
+        }
     }
 
     /// Never shows less than `time` from now on, since the store has written it.
@@ -144,6 +176,17 @@ mod tests {
         assert!(clock.now() >= moved);
         clock.set_offset(2_000);
         assert!(clock.now().since(before) >= 2_000);
+    }
+
+    #[test]
+    fn the_clock_in_common_counts_and_not_a_wall_clock_that_is_ahead_of_it() {
+        let clock = Clock::new();
+        let common = UnixTime(wall() - 10_800);
+        clock.follow(common);
+        assert!((0..=2).contains(&clock.now().since(common)), "{}", clock.now());
+        assert!(clock.now_ms() / 1_000 <= u64::try_from(common.0 + 2).unwrap());
+        clock.follow(UnixTime(wall() + 60));
+        assert!(clock.now().since(common) >= 10_860);
     }
 
     #[test]

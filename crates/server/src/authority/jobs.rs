@@ -108,6 +108,7 @@ async fn settle_until(jobs: Arc<Jobs>, stop: CancellationToken) {
             _ = ticks.tick() => false,
             () = stop.cancelled() => true,
         };
+        jobs.authority.follow_clock();
         jobs.authority.share_limits().await;
         let leads = leads(&jobs).await;
         if let Err(error) = jobs.authority.settle_feed(leads).await {

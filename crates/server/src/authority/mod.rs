@@ -132,6 +132,9 @@ impl Authority {
         issuer: &str,
     ) -> std::result::Result<Self, StartError> {
         let state = store.state().await?;
+        // Reads the clock that the servers of the store have in common.
+        store.catch_up().await?;
+        store.store_time().iter().for_each(|time| memory.clock.follow(*time));
         memory.fill(&state);
         // At the first start, and after a revocation that was replayed without its
         // successor.
@@ -306,6 +309,11 @@ impl Authority {
     /// Completes only when the store has failed permanently; the server must stop then.
     pub async fn stopped(&self) {
         self.store.stopped().await;
+    }
+
+    /// Goes on by the clock that the servers of the store have in common, if there is one.
+    pub fn follow_clock(&self) {
+        self.store.store_time().iter().for_each(|time| self.clock().follow(*time));
     }
 
     /// Says to the other servers of the store that this one answers nothing any more.
