@@ -126,6 +126,11 @@ impl Folder {
         locked(&self.children).iter_mut().any(|it| !matches!(it.try_wait(), Ok(None)))
     }
 
+    /// Whether the program that was started last has ended.
+    pub fn last_ended(&self) -> bool {
+        locked(&self.children).last_mut().is_none_or(|it| !matches!(it.try_wait(), Ok(None)))
+    }
+
     /// The last lines of a log.
     pub fn log(&self, log: &str) -> String {
         let text = fs::read(self.path().join(log)).unwrap_or_default();

@@ -128,7 +128,8 @@ impl PostgresServer {
         }
         self.folder.spawn(&mut command, "log")?;
         let ready = until(|| {
-            if self.folder.any_ended() {
+            // One that was killed before may be found only now.
+            if self.folder.last_ended() {
                 return Some(false);
             }
             self.sql("postgres", "SELECT 1").is_ok().then_some(true)

@@ -183,7 +183,7 @@ mod tests {
         let clock = Clock::new();
         let common = UnixTime(wall() - 10_800);
         clock.follow(common);
-        assert!((0..=2).contains(&clock.now().since(common)), "{}", clock.now());
+        assert!((0..=2).contains(&clock.now().since(common)));
         assert!(clock.now_ms() / 1_000 <= u64::try_from(common.0 + 2).unwrap());
         clock.follow(UnixTime(wall() + 60));
         assert!(clock.now().since(common) >= 10_860);

@@ -95,9 +95,9 @@ async fn cluster(plant: Option<&'static str>) -> Cluster {
 }
 
 impl Round {
-    /// A round with new channels.
-    async fn begin(cluster: &Cluster) -> Self {
-        let (grouped, single) = (Self::channel(cluster).await, Self::channel(cluster).await);
+    /// A round with new channels; an error if a replica does nothing any more.
+    async fn begin(cluster: &Cluster) -> Result<Self, String> {
+        let (grouped, single) = (Self::channel(cluster).await?, Self::channel(cluster).await?);
         let (tokens, keys, over) = Default::default();
         let round = Self { grouped, single, tokens, keys, over };
         // A connection that broke in the round before is noticed when it is used.
@@ -105,21 +105,21 @@ impl Round {
             let first = cluster.request(0, Op::Reissue { channel: single }).await;
             if let Learnt::Issued(serial) = first {
                 round.tokens.lock().unwrap().push((single, serial));
-                return round;
+                return Ok(round);
             }
         }
-        panic!("no token is issued")
+        Err("no token is issued".into())
     }
 
     /// A new channel.
-    async fn channel(cluster: &Cluster) -> u64 {
+    async fn channel(cluster: &Cluster) -> Result<u64, String> {
         for _ in 0..TRIES {
             let id = 1_000_000_000 + cluster.fresh();
             if cluster.speak(0, &format!("channel {id}")).await.as_deref() == Some("done") {
-                return id;
+                return Ok(id);
             }
         }
-        panic!("no channel is created")
+        Err("no channel is created".into())
     }
 
     fn any_token(&self, random: &mut Random) -> TokenOf {
@@ -228,7 +228,10 @@ async fn run(cluster: &Arc<Cluster>, faults: &[Fault], many: usize, seed: u64) -
     for n in 0..many {
         let fault = faults[n % faults.len()];
         let mut random = Random(seed.wrapping_add(n as u64));
-        let round = Arc::new(Round::begin(cluster).await);
+        let round = match Round::begin(cluster).await {
+            Ok(round) => Arc::new(round),
+            Err(why) => return vec![why],
+        };
         let mut clients = JoinSet::new();
         for _ in 0..CLIENTS {
             let seed = Random(random.next());
