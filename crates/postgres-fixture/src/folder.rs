@@ -126,9 +126,12 @@ impl Folder {
         locked(&self.children).iter_mut().any(|it| !matches!(it.try_wait(), Ok(None)))
     }
 
-    /// Whether the program that was started last has ended.
-    pub fn last_ended(&self) -> bool {
-        locked(&self.children).last_mut().is_none_or(|it| !matches!(it.try_wait(), Ok(None)))
+    /// How the program that was started last has ended, if it has.
+    pub fn last_ended(&self) -> Option<String> {
+        match locked(&self.children).last_mut().map(Child::try_wait) {
+            Some(Ok(None)) => None,
+            ended => Some(format!("{ended:?}")),
+        }
     }
 
     /// The last lines of a log.

@@ -107,6 +107,12 @@ impl PostgresServer {
 
     /// Starts it again after it was stopped or killed, on the same port.
     pub fn restart(&self) -> Result<(), Problem> {
+        // What a killed server has left can make the first attempt end.
+        let attempts = [(); 2].iter().find_map(|()| self.start_once().ok());
+        attempts.map_or_else(|| self.start_once(), Ok)
+    }
+
+    fn start_once(&self) -> Result<(), Problem> {
         let mut command = self.folder.command(self.programs.join("postgres"));
         command.arg("-D").arg(self.folder.path().join(DATA));
         let mut set = |name: &str, value: &str| {
@@ -129,14 +135,14 @@ impl PostgresServer {
         self.folder.spawn(&mut command, "log")?;
         let ready = until(|| {
             // One that was killed before may be found only now.
-            if self.folder.last_ended() {
-                return Some(false);
+            if let Some(how) = self.folder.last_ended() {
+                return Some(Err(how));
             }
-            self.sql("postgres", "SELECT 1").is_ok().then_some(true)
+            self.sql("postgres", "SELECT 1").is_ok().then_some(Ok(()))
         });
         match ready {
-            Some(true) => Ok(()),
-            Some(false) => Err(format!("PostgreSQL did not start:\n{}", self.folder.log("log"))),
+            Some(Ok(())) => Ok(()),
+            Some(Err(how)) => Err(format!("PostgreSQL ended ({how}):\n{}", self.folder.log("log"))),
             None => Err(format!("PostgreSQL is not ready:\n{}", self.folder.log("log"))),
         }
     }

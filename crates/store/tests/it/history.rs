@@ -350,7 +350,7 @@ async fn race(
     cluster: &Cluster,
     words: impl Fn(usize) -> String,
 ) -> (Vec<u64>, Vec<(u64, Option<String>)>) {
-    let channel = Round::channel(cluster).await;
+    let channel = Round::channel(cluster).await.unwrap();
     let requests = (0..RIVALS).map(|n| {
         let words = format!("issue {channel} {} {}", words(n), cluster.fresh());
         async move { cluster.speak(n % REPLICAS, &words).await }
