@@ -34,7 +34,7 @@ impl Where {
 }
 
 impl Where {
-    /// Resolves the SQLite file and the files beside it, for a command that has another
+    /// Resolves the SQLite file and the files next to it, for a command that has another
     /// program's work to point to where the store is a database.
     pub fn find_file(self, instead: &str) -> anyhow::Result<(Files, Option<PathBuf>)> {
         let (place, journal) = self.find()?;

@@ -150,7 +150,7 @@ mod tests {
         let first = create_first(&path, "first").unwrap();
         let second = create_first(&path, "second").unwrap();
         assert_eq!((first.as_str(), second.as_str()), ("first", "first"));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no other file is left");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
     }
 

@@ -277,7 +277,7 @@ impl Store for PostgresStore {
 
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked> {
         let (revoked, now, position) = self.run_at(by.at, ChangeSigningKeys { change, by }).await?;
-        // Counted afterwards and beside the writer: there may be millions.
+        // Counted after the commit and without its locks: there may be millions.
         let tokens = self.signed_by(revoked, 0, now).await?.tokens;
         Ok(Revoked { tokens, position, at: now })
     }
