@@ -1,7 +1,7 @@
 //! Runs acts, and waits for what their answers promise.
 
 use super::{
-    PostgresStore,
+    Plant, PostgresStore,
     connect::Client,
     failed::Failed,
     job::{PATIENCE, Place, job, steady},
@@ -85,7 +85,8 @@ impl PostgresStore {
                 self.shared.applied(place.position).await;
             }
         };
-        let _ = tokio::time::timeout(SILENCE, waits).await;
+        let most = if self.plant == Some(Plant::EndlessWait) { Duration::MAX } else { SILENCE };
+        let _ = tokio::time::timeout(most, waits).await;
         if place.changed && self.shared.seen().applied < place.position {
             let why = "it is done, but this server could not read it back";
             return Err(Error::Unavailable(why.into()));
