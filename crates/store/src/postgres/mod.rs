@@ -29,7 +29,6 @@ mod migrations;
 mod open;
 mod open_error;
 mod overview_store;
-mod people_store;
 mod plant;
 mod questions;
 mod queue;

@@ -19,10 +19,9 @@ use super::{
 };
 use crate::{
     By, Error, Recovered, Recovery, SigningKeyRow, WrappedKey,
-    audit_event::StoreRecovered,
     columns::Columns,
     journal::{self, Commit, JournalLine, JournalState, Reading},
-    recovery::{DOUBT, epoch_after},
+    recovery::{DOUBT, asked, epoch_after},
 };
 use act::Tx;
 use data_encoding::HEXLOWER;
@@ -131,17 +130,7 @@ impl RecoveringPostgres {
         audit_key_lost: bool,
         by: By,
     ) -> Result<Recovered, Error> {
-        let event = StoreRecovered {
-            epoch: 0,
-            replayed: None,
-            revoked_everything: false,
-            issued_before: None,
-            revoked: 0,
-            audit_begins_anew: audit_key_lost,
-        };
-        let clock = self.clock;
-        let how =
-            Recover { issued_before: None, clock, successor, lost, audit_key_lost, event, by };
+        let how = asked(self.clock, successor, lost, audit_key_lost, by);
         let done = self.transact(&how).await?;
         if self.dry_run {
             self.conn.batch_execute("ROLLBACK").await.map_err(Failed::from)?;
@@ -180,17 +169,8 @@ impl RecoveringPostgres {
             done.people = end_sign_ins(&mut tx, &how.by).await?;
         }
         done.audit_begins_anew = how.audit_key_lost;
-        let event = StoreRecovered {
-            epoch,
-            replayed: lines.map(<[_]>::len),
-            revoked_everything: lines.is_none(),
-            issued_before: done.issued_before,
-            revoked: done.tokens,
-            audit_begins_anew: how.audit_key_lost,
-        };
         note_lost_instances(tx.db, tx.now).await?;
-        let act = Recover { issued_before: done.issued_before, event, ..how.clone() };
-        done.old_keys = tx.run(&act).await?;
+        done.old_keys = tx.run(&done.act(how, lines.map(<[_]>::len))).await?;
         tx.write_head(self.clock.unwrap_or(self.standing.written_at.max(tx.now))).await?;
         if self.clock.is_some() {
             tx.db.batch_execute("UPDATE channel_count SET written_at = 0").await?;
@@ -316,13 +296,7 @@ async fn replay(
         tx.now = line.at;
         let act = Replay { line: line.what.clone(), author: line.by.clone(), at: line.at };
         let replayed = tx.run(&act).await?;
-        done.lines += 1;
-        done.tokens += replayed.tokens;
-        done.assertion_keys += replayed.assertion_keys;
-        if let Some(channel) = line.what.channel() {
-            done.secrets.extend(replayed.secret.then_some(channel));
-            done.unknown.extend(replayed.unknown.then_some(channel));
-        }
+        done.count(&line.what, &replayed);
     }
     tx.now = now;
     Ok(())

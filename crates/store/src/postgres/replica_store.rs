@@ -1,22 +1,10 @@
-//! Every method of [`ReplicaStore`], and of [`RequestStore`].
+//! Every method of [`ReplicaStore`].
 
 use super::{PostgresStore, acknowledgements, readers::ask};
-use crate::{Acknowledged, ReplicaStore, RequestStore, Result};
+use crate::{Acknowledged, ReplicaStore, Result};
 use async_trait::async_trait;
 use std::time::Instant;
-use tegata_policy::acts::{BeginRequest, FinishRequest, RequestBegun};
 use tegata_token::time::UnixTime;
-
-#[async_trait]
-impl RequestStore for PostgresStore {
-    async fn begin_request(&self, act: BeginRequest, now: UnixTime) -> Result<RequestBegun> {
-        self.run(now, act).await.map(|(begun, _)| begun)
-    }
-
-    async fn finish_request(&self, act: FinishRequest) -> Result<()> {
-        self.run(UnixTime(0), act).await.map(drop)
-    }
-}
 
 #[async_trait]
 impl ReplicaStore for PostgresStore {

@@ -22,7 +22,7 @@ use std::{
     },
     time::Duration,
 };
-use tegata_store::{SigningKeyChange, Store, postgres::PostgresStore};
+use tegata_store::{ActStore, SigningKeyChange, postgres::PostgresStore};
 use tegata_token::id::ProviderId;
 use tokio::task::JoinSet;
 

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tegata_store::{
-    Error, Event, Store,
+    ActStore, Error, Event, Store,
     audit_event::{AuditEvent, NoDetail},
     postgres::{PostgresOptions, PostgresStore},
 };
