@@ -5,6 +5,7 @@
 use super::{
     connect::{Address, Client},
     failed::Failed,
+    jitter::Backoff,
     open_error::PostgresOpenError,
     sql::values,
 };
@@ -24,8 +25,9 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_version (
 /// no version of this program starts on it, since none has a schema of that number.
 pub(super) const MOVING: i64 = 1_000_000;
 
-/// How often the table is created, if two servers do that at once.
-const ATTEMPTS: usize = 5;
+/// How often the table is created, if two servers do that at once, with pauses of several
+/// seconds in all.
+const ATTEMPTS: usize = 8;
 
 /// The newest schema that this program knows.
 pub(super) fn newest() -> i64 {
@@ -99,11 +101,12 @@ async fn table_exists(db: &Client, name: &str) -> Result<bool, Failed> {
 }
 
 /// Creates the table of what was done. Two servers that do it at once may meet in the
-/// database's own tables; then one of them finds it done.
+/// database's own tables; then one of them finds it done, but not at once: for a moment the
+/// other one's commit counts there already, and its table is not found yet.
 async fn create_table(db: &Client) -> Result<(), Failed> {
     let row = "INSERT INTO schema_version (version, name, checksum) VALUES (0, 'lock', '')
                ON CONFLICT (version) DO NOTHING";
-    let mut last = None;
+    let (mut last, mut pauses) = (None, Backoff::default());
     for _ in 0..ATTEMPTS {
         let made = async {
             db.batch_execute(TABLE).await?;
@@ -113,6 +116,7 @@ async fn create_table(db: &Client) -> Result<(), Failed> {
             Ok(()) => return Ok(()),
             Err(error) => last = Some(Failed::from(error)),
         }
+        tokio::time::sleep(pauses.next()).await;
     }
     Err(last.unwrap_or_else(|| Failed::unavailable("the schema cannot be made")))
 }
