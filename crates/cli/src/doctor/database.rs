@@ -115,6 +115,11 @@ async fn schema(found: &mut Findings, look: &PostgresLook) -> Result<bool, Postg
             found.wrong(CHECK, what, "repeat the `tegata move` that began it");
             return Ok(false);
         }
+        DatabaseSchema::MoveUndone => {
+            let what = "the move to it was undone, and the authority is in its SQLite file";
+            found.wrong(CHECK, what, "name that file with --store");
+            return Ok(false);
+        }
         DatabaseSchema::Version(version) if version > known => {
             let what = format!(
                 "its schema is version {version}; this program knows versions up to {known}"

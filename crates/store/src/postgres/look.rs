@@ -5,7 +5,7 @@ use super::{
     connect::{Address, Conn},
     failed::Failed,
     guard::{self, Reached},
-    migrations::{self, MOVING, failed},
+    migrations::{self, MOVING, UNDONE, failed},
     open_error::PostgresOpenError,
     questions::verifiers,
     rows::{one, signing_keys},
@@ -70,6 +70,8 @@ pub enum DatabaseSchema {
     None,
     /// An authority is being moved to it.
     Moving,
+    /// The move to it was undone.
+    MoveUndone,
     /// This version.
     Version(i64),
 }
@@ -153,6 +155,7 @@ impl PostgresLook {
         let schema = match found(version)? {
             0 => DatabaseSchema::None,
             MOVING => DatabaseSchema::Moving,
+            UNDONE => DatabaseSchema::MoveUndone,
             version => DatabaseSchema::Version(version),
         };
         Ok((schema, migrations::newest()))

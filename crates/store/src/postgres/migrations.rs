@@ -23,6 +23,9 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_version (
 /// The number of a row that stands in the table while an authority is moved to the database:
 /// no version of this program starts on it, since none has a schema of that number.
 pub(super) const MOVING: i64 = 1_000_000;
+/// The number of a row that stands in the table once the move was undone: the authority is in
+/// its file again.
+pub(super) const UNDONE: i64 = 1_000_001;
 
 /// How often the table is created, if two servers do that at once.
 const ATTEMPTS: usize = 5;
@@ -73,7 +76,7 @@ pub(super) async fn migrate(db: &Client) -> Result<(), PostgresOpenError> {
 }
 
 /// The schema that the database has, if this program may use or migrate it.
-async fn check(db: &Client) -> Result<i64, PostgresOpenError> {
+pub(super) async fn check(db: &Client) -> Result<i64, PostgresOpenError> {
     let sql = "SELECT version, checksum FROM schema_version WHERE version > 0 ORDER BY version";
     let rows = db.query_typed(sql, values![]).await.map_err(|it| failed(it.into()))?;
     let mut found = 0;
@@ -83,6 +86,7 @@ async fn check(db: &Client) -> Result<i64, PostgresOpenError> {
         let (version, sum) = read().map_err(|it| failed(it.into()))?;
         match ALL.iter().find(|it| it.0 == version) {
             None if version == MOVING => return Err(PostgresOpenError::Moving),
+            None if version == UNDONE => return Err(PostgresOpenError::MoveUndone),
             Some(it) if checksum(it.2) != sum => {
                 return Err(PostgresOpenError::OtherSchema(version));
             }

@@ -57,7 +57,7 @@ pub use open_error::PostgresOpenError;
 #[doc(hidden)]
 pub use plant::Plant;
 pub use recover::{BeforeRecovery, RecoveringPostgres};
-pub(crate) use target::{Holds, Target};
+pub(crate) use target::{Holds, Started, Target};
 
 use acknowledgements::Acknowledgements;
 use connect::Address;

@@ -126,6 +126,11 @@ impl PostgresStore {
         let sent = steady();
         let address_of_server = options.address.as_deref();
         step(|| replicas::register(&conn, id, 1, None, address_of_server)).await?;
+        // Registered first: of this start and the undoing of a move, one sees the other.
+        if let Err(refused) = migrations::check(&conn).await {
+            let _ = step(|| replicas::drop_at(&conn, id, 1)).await;
+            return Err(refused);
+        }
         let jobs = step(|| replicas::take_jobs(&conn, id)).await?;
         let reached = within(STEP, reached(&conn)).await.map_err(failed)?;
         let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));
