@@ -9,6 +9,7 @@ mod line;
 mod process;
 
 mod balanced;
+mod failing;
 
 use line::{Channel, With, is_good, provider, token_in, verify};
 use postgres_fixture::{PostgresServer, ServerSettings};

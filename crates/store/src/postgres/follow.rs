@@ -19,6 +19,7 @@ use super::{
     replicas,
     rows::int,
     sql::values,
+    went_back::{self, WentBack},
 };
 use crate::{
     Change, Committed, ReceiptRow, ReplicaRow,
@@ -76,6 +77,7 @@ pub(super) struct Shared {
     begun: AtomicU64,
     seen: watch::Sender<Seen>,
     stopped: watch::Sender<Option<Arc<str>>>,
+    went_back: watch::Sender<Option<WentBack>>,
     /// Receipts that began without a change of the log.
     announced: Mutex<Vec<ReceiptRow>>,
 }
@@ -93,6 +95,7 @@ impl Shared {
             begun: AtomicU64::new(0),
             seen: watch::Sender::new(seen),
             stopped: watch::Sender::new(None),
+            went_back: watch::Sender::new(None),
             announced: Mutex::default(),
         })
     }
@@ -134,6 +137,16 @@ impl Shared {
         self.announced.lock().unwrap_or_else(PoisonError::into_inner).push(receipt);
     }
 
+    /// Serves nothing any more, since the database is older than this server has seen, but stays
+    /// up: to start again would not help.
+    pub fn go_back(&self, back: WentBack) {
+        self.lease.end();
+        self.queue.close();
+        tracing::error!(why = %back.why, "this server answers 503 until the database is mended");
+        self.went_back.send_replace(Some(back));
+        self.wanted.notify_one();
+    }
+
     /// Gives up: memory cannot be kept right, or the store is not the one that was opened.
     pub fn stop(&self, why: impl Into<Arc<str>>) {
         let why = why.into();
@@ -145,7 +158,8 @@ impl Shared {
 
     /// Why the store is not used any more.
     pub fn why_stopped(&self) -> Option<Arc<str>> {
-        self.stopped.borrow().clone()
+        let back = || self.went_back.borrow().as_ref().map(|it| it.why.clone());
+        self.stopped.borrow().clone().or_else(back)
     }
 
     /// Completes when the store is not used any more.
@@ -158,8 +172,10 @@ impl Shared {
 enum Broken {
     /// The database did not answer: there is another round.
     Silent(Failed),
-    /// The database is not what it was: there is none.
+    /// The database is not what it was: there is none, and a start reads it anew.
     Lost(String),
+    /// The database is older than this server has seen: there is none, and no start succeeds.
+    Back(String),
 }
 
 impl From<Failed> for Broken {
@@ -174,6 +190,8 @@ pub(super) struct Follower {
     pub address: Address,
     pub memory: Memory,
     pub guard: Option<GuardFile>,
+    /// How far this server has seen the database come.
+    pub reached: Reached,
     pub journal: Option<Journal>,
     pub watched: BTreeMap<[u8; 16], (u64, Instant)>,
 }
@@ -207,6 +225,18 @@ impl Follower {
                     tokio::time::sleep(Backoff::default().next()).await;
                 }
                 Err(Broken::Lost(why)) => return self.shared.stop(why),
+                Err(Broken::Back(why)) => {
+                    let why: Arc<str> = why.into();
+                    self.shared.seen.send_modify(|seen| {
+                        seen.round = round;
+                        seen.failed = Some(Failed::Unavailable(why.clone()));
+                    });
+                    self.shared.go_back(WentBack { why, beat: None });
+                }
+            }
+            let back = self.shared.went_back.borrow().clone();
+            if let Some(back) = back {
+                return went_back::wait(&self.shared, &self.address, self.reached, &back).await;
             }
             if guarded.elapsed() >= GUARD {
                 guarded = steady();
@@ -256,12 +286,16 @@ impl Follower {
         let Read { head, log_from, audit, written_at, changes, receipts, mut replicas, .. } = read;
         let applied = self.shared.seen.borrow().applied;
         if head.epoch != applied.epoch {
-            let why = if head.epoch > applied.epoch {
-                "the store was recovered; start this server again"
+            return Err(if head.epoch > applied.epoch {
+                Broken::Lost("the store was recovered; start this server again".into())
             } else {
-                "the database is older than this server has seen: run tegata recover"
-            };
-            return Err(Broken::Lost(why.into()));
+                Broken::Back(
+                    "the database went back: it is from before a recovery that this server has \
+                     seen. Nothing is served from it: name the newest database, or run tegata \
+                     recover"
+                        .into(),
+                )
+            });
         }
         if head.number < applied.number {
             let why = format!(
@@ -269,7 +303,7 @@ impl Follower {
                  served from it, since revocations may be lost: run tegata recover",
                 head.number, applied.number
             );
-            return Err(Broken::Lost(why));
+            return Err(Broken::Back(why));
         }
         if log_from > applied.number {
             let why = "the log does not reach back to what this server knows; start it again";
@@ -290,8 +324,9 @@ impl Follower {
         }
         let last = changes.last().map(|it| (it.0, it.1));
         let position = last.map_or(applied, |(number, _)| Position { number, ..applied });
+        self.reached = Reached { position, audit };
         if let Some(guard) = &mut self.guard {
-            guard.reached(Reached { position, audit });
+            guard.reached(self.reached);
         }
         let Some((_, at)) = last else { return Ok(replicas.into()) };
         let receipts = receipts.into_iter().filter(|it| it.position <= position).collect();

@@ -48,6 +48,7 @@ mod tests;
 mod tls;
 mod transaction;
 mod wake;
+mod went_back;
 
 pub use bad_address::BadPostgresAddress;
 pub use look::{DatabaseSchema, DatabaseState, PostgresLook, StoreInDatabase, Unreached};

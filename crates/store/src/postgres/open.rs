@@ -151,7 +151,7 @@ impl PostgresStore {
         }
         store.shared.lease.renew(sent, jobs);
         let thread = |error: io::Error| PostgresOpenError::Unreachable(error.to_string());
-        store.follow(Memory::start(on_commit).map_err(thread)?, guard);
+        store.follow(Memory::start(on_commit).map_err(thread)?, guard, reached);
         Ok(store)
     }
 
@@ -190,12 +190,13 @@ impl PostgresStore {
     }
 
     /// Starts to follow the log.
-    fn follow(&mut self, memory: Memory, guard: Option<GuardFile>) {
+    fn follow(&mut self, memory: Memory, guard: Option<GuardFile>, reached: Reached) {
         let follower = Follower {
             shared: self.shared.clone(),
             address: self.address.clone(),
             memory,
             guard,
+            reached,
             journal: self.journal.clone(),
             watched: BTreeMap::new(),
         };

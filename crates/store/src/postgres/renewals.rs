@@ -14,6 +14,7 @@ use super::{
     replicas::{register, take_jobs},
     rows::int,
     sql::values,
+    went_back::WentBack,
 };
 use crate::columns::Columns;
 use std::{sync::Arc, time::Duration};
@@ -64,7 +65,8 @@ impl Renewals {
                          database knows of {beat}. Nothing is served from it: run tegata recover",
                         self.beat
                     );
-                    return self.shared.stop(why);
+                    let why = why.into();
+                    return self.shared.go_back(WentBack { why, beat: Some(self.beat) });
                 }
             }
         }
