@@ -1,7 +1,7 @@
 //! What servers that share a store learn of each other apart from the change log. The only
 //! server of a store in a file has nothing to learn.
 
-use crate::Result;
+use crate::{Error, Result, audit::Acceptance};
 use async_trait::async_trait;
 use std::time::Instant;
 use tegata_token::{
@@ -43,6 +43,21 @@ pub trait ReplicaStore: Send + Sync {
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).
     async fn acknowledged(&self) -> Result<Vec<Acknowledged>>;
+    /// The newest acceptance of the audit's end. Whether the audit's key signed it, the caller
+    /// checks. A store in a file has none: the acceptance is in the anchor.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable).
+    async fn audit_acceptance(&self) -> Result<Option<Acceptance>> {
+        Ok(None)
+    }
+    /// Adds an acceptance of the audit's end.
+    ///
+    /// # Errors
+    /// [`Taken`](crate::Error::Taken): there is one of that number.
+    async fn accept_audit(&self, _: Acceptance) -> Result<()> {
+        Err(Error::Unavailable("no servers share this store".into()))
+    }
     /// Says that this server answers nothing any more, so that no other one waits for it.
     /// Called when all requests are answered, before the store is closed.
     async fn leave(&self) {}

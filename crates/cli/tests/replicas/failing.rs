@@ -70,8 +70,12 @@ async fn a_server_on_a_database_that_went_back_stays_up_until_a_start_would_succ
     let body = readiness(&a, says).await;
     assert!(failing(&body).contains(&"store") && body.to_string().contains("tegata recover"), "{body}");
     assert_eq!(a.ask(&Request::admin("GET", "/providers", None)).await.status, 503);
-    // It looks at the database every two seconds, and would have ended.
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    // It looks at the database, and would have ended.
+    let looked = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%AS beat%' AND state = 'idle'
+                  AND pid <> pg_backend_pid()";
+    while postgres.ask(&database, looked).unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert!(a.process.try_wait().unwrap().is_none(), "it stays up");
     swap(&postgres, &database, "older", "newer");
     let began = Instant::now();

@@ -8,6 +8,7 @@ mod line;
 #[path = "../process/mod.rs"]
 mod process;
 
+mod audit;
 mod balanced;
 mod failing;
 

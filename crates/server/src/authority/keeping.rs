@@ -56,8 +56,18 @@ pub enum Error {
     Store(#[from] tegata_store::Error),
 }
 
-/// Recovers the store: see [`Recovering`]. Also returns the number of signing keys that
-/// the master key does not decrypt.
+/// A recovery, and what remains to be done.
+#[derive(Debug)]
+pub struct StoreRecovery {
+    /// What was done.
+    pub done: Recovered,
+    /// How many signing keys the master key does not decrypt.
+    pub unopened: usize,
+    /// Why the audit's end was not accepted for all servers, if it was not.
+    pub audit_not_accepted: Option<Error>,
+}
+
+/// Recovers the store: see [`Recovering`].
 ///
 /// # Errors
 /// [`Error`].
@@ -65,7 +75,7 @@ pub async fn recover(
     place: &Files,
     how: Recovery<'_>,
     dry_run: bool,
-) -> Result<(Recovered, usize), Error> {
+) -> Result<StoreRecovery, Error> {
     if let Some(database) = &place.database {
         return recover_database(place, database, how, dry_run).await;
     }
@@ -81,7 +91,7 @@ pub async fn recover(
     if !dry_run {
         audit::anchor_present_end(place, false)?;
     }
-    Ok((done, unopened))
+    Ok(StoreRecovery { done, unopened, audit_not_accepted: None })
 }
 
 /// The same for a database, of which no server runs.
@@ -90,7 +100,7 @@ async fn recover_database(
     database: &Database,
     how: Recovery<'_>,
     dry_run: bool,
-) -> Result<(Recovered, usize), Error> {
+) -> Result<StoreRecovery, Error> {
     let address = database.direct.as_ref().unwrap_or(&database.address);
     let open = RecoveringPostgres::open(address.reveal(), how, dry_run).await?;
     let before = open.before().await?;
@@ -100,13 +110,21 @@ async fn recover_database(
     let audit_key_lost = audit::is_lost(before.audit_key.as_ref(), &master);
     let successor = Keyring::empty(master).make(now)?;
     let done = open.recover(successor, lost, audit_key_lost, operator(now)).await?;
+    let mut recovery = StoreRecovery { done, unopened, audit_not_accepted: None };
     if !dry_run {
-        // The next start writes them by what it finds.
-        for file in [place.guard(), place.audit_anchor()] {
-            let _ = std::fs::remove_file(file);
-        }
+        // The next start writes it by what it finds.
+        let _ = std::fs::remove_file(place.guard());
+        recovery.audit_not_accepted = accept_recovered(place, now).await.err();
     }
-    Ok((done, unopened))
+    Ok(recovery)
+}
+
+/// Accepts the audit of a database that was recovered: servers have anchors of what it lost.
+async fn accept_recovered(place: &Files, at: UnixTime) -> Result<(), Error> {
+    let store = open(place).await?;
+    let accepted = accept_shared(&*store, place, at).await;
+    close(store).await;
+    accepted.map(drop)
 }
 
 /// The time of a recovery.
@@ -180,16 +198,30 @@ const SIGNING_OFF: Duration = Duration::from_millis(300);
 pub async fn accept_audit(place: &Files, reason: Option<String>) -> Result<Option<u64>, Error> {
     let store = open(place).await?;
     let state = store.state().await?;
-    let by = operator(now(state.written_at, state.clock_offset));
+    let at = now(state.written_at, state.clock_offset);
+    let by = operator(at);
     let event = Event::of(AuditEvent::AuditAccept(NoDetail {}));
     store.record(event, By { reason, ..by }).await?;
     // The store is still open, so no server of a SQLite file starts meanwhile.
     let newest = match place.database {
-        Some(_) => audit::anchor_end_of(&*store, place).await?,
+        Some(_) => accept_shared(&*store, place, at).await?,
         None => audit::anchor_present_end(place, true)?,
     };
     close(store).await;
     Ok(newest)
+}
+
+/// Accepts the audit's end for all servers that share a store, without an event.
+async fn accept_shared(
+    store: &dyn Store,
+    place: &Files,
+    at: UnixTime,
+) -> Result<Option<u64>, Error> {
+    let file = place.master_key();
+    let master = MasterKey::load(&file, false)?;
+    let audit = audit::Audit::open(store, &master).await?;
+    let audit = audit.ok_or(master_key::Error::Wrong(file))?;
+    Ok(audit::accept_end(&audit, store, place, at).await?)
 }
 
 /// Replaces the master key of a store without a server. Returns the number of signing

@@ -13,6 +13,7 @@ mod apply;
 mod bad_address;
 mod clock;
 mod connect;
+mod facts;
 mod failed;
 mod follow;
 mod guard;

@@ -1,7 +1,7 @@
 //! Every method of [`ReplicaStore`], and of [`RequestStore`].
 
-use super::{PostgresStore, acknowledgements, readers::ask};
-use crate::{Acknowledged, ReplicaStore, RequestStore, Result};
+use super::{PostgresStore, acknowledgements, facts, readers::ask};
+use crate::{Acknowledged, ReplicaStore, RequestStore, Result, audit::Acceptance};
 use async_trait::async_trait;
 use std::time::Instant;
 use tegata_policy::acts::{BeginRequest, FinishRequest, RequestBegun};
@@ -34,6 +34,14 @@ impl ReplicaStore for PostgresStore {
 
     async fn acknowledged(&self) -> Result<Vec<Acknowledged>> {
         ask!(self List, |db| acknowledgements::read(&db))
+    }
+
+    async fn audit_acceptance(&self) -> Result<Option<Acceptance>> {
+        ask!(self Request, |db| facts::audit_acceptance(&db))
+    }
+
+    async fn accept_audit(&self, acceptance: Acceptance) -> Result<()> {
+        Ok(facts::accept_audit(&self.address, &acceptance).await?)
     }
 
     async fn leave(&self) {
