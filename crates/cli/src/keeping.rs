@@ -171,6 +171,13 @@ pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
              --reason recovered` before a server starts"
         );
     }
+    if place.database.is_some() {
+        let since = moment(done.written_at);
+        eprintln!(
+            "- the administrator's token is the one of {since}: if it was replaced since, run `tegata \
+             admin reset`"
+        );
+    }
     eprint!("{}", next_steps(&done, unopened, args.dry_run));
     Ok(())
 }

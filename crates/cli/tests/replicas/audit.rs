@@ -6,32 +6,13 @@ use crate::{
     line::provider,
     process::{Server, http::Request},
 };
-use serde_json::{Value, json};
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use serde_json::Value;
+use std::{fs, path::PathBuf, time::Duration};
 use tokio::time::Instant;
 
 impl Field<'_> {
     fn anchor(&self, name: &str) -> PathBuf {
         self.home.path().join(name).join("tegata.guard.audit")
-    }
-
-    /// Runs a command with the settings of a server; returns what it printed.
-    fn tegata(&self, name: &str, words: &[&str]) -> Value {
-        let folder = self.home.path().join(name);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tegata"));
-        command.args(words).args(["--format", "json"]).current_dir(folder).env_clear();
-        command.env("TEGATA_STORE", self.postgres.url(&self.database));
-        command.env("TEGATA_MASTER_KEY_FILE", self.master_key());
-        let out = command.output().unwrap();
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success(), "{words:?}: {said}");
-        serde_json::from_slice(&out.stdout).unwrap()
-    }
-
-    /// How many acts of that name the audit has.
-    fn acts(&self, act: &str) -> usize {
-        let sql = format!("SELECT id FROM audit WHERE act = '{act}'");
-        self.postgres.ask(&self.database, &sql).unwrap().len()
     }
 
     /// The number of the newest checkpoint.
@@ -70,7 +51,7 @@ impl Field<'_> {
 }
 
 async fn verified(server: &Server) -> Value {
-    let response = server.ask(&Request::admin("POST", "/audit/verify", Some(&json!({})))).await;
+    let response = server.ask(&Request::admin("GET", "/audit/verify", None)).await;
     assert_eq!(response.status, 200, "{}", response.text());
     response.json()
 }

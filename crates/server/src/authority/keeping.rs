@@ -18,7 +18,7 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    By, Event, ExpectedSettings, Recovered, Recovery, SigningKeyRow, Store,
+    By, Event, ExpectedSettings, Recovered, Recovery, RootTokenHash, SigningKeyRow, State, Store,
     audit_event::{AuditEvent, NoDetail},
     postgres::{PostgresOpenError, PostgresOptions, PostgresStore, RecoveringPostgres},
     sqlite::{OpenError, Recovering, RollbackGuardFile, SqliteStore},
@@ -209,6 +209,46 @@ pub async fn accept_audit(place: &Files, reason: Option<String>) -> Result<Optio
     };
     close(store).await;
     Ok(newest)
+}
+
+/// How often a token is put in force that another one overtakes.
+const OVERTAKEN: usize = 5;
+
+/// Puts a root administrator's token in force for all servers that share a store, with an
+/// audit event.
+///
+/// # Errors
+/// [`Error`].
+pub async fn put_root_token(
+    place: &Files,
+    new: RootTokenHash,
+    reason: Option<String>,
+) -> Result<(), Error> {
+    let store = open(place).await?;
+    let put = put_in_force(&*store, new, reason).await;
+    close(store).await;
+    Ok(put?)
+}
+
+async fn put_in_force(
+    store: &dyn Store,
+    new: RootTokenHash,
+    reason: Option<String>,
+) -> Result<(), tegata_store::Error> {
+    let state = store.state().await?;
+    let at = now(state.written_at, state.clock_offset);
+    for _ in 0..OVERTAKEN {
+        let known = store.root_tokens().await?;
+        if known.in_force == Some(new) {
+            // A server has read the file meanwhile, and recorded it.
+            return Ok(());
+        }
+        if store.replace_root_token(new, known.in_force, at).await? {
+            let event = Event::of(AuditEvent::AdminReset(NoDetail {}));
+            return store.record(event, By { reason, ..operator(at) }).await;
+        }
+    }
+    Err(tegata_store::Error::Conflict("others replace the token at the same time"))
 }
 
 /// Accepts the audit's end for all servers that share a store, without an event.

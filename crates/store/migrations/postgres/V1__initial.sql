@@ -286,6 +286,15 @@ CREATE TABLE audit_acceptance (
     signature   BYTEA NOT NULL       -- Ed25519
 );
 
+-- Root administrator's tokens: the one in force for all servers, and those before it, which
+-- never come back.
+CREATE TABLE root_token (
+    hash      BYTEA PRIMARY KEY,  -- SHA-256; immutable
+    since     BIGINT NOT NULL,    -- immutable
+    ended_at  BIGINT              -- NULL: in force
+);
+CREATE UNIQUE INDEX root_token_in_force ON root_token ((true)) WHERE ended_at IS NULL;
+
 -- Warnings on their way to the webhook. A row is kept after it was sent, so that it is
 -- not sent twice, until what it warns of has long passed.
 CREATE TABLE warning (

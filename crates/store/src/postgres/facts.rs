@@ -1,18 +1,20 @@
-//! Facts that servers share apart from the log: the acceptance of the audit's end. They are
-//! written seldom, on a connection of their own.
+//! Facts that servers share apart from the log: the root administrator's token, and the
+//! acceptance of the audit's end. They are written seldom, on a connection of their own.
 
 use super::{
     connect::{Address, Client},
     failed::{Failed, within},
-    rows::{int, one},
+    rows::{int, list, one},
     sql::{Value, values},
 };
 use crate::{
+    RootTokenHash, RootTokens,
     audit::Acceptance,
-    columns::{Columns, audit::blob},
+    columns::{Columns, audit::blob, bytes},
 };
 use data_encoding::HEXLOWER;
 use std::time::Duration;
+use tegata_token::time::UnixTime;
 
 /// Maximum time of a write.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -61,4 +63,48 @@ pub(super) async fn audit_acceptance(db: &Client) -> Result<Option<Acceptance>, 
         })
     })
     .await
+}
+
+/// Puts a root administrator's token in force instead of that one; `false`: another is.
+pub(super) async fn replace_root_token(
+    address: &Address,
+    new: RootTokenHash,
+    instead_of: Option<RootTokenHash>,
+    now: UnixTime,
+) -> Result<bool, Failed> {
+    let new = new.0.to_vec();
+    let written = match instead_of {
+        None => {
+            let sql = "INSERT INTO root_token (hash, since)
+                       SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM root_token)
+                       ON CONFLICT DO NOTHING";
+            write(address, sql, values![new, now.0]).await
+        }
+        Some(old) => {
+            let sql = "WITH old AS (
+                           UPDATE root_token SET ended_at = $2 WHERE hash = $3 AND ended_at IS NULL
+                               AND NOT EXISTS (SELECT FROM root_token WHERE hash = $1)
+                           RETURNING 1)
+                       INSERT INTO root_token (hash, since) SELECT $1, $2 FROM old";
+            write(address, sql, values![new, now.0, old.0.to_vec()]).await
+        }
+    };
+    Ok(written? == 1)
+}
+
+/// All root administrator's tokens.
+pub(super) async fn root_tokens(db: &Client) -> Result<RootTokens, Failed> {
+    let sql = "SELECT hash, ended_at FROM root_token ORDER BY since";
+    let all = list(db, sql, values![], |row| {
+        let hash = RootTokenHash(bytes(row.value("hash")?)?);
+        Ok((hash, row.optional::<UnixTime>("ended_at")?))
+    });
+    let mut found = RootTokens::default();
+    for (hash, ended_at) in all.await? {
+        match ended_at {
+            None => found.in_force = Some(hash),
+            Some(at) => found.ended.push((hash, at)),
+        }
+    }
+    Ok(found)
 }

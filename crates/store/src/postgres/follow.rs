@@ -22,8 +22,8 @@ use super::{
     went_back::{self, WentBack},
 };
 use crate::{
-    Change, Committed, ReceiptRow, ReplicaRow,
-    columns::{Columns, followers, from_json},
+    Change, Committed, ReceiptRow, ReplicaRow, RootTokenHash,
+    columns::{Columns, bytes, followers, from_json},
     journal::JournalLine,
 };
 use futures_util::future::try_join5;
@@ -59,6 +59,8 @@ pub(super) struct Seen {
     failed: Option<Failed>,
     /// Memory has every change up to this one.
     pub applied: Position,
+    /// The root administrator's token that is in force.
+    pub root_token: Option<RootTokenHash>,
     /// The servers that share the store.
     pub replicas: Arc<[ReplicaRow]>,
 }
@@ -84,7 +86,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub fn new(id: [u8; 16], at: Position, queue: Arc<Queue>) -> Arc<Self> {
-        let seen = Seen { round: 0, failed: None, applied: at, replicas: Arc::new([]) };
+        let seen = Seen { round: 0, failed: None, applied: at, root_token: None, replicas: Arc::new([]) };
         Arc::new(Self {
             id,
             lease: Lease::new(),
@@ -283,7 +285,8 @@ impl Follower {
 
     /// Checks what was read, and gives it to memory.
     async fn take_in(&mut self, read: Read) -> Result<Arc<[ReplicaRow]>, Broken> {
-        let Read { head, log_from, audit, written_at, changes, receipts, mut replicas, .. } = read;
+        let Read { head, log_from, audit, written_at, root_token, .. } = read;
+        let Read { changes, receipts, mut replicas, .. } = read;
         let applied = self.shared.seen.borrow().applied;
         if head.epoch != applied.epoch {
             return Err(if head.epoch > applied.epoch {
@@ -319,6 +322,7 @@ impl Follower {
             let why = "changes were dropped before this server had them; start it again";
             return Err(Broken::Lost(why.into()));
         }
+        self.shared.seen.send_modify(|seen| seen.root_token = root_token);
         for it in &mut replicas {
             it.own = it.id == self.shared.id;
         }
@@ -395,6 +399,7 @@ struct Read {
     written_at: UnixTime,
     /// The database's clock.
     clock: UnixTime,
+    root_token: Option<RootTokenHash>,
     changes: Vec<(u64, UnixTime, Change)>,
     receipts: Vec<ReceiptRow>,
     lines: Vec<JournalLine>,
@@ -406,8 +411,11 @@ struct Read {
 async fn read(db: &Client, applied: Position, journal: bool) -> Result<Read, Failed> {
     let head = async {
         let sql = "SELECT epoch, position, log_from, audit, written_at,
-                       extract(epoch FROM clock_timestamp())::bigint AS clock FROM authority";
+                       extract(epoch FROM clock_timestamp())::bigint AS clock,
+                       (SELECT hash FROM root_token WHERE ended_at IS NULL) AS root_token
+                   FROM authority";
         let row = db.query_typed_one(sql, values![]).await?;
+        let root_token = row.optional("root_token")?.map(bytes).transpose()?.map(RootTokenHash);
         let head = Position { epoch: row.value("epoch")?, number: row.value("position")? };
         Ok::<_, Failed>((
             head,
@@ -415,6 +423,7 @@ async fn read(db: &Client, applied: Position, journal: bool) -> Result<Read, Fai
             row.value("audit")?,
             row.value("written_at")?,
             row.value("clock")?,
+            root_token,
         ))
     };
     let log = async {
@@ -434,7 +443,19 @@ async fn read(db: &Client, applied: Position, journal: bool) -> Result<Read, Fai
     };
     let lines =
         async { if journal { journal::lines(db, applied.number).await } else { Ok(Vec::new()) } };
-    let ((head, log_from, audit, written_at, clock), changes, receipts, lines, replicas) =
+    let (head, changes, receipts, lines, replicas) =
         try_join5(head, log, receipts, lines, replicas::all(db)).await?;
-    Ok(Read { head, log_from, audit, written_at, clock, changes, receipts, lines, replicas })
+    let (head, log_from, audit, written_at, clock, root_token) = head;
+    Ok(Read {
+        head,
+        log_from,
+        audit,
+        written_at,
+        clock,
+        root_token,
+        changes,
+        receipts,
+        lines,
+        replicas,
+    })
 }

@@ -3,6 +3,7 @@
 use super::{
     bad_address::BadPostgresAddress,
     connect::{Address, Conn},
+    facts,
     failed::Failed,
     guard::{self, Reached},
     migrations::{self, MOVING, UNDONE, failed},
@@ -11,7 +12,7 @@ use super::{
     rows::{one, signing_keys},
     sql::values,
 };
-use crate::{Instance, SigningKeyRow, VerifierRow, columns::Columns};
+use crate::{Instance, RootTokens, SigningKeyRow, VerifierRow, columns::Columns};
 use std::path::Path;
 use tegata_token::{id::Position, time::UnixTime};
 use tokio_postgres::error::SqlState;
@@ -91,6 +92,8 @@ pub struct StoreInDatabase {
     pub instances: Vec<(VerifierRow, Vec<Instance>)>,
     /// How many servers have a row.
     pub servers: usize,
+    /// The root administrator's tokens.
+    pub root_tokens: RootTokens,
 }
 
 impl PostgresLook {
@@ -171,6 +174,7 @@ impl PostgresLook {
         let read = async {
             let keys = signing_keys(&self.db).await?;
             let instances = verifiers::instances(&self.db).await?;
+            let root_tokens = facts::root_tokens(&self.db).await?;
             one(&self.db, sql, values![], |row| {
                 Ok(StoreInDatabase {
                     dev: row.value("dev")?,
@@ -179,6 +183,7 @@ impl PostgresLook {
                     signing_keys: keys.iter().map(|it| it.key.clone()).collect(),
                     instances: instances.clone(),
                     servers: row.value("servers")?,
+                    root_tokens: root_tokens.clone(),
                 })
             })
             .await

@@ -1,7 +1,9 @@
 //! Every method of [`ReplicaStore`], and of [`RequestStore`].
 
 use super::{PostgresStore, acknowledgements, facts, readers::ask};
-use crate::{Acknowledged, ReplicaStore, RequestStore, Result, audit::Acceptance};
+use crate::{
+    Acknowledged, ReplicaStore, RequestStore, Result, RootTokenHash, RootTokens, audit::Acceptance,
+};
 use async_trait::async_trait;
 use std::time::Instant;
 use tegata_policy::acts::{BeginRequest, FinishRequest, RequestBegun};
@@ -42,6 +44,23 @@ impl ReplicaStore for PostgresStore {
 
     async fn accept_audit(&self, acceptance: Acceptance) -> Result<()> {
         Ok(facts::accept_audit(&self.address, &acceptance).await?)
+    }
+
+    fn root_token(&self) -> Option<RootTokenHash> {
+        self.shared.seen().root_token
+    }
+
+    async fn root_tokens(&self) -> Result<RootTokens> {
+        ask!(self Request, |db| facts::root_tokens(&db))
+    }
+
+    async fn replace_root_token(
+        &self,
+        new: RootTokenHash,
+        instead_of: Option<RootTokenHash>,
+        now: UnixTime,
+    ) -> Result<bool> {
+        Ok(facts::replace_root_token(&self.address, new, instead_of, now).await?)
     }
 
     async fn leave(&self) {
