@@ -6,11 +6,12 @@ use super::{
     facts,
     failed::Failed,
     guard::{self, Reached},
-    migrations::{self, MOVING, UNDONE, failed},
+    migrations::{MOVING, UNDONE, failed},
     open_error::PostgresOpenError,
     questions::verifiers,
     rows::{one, signing_keys},
     sql::values,
+    version::THIS,
 };
 use crate::{Instance, RootTokens, SigningKeyRow, VerifierRow, columns::Columns};
 use std::path::Path;
@@ -151,7 +152,7 @@ impl PostgresLook {
         let exists = "SELECT to_regclass('schema_version') IS NOT NULL AS exists";
         let exists = one(&self.db, exists, values![], |row| row.value::<bool>("exists")).await;
         if !found(exists)? {
-            return Ok((DatabaseSchema::None, migrations::newest()));
+            return Ok((DatabaseSchema::None, THIS.newest_schema()));
         }
         let sql = "SELECT coalesce(max(version), 0) AS version FROM schema_version";
         let version = one(&self.db, sql, values![], |row| row.value::<i64>("version")).await;
@@ -161,7 +162,7 @@ impl PostgresLook {
             UNDONE => DatabaseSchema::MoveUndone,
             version => DatabaseSchema::Version(version),
         };
-        Ok((schema, migrations::newest()))
+        Ok((schema, THIS.newest_schema()))
     }
 
     /// What the store records about itself; `None`: no server has started on it.

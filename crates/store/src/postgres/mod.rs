@@ -48,6 +48,7 @@ mod target;
 mod tests;
 mod tls;
 mod transaction;
+mod version;
 mod wake;
 mod went_back;
 

@@ -20,6 +20,8 @@ pub enum Plant {
     EarlyPositions,
     /// A server answers from memory whether or not it holds its lease.
     NoLease,
+    /// No bug: the server is of a later version, see `version.rs`.
+    NextVersion,
 }
 
 impl Plant {

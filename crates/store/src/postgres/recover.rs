@@ -16,6 +16,7 @@ use super::{
     questions::audit,
     rows::{list, signing_keys},
     sql::values,
+    version::THIS,
 };
 use crate::{
     By, Error, Recovered, Recovery, SigningKeyRow, WrappedKey,
@@ -91,7 +92,7 @@ impl RecoveringPostgres {
         if !within(STEP, exists).await.map_err(failed)? {
             return Err(PostgresOpenError::NoStore);
         }
-        migrations::migrate(&conn).await?;
+        migrations::migrate(&conn, &THIS).await?;
         let standing = within(STEP, standing(&conn)).await.map_err(failed)?;
         let standing = standing.ok_or(PostgresOpenError::NoStore)?;
         let running = running(&conn).await.map_err(failed)?;

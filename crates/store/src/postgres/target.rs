@@ -9,6 +9,7 @@ use super::{
     questions::{audit, state},
     rows::{int, list},
     sql::{Value, value, values},
+    version::THIS,
 };
 use crate::{
     State,
@@ -78,7 +79,7 @@ impl Target {
         if let Holds::Unfinished(_) = self.holds().await? {
             return Ok(());
         }
-        migrations::migrate(&self.db).await?;
+        migrations::migrate(&self.db, &THIS).await?;
         let begin = async {
             self.db.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
             let table = "CREATE TABLE moving (
