@@ -164,7 +164,8 @@ pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
         "people_signed_out": done.people,
         "audit_begins_anew": done.audit_begins_anew,
     });
-    out.thing(&result, &["dry_run", "epoch", "store_reached_to", "tokens_valid_if_issued_before"])?;
+    let first = ["dry_run", "epoch", "store_reached_to", "tokens_valid_if_issued_before"];
+    out.thing(&result, &[&first[..], &["tokens_revoked"]].concat())?;
     if let Some(error) = audit_not_accepted {
         eprintln!(
             "- the audit's end was not accepted for all servers ({error}): run `tegata audit accept \

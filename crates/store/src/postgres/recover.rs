@@ -13,7 +13,7 @@ use super::{
     load::load,
     migrations::{self, failed},
     open_error::PostgresOpenError,
-    questions::audit,
+    questions::{audit, tokens},
     rows::{list, signing_keys},
     sql::values,
     version::THIS,
@@ -60,6 +60,8 @@ pub struct BeforeRecovery {
     pub written_at: UnixTime,
     /// How far the development clock was moved, in seconds.
     pub clock_offset: i64,
+    /// The database's clock.
+    pub clock: UnixTime,
     /// All signing keys.
     pub signing_keys: Vec<SigningKeyRow>,
     /// The key that signs checkpoints: its public half and its wrapped private half.
@@ -72,6 +74,8 @@ struct Standing {
     audit: i64,
     written_at: UnixTime,
     clock_offset: i64,
+    /// The database's clock.
+    clock: UnixTime,
 }
 
 impl RecoveringPostgres {
@@ -115,6 +119,7 @@ impl RecoveringPostgres {
         Ok(BeforeRecovery {
             written_at: self.standing.written_at,
             clock_offset: self.standing.clock_offset,
+            clock: self.standing.clock,
             signing_keys: keys.into_iter().map(|it| it.key).collect(),
             audit_key: within(STEP, audit::key(&self.conn)).await?,
         })
@@ -179,6 +184,8 @@ impl RecoveringPostgres {
             done.issued_before = Some(done.written_at.plus(-DOUBT));
         } else {
             done.people = end_sign_ins(&mut tx, &how.by).await?;
+            let keys: Vec<_> = tx.keys.iter().map(|it| it.key.id).collect();
+            done.tokens = tokens::signed_by(tx.db, &keys, 0, tx.now).await?.tokens;
         }
         done.audit_begins_anew = how.audit_key_lost;
         let event = StoreRecovered {
@@ -226,7 +233,8 @@ impl Standing {
 }
 
 async fn standing(db: &Client) -> Result<Option<Standing>, Failed> {
-    let sql = "SELECT identity, epoch, position, audit, written_at, clock_offset FROM authority";
+    let sql = "SELECT identity, epoch, position, audit, written_at, clock_offset,
+                   extract(epoch FROM clock_timestamp())::bigint AS clock FROM authority";
     super::rows::one(db, sql, values![], |row| {
         Ok(Standing {
             identity: row.value("identity")?,
@@ -234,6 +242,7 @@ async fn standing(db: &Client) -> Result<Option<Standing>, Failed> {
             audit: row.value("audit")?,
             written_at: row.value("written_at")?,
             clock_offset: row.value("clock_offset")?,
+            clock: row.value("clock")?,
         })
     })
     .await
