@@ -7,10 +7,13 @@
 mod line;
 #[path = "../process/mod.rs"]
 mod process;
+#[path = "../process/wall.rs"]
+mod wall;
 
 mod admin_token;
 mod audit;
 mod balanced;
+mod doctor;
 mod failing;
 
 use line::{Channel, With, is_good, provider, token_in, verify};
