@@ -18,7 +18,8 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    By, Event, ExpectedSettings, Recovered, Recovery, RootTokenHash, SigningKeyRow, State, Store,
+    By, Event, ExpectedSettings, Recovered, Recovery, RootTokenHash, SigningKeyRow, State,
+    Store,
     audit_event::{AuditEvent, NoDetail},
     postgres::{PostgresOpenError, PostgresOptions, PostgresStore, RecoveringPostgres},
     sqlite::{OpenError, Recovering, RollbackGuardFile, SqliteStore},
@@ -81,7 +82,7 @@ pub async fn recover(
     }
     let open = Recovering::open(&place.store, how, dry_run)?;
     let state = open.store.state().await?;
-    let now = time_of(how, state.written_at, state.clock_offset);
+    let now = time_of(how, None, state.written_at, state.clock_offset);
     let (master, lost) = master_and_lost(place, &state.signing_keys)?;
     let unopened = lost.len();
     let audit_key_lost = audit::is_lost(open.store.audit_key().await?.as_ref(), &master);
@@ -104,7 +105,7 @@ async fn recover_database(
     let address = database.direct.as_ref().unwrap_or(&database.address);
     let open = RecoveringPostgres::open(address.reveal(), how, dry_run).await?;
     let before = open.before().await?;
-    let now = time_of(how, before.written_at, before.clock_offset);
+    let now = time_of(how, Some(before.clock), before.written_at, before.clock_offset);
     let (master, lost) = master_and_lost(place, &before.signing_keys)?;
     let unopened = lost.len();
     let audit_key_lost = audit::is_lost(before.audit_key.as_ref(), &master);
@@ -128,10 +129,15 @@ async fn accept_recovered(place: &Files, at: UnixTime) -> Result<(), Error> {
 }
 
 /// The time of a recovery.
-fn time_of(how: Recovery<'_>, written_at: UnixTime, clock_offset: i64) -> UnixTime {
+fn time_of(
+    how: Recovery<'_>,
+    common: Option<UnixTime>,
+    written_at: UnixTime,
+    clock_offset: i64,
+) -> UnixTime {
     match how {
         Recovery::RevokeEverything { clock: Some(clock), .. } => clock,
-        _ => now(written_at, clock_offset),
+        _ => now(common, written_at, clock_offset),
     }
 }
 
@@ -170,10 +176,13 @@ async fn open(place: &Files) -> Result<Box<dyn Store>, Error> {
         };
         PostgresStore::open(options, Box::new(|_| {})).await
     };
-    Ok(Box::new(match open(false).await {
+    let store = match open(false).await {
         Err(PostgresOpenError::MadeForDevelopment) => open(true).await?,
         opened => opened?,
-    }))
+    };
+    // Reads the clock that the servers have in common.
+    store.catch_up().await?;
+    Ok(Box::new(store))
 }
 
 /// Closes a store. A server of a database tells the others that it is gone.
@@ -198,7 +207,7 @@ const SIGNING_OFF: Duration = Duration::from_millis(300);
 pub async fn accept_audit(place: &Files, reason: Option<String>) -> Result<Option<u64>, Error> {
     let store = open(place).await?;
     let state = store.state().await?;
-    let at = now(state.written_at, state.clock_offset);
+    let at = now_of(&*store, &state);
     let by = operator(at);
     let event = Event::of(AuditEvent::AuditAccept(NoDetail {}));
     store.record(event, By { reason, ..by }).await?;
@@ -236,7 +245,7 @@ async fn put_in_force(
     reason: Option<String>,
 ) -> Result<(), tegata_store::Error> {
     let state = store.state().await?;
-    let at = now(state.written_at, state.clock_offset);
+    let at = now_of(store, &state);
     for _ in 0..OVERTAKEN {
         let known = store.root_tokens().await?;
         if known.in_force == Some(new) {
@@ -274,7 +283,7 @@ pub async fn rotate_master_key(place: &Files) -> Result<usize, Error> {
     let state = store.state().await?;
     let path = place.master_key();
     let keyring = Keyring::load(&path, &state.signing_keys)?;
-    let by = operator(now(state.written_at, state.clock_offset));
+    let by = operator(now_of(&*store, &state));
     let rotated = keyring.rotate_master_key(&path, &*store, by).await;
     close(store).await;
     Ok(rotated?)
@@ -295,7 +304,7 @@ pub async fn invite_administrator(
     }
     let store = open(place).await?;
     let state = store.state().await?;
-    let now = now(state.written_at, state.clock_offset);
+    let now = now_of(&*store, &state);
     let invitation = people::invitation(random::bytes()?);
     let expires_at = now.plus(DAY);
     let id = 1_000_000_000 + random::below(9_000_000_000)?;
@@ -325,8 +334,15 @@ fn guard(place: &Files) -> Result<RollbackGuardFile, tegata_store::Error> {
     Ok(RollbackGuardFile { path: place.guard(), fresh: random::bytes()? })
 }
 
-fn now(written_at: UnixTime, clock_offset: i64) -> UnixTime {
+/// The time of an act without a server: by the clock that the servers of a store have in
+/// common, if they have one.
+fn now_of(store: &dyn Store, state: &State) -> UnixTime {
+    now(store.store_time(), state.written_at, state.clock_offset)
+}
+
+fn now(common: Option<UnixTime>, written_at: UnixTime, clock_offset: i64) -> UnixTime {
     let clock = Clock::new();
+    common.iter().for_each(|time| clock.follow(*time));
     clock.set_offset(clock_offset);
     clock.not_before(written_at);
     clock.now()
