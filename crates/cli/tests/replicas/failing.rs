@@ -59,7 +59,9 @@ async fn a_server_on_a_database_that_went_back_stays_up_until_a_start_would_succ
     let field = Field::on(&postgres);
     let mut a = field.start("a").await;
     let database = field.database.clone();
-    postgres.sql("postgres", &format!("ALTER DATABASE {database} ALLOW_CONNECTIONS false")).unwrap();
+    postgres
+        .sql("postgres", &format!("ALTER DATABASE {database} ALLOW_CONNECTIONS false"))
+        .unwrap();
     postgres.disconnect(&database);
     let older = postgres.copy(&database).unwrap();
     postgres.sql("postgres", &format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true")).unwrap();
@@ -68,7 +70,10 @@ async fn a_server_on_a_database_that_went_back_stays_up_until_a_start_would_succ
     swap(&postgres, &database, "newer", &older);
     let says = |_, body: &Value| body.to_string().contains("the database went back");
     let body = readiness(&a, says).await;
-    assert!(failing(&body).contains(&"store") && body.to_string().contains("tegata recover"), "{body}");
+    assert!(
+        failing(&body).contains(&"store") && body.to_string().contains("tegata recover"),
+        "{body}"
+    );
     assert_eq!(a.ask(&Request::admin("GET", "/providers", None)).await.status, 503);
     // It looks at the database, and would have ended.
     let looked = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%AS beat%' AND state = 'idle'

@@ -18,8 +18,7 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    By, Event, ExpectedSettings, Recovered, Recovery, RootTokenHash, SigningKeyRow, State,
-    Store,
+    By, Event, ExpectedSettings, Recovered, Recovery, RootTokenHash, SigningKeyRow, State, Store,
     audit_event::{AuditEvent, NoDetail},
     postgres::{PostgresOpenError, PostgresOptions, PostgresStore, RecoveringPostgres},
     sqlite::{OpenError, Recovering, RollbackGuardFile, SqliteStore},

@@ -12,21 +12,15 @@ use super::{
     guard::{GuardFile, Reached},
     jitter::Backoff,
     job::steady,
-    journal::{self, Journal},
+    journal::Journal,
     lease::Lease,
     memory::Memory,
     queue::{self, Queue},
     replicas,
-    rows::int,
-    sql::values,
+    round::{MOST, Read, read},
     went_back::{self, WentBack},
 };
-use crate::{
-    Change, Committed, ReceiptRow, ReplicaRow, RootTokenHash,
-    columns::{Columns, bytes, followers, from_json},
-    journal::JournalLine,
-};
-use futures_util::future::try_join5;
+use crate::{Committed, ReceiptRow, ReplicaRow, RootTokenHash};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -35,15 +29,13 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tegata_token::{id::Position, time::UnixTime};
+use tegata_token::id::Position;
 use tokio::sync::{Notify, watch};
 
 /// How often the log is read if nothing says that it grew.
 const POLL: Duration = Duration::from_millis(250);
 /// Maximum time of a round.
 const ROUND: Duration = Duration::from_secs(2);
-/// Maximum number of changes that are read at once.
-const MOST: usize = 5_000;
 /// After how long, as this server measures it, the row of a server that has not renewed its
 /// lease is dropped.
 const SILENT: Duration = Duration::from_secs(10);
@@ -86,7 +78,8 @@ pub(super) struct Shared {
 
 impl Shared {
     pub fn new(id: [u8; 16], at: Position, queue: Arc<Queue>) -> Arc<Self> {
-        let seen = Seen { round: 0, failed: None, applied: at, root_token: None, replicas: Arc::new([]) };
+        let seen =
+            Seen { round: 0, failed: None, applied: at, root_token: None, replicas: Arc::new([]) };
         Arc::new(Self {
             id,
             lease: Lease::new(),
@@ -238,7 +231,10 @@ impl Follower {
             }
             let back = self.shared.went_back.borrow().clone();
             if let Some(back) = back {
-                return went_back::wait(&self.shared, &self.address, self.reached, &back).await;
+                went_back::wait(&self.address, self.shared.id, self.reached, back.beat).await;
+                return self.shared.stop(
+                    "the database has what it lacked, or was recovered: this server starts again",
+                );
             }
             if guarded.elapsed() >= GUARD {
                 guarded = steady();
@@ -389,73 +385,4 @@ async fn renewed(guard: Option<GuardFile>) -> Option<GuardFile> {
         guard
     };
     tokio::task::spawn_blocking(write).await.ok()
-}
-
-/// What a round has read.
-struct Read {
-    head: Position,
-    log_from: u64,
-    audit: i64,
-    written_at: UnixTime,
-    /// The database's clock.
-    clock: UnixTime,
-    root_token: Option<RootTokenHash>,
-    changes: Vec<(u64, UnixTime, Change)>,
-    receipts: Vec<ReceiptRow>,
-    lines: Vec<JournalLine>,
-    replicas: Vec<ReplicaRow>,
-}
-
-/// Reads what came after `applied`. The head is read first, so the log may reach beyond it;
-/// receipts and lines are read after the log, so those of its changes are there.
-async fn read(db: &Client, applied: Position, journal: bool) -> Result<Read, Failed> {
-    let head = async {
-        let sql = "SELECT epoch, position, log_from, audit, written_at,
-                       extract(epoch FROM clock_timestamp())::bigint AS clock,
-                       (SELECT hash FROM root_token WHERE ended_at IS NULL) AS root_token
-                   FROM authority";
-        let row = db.query_typed_one(sql, values![]).await?;
-        let root_token = row.optional("root_token")?.map(bytes).transpose()?.map(RootTokenHash);
-        let head = Position { epoch: row.value("epoch")?, number: row.value("position")? };
-        Ok::<_, Failed>((
-            head,
-            row.value("log_from")?,
-            row.value("audit")?,
-            row.value("written_at")?,
-            row.value("clock")?,
-            root_token,
-        ))
-    };
-    let log = async {
-        let sql = "SELECT number, at, change FROM change_log WHERE number > $1
-                   ORDER BY number LIMIT $2";
-        let rows = db.query_typed(sql, values![int(applied.number), int(MOST)]).await?;
-        let change = |row: &tokio_postgres::Row| {
-            let change: String = row.try_get("change")?;
-            Ok::<_, Failed>((row.value("number")?, row.value("at")?, from_json(&change)?))
-        };
-        rows.iter().map(change).collect::<Result<Vec<_>, Failed>>()
-    };
-    let receipts = async {
-        let sql = "SELECT * FROM receipt WHERE epoch = $1 AND position > $2 ORDER BY position";
-        let rows = db.query_typed(sql, values![int(applied.epoch), int(applied.number)]).await?;
-        rows.iter().map(followers::receipt).collect::<Result<Vec<_>, Failed>>()
-    };
-    let lines =
-        async { if journal { journal::lines(db, applied.number).await } else { Ok(Vec::new()) } };
-    let (head, changes, receipts, lines, replicas) =
-        try_join5(head, log, receipts, lines, replicas::all(db)).await?;
-    let (head, log_from, audit, written_at, clock, root_token) = head;
-    Ok(Read {
-        head,
-        log_from,
-        audit,
-        written_at,
-        clock,
-        root_token,
-        changes,
-        receipts,
-        lines,
-        replicas,
-    })
 }

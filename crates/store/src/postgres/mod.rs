@@ -39,6 +39,7 @@ mod recover;
 mod renewals;
 mod replica_store;
 mod replicas;
+mod round;
 mod rows;
 mod sql;
 mod statements;

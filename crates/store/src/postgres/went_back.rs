@@ -5,7 +5,6 @@
 use super::{
     connect::{Address, Conn},
     failed::{Failed, within},
-    follow::Shared,
     guard::Reached,
     jitter::Backoff,
     queue::connect,
@@ -38,8 +37,9 @@ struct Present {
     beat: Option<u64>,
 }
 
-/// Waits until a server may start on the database, and ends this one then.
-pub(super) async fn wait(shared: &Shared, address: &Address, seen: Reached, back: &WentBack) {
+/// Waits until a server may start on the database again, of which the server of that id had
+/// seen this.
+pub(super) async fn wait(address: &Address, id: [u8; 16], seen: Reached, beat: Option<u64>) {
     let (mut conn, mut backoff): (Option<Conn>, _) = (None, Backoff::default());
     loop {
         tokio::time::sleep(AGAIN).await;
@@ -47,11 +47,8 @@ pub(super) async fn wait(shared: &Shared, address: &Address, seen: Reached, back
             continue;
         }
         let Some(open) = &conn else { continue };
-        match within(READ, present(open, shared.id)).await {
-            Ok(now) if is_whole(seen, back.beat, now) => {
-                return shared.stop("the database has what it lacked, or was recovered: this server \
-                                    starts again");
-            }
+        match within(READ, present(open, id)).await {
+            Ok(now) if is_whole(seen, beat, now) => return,
             Ok(_) => {}
             Err(_) => conn = None,
         }
