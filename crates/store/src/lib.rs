@@ -36,7 +36,7 @@ pub use filter::*;
 pub use overview::OverviewStore;
 pub use people::{PeopleState, PeopleStore};
 pub use recovery::{Recovered, Recovery};
-pub use replicas::{Acknowledged, ReplicaStore};
+pub use replicas::{Acknowledged, ReplicaStore, RootTokenHash, RootTokens};
 pub use requests::RequestStore;
 pub use taking::*;
 pub use tegata_policy::acts::{

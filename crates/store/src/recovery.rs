@@ -44,7 +44,7 @@ pub struct Recovered {
     pub lines: usize,
     /// The journal's last line, if it was incomplete and so ignored.
     pub torn: Option<Torn>,
-    /// How many stored tokens the lines revoked.
+    /// How many stored tokens were revoked: by the lines, or all that were active.
     pub tokens: usize,
     /// Channels whose secret the journal replaced.
     pub secrets: BTreeSet<ChannelId>,

@@ -7,7 +7,7 @@ use super::{
     job::{PATIENCE, Place, job, steady},
     questions::dry,
     readers::ask,
-    rows::{self, int, list},
+    rows::{int, list},
     sql::values,
 };
 use crate::{
@@ -16,8 +16,9 @@ use crate::{
     engine::Engine,
     taking::Taken,
 };
+use futures_util::future::join_all;
 use std::time::Duration;
-use tegata_policy::acts::{Act, ContinueProviderRevocation, Issuer};
+use tegata_policy::acts::{Act, ContinueProviderRevocation, Issuer, ProviderProgress};
 use tegata_token::{
     id::{ChannelId, Position},
     time::UnixTime,
@@ -30,6 +31,9 @@ const SILENCE: Duration = Duration::from_millis(2_300);
 /// The first and the longest pause between two looks at what other servers have.
 const LOOK: Duration = Duration::from_millis(1);
 const LONGEST_LOOK: Duration = Duration::from_millis(40);
+/// How many channels of a provider are revoked in one transaction: each takes a round trip, and
+/// all other commits wait for them.
+const TOGETHER: usize = 8;
 
 impl Engine for PostgresStore {
     fn form(&self) -> &Issuer {
@@ -56,21 +60,25 @@ impl Engine for PostgresStore {
         ask!(self List, |db| forgettable(&db, most, before))
     }
 
-    /// A transaction each.
+    /// Some of them in one transaction.
     async fn continue_job(
         &self,
         job: RowId,
         most: usize,
         now: UnixTime,
     ) -> Result<(Revoked, bool)> {
-        let mut last = None;
-        for _ in 0..most {
-            let next = ask!(self Request, |db| next_channel(&db, job))?;
-            let act = ContinueProviderRevocation { job, channel: next };
-            let (progress, place) = self.commit(now, act).await?;
-            last = Some((progress, place));
-            if progress.done {
-                break;
+        let (mut last, mut left) = (None, most);
+        while left > 0 && !last.is_some_and(|(it, _): (ProviderProgress, Place)| it.done) {
+            let next = ask!(self Request, |db| next_channels(&db, job, left.min(TOGETHER)))?;
+            left -= next.len().max(1);
+            // They lock the same row, so they run in this order.
+            let channels = if next.is_empty() { vec![None] } else { next };
+            let acts = channels.into_iter().map(|channel| {
+                let act = ContinueProviderRevocation { job, channel };
+                self.commit(now, act)
+            });
+            for done in join_all(acts).await {
+                last = Some(done?);
             }
         }
         let (progress, place) = last.ok_or(Error::Conflict("no channel may be revoked at once"))?;
@@ -165,14 +173,15 @@ async fn forgettable(
     list(db, sql, values![before.0, int(most)], |row| row.value("channel")).await
 }
 
-/// The next channel of a revocation of a provider's tokens.
-async fn next_channel(db: &Client, job: RowId) -> std::result::Result<Option<ChannelId>, Failed> {
-    let sql = "SELECT (SELECT min(id) FROM channel WHERE provider = job.provider
-                   AND number <= job.through AND id > job.done_to AND state <> 'deleted') AS next
-               FROM provider_revocation job WHERE number = $1";
-    let found = rows::one(db, sql, values![job], |row| {
-        Ok(row.optional::<u64>("next")?.map(channel_id).transpose()?)
-    })
-    .await?;
-    Ok(found.flatten())
+/// The next channels of a revocation of a provider's tokens, in their order.
+async fn next_channels(
+    db: &Client,
+    job: RowId,
+    most: usize,
+) -> std::result::Result<Vec<Option<ChannelId>>, Failed> {
+    let sql =
+        "SELECT id FROM provider_revocation job JOIN channel ON channel.provider = job.provider
+                   AND channel.number <= job.through AND id > done_to AND state <> 'deleted'
+               WHERE job.number = $1 ORDER BY id LIMIT $2";
+    list(db, sql, values![job, int(most)], |row| Ok(Some(channel_id(row.value("id")?)?))).await
 }

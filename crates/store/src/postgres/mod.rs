@@ -13,6 +13,7 @@ mod apply;
 mod bad_address;
 mod clock;
 mod connect;
+mod facts;
 mod failed;
 mod follow;
 mod guard;
@@ -37,6 +38,7 @@ mod recover;
 mod renewals;
 mod replica_store;
 mod replicas;
+mod round;
 mod rows;
 mod sql;
 mod statements;
@@ -46,7 +48,9 @@ mod target;
 mod tests;
 mod tls;
 mod transaction;
+mod version;
 mod wake;
+mod went_back;
 
 pub use bad_address::BadPostgresAddress;
 pub use look::{DatabaseSchema, DatabaseState, PostgresLook, StoreInDatabase, Unreached};
@@ -56,7 +60,7 @@ pub use open_error::PostgresOpenError;
 #[doc(hidden)]
 pub use plant::Plant;
 pub use recover::{BeforeRecovery, RecoveringPostgres};
-pub(crate) use target::{Holds, Target};
+pub(crate) use target::{Holds, Started, Target};
 
 use acknowledgements::Acknowledgements;
 use connect::Address;

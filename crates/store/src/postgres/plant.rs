@@ -22,6 +22,8 @@ pub enum Plant {
     NoLease,
     /// An act that takes something away waits for ever for a server that does not answer.
     EndlessWait,
+    /// No bug: the server is of a later version, see `version.rs`.
+    NextVersion,
 }
 
 impl Plant {

@@ -13,9 +13,10 @@ use super::{
     load::load,
     migrations::{self, failed},
     open_error::PostgresOpenError,
-    questions::audit,
+    questions::{audit, tokens},
     rows::{list, signing_keys},
     sql::values,
+    version::THIS,
 };
 use crate::{
     By, Error, Recovered, Recovery, SigningKeyRow, WrappedKey,
@@ -58,6 +59,8 @@ pub struct BeforeRecovery {
     pub written_at: UnixTime,
     /// How far the development clock was moved, in seconds.
     pub clock_offset: i64,
+    /// The database's clock.
+    pub clock: UnixTime,
     /// All signing keys.
     pub signing_keys: Vec<SigningKeyRow>,
     /// The key that signs checkpoints: its public half and its wrapped private half.
@@ -70,6 +73,8 @@ struct Standing {
     audit: i64,
     written_at: UnixTime,
     clock_offset: i64,
+    /// The database's clock.
+    clock: UnixTime,
 }
 
 impl RecoveringPostgres {
@@ -90,7 +95,7 @@ impl RecoveringPostgres {
         if !within(STEP, exists).await.map_err(failed)? {
             return Err(PostgresOpenError::NoStore);
         }
-        migrations::migrate(&conn).await?;
+        migrations::migrate(&conn, &THIS).await?;
         let standing = within(STEP, standing(&conn)).await.map_err(failed)?;
         let standing = standing.ok_or(PostgresOpenError::NoStore)?;
         let running = running(&conn).await.map_err(failed)?;
@@ -113,6 +118,7 @@ impl RecoveringPostgres {
         Ok(BeforeRecovery {
             written_at: self.standing.written_at,
             clock_offset: self.standing.clock_offset,
+            clock: self.standing.clock,
             signing_keys: keys.into_iter().map(|it| it.key).collect(),
             audit_key: within(STEP, audit::key(&self.conn)).await?,
         })
@@ -167,6 +173,8 @@ impl RecoveringPostgres {
             done.issued_before = Some(done.written_at.plus(-DOUBT));
         } else {
             done.people = end_sign_ins(&mut tx, &how.by).await?;
+            let keys: Vec<_> = tx.keys.iter().map(|it| it.key.id).collect();
+            done.tokens = tokens::signed_by(tx.db, &keys, 0, tx.now).await?.tokens;
         }
         done.audit_begins_anew = how.audit_key_lost;
         note_lost_instances(tx.db, tx.now).await?;
@@ -205,7 +213,8 @@ impl Standing {
 }
 
 async fn standing(db: &Client) -> Result<Option<Standing>, Failed> {
-    let sql = "SELECT identity, epoch, position, audit, written_at, clock_offset FROM authority";
+    let sql = "SELECT identity, epoch, position, audit, written_at, clock_offset,
+                   extract(epoch FROM clock_timestamp())::bigint AS clock FROM authority";
     super::rows::one(db, sql, values![], |row| {
         Ok(Standing {
             identity: row.value("identity")?,
@@ -213,6 +222,7 @@ async fn standing(db: &Client) -> Result<Option<Standing>, Failed> {
             audit: row.value("audit")?,
             written_at: row.value("written_at")?,
             clock_offset: row.value("clock_offset")?,
+            clock: row.value("clock")?,
         })
     })
     .await

@@ -1,7 +1,7 @@
 //! Every method of [`ReplicaStore`].
 
-use super::{PostgresStore, acknowledgements, readers::ask};
-use crate::{Acknowledged, ReplicaStore, Result};
+use super::{PostgresStore, acknowledgements, facts, readers::ask};
+use crate::{Acknowledged, ReplicaStore, Result, RootTokenHash, RootTokens, audit::Acceptance};
 use async_trait::async_trait;
 use std::time::Instant;
 use tegata_token::time::UnixTime;
@@ -22,6 +22,31 @@ impl ReplicaStore for PostgresStore {
 
     async fn acknowledged(&self) -> Result<Vec<Acknowledged>> {
         ask!(self List, |db| acknowledgements::read(&db))
+    }
+
+    async fn audit_acceptance(&self) -> Result<Option<Acceptance>> {
+        ask!(self Request, |db| facts::audit_acceptance(&db))
+    }
+
+    async fn accept_audit(&self, acceptance: Acceptance) -> Result<()> {
+        Ok(facts::accept_audit(&self.address, &acceptance).await?)
+    }
+
+    fn root_token(&self) -> Option<RootTokenHash> {
+        self.shared.seen().root_token
+    }
+
+    async fn root_tokens(&self) -> Result<RootTokens> {
+        ask!(self Request, |db| facts::root_tokens(&db))
+    }
+
+    async fn replace_root_token(
+        &self,
+        new: RootTokenHash,
+        instead_of: Option<RootTokenHash>,
+        now: UnixTime,
+    ) -> Result<bool> {
+        Ok(facts::replace_root_token(&self.address, new, instead_of, now).await?)
     }
 
     async fn leave(&self) {

@@ -176,11 +176,11 @@ impl Store for PostgresStore {
     }
 
     async fn is_writable(&self) -> Result<()> {
-        // A lease is renewed by a commit.
-        match self.shared.why_stopped() {
-            Some(why) => Err(Error::Unavailable(why)),
-            None if self.shared.lease.holds() => Ok(()),
-            None => Err(Error::Unavailable("the database has committed nothing for 2 s".into())),
+        // The lease is renewed by a commit, and runs out two seconds after the last one.
+        self.shared.after_now().await?;
+        match self.shared.lease.holds() {
+            true => Ok(()),
+            false => Err(Error::Unavailable("the database has committed nothing for 2 s".into())),
         }
     }
 

@@ -13,8 +13,8 @@ use super::{
     connect::{connect, existing, fence, standing},
     guard,
     lock::Lock,
-    people,
-    rows::unavailable,
+    people, read,
+    rows::{self, unavailable},
     verifiers,
     writer::{Tx, Writer, write},
 };
@@ -157,13 +157,13 @@ const DRY_RUN: Error = Error::Conflict("this was a dry run");
 /// Only what identifies the store and its log is written here.
 fn recover(
     tx: &mut Tx<'_>,
-    read: Option<&Reading>,
+    journal: Option<&Reading>,
     how: &Recover,
     guard: &RollbackGuardFile,
 ) -> Result<Recovered> {
     let mut done = Recovered::nothing(tx.head().epoch, tx.written_at());
-    done.torn = read.and_then(|it| it.torn);
-    let lines = read.map(|it| &it.lines[..]);
+    done.torn = journal.and_then(|it| it.torn);
+    let lines = journal.map(|it| &it.lines[..]);
     write(tx, "DELETE FROM change_log", [])?;
     if let Some(lines) = lines {
         replay(tx, lines, &mut done)?;
@@ -173,6 +173,9 @@ fn recover(
     tx.forget_journal();
     if lines.is_none() {
         done.people = end_sign_ins(tx, &how.by)?;
+        let keys = rows::signing_keys(tx.conn).map_err(unavailable)?;
+        let keys: Vec<_> = keys.iter().map(|it| it.key.id).collect();
+        done.tokens = read::signed_by(tx.conn, &keys, 0, tx.now).map_err(unavailable)?.tokens;
     }
     done.audit_begins_anew = how.audit_key_lost;
     verifiers::note_lost_instances(tx)?;

@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tegata_store::{RevocationTarget, Store, postgres::Plant};
+use tegata_store::{RevocationTarget, Store, TokenName, TokenState, postgres::Plant};
 use tegata_token::{
     id::ProviderId,
     kind::Kind,
@@ -233,4 +233,25 @@ async fn a_database_that_went_back_is_refused_from_then_on() {
         let issued = world.ask(&shop, Ask::new(Kind::ShortLived)).await;
         assert!(issued.is_err(), "{issued:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tokens_of_a_provider_with_many_channels_are_revoked_in_few_transactions() {
+    let channels = if crate::is_long() { 1_000 } else { 60 };
+    let world = World::at(Box::new(Postgres::<Plain>::new())).await;
+    let shop = world.shop().await;
+    for _ in 1..channels {
+        let channel = world.new_channel(&shop.secret);
+        world.create_channel(channel, by(NOW)).await.unwrap();
+    }
+    let serial = world.get(&shop, Ask::new(Kind::ShortLived)).await;
+    let commits = || world.figures().commits.buckets().map(|it| it.1).sum::<u64>();
+    let (before, began) = (commits(), steady());
+    let job = world.begin_provider_revocation(world.provider, by(NOW)).await.unwrap();
+    while !world.continue_provider_revocation(job, 50, NOW).await.unwrap().1 {}
+    let (took, made) = (began.elapsed(), commits() - before);
+    println!("{channels} channels: {took:?}, {made} transactions");
+    assert!(made < channels / 4, "{made}");
+    let row = world.token(shop.id, TokenName::Serial(serial), NOW).await.unwrap().unwrap();
+    assert_eq!(row.state, TokenState::Revoked);
 }
