@@ -24,7 +24,7 @@ pub enum Verb {
     Invite(Invite),
     /// Create a new root administrator's token, on the machine of the store. Waits until
     /// the running server uses it; fails if the server does not, or has its token from
-    /// elsewhere.
+    /// elsewhere. With PostgreSQL it is in force at once for all servers.
     Reset(Reset),
 }
 
@@ -104,10 +104,17 @@ pub async fn reset(
     let file = std::path::absolute(file)?;
     let what_goes = format!("replaces the administrator's token in {}\n", file.display());
     confirm.ask(&what_goes, false)?;
-    let taken = admin_token::reset(&place, &file, reason.as_deref()).await?;
+    let why = reason.as_deref();
+    let taken = match place.database {
+        Some(_) => {
+            let put = async |new| keeping::put_root_token(&place, new, reason.clone()).await;
+            admin_token::reset_shared(&place, &file, why, put).await?
+        }
+        None => admin_token::reset(&place, &file, why).await?,
+    };
     let process = match taken {
         Taken::Running(process) => Some(process),
-        Taken::NextStart => None,
+        Taken::NextStart | Taken::AllServers => None,
     };
     let mut result = json!({ "admin_token_file": file, "taken_by_process": process });
     let mut columns = vec!["admin_token_file", "taken_by_process"];
@@ -126,6 +133,10 @@ pub async fn reset(
     out.thing(&result, &columns)?;
     match taken {
         Taken::Running(_) => eprintln!("the server now accepts this token and rejects the old one"),
+        Taken::AllServers => eprintln!(
+            "every server on this database now accepts this token, wherever its own comes from, and \
+             rejects the old one; copy the file to the other machines, for the commands there"
+        ),
         Taken::NextStart => eprintln!(
             "no server runs on this store, so the audit does not record this; the next one uses \
              this token, unless it is started with TEGATA_ADMIN_TOKEN or --admin-token-file"

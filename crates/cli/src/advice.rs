@@ -34,8 +34,13 @@ impl Advice {
             "its certificate is not accepted; `tegata doctor` on the server checks it".to_owned()
         } else if has("InvalidContentType") || has("corrupt message") {
             "it does not answer with TLS; is the address http:// instead?".to_owned()
-        } else if has("connection closed before message completed") || has("invalid HTTP") {
+        } else if has("invalid HTTP") {
             "it does not answer with HTTP; is the address https:// instead?".to_owned()
+        } else if has("connection closed before message completed") {
+            // A server of TLS does that, and one that was ended.
+            "it closed the connection without an answer: see whether it runs, and whether its \
+             address is https:// instead"
+                .to_owned()
         } else {
             format!("is `tegata serve` running there? Name another address with {address}")
         }

@@ -41,7 +41,8 @@ pub enum Verb {
     /// exit code 1 if one was, or if no anchor confirms that no newer event was cut off.
     Verify(Verify),
     /// Accept the audit's last event as it is, if its anchor is lost or does not match: on
-    /// the machine of the store, with the server stopped.
+    /// the machine of the store, with the server stopped; of a PostgreSQL database for all of
+    /// its servers, beside them.
     Accept(Accept),
 }
 

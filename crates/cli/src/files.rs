@@ -69,6 +69,14 @@ pub fn no_private_key(text: PlainSecret) -> anyhow::Result<PlainSecret> {
 /// Returns the token that a user names. Part of one is refused: the authority could only
 /// answer that it does not know it.
 pub fn pasted_token(argument: String) -> anyhow::Result<PlainSecret> {
+    if argument != "-" && Path::new(&argument).is_file() {
+        let advice = format!(
+            "a token is expected, and {argument} is a file: name `-` and pass the file on stdin if it \
+             holds one token and nothing else; otherwise `tegata token explain {argument}` finds the \
+             tokens in it, and revokes them with --revoke"
+        );
+        return Err(BadUsage(advice).into());
+    }
     let token = no_private_key(pasted(argument)?)?;
     match wire::is_cut_short(token.reveal().as_bytes()) {
         true => Err(anyhow!(

@@ -11,7 +11,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::{io::IsTerminal, path::PathBuf};
 use tegata_policy::text::counted;
-use tegata_server::authority::{keeping, master_key::PreviousKey};
+use tegata_server::authority::{
+    keeping::{self, StoreRecovery},
+    master_key::PreviousKey,
+};
 use tegata_store::{Recovered, Recovery, postgres::migrate_database, sqlite};
 use tegata_token::time::UnixTime;
 
@@ -143,7 +146,8 @@ pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
             clock: args.set_clock.then(keeping::wall_clock),
         },
     };
-    let (done, unopened) = keeping::recover(&place, how, args.dry_run).await?;
+    let StoreRecovery { done, unopened, audit_not_accepted } =
+        keeping::recover(&place, how, args.dry_run).await?;
     let result = json!({
         "dry_run": args.dry_run,
         "epoch": done.epoch,
@@ -160,7 +164,21 @@ pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
         "people_signed_out": done.people,
         "audit_begins_anew": done.audit_begins_anew,
     });
-    out.thing(&result, &["dry_run", "epoch", "store_reached_to", "tokens_valid_if_issued_before"])?;
+    let first = ["dry_run", "epoch", "store_reached_to", "tokens_valid_if_issued_before"];
+    out.thing(&result, &[&first[..], &["tokens_revoked"]].concat())?;
+    if let Some(error) = audit_not_accepted {
+        eprintln!(
+            "- the audit's end was not accepted for all servers ({error}): run `tegata audit accept \
+             --reason recovered` before a server starts"
+        );
+    }
+    if place.database.is_some() {
+        let since = moment(done.written_at);
+        eprintln!(
+            "- the administrator's token is the one of {since}: if it was replaced since, run `tegata \
+             admin reset`"
+        );
+    }
     eprint!("{}", next_steps(&done, unopened, args.dry_run));
     Ok(())
 }

@@ -20,17 +20,16 @@ use tegata_server::authority::{master_key::MasterKey, place::Files, random};
 use tegata_store::moving::{self, Move, MoveBefore, Moved, Step};
 
 #[derive(clap::Args)]
-#[command(group = clap::ArgGroup::new("where").required(true))]
 pub struct Moving {
     /// The store to move. No server may run on it; none starts on it afterwards.
     #[arg(long, value_name = "sqlite:FILE")]
     from: StoreAddress,
     /// The database to move it to, which must be empty, or hold a part of the same move.
-    #[arg(long, value_name = "postgres://…", group = "where")]
-    to: Option<StoreAddress>,
-    /// Let servers start on the file again; only if no server has been started on the
-    /// database.
-    #[arg(long, group = "where")]
+    #[arg(long, value_name = "postgres://…")]
+    to: StoreAddress,
+    /// Let servers start on the file again, and none on the database; refused if a server has
+    /// been started on the database since the move.
+    #[arg(long)]
     undo: bool,
     /// File with the password of the PostgreSQL database, which then is in no URL.
     #[arg(long, env, value_name = "FILE")]
@@ -54,9 +53,11 @@ pub async fn run(out: &Output, args: Moving) -> anyhow::Result<()> {
     let store = args.from.file()?;
     check_file_exists(&store)?;
     let place = Files { store, master_key_file, rollback_guard_file, ..Files::default() };
-    let Some(to) = args.to else { return undo(out, &place, args.dry_run, &args.confirm) };
     let password = args.store_password_file.as_deref().map(read_secret).transpose()?;
-    let to = with_password(to.database("to")?, password.as_ref());
+    let to = with_password(args.to.database("to")?, password.as_ref());
+    if args.undo {
+        return undo(out, &place, to.reveal(), args.dry_run, &args.confirm).await;
+    }
     let from = place.store.display();
     let moving = Move::open(&place.store, &place.guard(), to.reveal()).await?;
     let keys = moving.signing_keys()?;
@@ -138,24 +139,24 @@ fn next_steps(place: &Files, before: MoveBefore, moved: &Moved) -> String {
     }
     words.push_str(&format!(
         "keep {store} until the database has a backup; no server starts on it. Only if none has \
-         started on the database, you can go back:\n  tegata move --from sqlite:{store} --undo\n"
+         started on the database, you can go back: repeat this command with --undo\n"
     ));
     words
 }
 
-fn undo(out: &Output, place: &Files, dry_run: bool, confirm: &Confirmation) -> anyhow::Result<()> {
+async fn undo(
+    out: &Output,
+    place: &Files,
+    to: &str,
+    dry_run: bool,
+    confirm: &Confirmation,
+) -> anyhow::Result<()> {
     let store = place.store.display();
     if !dry_run {
-        let goes = format!(
-            "lets servers start on {store} again. If a server has been started on the database, \
-             what was revoked there is active again in the file\n"
-        );
+        let goes = format!("lets servers start on {store} again, and none on the database\n");
         confirm.ask(&goes, false)?;
     }
-    let was_moved = match dry_run {
-        true => moving::is_moved(&place.store, &place.guard())?,
-        false => moving::undo(&place.store, &place.guard())?,
-    };
+    let was_moved = moving::undo(&place.store, &place.guard(), to, dry_run).await?;
     out.thing(
         &json!({ "dry_run": dry_run, "store": place.store, "was_moved": was_moved }),
         &["dry_run", "store", "was_moved"],

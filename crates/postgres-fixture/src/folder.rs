@@ -5,9 +5,10 @@
 use crate::Problem;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use std::{
+    collections::BTreeSet,
     fs,
-    io::Write,
-    net::TcpListener,
+    io::{self, Write},
+    net::SocketAddr,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -16,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 /// The user that runs what refuses to run as root.
 const USER: &str = "postgres";
@@ -154,11 +156,35 @@ impl Folder {
     pub fn kill(&self, under: &str) {
         // None can start another one, once all are stopped.
         self.signal(under, Signal::STOP);
+        self.await_end(under, Some(Signal::KILL));
+    }
+
+    /// Waits until every process in the part `under` of the folder has ended, and sends each
+    /// of them this signal meanwhile.
+    pub(crate) fn await_end(&self, under: &str, signal: Option<Signal>) {
+        let mut seen = BTreeSet::new();
         until(|| {
-            self.signal(under, Signal::KILL);
+            let running = self.processes(under);
+            seen.extend(running.iter().map(|it| it.as_raw_pid()));
+            for (pid, signal) in running.iter().zip(signal.iter().cycle()) {
+                // It may have ended meanwhile.
+                let _ = kill_process(*pid, *signal);
+            }
             self.reap();
-            self.processes(under).is_empty().then_some(())
+            // A process loses its folder before its sockets, and keeps its number until its
+            // parent has waited for it: PostgreSQL does not start while either is there.
+            seen.retain(|pid| self.exists(*pid));
+            (running.is_empty() && seen.is_empty()).then_some(())
         });
+    }
+
+    /// Whether a process runs, or is a zombie that this process has to wait for. A zombie with
+    /// another parent holds nothing.
+    fn exists(&self, pid: i32) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat.rsplit_once(") ").map_or("", |(_, it)| &it[..1]);
+        let own = |it: &Child| i32::try_from(it.id()) == Ok(pid);
+        !matches!(state, "" | "Z" | "X") || locked(&self.children).iter().any(own)
     }
 
     /// Waits for ended programs, so that none of them stays a zombie.
@@ -212,20 +238,48 @@ pub(crate) fn finish(command: &mut Command) -> Result<(), Problem> {
     Err(format!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&printed)))
 }
 
-/// A loopback port that was free a moment ago.
-pub fn free_port() -> Result<u16, Problem> {
-    let listener = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
-    listener.map(|it| it.port()).map_err(|error| format!("no free port: {error}"))
+/// A loopback port for a program that is started, and started again after it was killed. It
+/// is bound here as long as this lives, without a listener: a program that sets `SO_REUSEADDR`,
+/// as servers do, can listen on it, and the system gives it neither to a connection nor to
+/// another listener that wants any port.
+#[derive(Debug)]
+pub struct ReservedPort {
+    number: u16,
+    _bound: TcpSocket,
 }
 
-/// Tries again until there is a result, for half a minute.
+impl ReservedPort {
+    /// Reserves one that is free.
+    pub fn new() -> Result<Self, Problem> {
+        let bind = || {
+            let socket = TcpSocket::new_v4()?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(([127, 0, 0, 1], 0).into())?;
+            Ok::<_, io::Error>(Self { number: socket.local_addr()?.port(), _bound: socket })
+        };
+        bind().map_err(|error| format!("no free port: {error}"))
+    }
+
+    /// The address that a program listens at on it.
+    pub fn at(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.number).into()
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+}
+
+/// Tries again until there is a result, for two minutes: on a busy machine a server needs more
+/// than half of one.
 pub fn until<T>(mut test: impl FnMut() -> Option<T>) -> Option<T> {
     let start = now();
     loop {
         if let Some(result) = test() {
             return Some(result);
         }
-        if start.elapsed() > Duration::from_secs(30) {
+        if start.elapsed() > Duration::from_secs(120) {
             return None;
         }
         thread::sleep(Duration::from_millis(10));

@@ -10,7 +10,7 @@ mod pooler;
 mod proxy;
 mod server;
 
-pub use folder::{Folder, free_port, until};
+pub use folder::{Folder, ReservedPort, until};
 pub use patroni::{PatroniCluster, Replication};
 pub use pooler::Pooler;
 pub use proxy::Proxy;

@@ -2,7 +2,7 @@
 
 use crate::{
     Major, Problem,
-    folder::{Folder, finish, free_port, until},
+    folder::{Folder, ReservedPort, finish, until},
 };
 use rustix::process::Signal;
 use std::{
@@ -27,14 +27,15 @@ pub struct PatroniCluster {
     folder: Folder,
     programs: PathBuf,
     nodes: Vec<Node>,
-    etcd: u16,
+    etcd: ReservedPort,
+    peer: ReservedPort,
 }
 
 #[derive(Debug)]
 struct Node {
     name: String,
-    postgres: u16,
-    api: u16,
+    postgres: ReservedPort,
+    api: ReservedPort,
 }
 
 impl PatroniCluster {
@@ -45,13 +46,13 @@ impl PatroniCluster {
             format!("there is no Patroni: {error}; `cargo xtask setup --long` installs it")
         })?;
         let folder = Folder::new()?;
-        let etcd = free_port()?;
+        let (etcd, peer) = (ReservedPort::new()?, ReservedPort::new()?);
         let mut nodes = Vec::new();
         for n in 0..many {
-            let (postgres, api) = (free_port()?, free_port()?);
+            let (postgres, api) = (ReservedPort::new()?, ReservedPort::new()?);
             nodes.push(Node { name: format!("node{n}"), postgres, api });
         }
-        let cluster = Self { folder, programs, nodes, etcd };
+        let cluster = Self { folder, programs, nodes, etcd, peer };
         cluster.start_etcd()?;
         for n in 0..many {
             cluster.configure(n, replication)?;
@@ -79,9 +80,8 @@ impl PatroniCluster {
     }
 
     fn start_etcd(&self) -> Result<(), Problem> {
-        let peer = free_port()?;
-        let (client, peer) =
-            (format!("http://127.0.0.1:{}", self.etcd), format!("http://127.0.0.1:{peer}"));
+        let url = |port: &ReservedPort| format!("http://127.0.0.1:{}", port.number());
+        let (client, peer) = (url(&self.etcd), url(&self.peer));
         let mut command = self.folder.command(self.programs.join("etcd"));
         command
             .arg("--data-dir")
@@ -90,7 +90,7 @@ impl PatroniCluster {
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
             .args(["--initial-cluster", &format!("default={peer}"), "--unsafe-no-fsync"]);
         self.folder.spawn(&mut command, "etcd.log")?;
-        let open = || TcpStream::connect(("127.0.0.1", self.etcd)).ok();
+        let open = || TcpStream::connect(("127.0.0.1", self.etcd.number())).ok();
         until(open).map(drop).ok_or_else(|| self.folder.log("etcd.log"))
     }
 
@@ -106,7 +106,8 @@ impl PatroniCluster {
                 .arg(&home),
         )?;
         let synchronous = replication == Replication::Synchronous;
-        let (bin, etcd) = (Major::Fifteen.programs()?, self.etcd);
+        let (postgres, api) = (postgres.number(), api.number());
+        let (bin, etcd) = (Major::Fifteen.programs()?, self.etcd.number());
         let (bin, home) = (bin.display(), home.display());
         let yaml = format!(
             "scope: tegata
@@ -159,7 +160,7 @@ postgresql:
     /// Sends a request to a node's Patroni; any answer but success is an error.
     fn request(&self, n: usize, what: &str, json: &str) -> Result<(), Problem> {
         let request = || {
-            let mut api = TcpStream::connect(("127.0.0.1", self.nodes[n].api))?;
+            let mut api = TcpStream::connect(("127.0.0.1", self.nodes[n].api.number()))?;
             let length = json.len();
             write!(
                 api,
@@ -187,7 +188,7 @@ postgresql:
     /// The address of the database, whichever server leads.
     pub fn url(&self) -> String {
         let hosts = |port: u16| format!("127.0.0.1:{port}");
-        let hosts: Vec<_> = self.nodes.iter().map(|it| hosts(it.postgres)).collect();
+        let hosts: Vec<_> = self.nodes.iter().map(|it| hosts(it.postgres.number())).collect();
         let hosts = hosts.join(",");
         format!("postgres://tegata@{hosts}/tegata?sslmode=disable&target_session_attrs=read-write")
     }
@@ -196,7 +197,8 @@ postgresql:
     pub fn leader(&self) -> Option<usize> {
         let leads = |it: &Node| {
             let sql = "SELECT 1 WHERE NOT pg_is_in_recovery()";
-            crate::server::ask_at(it.postgres, "postgres", sql).is_ok_and(|it| it.len() == 1)
+            crate::server::ask_at(it.postgres.number(), "postgres", sql)
+                .is_ok_and(|it| it.len() == 1)
         };
         self.nodes.iter().position(leads)
     }
@@ -213,14 +215,14 @@ postgresql:
             "SELECT 1 FROM pg_stat_replication WHERE application_name = '{name}' AND state = 'streaming'"
         );
         leader == n
-            || crate::server::ask_at(self.nodes[leader].postgres, "postgres", &sql)
+            || crate::server::ask_at(self.nodes[leader].postgres.number(), "postgres", &sql)
                 .is_ok_and(|it| it.len() == 1)
     }
 
     /// Runs a statement on the leader as a superuser.
     pub fn sql(&self, sql: &str) -> Result<(), Problem> {
         let leader = until(|| self.leader()).ok_or("no server leads")?;
-        crate::server::ask_at(self.nodes[leader].postgres, "postgres", sql).map(drop)
+        crate::server::ask_at(self.nodes[leader].postgres.number(), "postgres", sql).map(drop)
     }
 
     /// Kills all processes of a node at once.
@@ -236,7 +238,7 @@ postgresql:
     /// Pauses the processes of a node that send commits to the others.
     pub fn stop_sending(&self, n: usize) {
         let sql = "SELECT pid FROM pg_stat_replication";
-        let port = self.nodes[n].postgres;
+        let port = self.nodes[n].postgres.number();
         for row in crate::server::ask_at(port, "postgres", sql).unwrap_or_default() {
             let pid = row[0].as_ref().and_then(|it| it.parse().ok());
             if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {

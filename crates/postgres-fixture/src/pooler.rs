@@ -2,7 +2,7 @@
 
 use crate::{
     Problem,
-    folder::{Folder, free_port, until},
+    folder::{Folder, ReservedPort, until},
     server::url,
 };
 use std::{fs, net::TcpStream, path::Path};
@@ -11,7 +11,7 @@ use std::{fs, net::TcpStream, path::Path};
 #[derive(Debug)]
 pub struct Pooler {
     folder: Folder,
-    port: u16,
+    port: ReservedPort,
 }
 
 impl Pooler {
@@ -19,11 +19,12 @@ impl Pooler {
     /// `size` connections to each.
     pub fn start(behind: u16, size: u32) -> Result<Self, Problem> {
         let folder = Folder::new()?;
-        let port = free_port()?;
+        let port = ReservedPort::new()?;
+        let number = port.number();
         let path = folder.path().display();
         let settings = format!(
             "[databases]\n* = host=127.0.0.1 port={behind}\n[pgbouncer]\n\
-             listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
+             listen_addr = 127.0.0.1\nlisten_port = {number}\nunix_socket_dir =\n\
              auth_type = trust\nauth_file = {path}/users\npool_mode = transaction\n\
              default_pool_size = {size}\nmax_client_conn = 2000\nmax_db_connections = {size}\n\
              ignore_startup_parameters = extra_float_digits,options,statement_timeout,lock_timeout\n\
@@ -40,7 +41,7 @@ impl Pooler {
             .spawn(folder.command(program).arg(&file), "log")
             .map_err(|problem| format!("{problem}; `cargo xtask setup` installs it"))?;
         let ready = until(|| {
-            let is_ready = TcpStream::connect(("127.0.0.1", port)).is_ok();
+            let is_ready = TcpStream::connect(("127.0.0.1", number)).is_ok();
             (is_ready || folder.any_ended()).then_some(is_ready)
         });
         if ready == Some(true) {
@@ -54,12 +55,12 @@ impl Pooler {
 
     /// The address of a database through it.
     pub fn url(&self, database: &str) -> String {
-        url(self.port, database)
+        url(self.port(), database)
     }
 
     /// Its port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// The last lines of its log.

@@ -2,7 +2,7 @@
 
 use crate::{
     Problem,
-    folder::{Folder, finish, free_port, locked, until},
+    folder::{Folder, ReservedPort, finish, locked, until},
 };
 use rustix::process::Signal;
 use std::{
@@ -74,7 +74,7 @@ impl ServerSettings {
 pub struct PostgresServer {
     folder: Folder,
     programs: PathBuf,
-    port: u16,
+    port: ReservedPort,
     settings: ServerSettings,
     templates: Mutex<BTreeSet<String>>,
     next: AtomicU64,
@@ -98,7 +98,7 @@ impl PostgresServer {
                 .arg(folder.path().join(DATA)),
         )?;
         let (templates, next) = Default::default();
-        let port = free_port()?;
+        let port = ReservedPort::new()?;
         let server = Self { folder, programs, port, settings, templates, next };
         server.restart()?;
         server.sql("postgres", &format!("CREATE ROLE {OWNER} LOGIN"))?;
@@ -107,18 +107,12 @@ impl PostgresServer {
 
     /// Starts it again after it was stopped or killed, on the same port.
     pub fn restart(&self) -> Result<(), Problem> {
-        // What a killed server has left can make the first attempt end.
-        let attempts = [(); 2].iter().find_map(|()| self.start_once().ok());
-        attempts.map_or_else(|| self.start_once(), Ok)
-    }
-
-    fn start_once(&self) -> Result<(), Problem> {
         let mut command = self.folder.command(self.programs.join("postgres"));
         command.arg("-D").arg(self.folder.path().join(DATA));
         let mut set = |name: &str, value: &str| {
             command.args(["-c", &format!("{name}={value}")]);
         };
-        set("port", &self.port.to_string());
+        set("port", &self.port().to_string());
         set("listen_addresses", "127.0.0.1");
         set("unix_socket_directories", &self.folder.path().display().to_string());
         set("max_connections", "400");
@@ -134,7 +128,6 @@ impl PostgresServer {
         }
         self.folder.spawn(&mut command, "log")?;
         let ready = until(|| {
-            // One that was killed before may be found only now.
             if let Some(how) = self.folder.last_ended() {
                 return Some(Err(how));
             }
@@ -149,7 +142,7 @@ impl PostgresServer {
 
     /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// Its folder.
@@ -164,7 +157,7 @@ impl PostgresServer {
 
     /// The address of a database, for its owner.
     pub fn url(&self, database: &str) -> String {
-        url(self.port, database)
+        url(self.port(), database)
     }
 
     /// Stops it as an operator does who does not wait for clients.
@@ -177,10 +170,7 @@ impl PostgresServer {
         {
             let _ = rustix::process::kill_process(pid, Signal::INT);
         }
-        until(|| {
-            self.folder.reap();
-            self.folder.processes(DATA).is_empty().then_some(())
-        });
+        self.folder.await_end(DATA, None);
     }
 
     /// Kills all its processes at once.
@@ -205,7 +195,7 @@ impl PostgresServer {
 
     /// Runs statements as a superuser; returns the rows, column by column as text.
     pub fn ask(&self, database: &str, sql: &str) -> Result<Rows, Problem> {
-        ask_at(self.port, database, sql)
+        ask_at(self.port(), database, sql)
     }
 
     /// Creates an empty database; returns its name.

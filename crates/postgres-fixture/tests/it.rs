@@ -12,6 +12,7 @@ use std::{
     thread,
     time::Duration,
 };
+use tokio::net::TcpSocket;
 
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 fn table(server: &PostgresServer, database: &str, sql: &str) -> Vec<String> {
@@ -41,6 +42,23 @@ fn a_server_starts_is_killed_and_has_its_rows_again() {
         let version = table(&server, "postgres", "SHOW server_version");
         let expected = if major == Major::Fifteen { "15." } else { "18." };
         assert!(version[0].starts_with(expected), "{version:?}");
+    }
+}
+
+#[test]
+fn what_a_killed_server_had_is_free_at_once_and_no_other_gets_its_port() {
+    let server = PostgresServer::start(ServerSettings::default()).unwrap();
+    for _ in 0..5 {
+        let all = server.folder().processes("data");
+        let shown = std::fs::read_to_string(server.folder().path().join("data/postmaster.pid"));
+        let first: i32 = shown.unwrap().lines().next().unwrap().parse().unwrap();
+        assert!(all.iter().any(|it| it.as_raw_pid() == first));
+        server.kill();
+        // A zombie, too, would make PostgreSQL refuse to start.
+        assert!(!std::path::Path::new(&format!("/proc/{first}")).exists());
+        let any = TcpSocket::new_v4().unwrap();
+        any.bind(([127, 0, 0, 1], server.port()).into()).expect_err("it is reserved");
+        server.restart().unwrap();
     }
 }
 

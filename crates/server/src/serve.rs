@@ -46,6 +46,8 @@ pub struct Running {
     pub authority: Arc<Authority>,
     /// The file that holds the administrator's token, if none was set.
     pub admin_token_file: Option<PathBuf>,
+    /// Whether the administrator's token that is in force is another server's.
+    pub admin_token_differs: bool,
     /// Whether an administrator was authenticated on the store before the start.
     pub administered: bool,
     health: Arc<Health>,
@@ -107,7 +109,9 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
     let authority = start(&settings, listeners.public).await?;
     let authority = Arc::new(authority.certified(tls.as_ref().map(until)));
-    let (admin_token, admin_token_file) = admin_token(&settings)?;
+    let (admin_token, admin_token_file) = admin_token(&settings, &authority)?;
+    jobs::agree_if_shared(&authority, &admin_token).await.map_err(authority::StartError::from)?;
+    let admin_token_differs = admin_token.difference().is_some();
     let administered = admin_token.was_used();
     let app = Arc::new(app(&settings, authority.clone(), admin_token, tls.as_ref())?);
     let (address, admin_address, metrics_address, ext_authz_address) =
@@ -123,6 +127,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         ext_authz_address,
         authority,
         admin_token_file,
+        admin_token_differs,
         administered,
         health,
         tls,
@@ -186,14 +191,17 @@ async fn open(
 }
 
 /// The administrator's token, recorded beside the store, and its file if it is in one.
-fn admin_token(settings: &Settings) -> Result<(TokenSource, Option<PathBuf>), Error> {
+fn admin_token(
+    settings: &Settings,
+    authority: &Authority,
+) -> Result<(TokenSource, Option<PathBuf>), Error> {
     let place = &settings.place;
     let (token, file) = match (settings.admin_token, &settings.admin_token_file) {
         (Some(token), _) => (token.into(), None),
         (None, Some(path)) => (TokenSource::in_named_file(path)?, Some(path.clone())),
         (None, None) => {
             let path = place.admin_token();
-            (TokenSource::in_file(&path)?, Some(path))
+            (TokenSource::in_file(&path, authority.root_token().is_some())?, Some(path))
         }
     };
     Ok((token.recorded(&record::path(&place.store)), file))

@@ -8,9 +8,11 @@
 //! from outside the database, an [`Anchor`]. How checkpoints and keys are stored is not
 //! decided here.
 
+mod acceptance;
 mod report;
 
 use crate::{AuditRow, audit_event::AuditAct};
+pub use acceptance::Acceptance;
 use data_encoding::HEXLOWER;
 pub use report::{Anchored, AuditEnd, AuditProblem, AuditReport};
 use report::{MAX_ITEMS, unconfirmed};

@@ -8,7 +8,7 @@
 use crate::{
     Error, SigningKeyRow, State,
     audit::{Anchor, Anchored, AuditVerifier},
-    postgres::{Holds, PostgresOpenError, Target},
+    postgres::{Holds, PostgresOpenError, Started, Target},
     sqlite::{OpenError, Source},
     tables::{Digest, Own, TABLES, Table},
 };
@@ -44,6 +44,27 @@ pub enum MoveError {
          served again; remove that database, create an empty one, and run this again"
     )]
     OtherMove,
+    /// The move to the database was undone.
+    #[error("the move to this database was undone; name an empty database with --to")]
+    Undone,
+    /// The move to be undone was to another database.
+    #[error(
+        "the database named with --to does not hold what was moved from this file; name the one that \
+         it was moved to. If that one is lost, repeat the move to an empty database"
+    )]
+    NotHere,
+    /// Servers are registered on the database.
+    #[error(
+        "servers have been started on the database: {0}. What they issued and revoked is not in the \
+         file, and revoked tokens would be active again. Nothing was changed; go on with the database"
+    )]
+    Served(String),
+    /// Servers have run on the database.
+    #[error(
+        "a server has run on the database since the move. What it issued and revoked is not in the \
+         file, and revoked tokens would be active again. Nothing was changed; go on with the database"
+    )]
+    WasServed,
     /// What was copied is not what the file holds.
     #[error(
         "the copy is not what the file holds ({0}); the database lets no server in. Remove it, \
@@ -113,6 +134,7 @@ impl Move {
             Holds::Unfinished(_) => return Err(MoveError::OtherMove),
             Holds::Authority(identity) if identity == own.identity => MoveBefore::All,
             Holds::Authority(_) => return Err(MoveError::NotEmpty),
+            Holds::Undone => return Err(MoveError::Undone),
         };
         let rows = TABLES.iter().map(|it| source.count(it)).collect::<Result<_, _>>()?;
         Ok(Self { source, target, own, before, rows })
@@ -148,12 +170,16 @@ impl Move {
         fresh: [u8; 16],
         progress: MoveProgress<'_>,
     ) -> Result<Moved, MoveError> {
-        self.source.mark(&fresh)?;
+        self.source.identify(&fresh)?;
+        self.own = self.source.own()?;
+        if self.before != MoveBefore::All {
+            // First, so that a file that is marked has a database that shows it.
+            self.target.begin(&mark_of(&self.own)).await?;
+        }
+        self.source.mark()?;
         if self.before == MoveBefore::All {
             return Ok(Moved::default());
         }
-        self.own = self.source.own()?;
-        self.target.begin(&mark_of(&self.own)).await?;
         let all = self.rows.iter().sum::<u64>();
         let mut done = 0;
         for table in TABLES {
@@ -234,21 +260,38 @@ impl Move {
     }
 }
 
-/// Makes a file that was moved one again that a server starts on; `false`: it was not moved.
-/// Only if no server has been started on the database.
+/// Makes a file that was moved one again that a server starts on, and lets none start on the
+/// database any more; `false`: it was not moved. With `dry_run` nothing is changed.
 ///
 /// # Errors
-/// [`OpenError`].
-pub fn undo(from: &Path, guard: &Path) -> Result<bool, OpenError> {
-    Source::open(from, guard)?.unmark()
-}
-
-/// Whether a file was moved, or is being moved.
-///
-/// # Errors
-/// [`OpenError`].
-pub fn is_moved(from: &Path, guard: &Path) -> Result<bool, OpenError> {
-    Source::open(from, guard)?.is_marked()
+/// A server has been started on the database since the move, or the database is another one.
+pub async fn undo(from: &Path, guard: &Path, to: &str, dry_run: bool) -> Result<bool, MoveError> {
+    let source = Source::open(from, guard)?;
+    if !source.is_marked()? {
+        return Ok(false);
+    }
+    let own = source.own()?;
+    let target = Target::connect(to).await?;
+    match target.holds().await? {
+        // No server has started on it.
+        Holds::Unfinished(mark) if mark == mark_of(&own) => {}
+        Holds::Undone => {}
+        Holds::Authority(identity) if identity == own.identity => {
+            let started = if dry_run { target.started().await } else { target.close_again().await };
+            match started? {
+                Started::No => {}
+                Started::Before => return Err(MoveError::WasServed),
+                Started::Registered(all) => return Err(MoveError::Served(all.join(", "))),
+            }
+        }
+        Holds::Nothing | Holds::Unfinished(_) | Holds::Authority(_) => {
+            return Err(MoveError::NotHere);
+        }
+    }
+    match dry_run {
+        true => Ok(true),
+        false => Ok(source.unmark()?),
+    }
 }
 
 /// Names one state of one store.

@@ -1,24 +1,19 @@
-//! Acts on people, and questions about what authenticates them.
+//! Acts on people.
 
 use crate::{By, Result};
 use async_trait::async_trait;
 use tegata_policy::{
     acts::{
         AcceptInvitation, AdminTokenRow, ChangePassword, ChangePerson, CreateChannel, InvitePerson,
-        PersonRow, ResetPerson, SessionRow, SetRole, SignIn, StoredPerson, TokenHash, WhichPerson,
+        PersonRow, ResetPerson, SessionRow, SetRole, SignIn, TokenHash,
     },
     channel::Channel,
 };
 use tegata_token::id::{AdminTokenId, PersonId};
 
-/// The part of a [`Store`](crate::Store) that holds people.
+/// The part of a [`Store`](crate::Store) that acts on people. Every engine has all of it.
 #[async_trait]
 pub trait PeopleStore: Send + Sync {
-    /// A person with what authenticates it.
-    async fn person(&self, which: WhichPerson) -> Result<Option<StoredPerson>>;
-    /// All people, newest first.
-    async fn people(&self) -> Result<Vec<StoredPerson>>;
-
     // ---- Acts. Each is one transaction; its result is sent after the commit.
 
     /// Invites a person. [`Taken`](crate::Error::Taken) if there is one of this id.

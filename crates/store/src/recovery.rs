@@ -1,9 +1,17 @@
 //! The recovery of an old copy of a store: what is asked for, and what was done. Each engine
 //! has its own `recover`.
 
-use crate::journal::Torn;
+use crate::{
+    By, SigningKeyRow,
+    audit_event::StoreRecovered,
+    journal::{JournalEntry, Torn},
+};
 use std::{collections::BTreeSet, path::Path};
-use tegata_token::{id::ChannelId, time::UnixTime};
+use tegata_policy::acts::{Recover, Replayed};
+use tegata_token::{
+    id::{ChannelId, SigningKeyId},
+    time::UnixTime,
+};
 
 /// How a recovery keeps revoked tokens from becoming active again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +44,7 @@ pub struct Recovered {
     pub lines: usize,
     /// The journal's last line, if it was incomplete and so ignored.
     pub torn: Option<Torn>,
-    /// How many stored tokens the lines revoked.
+    /// How many stored tokens were revoked: by the lines, or all that were active.
     pub tokens: usize,
     /// Channels whose secret the journal replaced.
     pub secrets: BTreeSet<ChannelId>,
@@ -69,6 +77,51 @@ impl Recovered {
             audit_begins_anew: false,
         }
     }
+
+    /// Counts a line of the revocation journal that was applied.
+    pub(crate) fn count(&mut self, line: &JournalEntry, replayed: &Replayed) {
+        self.lines += 1;
+        self.tokens += replayed.tokens;
+        self.assertion_keys += replayed.assertion_keys;
+        if let Some(channel) = line.channel() {
+            self.secrets.extend(replayed.secret.then_some(channel));
+            self.unknown.extend(replayed.unknown.then_some(channel));
+        }
+    }
+
+    /// The last act of the recovery that was asked for, when everything else is done.
+    /// `replayed`: how many lines of the journal were applied, if one was.
+    pub(crate) fn act(&self, asked: &Recover, replayed: Option<usize>) -> Recover {
+        let event = StoreRecovered {
+            epoch: self.epoch,
+            replayed,
+            revoked_everything: replayed.is_none(),
+            issued_before: self.issued_before,
+            revoked: self.tokens,
+            audit_begins_anew: self.audit_begins_anew,
+        };
+        Recover { issued_before: self.issued_before, event, ..asked.clone() }
+    }
+}
+
+/// The recovery that is asked for. What follows from the store and its journal is not known
+/// yet: see [`Recovered::act`].
+pub(crate) fn asked(
+    clock: Option<UnixTime>,
+    successor: SigningKeyRow,
+    lost: Vec<SigningKeyId>,
+    audit_key_lost: bool,
+    by: By,
+) -> Recover {
+    let event = StoreRecovered {
+        epoch: 0,
+        replayed: None,
+        revoked_everything: false,
+        issued_before: None,
+        revoked: 0,
+        audit_begins_anew: audit_key_lost,
+    };
+    Recover { issued_before: None, clock, successor, lost, audit_key_lost, event, by }
 }
 
 /// The epoch after `last` and those that were `seen` elsewhere, and not below the time `at`

@@ -1,7 +1,7 @@
 //! What servers that share a store learn of each other apart from the change log. The only
 //! server of a store in a file has nothing to learn.
 
-use crate::Result;
+use crate::{Error, Result, audit::Acceptance};
 use async_trait::async_trait;
 use std::time::Instant;
 use tegata_token::{
@@ -9,6 +9,25 @@ use tegata_token::{
     id::{Position, VerifierId},
     time::UnixTime,
 };
+
+/// Identifies a root administrator's token without revealing it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RootTokenHash(pub [u8; 32]);
+
+impl std::fmt::Debug for RootTokenHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RootTokenHash")
+    }
+}
+
+/// The root administrator's tokens that servers which share a store have had.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RootTokens {
+    /// The one in force.
+    pub in_force: Option<RootTokenHash>,
+    /// Those that were replaced, and when.
+    pub ended: Vec<(RootTokenHash, UnixTime)>,
+}
 
 /// What a server knows of an instance that asked it: the others learn it from the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +62,47 @@ pub trait ReplicaStore: Send + Sync {
     /// # Errors
     /// [`Unavailable`](crate::Error::Unavailable).
     async fn acknowledged(&self) -> Result<Vec<Acknowledged>>;
+    /// The newest acceptance of the audit's end. Whether the audit's key signed it, the caller
+    /// checks. A store in a file has none: the acceptance is in the anchor.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable).
+    async fn audit_acceptance(&self) -> Result<Option<Acceptance>> {
+        Ok(None)
+    }
+    /// Adds an acceptance of the audit's end.
+    ///
+    /// # Errors
+    /// [`Taken`](crate::Error::Taken): there is one of that number.
+    async fn accept_audit(&self, _: Acceptance) -> Result<()> {
+        Err(Error::Unavailable("no servers share this store".into()))
+    }
+    /// The root administrator's token that is in force for all servers, as of the last time that
+    /// memory caught up; `None`: each server has its own.
+    fn root_token(&self) -> Option<RootTokenHash> {
+        None
+    }
+    /// All root administrator's tokens that were in force.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable).
+    async fn root_tokens(&self) -> Result<RootTokens> {
+        Ok(RootTokens::default())
+    }
+    /// Puts a root administrator's token in force instead of that one, which never comes back;
+    /// `false`: another one is in force. From then on no server accepts the earlier one. A store
+    /// in a file does not keep it.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::Error::Unavailable): it is unknown whether it was done.
+    async fn replace_root_token(
+        &self,
+        _: RootTokenHash,
+        _instead_of: Option<RootTokenHash>,
+        _: UnixTime,
+    ) -> Result<bool> {
+        Ok(true)
+    }
     /// Says that this server answers nothing any more, so that no other one waits for it.
     /// Called when all requests are answered, before the store is closed.
     async fn leave(&self) {}

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use tegata_policy::acts::{BeginRequest, FinishRequest, RequestBegun};
 use tegata_token::time::UnixTime;
 
-/// The part of a [`Store`](crate::Store) that remembers them.
+/// The part of a [`Store`](crate::Store) that remembers them. Every engine has all of it.
 #[async_trait]
 pub trait RequestStore: Send + Sync {
     /// Remembers a request before it is carried out.

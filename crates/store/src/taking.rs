@@ -92,6 +92,22 @@ impl Taking {
     }
 }
 
+/// Does the same with each of these acts: `each!(taking, |act| run(act))`.
+macro_rules! each {
+    ($taking:expr, |$act:ident| $do:expr) => {
+        match $taking {
+            $crate::Taking::Revoke($act) => $do,
+            $crate::Taking::Channel($act) => $do,
+            $crate::Taking::Secret($act) => $do,
+            $crate::Taking::PreviousSecret($act) => $do,
+            $crate::Taking::AssertionKey($act) => $do,
+            $crate::Taking::Group($act) => $do,
+            $crate::Taking::Provider($act) => $do,
+        }
+    };
+}
+pub(crate) use each;
+
 /// The issue of a long-lived token, which takes the present one away.
 #[derive(Debug, Clone)]
 pub struct Reissue {

@@ -105,6 +105,17 @@ pub enum Withdrawn {
     Stopped,
 }
 
+/// A time as people read it: in milliseconds below a second, else in seconds with at most one
+/// decimal.
+fn span(time: Duration) -> String {
+    let tenths = time.as_millis() / 100;
+    match (time.as_secs(), tenths % 10) {
+        (0, _) => format!("{} ms", time.as_millis()),
+        (seconds, 0) => format!("{seconds} s"),
+        (seconds, tenth) => format!("{seconds}.{tenth} s"),
+    }
+}
+
 /// Why the state of a token is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Stale {
@@ -112,7 +123,7 @@ pub enum Stale {
     #[error("no view was received yet")]
     NoView,
     /// The view is too old.
-    #[error("the view is {age:?} old, where {staleness:?} is allowed")]
+    #[error("the view is {} old, where {} is allowed", span(*age), span(*staleness))]
     Age {
         /// Its age.
         age: Duration,
@@ -257,5 +268,23 @@ impl Standing {
             return Some(Stale::Withdrawn);
         }
         self.stale(facts, clocks, self.in_force(wanted).staleness)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_printed_as_people_read_them() {
+        let shown = [
+            (21_445_664_046, "21.4 s"),
+            (20_000_000_000, "20 s"),
+            (999_999_999, "999 ms"),
+            (0, "0 ms"),
+        ];
+        for (nanos, text) in shown {
+            assert_eq!(span(Duration::from_nanos(nanos)), text);
+        }
     }
 }

@@ -1,10 +1,15 @@
 //! Checks a store in a PostgreSQL database.
 
 use super::{Findings, store};
+use crate::files::read_secret;
 use tegata_policy::text::counted;
-use tegata_server::{authority::place::Database, config::Settings};
-use tegata_store::postgres::{
-    DatabaseSchema, DatabaseState, PostgresLook, PostgresOpenError, Unreached,
+use tegata_server::{
+    authority::{admin_token::problem_of, place::Database},
+    config::Settings,
+};
+use tegata_store::{
+    RootTokens,
+    postgres::{DatabaseSchema, DatabaseState, PostgresLook, PostgresOpenError, Unreached},
 };
 use tegata_token::time::UnixTime;
 
@@ -90,6 +95,7 @@ async fn examine(
         };
         found.wrong(CHECK, format!("the store was {is}"), next_step);
     }
+    token(found, settings, &stored.root_tokens);
     if stored.servers > 0 {
         let servers = counted(stored.servers, "server is", "servers are");
         found.ok(CHECK, format!("{servers} registered"));
@@ -100,6 +106,26 @@ async fn examine(
         store::verifiers(found, &stored.instances, now);
     }
     Ok(())
+}
+
+/// Compares the administrator's token in this server's file with the one in force. One in a
+/// variable is the server's own, and not this command's to know.
+fn token(found: &mut Findings, settings: &Settings, known: &RootTokens) {
+    const CHECK: &str = "token";
+    let file = settings.admin_token_file.clone().unwrap_or_else(|| settings.place.admin_token());
+    if settings.admin_token.is_some() || !file.exists() || known.in_force.is_none() {
+        return;
+    }
+    let Ok(own) = read_secret(&file) else { return };
+    match problem_of(&own, known) {
+        None => found.ok(CHECK, "the administrator's token in force"),
+        Some(problem) => {
+            let what = format!("{problem}: {}", file.display());
+            let next_step = "the servers accept another one; copy its file from the machine on which \
+                             `tegata admin reset` was run last, or of the first server";
+            found.warning(CHECK, what, next_step);
+        }
+    }
 }
 
 /// Checks the schema; returns whether more can be read.
@@ -113,6 +139,11 @@ async fn schema(found: &mut Findings, look: &PostgresLook) -> Result<bool, Postg
         DatabaseSchema::Moving => {
             let what = "an authority is being moved to it, and the move is not complete";
             found.wrong(CHECK, what, "repeat the `tegata move` that began it");
+            return Ok(false);
+        }
+        DatabaseSchema::MoveUndone => {
+            let what = "the move to it was undone, and the authority is in its SQLite file";
+            found.wrong(CHECK, what, "name that file with --store");
             return Ok(false);
         }
         DatabaseSchema::Version(version) if version > known => {

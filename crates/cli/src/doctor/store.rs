@@ -43,7 +43,7 @@ pub fn look(found: &mut Findings, settings: &Settings, running: bool) {
         }
         None => found.ok(CHECK, "not in use"),
     }
-    let looked = match examine(found, settings) {
+    let (looked, is_newest) = match examine(found, settings) {
         Ok(Some(looked)) => looked,
         Ok(None) => return,
         Err(error) => {
@@ -62,7 +62,7 @@ pub fn look(found: &mut Findings, settings: &Settings, running: bool) {
     let now = UnixTime(jiff::Timestamp::now().as_second() + looked.clock_offset);
     clock(found, now, looked.written_at);
     keys(found, settings, &looked.signing_keys, now, holder.is_some());
-    audit(found, settings);
+    audit(found, settings, is_newest);
     if holder.is_some() {
         verifiers(found, &looked.instances, now);
     }
@@ -99,12 +99,18 @@ pub fn verifiers(found: &mut Findings, all: &[(VerifierRow, Vec<Instance>)], now
     }
 }
 
-/// Checks the audit against its checkpoints and its anchor.
-fn audit(found: &mut Findings, settings: &Settings) {
+/// Checks the audit against its checkpoints and its anchor, which an older copy of the store
+/// cannot match.
+fn audit(found: &mut Findings, settings: &Settings, is_newest: bool) {
     const CHECK: &str = "audit";
     let next_step = "see docs/book/src/runbooks/audit-broken.md";
     match verify_offline(&settings.place, false) {
         Ok((report, _)) if report.ok => found.ok(CHECK, "matches its checkpoints and its anchor"),
+        Ok(_) if !is_newest && verify_offline(&settings.place, true).is_ok_and(|it| it.0.ok) => {
+            let what = "matches its checkpoints, and ends before its anchor, since this is an older \
+                        state of the store";
+            found.warning(CHECK, what, "`tegata recover` accepts this end");
+        }
         Ok((report, _)) => {
             let first = report.problems.first().map_or("", |it| &it.what);
             found.wrong(
@@ -124,8 +130,9 @@ fn audit(found: &mut Findings, settings: &Settings) {
     }
 }
 
-/// Reads the store. The schema comes first: nothing can be read in an unknown one.
-fn examine(found: &mut Findings, settings: &Settings) -> Result<Option<Looked>, LookError> {
+/// Reads the store, and whether it is the newest state that is known. The schema comes first:
+/// nothing can be read in an unknown one.
+fn examine(found: &mut Findings, settings: &Settings) -> Result<Option<(Looked, bool)>, LookError> {
     let path = &settings.place.store;
     let look = Look::at(path)?;
     let (version, known) = look.schema()?;
@@ -147,14 +154,12 @@ fn examine(found: &mut Findings, settings: &Settings) -> Result<Option<Looked>, 
         let what = format!("damaged: {}", damage.join("; "));
         found.wrong(CHECK, what, "restore a backup, and check its disk");
     }
-    if version == known {
-        newest(found, settings, &look);
-    }
-    look.standing().map(Some)
+    let is_newest = version != known || newest(found, settings, &look);
+    look.standing().map(|looked| Some((looked, is_newest)))
 }
 
-/// Checks with the rollback guard that the store is not an older copy.
-fn newest(found: &mut Findings, settings: &Settings, look: &Look) {
+/// Checks with the rollback guard that the store is not an older copy; `false`: it is one.
+fn newest(found: &mut Findings, settings: &Settings, look: &Look) -> bool {
     match look.goes_on(&settings.place.store, &settings.place.guard()) {
         Ok(()) => found.ok(CHECK, "no older than its rollback guard"),
         Err(OpenError::WentBack { why, .. }) => {
@@ -162,6 +167,7 @@ fn newest(found: &mut Findings, settings: &Settings, look: &Look) {
             let next_step = "put the newest file back; if there is no newer one, see \
                         `tegata recover --help`";
             found.wrong(CHECK, what, next_step);
+            return false;
         }
         Err(OpenError::Moved(_)) => {
             let what = "it was moved to a PostgreSQL database, or is being moved";
@@ -173,6 +179,7 @@ fn newest(found: &mut Findings, settings: &Settings, look: &Look) {
             found.wrong(CHECK, format!("{error:#}"), "repair or restore that file");
         }
     }
+    true
 }
 
 /// Bytes that must be free for a server to go on: twice the size of a full log.

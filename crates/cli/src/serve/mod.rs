@@ -324,6 +324,9 @@ fn first_steps(running: &Running) -> String {
          metrics are at {metrics}/metrics; ready when {url}/readyz answers 200\n"
     );
     match &running.admin_token_file {
+        _ if running.admin_token_differs => words.push_str(
+            "the administrator's token in force is that of another server: see the log\n",
+        ),
         Some(file) => {
             // Absolute, so that the line works in any folder.
             let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());

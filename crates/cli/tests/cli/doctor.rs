@@ -38,8 +38,16 @@ fn advises(home: &Home, words: &[&str], state: &str, what: &str, next_step: &str
 fn an_older_copy_of_the_store_is_reported() {
     let home = used();
     home.run(&["backup", "backup.db"]).expect(0);
+    // The audit goes on, and with it its anchor.
+    home.run(&["admin", "invite", "mika"]).expect(0);
+    let mut server = home.serve(&[]);
+    server.line(|line| line.contains("listening on "));
+    assert!(server.stop().success());
     home.run(&["restore", "backup.db"]).expect(0);
     advises(&home, &[], "wrong", "it is a backup", "tegata recover");
+    advises(&home, &[], "warning", "ends before its anchor, since this is an older", "recover");
+    let shown = doctor(&home, &[]).out;
+    assert!(!shown.contains("audit-broken"), "its age is the reason: {shown}");
     home.run(&["recover", "--revoke-everything"]).expect(0);
     let shown = doctor(&home, &[]).expect(0);
     assert!(shown.contains("no older than its rollback guard"), "{shown}");

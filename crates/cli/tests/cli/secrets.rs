@@ -170,6 +170,16 @@ fn chain() -> [String; 3] {
 }
 
 #[test]
+fn a_file_that_is_named_where_a_token_is_expected_is_not_sent_as_one() {
+    let desk = Desk::new();
+    desk.home.file("leaked.log", "some text");
+    for words in [["token", "revoke", "leaked.log"], ["token", "verify", "leaked.log"]] {
+        let done = finish(&mut desk.command(&words));
+        done.expect_error(2, "leaked.log is a file: name `-` and pass the file on stdin");
+    }
+}
+
+#[test]
 fn the_tls_key_is_taken_in_every_form_and_what_it_is_instead_is_named() {
     let home = Home::new();
     let [root, leaf, key] = chain();

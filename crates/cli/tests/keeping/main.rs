@@ -320,7 +320,9 @@ async fn after_the_revocation_of_everything_no_token_is_active_and_a_revoked_key
 
     home.tegata(&["restore", "old.db"]);
     home.refused();
-    home.tegata(&["recover", "--revoke-everything", "--revocation-journal", "revocations.log"]);
+    let words = ["recover", "--revoke-everything", "--revocation-journal", "revocations.log"];
+    let recovered = home.tegata(&words);
+    assert!(recovered["tokens_revoked"].as_u64() > Some(0), "{recovered}");
     let server = home.start().await;
     none_active(&server).await;
     assert!(!good(&server, &second).await);

@@ -56,6 +56,10 @@ async fn a_moved_authority_keeps_its_tokens_although_the_move_was_killed() {
         "{said}"
     );
     let server = Server::start(serve(home.0.path(), &words)).await;
+    let undo = home.run(&["move", "--from", "sqlite:tegata.db", "--to", &url, "--undo", "--yes"]);
+    let said = String::from_utf8_lossy(&undo.stderr).into_owned();
+    assert!(!undo.status.success() && said.contains("servers have been started"), "{said}");
+    assert!(said.contains(&server.address().to_string()), "it names them: {said}");
     for (way, token) in &scene.ended {
         assert!(!good(&server, token).await, "{way} is active again");
     }

@@ -9,10 +9,9 @@ use crate::{
         key::Key,
     },
 };
-use postgres_fixture::free_port;
+use postgres_fixture::ReservedPort;
 use std::{
     fs,
-    net::SocketAddr,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -20,7 +19,7 @@ use std::{
 /// A running balancer; dropping it stops it.
 struct Balancer {
     process: Child,
-    at: SocketAddr,
+    port: ReservedPort,
 }
 
 impl Drop for Balancer {
@@ -33,10 +32,10 @@ impl Drop for Balancer {
 }
 
 impl Balancer {
-    async fn start(mut command: Command, at: SocketAddr) -> Self {
+    async fn start(mut command: Command, port: ReservedPort) -> Self {
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null());
         let process = quiet.spawn().unwrap();
-        let started = Self { process, at };
+        let started = Self { process, port };
         for _ in 0..500 {
             if let Some(it) = started.try_ask(&Request::new("GET", "/livez", &[], "")).await
                 && it.status == 200
@@ -49,7 +48,7 @@ impl Balancer {
     }
 
     async fn try_ask(&self, request: &Request) -> Option<HttpResponse> {
-        Connection::open(self.at).await.ok()?.ask(request).await.ok()
+        Connection::open(self.port.at()).await.ok()?.ask(request).await.ok()
     }
 
     async fn ask(&self, request: &Request) -> HttpResponse {
@@ -59,7 +58,8 @@ impl Balancer {
 
 /// nginx, with the settings of the book's page on many servers.
 async fn nginx(field: &Field<'_>, servers: &[&Server]) -> Balancer {
-    let at: SocketAddr = ([127, 0, 0, 1], free_port().unwrap()).into();
+    let port = ReservedPort::new().unwrap();
+    let at = port.at();
     let folder = field.home.path().join("nginx");
     fs::create_dir_all(&folder).unwrap();
     let place = folder.display();
@@ -81,11 +81,12 @@ async fn nginx(field: &Field<'_>, servers: &[&Server]) -> Balancer {
     fs::write(&file, conf).unwrap();
     let mut command = Command::new("nginx");
     command.arg("-c").arg(file);
-    Balancer::start(command, at).await
+    Balancer::start(command, port).await
 }
 
 async fn haproxy(field: &Field<'_>, servers: &[&Server]) -> Balancer {
-    let at: SocketAddr = ([127, 0, 0, 1], free_port().unwrap()).into();
+    let port = ReservedPort::new().unwrap();
+    let at = port.at();
     let all: String = servers
         .iter()
         .enumerate()
@@ -100,7 +101,7 @@ async fn haproxy(field: &Field<'_>, servers: &[&Server]) -> Balancer {
     fs::write(&file, conf).unwrap();
     let mut command = Command::new("haproxy");
     command.arg("-f").arg(file);
-    Balancer::start(command, at).await
+    Balancer::start(command, port).await
 }
 
 /// Each request of a client may reach another server, and one of them is killed.

@@ -7,8 +7,14 @@
 mod line;
 #[path = "../process/mod.rs"]
 mod process;
+#[path = "../process/wall.rs"]
+mod wall;
 
+mod admin_token;
+mod audit;
 mod balanced;
+mod doctor;
+mod failing;
 
 use line::{Channel, With, is_good, provider, token_in, verify};
 use postgres_fixture::{PostgresServer, ServerSettings};
@@ -69,6 +75,36 @@ impl<'a> Field<'a> {
 
     async fn start(&self, name: &str) -> Server {
         Server::start(self.command(name, &[])).await
+    }
+
+    /// Runs a command with the settings of a server; returns what it printed.
+    fn tegata(&self, name: &str, words: &[&str]) -> Value {
+        let out = self.command_of(name, words).args(["-o", "json"]).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{words:?}: {said}");
+        serde_json::from_slice(&out.stdout).unwrap()
+    }
+
+    /// How many acts of that name the audit has.
+    fn acts(&self, act: &str) -> usize {
+        let sql = format!("SELECT id FROM audit WHERE act = '{act}'");
+        self.postgres.ask(&self.database, &sql).unwrap().len()
+    }
+
+    /// What `tegata doctor` prints there.
+    fn doctor(&self, name: &str) -> String {
+        let out = self.command_of(name, &["doctor"]).output().unwrap();
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    }
+
+    fn command_of(&self, name: &str, words: &[&str]) -> std::process::Command {
+        let folder = self.home.path().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tegata"));
+        command.args(words).current_dir(folder).env_clear();
+        command.env("TEGATA_STORE", self.postgres.url(&self.database));
+        command.env("TEGATA_MASTER_KEY_FILE", self.master_key());
+        command
     }
 }
 

@@ -104,6 +104,31 @@ pub enum Change {
 }
 
 impl Change {
+    /// The version of this vocabulary, which grows with each new kind of change. Servers that
+    /// share a store write a kind only once all of them read it.
+    pub const VOCABULARY: u32 = 1;
+
+    /// The version of the vocabulary in which its kind came.
+    #[must_use]
+    pub fn since(&self) -> u32 {
+        match self {
+            Self::Tokens { .. }
+            | Self::Empty { .. }
+            | Self::Channel { .. }
+            | Self::SigningKey(_)
+            | Self::Clock { .. }
+            | Self::Verifier { .. }
+            | Self::VerifierDeleted { .. }
+            | Self::InstanceRemoved { .. }
+            | Self::Person { .. }
+            | Self::PersonDeleted { .. }
+            | Self::Session { .. }
+            | Self::SessionEnded { .. }
+            | Self::AdminToken { .. }
+            | Self::AdminTokenDeleted { .. } => 1,
+        }
+    }
+
     /// The provider and the channel that it concerns.
     #[must_use]
     pub fn about(&self) -> (Option<ProviderId>, Option<ChannelId>) {

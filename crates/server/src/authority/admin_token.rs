@@ -3,8 +3,10 @@
 //! at once, without a request to the server.
 
 mod reset;
+mod shared;
 
-pub use reset::{ResetError, Taken, file_in_use, replace, reset};
+pub use reset::{ResetError, Taken, file_in_use, replace, reset, reset_shared};
+pub use shared::{Agreed, problem_of};
 
 use crate::authority::{
     private_file::{self, Error},
@@ -12,6 +14,7 @@ use crate::authority::{
     record::{self, TokenFrom},
 };
 use data_encoding::HEXLOWER;
+use shared::Agreement;
 use std::{
     fs,
     os::unix::fs::MetadataExt,
@@ -25,12 +28,17 @@ use std::{
     },
 };
 use tegata_policy::secret::{HashedSecret, PlainSecret};
+use tegata_store::RootTokenHash;
 use tegata_system::secret::{Form, in_file};
 use zeroize::Zeroizing;
 
-/// The root administrator's token. Only its hash is kept.
+/// The root administrator's token. Only hashes of it are kept.
 #[derive(Debug, Clone, Copy)]
-pub struct AdminToken(HashedSecret);
+pub struct AdminToken {
+    hash: HashedSecret,
+    /// What servers that share a store compare.
+    shared: RootTokenHash,
+}
 
 /// The administrator's token is too short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,18 +54,24 @@ impl AdminToken {
         if text.reveal().chars().count() < 32 {
             return Err(TooShort);
         }
-        Ok(Self(text.hash()))
+        Ok(Self { hash: text.hash(), shared: record::hash(text.reveal()) })
     }
 
     /// Whether `shown` is the token.
     #[must_use]
     pub fn is(&self, shown: &PlainSecret) -> bool {
-        self.0.is_of(shown)
+        self.hash.is_of(shown)
     }
 }
 
+/// Where the token comes from, and how it stands to that of other servers.
+pub struct TokenSource {
+    origin: Origin,
+    agreement: Mutex<Agreement>,
+}
+
 /// Where the token comes from.
-pub enum TokenSource {
+enum Origin {
     /// It was set at the start.
     Set(AdminToken),
     /// It is in a file.
@@ -65,7 +79,7 @@ pub enum TokenSource {
 }
 
 /// A file that holds the token.
-pub struct TokenFile {
+struct TokenFile {
     path: PathBuf,
     /// The operator named the file, and is responsible for its permissions.
     named: bool,
@@ -95,12 +109,16 @@ type Stamp = Option<(u64, i64, i64, u64)>;
 pub struct Unusable;
 
 impl TokenSource {
-    /// Reads the token from `path`; creates the file if it does not exist.
+    /// Reads the token from `path`. If the file does not exist it is created, unless the servers
+    /// that share the store `have_one`.
     ///
     /// # Errors
     /// The file cannot be used.
-    pub fn in_file(path: &Path) -> Result<Self, AdminTokenError> {
+    pub fn in_file(path: &Path, have_one: bool) -> Result<Self, AdminTokenError> {
         if private_file::read(path)?.is_none() {
+            if have_one {
+                return Ok(Self::of_file(path, false, None));
+            }
             private_file::create(path, &fresh()?)?;
         }
         Self::reading(path, false)
@@ -117,26 +135,36 @@ impl TokenSource {
     fn reading(path: &Path, named: bool) -> Result<Self, AdminTokenError> {
         let stamp = stamp(path);
         let known = read(path, named)?.ok_or_else(|| AdminTokenError::NoToken(path.to_owned()))?;
-        let known = Mutex::new((stamp, Some(known)));
-        Ok(Self::File(TokenFile {
+        Ok(Self::of_file(path, named, Some((stamp, known))))
+    }
+
+    fn of_file(path: &Path, named: bool, read: Option<(Stamp, Known)>) -> Self {
+        let known = read.map_or((None, None), |(stamp, known)| (stamp, Some(known)));
+        let origin = Origin::File(TokenFile {
             path: path.to_owned(),
             named,
             record: None,
-            known,
+            known: Mutex::new(known),
             replaced: AtomicU32::new(0),
             recording: tokio::sync::Mutex::default(),
             administered: AtomicBool::new(false),
-        }))
+        });
+        Self { origin, agreement: Mutex::default() }
     }
 
     /// The same, with a record in `path` of where the token comes from and, if that is a
     /// file, which token is in force.
     #[must_use]
     pub fn recorded(mut self, path: &Path) -> Self {
-        let administered = record::read(path).ok().flatten().is_some_and(|it| it.administered);
-        match &mut self {
-            Self::Set(_) => note(path, TokenFrom::Environment, administered),
-            Self::File(file) => {
+        let before = record::read(path).ok().flatten();
+        let administered = before.as_ref().is_some_and(|it| it.administered);
+        let held = before.and_then(|it| it.held).and_then(|it| shared::hash_of(&it));
+        self.agreement.get_mut().unwrap_or_else(PoisonError::into_inner).held = held;
+        match &mut self.origin {
+            Origin::Set(token) => {
+                note(path, TokenFrom::Environment, administered, Some(token.shared));
+            }
+            Origin::File(file) => {
                 file.record = Some(path.to_owned());
                 file.administered = AtomicBool::new(administered);
                 let known = file.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,7 +184,7 @@ impl TokenSource {
         &self,
         write: impl AsyncFnOnce(Option<String>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self::File(file) = self else { return Ok(()) };
+        let Origin::File(file) = &self.origin else { return Ok(()) };
         // An error is logged.
         let _ = file.current();
         if file.replaced.load(Acquire) == 0 {
@@ -181,21 +209,32 @@ impl TokenSource {
     /// one.
     #[must_use]
     pub fn was_used(&self) -> bool {
-        match self {
-            Self::Set(_) => true,
-            Self::File(file) => file.administered.load(Relaxed),
+        match &self.origin {
+            Origin::Set(_) => true,
+            Origin::File(file) => file.administered.load(Relaxed),
         }
     }
 
-    /// Whether `shown` is the token.
+    /// Whether `shown` is the token: the one that is `in_force` for all servers of a store, if
+    /// the store says which, else this server's own one.
     ///
     /// # Errors
     /// [`Unusable`]; the reason is logged.
-    pub fn is(&self, shown: &PlainSecret) -> Result<bool, Unusable> {
-        match self {
-            Self::Set(token) => Ok(token.is(shown)),
-            Self::File(file) => {
-                let is = file.current()?.is(shown);
+    pub fn is(
+        &self,
+        shown: &PlainSecret,
+        in_force: Option<RootTokenHash>,
+    ) -> Result<bool, Unusable> {
+        let shared = in_force.map(|it| {
+            let shown = HashedSecret::from_stored(record::hash(shown.reveal()).0);
+            HashedSecret::from_stored(it.0).is(&shown)
+        });
+        match (&self.origin, shared) {
+            (Origin::Set(token), None) => Ok(token.is(shown)),
+            (Origin::Set(_), Some(is)) => Ok(is),
+            (Origin::File(file), _) => {
+                let own = || file.current().map(|it| it.is(shown));
+                let is = shared.map_or_else(own, Ok)?;
                 if is && !file.administered.swap(true, Relaxed) {
                     file.note(file.known.lock().unwrap_or_else(PoisonError::into_inner).1.as_ref());
                 }
@@ -205,9 +244,27 @@ impl TokenSource {
     }
 }
 
+impl TokenSource {
+    /// The token that this server has; `None`: its file holds none.
+    fn own(&self) -> Option<RootTokenHash> {
+        match &self.origin {
+            Origin::Set(token) => Some(token.shared),
+            Origin::File(file) => file.current().ok().map(|it| it.shared),
+        }
+    }
+
+    /// Where the token of this server is, for people.
+    fn place(&self) -> String {
+        match &self.origin {
+            Origin::Set(_) => "the variable TEGATA_ADMIN_TOKEN of this server".to_owned(),
+            Origin::File(file) => file.path.display().to_string(),
+        }
+    }
+}
+
 impl From<AdminToken> for TokenSource {
     fn from(token: AdminToken) -> Self {
-        Self::Set(token)
+        Self { origin: Origin::Set(token), agreement: Mutex::default() }
     }
 }
 
@@ -255,12 +312,13 @@ impl TokenFile {
         let Some(record) = &self.record else { return };
         let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
         let in_force = known.map(|it| it.fingerprint.clone());
-        note(record, TokenFrom::File { path, in_force }, self.administered.load(Relaxed));
+        let from = TokenFrom::File { path, in_force };
+        note(record, from, self.administered.load(Relaxed), known.map(|it| it.token.shared));
     }
 }
 
-fn note(path: &Path, token: TokenFrom, administered: bool) {
-    if let Err(error) = record::write(path, token, administered) {
+fn note(path: &Path, token: TokenFrom, administered: bool, held: Option<RootTokenHash>) {
+    if let Err(error) = record::write(path, token, administered, held) {
         tracing::warn!(%error, file = %path.display(),
             "the server cannot record where the administrator's token comes from, so `tegata \
              admin reset` cannot replace it");
@@ -326,9 +384,9 @@ mod tests {
     async fn a_reset_token_takes_effect_at_once_and_the_old_one_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin.token");
-        let source = TokenSource::in_file(&path).unwrap();
+        let source = TokenSource::in_file(&path, false).unwrap();
         let old = token_in(&path);
-        assert_eq!(source.is(&old), Ok(true));
+        assert_eq!(source.is(&old, None), Ok(true));
         let recorded = async |result: Result<(), ()>| {
             let mut called = false;
             let write = async |_| {
@@ -343,21 +401,21 @@ mod tests {
         assert!(recorded(Err(())).await, "noticed without a request");
         assert!(recorded(Ok(())).await, "tried again");
         assert!(!recorded(Ok(())).await, "recorded once");
-        assert_eq!(source.is(&old), Ok(false));
-        assert_eq!(source.is(&token_in(&path)), Ok(true));
+        assert_eq!(source.is(&old, None), Ok(false));
+        assert_eq!(source.is(&token_in(&path), None), Ok(true));
     }
 
     #[test]
     fn a_missing_or_invalid_file_authenticates_no_administrator() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin.token");
-        let source = TokenSource::in_file(&path).unwrap();
+        let source = TokenSource::in_file(&path, false).unwrap();
         let old = token_in(&path);
         fs::remove_file(&path).unwrap();
-        assert_eq!(source.is(&old), Err(Unusable));
+        assert_eq!(source.is(&old, None), Err(Unusable));
         private_file::create(&path, "short").unwrap();
-        assert_eq!(source.is(&old), Err(Unusable));
+        assert_eq!(source.is(&old, None), Err(Unusable));
         replace(&path, &path, None).unwrap();
-        assert_eq!(source.is(&token_in(&path)), Ok(true));
+        assert_eq!(source.is(&token_in(&path), None), Ok(true));
     }
 }

@@ -7,8 +7,10 @@
 //! detection. The contents of a checkpoint, and what a verification checks, are in
 //! `tegata_store::audit`.
 
+mod acceptance;
 mod anchor;
 
+pub use acceptance::accept_end;
 pub use anchor::anchored;
 
 use crate::authority::{
@@ -18,7 +20,7 @@ use crate::authority::{
     place::Files,
     random,
 };
-use anchor::{Seen, read_seen, write_seen};
+use anchor::{Accepted, Seen, read_seen, write_seen};
 use std::{
     path::PathBuf,
     sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
@@ -58,6 +60,8 @@ pub struct Audit {
     /// The result of that.
     was_ok: AtomicBool,
     broken: AtomicBool,
+    /// Whether the mismatch that is found now was recorded.
+    recorded: AtomicBool,
     /// The anchor's file exists but cannot be read.
     unreadable: AtomicBool,
 }
@@ -91,6 +95,7 @@ impl Audit {
             verified_at: AtomicI64::new(i64::MIN),
             was_ok: AtomicBool::new(false),
             broken: AtomicBool::new(false),
+            recorded: AtomicBool::new(false),
             unreadable: AtomicBool::new(false),
         }))
     }
@@ -108,13 +113,15 @@ impl Audit {
             let number = head.last.as_ref().map(|it| it.number);
             tracing::info!(anchor = %file.display(), number,
                 "this server confirms the audit from this checkpoint on");
-            return write_seen(file, &Seen::at(head.last.as_ref(), head.epoch, 0), file);
+            let accepted = self.acceptance(store).await?;
+            let accepted = accepted.as_ref().map(Accepted::from).unwrap_or_default();
+            return write_seen(file, &Seen::at(head.last.as_ref(), head.epoch, accepted), file);
         }
         let any = Page { before: None, most: 1 };
         if head.last.is_some() || !store.providers(Default::default(), any).await?.is_empty() {
             return Ok(());
         }
-        write_seen(file, &Seen::at(None, head.epoch, 0), file)
+        write_seen(file, &Seen::at(None, head.epoch, Accepted::default()), file)
     }
 
     /// The same, with the newest checkpoint recorded in `file`, and events kept for
@@ -139,7 +146,7 @@ impl Audit {
         let _alone = self.checkpointing.lock().await;
         let now = clock.now();
         let mut head = store.audit_head().await?;
-        let seen = self.seen()?;
+        let seen = self.honoured(store, &head, self.seen()?, now).await?;
         let by = || By {
             actor: Actor::System.to_string(),
             source: None,
@@ -149,10 +156,11 @@ impl Audit {
             request_id: None,
         };
         let agrees = self.compare(store, &head, seen.as_ref(), by).await?;
-        let mut accepted = seen.as_ref().map_or(0, |it| it.accepted);
+        let mut accepted = seen.as_ref().map(Seen::accepted).unwrap_or_default();
         if !agrees {
             // Events that take the places of removed ones were not accepted.
-            accepted = accepted.min(head.last.as_ref().map_or(0, |it| it.last));
+            let end = head.last.as_ref().map_or(0, |it| it.last);
+            accepted.through = accepted.through.min(end);
         }
         if let (Some(last), Some(seen)) = (&head.last, &seen)
             && (agrees || !makes)
@@ -213,7 +221,10 @@ impl Audit {
         let Some(file) = &self.file else { return Ok(true) };
         let found = head.last.as_ref();
         let expected = match seen {
-            Some(seen) if seen.agrees(store, found).await? => return Ok(true),
+            Some(seen) if seen.agrees(store, found).await? => {
+                self.recorded.store(false, Relaxed);
+                return Ok(true);
+            }
             Some(seen) => Some(seen.newest.number),
             None => None,
         };
@@ -229,12 +240,17 @@ impl Audit {
                 "the audit's anchor is missing, so its end cannot be confirmed; run `tegata audit \
                  verify`");
         }
+        // Once: a server that makes no checkpoints finds the same again until there are more.
+        if self.recorded.load(Relaxed) {
+            return Ok(false);
+        }
         let compared = AuditCompared { expected, found: found.map(|it| it.number) };
         let event = match expected {
             Some(_) => AuditEvent::AuditBroken(compared),
             None => AuditEvent::AuditContinue(compared),
         };
         store.record(Event::of(event), by()).await?;
+        self.recorded.store(true, Relaxed);
         Ok(false)
     }
 
@@ -292,7 +308,7 @@ impl Audit {
         seen
     }
 
-    fn see(&self, checkpoint: &Checkpoint, accepted: i64) -> Result<()> {
+    fn see(&self, checkpoint: &Checkpoint, accepted: Accepted) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         write_seen(file, &Seen::at(Some(checkpoint), checkpoint.epoch, accepted), file)
     }
@@ -307,26 +323,13 @@ pub fn anchor_present_end(place: &Files, accept: bool) -> Result<Option<u64>> {
     let file = place.audit_anchor();
     let mut audit = AuditFile::open(&place.store)?;
     let (head, newest) = (audit.head()?, audit.newest_event()?);
-    let accepted = match accept {
+    let through = match accept {
         true => newest,
         false => read_seen(&file).ok().flatten().map_or(0, |it| it.accepted.min(newest)),
     };
+    let accepted = Accepted { through, ..Accepted::default() };
     let seen = Seen::at(head.last.as_ref(), head.epoch, accepted);
     write_seen(&file, &seen, &place.store)?;
-    Ok(head.last.map(|it| it.number))
-}
-
-/// The same for an open store that servers share: this server's anchor, with everything up
-/// to now accepted.
-///
-/// # Errors
-/// [`Error::Unavailable`].
-pub async fn anchor_end_of(store: &dyn Store, place: &Files) -> Result<Option<u64>> {
-    let head = store.audit_head().await?;
-    let newest = store.audit(Default::default(), Page { before: None, most: 1 }).await?;
-    let newest = newest.first().map_or(0, |it| it.id);
-    let file = place.audit_anchor();
-    write_seen(&file, &Seen::at(head.last.as_ref(), head.epoch, newest), &file)?;
     Ok(head.last.map(|it| it.number))
 }
 

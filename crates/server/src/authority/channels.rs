@@ -123,7 +123,7 @@ impl Channels {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use tegata_policy::rules::{ChannelType, TokenRules};
     use tegata_token::{
@@ -133,9 +133,10 @@ mod tests {
     };
     use tokio::sync::oneshot;
 
-    fn channel(revision: u64) -> Channel {
+    /// A channel for tests.
+    pub(in crate::authority) fn any_channel(id: u64, revision: u64) -> Channel {
         Channel {
-            id: ChannelId::from_number(7).unwrap(),
+            id: ChannelId::from_number(id).unwrap(),
             provider: ProviderId::from_number(1).unwrap(),
             name: String::new(),
             channel_type: ChannelType::MessagingApi,
@@ -153,6 +154,10 @@ mod tests {
             revision,
             bulk_serial: Serial(0),
         }
+    }
+
+    fn channel(revision: u64) -> Channel {
+        any_channel(7, revision)
     }
 
     #[tokio::test]

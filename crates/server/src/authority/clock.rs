@@ -2,8 +2,9 @@
 //!
 //! All other code takes time as an argument, so that tests and `--dev` can move it.
 //! Expiry and the token rules use the wall clock plus the development offset, or, where
-//! servers share a store, the clock that they have in common. It never goes backwards: not within a process, and not behind a time that the store has
-//! written. Time-outs and measurements use the steady clock.
+//! servers share a store, the clock that they have in common, which the steady clock
+//! continues: there a wall clock that is set changes nothing. The time never goes backwards:
+//! not within a process, and not behind a time that the store has written. Time-outs and measurements use the steady clock.
 
 #![expect(clippy::disallowed_methods, reason = "this is the clock that the lint sends others to")]
 
@@ -19,7 +20,12 @@ use tegata_token::time::{DAY, UnixTime};
 /// A wall clock that never goes backwards, and a steady clock.
 pub struct Clock {
     offset: AtomicI64,
-    /// How far the clock that servers have in common is ahead of the wall clock, in seconds.
+    /// A base of the steady clock.
+    started: Instant,
+    /// What the clock that servers have in common showed at that base, in milliseconds;
+    /// [`OWN`]: there is none.
+    common: AtomicI64,
+    /// How far that clock was ahead of the wall clock, in seconds.
     ahead: AtomicI64,
     highest: AtomicI64,
     drift: Mutex<Drift>,
@@ -32,6 +38,9 @@ struct Drift {
     wall_ahead: i64,
     jumped: Option<Instant>,
 }
+
+/// No clock in common: the server's own counts.
+const OWN: i64 = i64::MIN;
 
 /// The change of the difference between two comparisons, in seconds, that does not count
 /// as a jump: the wall clock may be slewed.
@@ -51,6 +60,8 @@ impl Clock {
         let drift = Drift { started, wall_ahead: wall(), jumped: None };
         Self {
             offset: AtomicI64::new(0),
+            started,
+            common: AtomicI64::new(OWN),
             ahead: AtomicI64::new(0),
             highest: AtomicI64::new(0),
             drift: Mutex::new(drift),
@@ -72,28 +83,40 @@ impl Clock {
     /// The same in milliseconds.
     #[must_use]
     pub fn now_ms(&self) -> u64 {
-        let seconds = self.now().0;
-        let part = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis();
-        let is_wall = self.shown() == seconds;
-        let whole = u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000);
-        // Ahead of the wall clock, the seconds stand still until it has caught up.
-        whole + if is_wall { u64::from(part) } else { 0 }
+        let shown = self.shown_ms();
+        // Ahead of the clock, the seconds stand still until it has caught up.
+        u64::try_from(shown.max(self.now().0.saturating_mul(1_000))).unwrap_or(0)
     }
 
     fn shown(&self) -> i64 {
-        wall() + self.ahead.load(Relaxed) + self.offset.load(Relaxed)
+        self.shown_ms().div_euclid(1_000)
     }
 
-    /// Goes by the clock that servers of one store have in common, which shows `time` now: a
-    /// wrong wall clock of one of them must not become the time of all. Both show whole
-    /// seconds, so a difference of one is none.
+    fn shown_ms(&self) -> i64 {
+        let clock = match self.common.load(Relaxed) {
+            OWN => wall_ms(),
+            common => common + self.elapsed(),
+        };
+        clock + self.offset.load(Relaxed).saturating_mul(1_000)
+    }
+
+    /// Milliseconds of the steady clock since the base.
+    fn elapsed(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX / 2)
+    }
+
+    /// Goes by the clock that servers of one store have in common, which shows `time` now, and
+    /// by the steady clock until the next call: a wall clock of one of them that is wrong, or
+    /// is set, must not become the time of all. A difference of less than a second is none,
+    /// since `time` is in whole seconds.
     pub fn follow(&self, time: UnixTime) {
-        let ahead = time.0 - wall();
-        let before = self.ahead.load(Relaxed);
-        if (ahead - before).abs() <= 1 {
-            return;
+        let common = time.0.saturating_mul(1_000) - self.elapsed();
+        let before = self.common.load(Relaxed);
+        if before == OWN || (common - before).abs() >= 1_000 {
+            self.common.store(common, Relaxed);
         }
-        self.ahead.store(ahead, Relaxed);
+        let ahead = time.0 - wall();
+        let before = self.ahead.swap(ahead, Relaxed);
         if ahead.abs() > APART && before.abs() <= APART {
             tracing::warn!(
                 seconds = -ahead,
@@ -156,9 +179,13 @@ impl Default for Clock {
 }
 
 fn wall() -> i64 {
+    wall_ms() / 1_000
+}
+
+fn wall_ms() -> i64 {
     // A clock before 1970 counts as 0: the time that the store has written holds.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX / 2)
 }
 
 #[cfg(test)]
@@ -187,6 +214,18 @@ mod tests {
         assert!(clock.now_ms() / 1_000 <= u64::try_from(common.0 + 2).unwrap());
         clock.follow(UnixTime(wall() + 60));
         assert!(clock.now().since(common) >= 10_860);
+    }
+
+    #[test]
+    fn a_clock_in_common_goes_on_by_the_steady_clock_alone() {
+        let clock = Clock::new();
+        let common = UnixTime(1_000_000);
+        clock.follow(common);
+        // Whatever the wall clock shows, the base and the steady clock decide.
+        assert_eq!(clock.shown_ms() - clock.elapsed(), clock.common.load(Relaxed));
+        assert!((0..=2).contains(&clock.now().since(common)), "nothing of the wall clock is in it");
+        clock.follow(common.plus(1));
+        assert!((0..=2).contains(&clock.now().since(common)), "within a second it is the same");
     }
 
     #[test]

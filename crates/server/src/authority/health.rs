@@ -29,6 +29,8 @@ pub struct Health {
     /// When the active signing key began to sign; 0: not known yet.
     key_since: AtomicI64,
     draining: AtomicBool,
+    /// Why this server's administrator's token is not the one in force for all servers.
+    token_differs: Mutex<Option<String>>,
     jobs_seen: Mutex<Instant>,
     last: AsyncMutex<Last>,
 }
@@ -97,6 +99,7 @@ impl Health {
             key_age,
             key_since: AtomicI64::new(0),
             draining: AtomicBool::new(false),
+            token_differs: Mutex::default(),
             jobs_seen: Mutex::new(now),
             last: AsyncMutex::default(),
         }
@@ -115,6 +118,11 @@ impl Health {
     /// Records when the active signing key began to sign.
     pub fn key_signs_since(&self, time: UnixTime) {
         self.key_since.store(time.0, Relaxed);
+    }
+
+    /// Records why this server's administrator's token is not the one in force, if it is not.
+    pub fn token_differs(&self, why: Option<String>) {
+        *self.token_differs.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
     /// Seconds until the active signing key should be replaced; negative once it
@@ -154,11 +162,15 @@ impl Health {
             writes,
             self.disk(sizes),
             signs(authority),
-            checkpoints(authority).await,
-            self.jobs(now),
         ];
+        // What the audit holds is not known while the store does not answer.
+        if checks.iter().all(|check| check.name != "store" || check.holds) {
+            checks.push(checkpoints(authority).await);
+        }
+        checks.push(self.jobs(now));
         checks.extend(logs);
         checks.extend(shared(authority));
+        checks.extend(self.admin_token(authority));
         let report = Arc::new(HealthReport { checks, sizes });
         log_changes(&last.report, &report);
         last.report = report.clone();
@@ -183,7 +195,13 @@ impl Health {
             Ok(Ok((Ok(()), logs))) => (store(true, "the store commits"), has_journal(logs)),
             Ok(Ok((Err(error), _))) => {
                 tracing::debug!(%error, "a commit for /readyz failed");
-                (store(false, "the store does not commit; see the server's log"), None)
+                match authority.store().is_shared() {
+                    // The text of a database's error holds no value of a row.
+                    true => (store(false, &format!("the store does not commit: {error}")), None),
+                    false => {
+                        (store(false, "the store does not commit; see the server's log"), None)
+                    }
+                }
             }
             Ok(Err(_)) => (
                 store(false, "the check failed with an internal error; see the server's log"),
@@ -214,6 +232,15 @@ impl Health {
             }
         };
         Check { name: "disk", holds, found }
+    }
+
+    /// Where servers share the store: whether this server has the administrator's token that is
+    /// in force. The check holds either way, since the server answers as the others do.
+    fn admin_token(&self, authority: &Authority) -> Option<Check> {
+        authority.root_token()?;
+        let differs = self.token_differs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let found = differs.unwrap_or_else(|| "it is the one in force for all servers".to_owned());
+        Some(Check { name: "admin_token", holds: true, found })
     }
 
     fn jobs(&self, now: Instant) -> Check {

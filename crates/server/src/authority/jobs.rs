@@ -4,7 +4,11 @@
 //! each of them writes.
 
 use crate::authority::{
-    Authority, actor::Actor, admin, admin_token::TokenSource, health::Health,
+    Authority,
+    actor::Actor,
+    admin,
+    admin_token::{Agreed, TokenSource},
+    health::Health,
     warnings::job::Warnings,
 };
 use std::{
@@ -133,6 +137,7 @@ async fn checkpoint_until(jobs: Arc<Jobs>, stop: CancellationToken) {
             () = stop.cancelled() => true,
         };
         record_reset(&jobs.authority, &jobs.admin_token).await;
+        follow_token(&jobs).await;
         match checkpoint(&jobs).await {
             Ok(()) => failing = false,
             Err(error) if !failing => {
@@ -162,13 +167,65 @@ async fn checkpoint(jobs: &Jobs) -> tegata_store::Result<()> {
 /// Records a reset of the administrator's token in the audit; the reset changes the file,
 /// without a request to the server.
 pub async fn record_reset(authority: &Authority, token: &TokenSource) {
+    let store = authority.store();
     let write = async |reason| {
-        let event = Event::of(AuditEvent::AdminReset(NoDetail {}));
-        authority.store().record(event, authority.by(Actor::Operator, None, reason)).await
+        // Where servers share the store, the one that puts the token in force records it.
+        match store.is_shared() {
+            true => agree(authority, token, reason).await,
+            false => write_reset(authority, reason).await,
+        }
     };
-    if let Err(error) = token.record_reset(write).await {
+    let recorded = token.record_reset(write).await;
+    if let Err(error) = recorded {
         tracing::warn!(%error, "the audit event for the new administrator's token could not be written");
     }
+}
+
+async fn write_reset(authority: &Authority, reason: Option<String>) -> tegata_store::Result<()> {
+    let event = Event::of(AuditEvent::AdminReset(NoDetail {}));
+    authority.store().record(event, authority.by(Actor::Operator, None, reason)).await
+}
+
+/// Compares this server's administrator's token with the one that is in force for all servers
+/// of the store, and records in the audit if it replaces that one.
+///
+/// # Errors
+/// [`Error::Unavailable`](tegata_store::Error::Unavailable).
+pub async fn agree(
+    authority: &Authority,
+    token: &TokenSource,
+    reason: Option<String>,
+) -> tegata_store::Result<()> {
+    match token.agree(authority.store(), authority.now()).await? {
+        Agreed::Unchanged | Agreed::First => Ok(()),
+        Agreed::Replaced => write_reset(authority, reason).await,
+    }
+}
+
+/// The same at a start, if servers share the store.
+///
+/// # Errors
+/// As [`agree`].
+pub async fn agree_if_shared(
+    authority: &Authority,
+    token: &TokenSource,
+) -> tegata_store::Result<()> {
+    match authority.store().is_shared() {
+        true => agree(authority, token, None).await,
+        false => Ok(()),
+    }
+}
+
+/// Compares the administrator's token again if another server has replaced the one in force.
+async fn follow_token(jobs: &Jobs) {
+    let (authority, token) = (&jobs.authority, &jobs.admin_token);
+    if let Some(in_force) = authority.root_token()
+        && token.is_to_compare(in_force)
+        && let Err(error) = agree(authority, token, None).await
+    {
+        tracing::debug!(%error, "the administrator's token was not compared");
+    }
+    jobs.health.token_differs(token.difference());
 }
 
 /// Resumes the revocations that were interrupted.

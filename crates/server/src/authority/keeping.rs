@@ -18,7 +18,7 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    By, Event, ExpectedSettings, Recovered, Recovery, SigningKeyRow, Store,
+    By, Event, ExpectedSettings, Recovered, Recovery, RootTokenHash, SigningKeyRow, State, Store,
     audit_event::{AuditEvent, NoDetail},
     postgres::{PostgresOpenError, PostgresOptions, PostgresStore, RecoveringPostgres},
     sqlite::{OpenError, Recovering, RollbackGuardFile, SqliteStore},
@@ -56,8 +56,18 @@ pub enum Error {
     Store(#[from] tegata_store::Error),
 }
 
-/// Recovers the store: see [`Recovering`]. Also returns the number of signing keys that
-/// the master key does not decrypt.
+/// A recovery, and what remains to be done.
+#[derive(Debug)]
+pub struct StoreRecovery {
+    /// What was done.
+    pub done: Recovered,
+    /// How many signing keys the master key does not decrypt.
+    pub unopened: usize,
+    /// Why the audit's end was not accepted for all servers, if it was not.
+    pub audit_not_accepted: Option<Error>,
+}
+
+/// Recovers the store: see [`Recovering`].
 ///
 /// # Errors
 /// [`Error`].
@@ -65,13 +75,13 @@ pub async fn recover(
     place: &Files,
     how: Recovery<'_>,
     dry_run: bool,
-) -> Result<(Recovered, usize), Error> {
+) -> Result<StoreRecovery, Error> {
     if let Some(database) = &place.database {
         return recover_database(place, database, how, dry_run).await;
     }
     let open = Recovering::open(&place.store, how, dry_run)?;
     let state = open.store.state().await?;
-    let now = time_of(how, state.written_at, state.clock_offset);
+    let now = time_of(how, None, state.written_at, state.clock_offset);
     let (master, lost) = master_and_lost(place, &state.signing_keys)?;
     let unopened = lost.len();
     let audit_key_lost = audit::is_lost(open.store.audit_key().await?.as_ref(), &master);
@@ -81,7 +91,7 @@ pub async fn recover(
     if !dry_run {
         audit::anchor_present_end(place, false)?;
     }
-    Ok((done, unopened))
+    Ok(StoreRecovery { done, unopened, audit_not_accepted: None })
 }
 
 /// The same for a database, of which no server runs.
@@ -90,30 +100,43 @@ async fn recover_database(
     database: &Database,
     how: Recovery<'_>,
     dry_run: bool,
-) -> Result<(Recovered, usize), Error> {
+) -> Result<StoreRecovery, Error> {
     let address = database.direct.as_ref().unwrap_or(&database.address);
     let open = RecoveringPostgres::open(address.reveal(), how, dry_run).await?;
     let before = open.before().await?;
-    let now = time_of(how, before.written_at, before.clock_offset);
+    let now = time_of(how, Some(before.clock), before.written_at, before.clock_offset);
     let (master, lost) = master_and_lost(place, &before.signing_keys)?;
     let unopened = lost.len();
     let audit_key_lost = audit::is_lost(before.audit_key.as_ref(), &master);
     let successor = Keyring::empty(master).make(now)?;
     let done = open.recover(successor, lost, audit_key_lost, operator(now)).await?;
+    let mut recovery = StoreRecovery { done, unopened, audit_not_accepted: None };
     if !dry_run {
-        // The next start writes them by what it finds.
-        for file in [place.guard(), place.audit_anchor()] {
-            let _ = std::fs::remove_file(file);
-        }
+        // The next start writes it by what it finds.
+        let _ = std::fs::remove_file(place.guard());
+        recovery.audit_not_accepted = accept_recovered(place, now).await.err();
     }
-    Ok((done, unopened))
+    Ok(recovery)
+}
+
+/// Accepts the audit of a database that was recovered: servers have anchors of what it lost.
+async fn accept_recovered(place: &Files, at: UnixTime) -> Result<(), Error> {
+    let store = open(place).await?;
+    let accepted = accept_shared(&*store, place, at).await;
+    close(store).await;
+    accepted.map(drop)
 }
 
 /// The time of a recovery.
-fn time_of(how: Recovery<'_>, written_at: UnixTime, clock_offset: i64) -> UnixTime {
+fn time_of(
+    how: Recovery<'_>,
+    common: Option<UnixTime>,
+    written_at: UnixTime,
+    clock_offset: i64,
+) -> UnixTime {
     match how {
         Recovery::RevokeEverything { clock: Some(clock), .. } => clock,
-        _ => now(written_at, clock_offset),
+        _ => now(common, written_at, clock_offset),
     }
 }
 
@@ -152,10 +175,13 @@ async fn open(place: &Files) -> Result<Box<dyn Store>, Error> {
         };
         PostgresStore::open(options, Box::new(|_| {})).await
     };
-    Ok(Box::new(match open(false).await {
+    let store = match open(false).await {
         Err(PostgresOpenError::MadeForDevelopment) => open(true).await?,
         opened => opened?,
-    }))
+    };
+    // Reads the clock that the servers have in common.
+    store.catch_up().await?;
+    Ok(Box::new(store))
 }
 
 /// Closes a store. A server of a database tells the others that it is gone.
@@ -180,16 +206,70 @@ const SIGNING_OFF: Duration = Duration::from_millis(300);
 pub async fn accept_audit(place: &Files, reason: Option<String>) -> Result<Option<u64>, Error> {
     let store = open(place).await?;
     let state = store.state().await?;
-    let by = operator(now(state.written_at, state.clock_offset));
+    let at = now_of(&*store, &state);
+    let by = operator(at);
     let event = Event::of(AuditEvent::AuditAccept(NoDetail {}));
     store.record(event, By { reason, ..by }).await?;
     // The store is still open, so no server of a SQLite file starts meanwhile.
     let newest = match place.database {
-        Some(_) => audit::anchor_end_of(&*store, place).await?,
+        Some(_) => accept_shared(&*store, place, at).await?,
         None => audit::anchor_present_end(place, true)?,
     };
     close(store).await;
     Ok(newest)
+}
+
+/// How often a token is put in force that another one overtakes.
+const OVERTAKEN: usize = 5;
+
+/// Puts a root administrator's token in force for all servers that share a store, with an
+/// audit event.
+///
+/// # Errors
+/// [`Error`].
+pub async fn put_root_token(
+    place: &Files,
+    new: RootTokenHash,
+    reason: Option<String>,
+) -> Result<(), Error> {
+    let store = open(place).await?;
+    let put = put_in_force(&*store, new, reason).await;
+    close(store).await;
+    Ok(put?)
+}
+
+async fn put_in_force(
+    store: &dyn Store,
+    new: RootTokenHash,
+    reason: Option<String>,
+) -> Result<(), tegata_store::Error> {
+    let state = store.state().await?;
+    let at = now_of(store, &state);
+    for _ in 0..OVERTAKEN {
+        let known = store.root_tokens().await?;
+        if known.in_force == Some(new) {
+            // A server has read the file meanwhile, and recorded it.
+            return Ok(());
+        }
+        if store.replace_root_token(new, known.in_force, at).await? {
+            let event = Event::of(AuditEvent::AdminReset(NoDetail {}));
+            return store.record(event, By { reason, ..operator(at) }).await;
+        }
+    }
+    Err(tegata_store::Error::Conflict("others replace the token at the same time"))
+}
+
+/// Accepts the audit's end for all servers that share a store, without an event.
+async fn accept_shared(
+    store: &dyn Store,
+    place: &Files,
+    at: UnixTime,
+) -> Result<Option<u64>, Error> {
+    let file = place.master_key();
+    let master = MasterKey::load(&file, false)?;
+    let audit = audit::Audit::open(store, &master).await?;
+    let audit = audit.ok_or(master_key::Error::Wrong(file))?;
+    Ok(audit::accept_end(&audit, store, place, at).await?)
 }
 
 /// Replaces the master key of a store without a server. Returns the number of signing
@@ -202,7 +282,7 @@ pub async fn rotate_master_key(place: &Files) -> Result<usize, Error> {
     let state = store.state().await?;
     let path = place.master_key();
     let keyring = Keyring::load(&path, &state.signing_keys)?;
-    let by = operator(now(state.written_at, state.clock_offset));
+    let by = operator(now_of(&*store, &state));
     let rotated = keyring.rotate_master_key(&path, &*store, by).await;
     close(store).await;
     Ok(rotated?)
@@ -223,7 +303,7 @@ pub async fn invite_administrator(
     }
     let store = open(place).await?;
     let state = store.state().await?;
-    let now = now(state.written_at, state.clock_offset);
+    let now = now_of(&*store, &state);
     let invitation = people::invitation(random::bytes()?);
     let expires_at = now.plus(DAY);
     let id = 1_000_000_000 + random::below(9_000_000_000)?;
@@ -253,8 +333,15 @@ fn guard(place: &Files) -> Result<RollbackGuardFile, tegata_store::Error> {
     Ok(RollbackGuardFile { path: place.guard(), fresh: random::bytes()? })
 }
 
-fn now(written_at: UnixTime, clock_offset: i64) -> UnixTime {
+/// The time of an act without a server: by the clock that the servers of a store have in
+/// common, if they have one.
+fn now_of(store: &dyn Store, state: &State) -> UnixTime {
+    now(store.store_time(), state.written_at, state.clock_offset)
+}
+
+fn now(common: Option<UnixTime>, written_at: UnixTime, clock_offset: i64) -> UnixTime {
     let clock = Clock::new();
+    common.iter().for_each(|time| clock.follow(*time));
     clock.set_offset(clock_offset);
     clock.not_before(written_at);
     clock.now()

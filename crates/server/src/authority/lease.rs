@@ -4,6 +4,7 @@
 
 use super::{Authority, Error, Result};
 use std::time::Duration;
+use tegata_store::RootTokenHash;
 
 impl Authority {
     /// Whether answers from memory may be given now. The HTTP server asks after every request
@@ -19,6 +20,13 @@ impl Authority {
         let now = self.clock().steady();
         let sent = self.store.is_shared().then(|| self.store.current_as_of(now))?;
         Some(now.saturating_duration_since(sent))
+    }
+
+    /// The root administrator's token that is in force for all servers of the store, as of the
+    /// last time that memory caught up; `None`: each server has its own.
+    #[must_use]
+    pub fn root_token(&self) -> Option<RootTokenHash> {
+        self.store.root_token()
     }
 
     /// What was decided from memory, if memory was current until after the decision.

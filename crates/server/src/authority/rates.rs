@@ -7,7 +7,11 @@ use crate::authority::{
     limits::{ActiveCooldown, LimitExceeded, Operation, Reservation, TooMany},
     source::Source,
 };
-use tegata_policy::{authorize::Grant, channel::Channel, denied::Denied};
+use tegata_policy::{
+    authorize::Grant,
+    channel::{Channel, ChannelLimits},
+    denied::Denied,
+};
 use tegata_store::{
     Error, Event, Result,
     audit_event::{AuditEvent, CooldownBegan, LoginThrottled, NoDetail, SecretThrottled},
@@ -51,8 +55,12 @@ impl Authority {
 
     /// The channel's active cooldowns, and their ends by the wall clock.
     #[must_use]
-    pub fn cooldowns(&self, channel: ChannelId) -> Vec<(ActiveCooldown, UnixTime)> {
-        let cooldowns = self.limits.cooldowns_of(channel, self.clock().steady());
+    pub fn cooldowns(
+        &self,
+        channel: ChannelId,
+        own: &ChannelLimits,
+    ) -> Vec<(ActiveCooldown, UnixTime)> {
+        let cooldowns = self.limits.cooldowns_of(channel, own, self.clock().steady());
         let until =
             |it: &ActiveCooldown| self.now().plus(it.seconds.try_into().unwrap_or(i64::MAX));
         cooldowns.into_iter().map(|it| (it.clone(), until(&it))).collect()

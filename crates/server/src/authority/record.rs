@@ -10,7 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 use tegata_policy::secret::sha256;
-use tegata_store::file::{self, Owner};
+use tegata_store::{
+    RootTokenHash,
+    file::{self, Owner},
+};
 
 /// Where a server reads the administrator's token from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,12 +41,21 @@ pub struct LastServer {
     /// prints the first steps.
     #[serde(default)]
     pub administered: bool,
+    /// The [`fingerprint`] of the token that it had, wherever it came from.
+    #[serde(default)]
+    pub held: Option<String>,
 }
 
 /// Identifies a token without revealing it.
 #[must_use]
 pub fn fingerprint(token: &str) -> String {
-    HEXLOWER.encode(&sha256(&[b"tegata administrator's token\0", token.as_bytes()]))
+    HEXLOWER.encode(&hash(token).0)
+}
+
+/// The bytes of the same.
+#[must_use]
+pub fn hash(token: &str) -> RootTokenHash {
+    RootTokenHash(sha256(&[b"tegata administrator's token\0", token.as_bytes()]))
 }
 
 /// The path of the record of a store.
@@ -59,8 +71,14 @@ pub fn path(store: &Path) -> PathBuf {
 ///
 /// # Errors
 /// The system's.
-pub fn write(path: &Path, admin_token: TokenFrom, administered: bool) -> io::Result<()> {
-    let record = LastServer { process: std::process::id(), admin_token, administered };
+pub fn write(
+    path: &Path,
+    admin_token: TokenFrom,
+    administered: bool,
+    held: Option<RootTokenHash>,
+) -> io::Result<()> {
+    let held = held.map(|it| HEXLOWER.encode(&it.0));
+    let record = LastServer { process: std::process::id(), admin_token, administered, held };
     let text = serde_json::to_string(&record)? + "\n";
     file::replace(path, text.as_bytes(), Owner::of(path)?)
 }

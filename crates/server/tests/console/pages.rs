@@ -21,6 +21,15 @@ pub struct Company {
     ids: Vec<(&'static str, String)>,
 }
 
+/// A world with a company in it, and the browser of an operator who may do everything.
+pub async fn administered() -> (World, Browser, Company) {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let browser = world.browser_of(&human).await;
+    let company = Company::new(&world, "company").await;
+    (world, browser, company)
+}
+
 impl Company {
     pub async fn new(world: &World, name: &str) -> Self {
         let root = world.root();

@@ -3,7 +3,7 @@
 
 use crate::{
     browser::{Browser, Page, World, jwk},
-    pages::Company,
+    pages::administered,
 };
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use tegata_policy::permission::OperatorRole;
@@ -57,17 +57,9 @@ async fn check(world: &World, browser: &Browser, form: Form<'_>) {
     assert_eq!(count(world, form.act).await, before + 1, "{}", form.action);
 }
 
-async fn world() -> (World, Browser, Company) {
-    let world = World::new().await;
-    let human = world.operator("mika", OperatorRole::Administrator).await;
-    let browser = world.browser_of(&human).await;
-    let company = Company::new(&world, "company").await;
-    (world, browser, company)
-}
-
 #[tokio::test]
 async fn a_provider_is_created_once() {
-    let (world, browser, _) = world().await;
+    let (world, browser, _) = administered().await;
     let form = Form {
         page: "/console/providers/new",
         action: "/console/providers",
@@ -88,7 +80,7 @@ async fn a_provider_is_created_once() {
 
 #[tokio::test]
 async fn a_channel_is_created_once_and_its_secret_shown_again() {
-    let (world, browser, company) = world().await;
+    let (world, browser, company) = administered().await;
     let form = Form {
         page: &company.path("/providers/{provider}/channels/new"),
         action: &company.path("/providers/{provider}/channels"),
@@ -101,7 +93,7 @@ async fn a_channel_is_created_once_and_its_secret_shown_again() {
 
 #[tokio::test]
 async fn a_secret_is_rotated_once() {
-    let (world, browser, company) = world().await;
+    let (world, browser, company) = administered().await;
     let path = company.path("/channels/{channel}/secret/rotate");
     let form = Form {
         page: &path,
@@ -115,7 +107,7 @@ async fn a_secret_is_rotated_once() {
 
 #[tokio::test]
 async fn an_assertion_key_is_registered_once() {
-    let (world, browser, company) = world().await;
+    let (world, browser, company) = administered().await;
     let key = jwk(&KeyPair::generate(KeySize::Rsa2048).unwrap()).to_string();
     let form = Form {
         page: &company.path("/channels/{channel}"),
@@ -129,7 +121,7 @@ async fn an_assertion_key_is_registered_once() {
 
 #[tokio::test]
 async fn a_verifier_is_created_once() {
-    let (world, browser, _) = world().await;
+    let (world, browser, _) = administered().await;
     let form = Form {
         page: "/console/verifiers/new",
         action: "/console/verifiers/new",
@@ -142,7 +134,7 @@ async fn a_verifier_is_created_once() {
 
 #[tokio::test]
 async fn an_invitation_is_made_once_in_each_place() {
-    let (world, browser, company) = world().await;
+    let (world, browser, company) = administered().await;
     let places = [
         ("/people", "auditor", "one"),
         ("/providers/{provider}/roles", "member", "two"),
@@ -163,7 +155,7 @@ async fn an_invitation_is_made_once_in_each_place() {
 
 #[tokio::test]
 async fn a_person_is_reset_once() {
-    let (world, browser, company) = world().await;
+    let (world, browser, company) = administered().await;
     let path = company.path("/people/{person}/reset");
     let form =
         Form { page: &path, action: &path, fields: vec![], act: "person.reset", secret: true };
@@ -172,7 +164,7 @@ async fn a_person_is_reset_once() {
 
 #[tokio::test]
 async fn a_personal_token_is_created_once() {
-    let (world, browser, _) = world().await;
+    let (world, browser, _) = administered().await;
     let form = Form {
         page: "/console/account",
         action: "/console/account/tokens",
@@ -185,7 +177,7 @@ async fn a_personal_token_is_created_once() {
 
 #[tokio::test]
 async fn a_signing_key_is_made_once() {
-    let (world, browser, _) = world().await;
+    let (world, browser, _) = administered().await;
     let path = "/console/signing-keys/rotate";
     let act = "signing-key.rotate";
     let form =
@@ -195,7 +187,7 @@ async fn a_signing_key_is_made_once() {
 
 #[tokio::test]
 async fn a_form_of_another_person_with_the_same_token_is_another_request() {
-    let (world, browser, _) = world().await;
+    let (world, browser, _) = administered().await;
     let token = token(&browser.get("/console/account").await);
     let fields =
         [("request", token.as_str()), ("name", "laptop"), ("rights", "read"), ("days", "1")];

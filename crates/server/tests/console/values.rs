@@ -1,9 +1,6 @@
 //! What people enter: control characters are accepted nowhere, and markup is shown as text.
 
-use crate::{
-    browser::{Browser, World},
-    pages::Company,
-};
+use crate::pages::{Company, administered};
 use reqwest::Method;
 use tegata_policy::permission::{ChannelRole, OperatorRole, RoleChange};
 use tegata_server::api::console::paths;
@@ -28,17 +25,9 @@ fn forms(company: &Company) -> Vec<Form> {
     ]
 }
 
-async fn world() -> (World, Browser, Company) {
-    let world = World::new().await;
-    let human = world.operator("mika", OperatorRole::Administrator).await;
-    let browser = world.browser_of(&human).await;
-    let company = Company::new(&world, "company").await;
-    (world, browser, company)
-}
-
 #[tokio::test]
 async fn no_form_stores_control_characters() {
-    let (world, browser, company) = world().await;
+    let (world, browser, company) = administered().await;
     let before = world.events().await;
     let controls = [
         '\0', '\u{7}', '\u{8}', '\n', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{9b}', '\u{200e}',
@@ -69,7 +58,7 @@ async fn no_form_stores_control_characters() {
 #[tokio::test]
 async fn markup_that_was_stored_is_shown_as_text_on_every_page() {
     const MARKUP: &str = "\"><script>alert(1)</script><img src=x>'";
-    let (world, browser, company) = world().await;
+    let (world, browser, company) = administered().await;
     for (path, field, others) in forms(&company) {
         let fields = [&others[..], &[(field, MARKUP)]].concat();
         let page = browser.send(&path, &fields).await;
@@ -96,7 +85,7 @@ async fn markup_that_was_stored_is_shown_as_text_on_every_page() {
 
 #[tokio::test]
 async fn the_page_of_what_is_not_permitted_names_the_admins_there() {
-    let (world, _, company) = world().await;
+    let (world, _, company) = administered().await;
     let role = |role| RoleChange::Channel { channel: company.channel, role: Some(role) };
     world.human("aoi", Some(role(ChannelRole::Admin))).await;
     let member = world.human("ren", Some(role(ChannelRole::Member))).await;

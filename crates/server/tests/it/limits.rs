@@ -76,7 +76,8 @@ async fn a_cooldown_applies_to_its_group_and_kind_alone_and_is_reported_everywhe
     world.issue(&other, Kind::ShortLived).await;
     world.issue(&shop, Kind::Stateless).await;
 
-    let cooldowns = world.authority().cooldowns(shop.id);
+    let cooldowns =
+        world.authority().cooldowns(shop.id, &tegata_policy::channel::ChannelLimits::default());
     assert_eq!(cooldowns.len(), 1);
     assert!((597..=600).contains(&cooldowns[0].1.since(world.authority().now())));
     let metrics = world.get("/metrics").await.text;

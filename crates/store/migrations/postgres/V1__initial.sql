@@ -275,6 +275,26 @@ CREATE TABLE audit_key (
     wrapped  BYTEA NOT NULL   -- private half, encrypted with the master key
 );
 
+-- Acceptances of the audit's end, which all servers honour. Signed with the audit's key, so
+-- that the database alone makes none.
+CREATE TABLE audit_acceptance (
+    number      BIGINT PRIMARY KEY,  -- grows, and is not below its time
+    epoch       BIGINT NOT NULL,     -- with `checkpoint` and `chain`: the newest checkpoint
+    checkpoint  BIGINT NOT NULL,     -- 0: there was none
+    chain       BYTEA NOT NULL,
+    through     BIGINT NOT NULL,     -- the last audit row that it concerns
+    signature   BYTEA NOT NULL       -- Ed25519
+);
+
+-- Root administrator's tokens: the one in force for all servers, and those before it, which
+-- never come back.
+CREATE TABLE root_token (
+    hash      BYTEA PRIMARY KEY,  -- SHA-256; immutable
+    since     BIGINT NOT NULL,    -- immutable
+    ended_at  BIGINT              -- NULL: in force
+);
+CREATE UNIQUE INDEX root_token_in_force ON root_token ((true)) WHERE ended_at IS NULL;
+
 -- Warnings on their way to the webhook. A row is kept after it was sent, so that it is
 -- not sent twice, until what it warns of has long passed.
 CREATE TABLE warning (

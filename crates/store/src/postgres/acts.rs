@@ -1,22 +1,24 @@
 //! Runs acts, and waits for what their answers promise.
 
 use super::{
-    PostgresStore,
+    Plant, PostgresStore,
     connect::Client,
     failed::Failed,
     job::{PATIENCE, Place, job, steady},
     questions::dry,
     readers::ask,
-    rows::{self, int, list},
+    rows::{int, list},
     sql::values,
 };
 use crate::{
-    Error, Result, Revoked, RowId, TRACES, Taking, WouldTake,
+    Error, Result, Revoked, RowId, TRACES, WouldTake,
     columns::{Columns, channel_id},
+    engine::Engine,
     taking::Taken,
 };
+use futures_util::future::join_all;
 use std::time::Duration;
-use tegata_policy::acts::{Act, ContinueProviderRevocation, Forget, REVOCATIONS_KEPT};
+use tegata_policy::acts::{Act, ContinueProviderRevocation, Issuer, ProviderProgress};
 use tegata_token::{
     id::{ChannelId, Position},
     time::UnixTime,
@@ -29,15 +31,16 @@ const SILENCE: Duration = Duration::from_millis(2_300);
 /// The first and the longest pause between two looks at what other servers have.
 const LOOK: Duration = Duration::from_millis(1);
 const LONGEST_LOOK: Duration = Duration::from_millis(40);
+/// How many channels of a provider are revoked in one transaction: each takes a round trip, and
+/// all other commits wait for them.
+const TOGETHER: usize = 8;
 
-impl PostgresStore {
-    /// Runs an act whose rules are the policy's; returns its value, its time, and the
-    /// position of its last change, when memory has it.
-    pub(super) async fn run_at<A>(
-        &self,
-        at: UnixTime,
-        act: A,
-    ) -> Result<(A::Output, UnixTime, Position)>
+impl Engine for PostgresStore {
+    fn form(&self) -> &Issuer {
+        &self.form
+    }
+
+    async fn run_at<A>(&self, at: UnixTime, act: A) -> Result<(A::Output, UnixTime, Position)>
     where
         A: Act<Output: Send> + Send + 'static,
     {
@@ -46,14 +49,51 @@ impl PostgresStore {
         Ok((value, place.now, place.position))
     }
 
-    /// Runs an act as [`PostgresStore::run_at`] does.
-    pub(super) async fn run<A>(&self, at: UnixTime, act: A) -> Result<(A::Output, Position)>
+    async fn decide<A>(&self, at: UnixTime, act: A, most: usize) -> Result<WouldTake>
     where
-        A: Act<Output: Send> + Send + 'static,
+        A: Act<Output: Taken> + Send + Sync + 'static,
     {
-        self.run_at(at, act).await.map(|(value, _, position)| (value, position))
+        ask!(self Request, |db, act| dry::decide(&db, at, act, most))
     }
 
+    async fn forgettable(&self, most: usize, before: UnixTime) -> Result<Vec<ChannelId>> {
+        ask!(self List, |db| forgettable(&db, most, before))
+    }
+
+    /// Some of them in one transaction.
+    async fn continue_job(
+        &self,
+        job: RowId,
+        most: usize,
+        now: UnixTime,
+    ) -> Result<(Revoked, bool)> {
+        let (mut last, mut left) = (None, most);
+        while left > 0 && !last.is_some_and(|(it, _): (ProviderProgress, Place)| it.done) {
+            let next = ask!(self Request, |db| next_channels(&db, job, left.min(TOGETHER)))?;
+            left -= next.len().max(1);
+            // They lock the same row, so they run in this order.
+            let channels = if next.is_empty() { vec![None] } else { next };
+            let acts = channels.into_iter().map(|channel| {
+                let act = ContinueProviderRevocation { job, channel };
+                self.commit(now, act)
+            });
+            for done in join_all(acts).await {
+                last = Some(done?);
+            }
+        }
+        let (progress, place) = last.ok_or(Error::Conflict("no channel may be revoked at once"))?;
+        // All changes before it are in memory with the last one.
+        self.wait_for(Place { narrowed: true, changed: true, ..place }).await?;
+        let before = Position { number: progress.position, ..place.position };
+        let position = if place.changed { place.position } else { before };
+        if progress.done {
+            self.announce_receipt(position).await;
+        }
+        Ok((Revoked { tokens: progress.revoked, position, at: place.now }, progress.done))
+    }
+}
+
+impl PostgresStore {
     /// Runs an act up to its commit.
     async fn commit<A>(&self, at: UnixTime, act: A) -> Result<(A::Output, Place)>
     where
@@ -85,7 +125,8 @@ impl PostgresStore {
                 self.shared.applied(place.position).await;
             }
         };
-        let _ = tokio::time::timeout(SILENCE, waits).await;
+        let most = if self.plant == Some(Plant::EndlessWait) { Duration::MAX } else { SILENCE };
+        let _ = tokio::time::timeout(most, waits).await;
         if place.changed && self.shared.seen().applied < place.position {
             let why = "it is done, but this server could not read it back";
             return Err(Error::Unavailable(why.into()));
@@ -113,74 +154,6 @@ impl PostgresStore {
         }
     }
 
-    /// Runs any act that takes something away.
-    pub(super) async fn run_any(&self, act: Taking) -> Result<Revoked> {
-        match act {
-            Taking::Revoke(act) => self.run_taking(act.by.at, act).await,
-            Taking::Channel(act) => self.run_taking(act.by.at, act).await,
-            Taking::Secret(act) => self.run_taking(act.by.at, act).await,
-            Taking::PreviousSecret(act) => self.run_taking(act.by.at, act).await,
-            Taking::AssertionKey(act) => self.run_taking(act.by.at, act).await,
-            Taking::Group(act) => self.run_taking(act.by.at, act).await,
-            Taking::Provider(act) => self.run_taking(act.by.at, act).await,
-        }
-    }
-
-    /// Runs an act that takes something away, and returns how many tokens.
-    async fn run_taking<A>(&self, at: UnixTime, act: A) -> Result<Revoked>
-    where
-        A: Act<Output = usize> + Send + 'static,
-    {
-        let (tokens, at, position) = self.run_at(at, act).await?;
-        Ok(Revoked { tokens, position, at })
-    }
-
-    /// Decides an act without its effects: returns how many tokens it would revoke, and the
-    /// newest `most` of them that are stored.
-    pub(super) async fn decide<A>(&self, at: UnixTime, act: A, most: usize) -> Result<WouldTake>
-    where
-        A: Act<Output: Taken> + Send + Sync + 'static,
-    {
-        ask!(self Request, |db, act| dry::decide(&db, at, act, most))
-    }
-
-    /// Drops revocations that cover no unexpired token; returns how many it dropped.
-    pub(super) async fn forget_due(&self, channels: usize, now: UnixTime) -> Result<usize> {
-        let due = ask!(self List, |db| due(&db, channels, now))?;
-        let acts = due.into_iter().map(|channel| self.run(now, Forget { channel }));
-        let gone = futures_util::future::try_join_all(acts).await?;
-        Ok(gone.into_iter().map(|(gone, _)| gone).sum())
-    }
-
-    /// Goes on with a revocation of a provider's tokens: at most `most` channels, a
-    /// transaction each.
-    pub(super) async fn continue_job(
-        &self,
-        job: RowId,
-        most: usize,
-        now: UnixTime,
-    ) -> Result<(Revoked, bool)> {
-        let mut last = None;
-        for _ in 0..most {
-            let next = ask!(self Request, |db| next_channel(&db, job))?;
-            let act = ContinueProviderRevocation { job, channel: next };
-            let (progress, place) = self.commit(now, act).await?;
-            last = Some((progress, place));
-            if progress.done {
-                break;
-            }
-        }
-        let (progress, place) = last.ok_or(Error::Conflict("no channel may be revoked at once"))?;
-        // All changes before it are in memory with the last one.
-        self.wait_for(Place { narrowed: true, changed: true, ..place }).await?;
-        let before = Position { number: progress.position, ..place.position };
-        let position = if place.changed { place.position } else { before };
-        if progress.done {
-            self.announce_receipt(position).await;
-        }
-        Ok((Revoked { tokens: progress.revoked, position, at: place.now }, progress.done))
-    }
-
     /// Gives memory a receipt that began with a commit without changes.
     async fn announce_receipt(&self, at: Position) {
         if let Ok(Some(receipt)) = crate::Store::receipt(self, at).await {
@@ -190,27 +163,25 @@ impl PostgresStore {
     }
 }
 
-/// The channels whose revocations may cover no unexpired token any more.
-async fn due(
+async fn forgettable(
     db: &Client,
-    channels: usize,
-    now: UnixTime,
+    most: usize,
+    before: UnixTime,
 ) -> std::result::Result<Vec<ChannelId>, Failed> {
     let sql = "SELECT channel FROM channel_revocations
                WHERE first_until <= $1 ORDER BY first_until LIMIT $2";
-    let before = now.plus(-REVOCATIONS_KEPT).0;
-    list(db, sql, values![before, int(channels)], |row| Ok(channel_id(row.value("channel")?)?))
-        .await
+    list(db, sql, values![before.0, int(most)], |row| row.value("channel")).await
 }
 
-/// The next channel of a revocation of a provider's tokens.
-async fn next_channel(db: &Client, job: RowId) -> std::result::Result<Option<ChannelId>, Failed> {
-    let sql = "SELECT (SELECT min(id) FROM channel WHERE provider = job.provider
-                   AND number <= job.through AND id > job.done_to AND state <> 'deleted') AS next
-               FROM provider_revocation job WHERE number = $1";
-    let found = rows::one(db, sql, values![job], |row| {
-        Ok(row.optional::<u64>("next")?.map(channel_id).transpose()?)
-    })
-    .await?;
-    Ok(found.flatten())
+/// The next channels of a revocation of a provider's tokens, in their order.
+async fn next_channels(
+    db: &Client,
+    job: RowId,
+    most: usize,
+) -> std::result::Result<Vec<Option<ChannelId>>, Failed> {
+    let sql =
+        "SELECT id FROM provider_revocation job JOIN channel ON channel.provider = job.provider
+                   AND channel.number <= job.through AND id > done_to AND state <> 'deleted'
+               WHERE job.number = $1 ORDER BY id LIMIT $2";
+    list(db, sql, values![job, int(most)], |row| Ok(Some(channel_id(row.value("id")?)?))).await
 }

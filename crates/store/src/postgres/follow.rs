@@ -12,20 +12,15 @@ use super::{
     guard::{GuardFile, Reached},
     jitter::Backoff,
     job::steady,
-    journal::{self, Journal},
+    journal::Journal,
     lease::Lease,
     memory::Memory,
     queue::{self, Queue},
     replicas,
-    rows::int,
-    sql::values,
+    round::{MOST, Read, read},
+    went_back::{self, WentBack},
 };
-use crate::{
-    Change, Committed, ReceiptRow, ReplicaRow,
-    columns::{Columns, followers, from_json},
-    journal::JournalLine,
-};
-use futures_util::future::try_join5;
+use crate::{Committed, ReceiptRow, ReplicaRow, RootTokenHash};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -34,15 +29,13 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tegata_token::{id::Position, time::UnixTime};
+use tegata_token::id::Position;
 use tokio::sync::{Notify, watch};
 
 /// How often the log is read if nothing says that it grew.
 const POLL: Duration = Duration::from_millis(250);
 /// Maximum time of a round.
 const ROUND: Duration = Duration::from_secs(2);
-/// Maximum number of changes that are read at once.
-const MOST: usize = 5_000;
 /// After how long, as this server measures it, the row of a server that has not renewed its
 /// lease is dropped.
 const SILENT: Duration = Duration::from_secs(10);
@@ -58,6 +51,8 @@ pub(super) struct Seen {
     failed: Option<Failed>,
     /// Memory has every change up to this one.
     pub applied: Position,
+    /// The root administrator's token that is in force.
+    pub root_token: Option<RootTokenHash>,
     /// The servers that share the store.
     pub replicas: Arc<[ReplicaRow]>,
 }
@@ -76,13 +71,15 @@ pub(super) struct Shared {
     begun: AtomicU64,
     seen: watch::Sender<Seen>,
     stopped: watch::Sender<Option<Arc<str>>>,
+    went_back: watch::Sender<Option<WentBack>>,
     /// Receipts that began without a change of the log.
     announced: Mutex<Vec<ReceiptRow>>,
 }
 
 impl Shared {
     pub fn new(id: [u8; 16], at: Position, queue: Arc<Queue>) -> Arc<Self> {
-        let seen = Seen { round: 0, failed: None, applied: at, replicas: Arc::new([]) };
+        let seen =
+            Seen { round: 0, failed: None, applied: at, root_token: None, replicas: Arc::new([]) };
         Arc::new(Self {
             id,
             lease: Lease::new(),
@@ -93,6 +90,7 @@ impl Shared {
             begun: AtomicU64::new(0),
             seen: watch::Sender::new(seen),
             stopped: watch::Sender::new(None),
+            went_back: watch::Sender::new(None),
             announced: Mutex::default(),
         })
     }
@@ -134,6 +132,16 @@ impl Shared {
         self.announced.lock().unwrap_or_else(PoisonError::into_inner).push(receipt);
     }
 
+    /// Serves nothing any more, since the database is older than this server has seen, but stays
+    /// up: to start again would not help.
+    pub fn go_back(&self, back: WentBack) {
+        self.lease.end();
+        self.queue.close();
+        tracing::error!(why = %back.why, "this server answers 503 until the database is mended");
+        self.went_back.send_replace(Some(back));
+        self.wanted.notify_one();
+    }
+
     /// Gives up: memory cannot be kept right, or the store is not the one that was opened.
     pub fn stop(&self, why: impl Into<Arc<str>>) {
         let why = why.into();
@@ -145,7 +153,8 @@ impl Shared {
 
     /// Why the store is not used any more.
     pub fn why_stopped(&self) -> Option<Arc<str>> {
-        self.stopped.borrow().clone()
+        let back = || self.went_back.borrow().as_ref().map(|it| it.why.clone());
+        self.stopped.borrow().clone().or_else(back)
     }
 
     /// Completes when the store is not used any more.
@@ -158,8 +167,10 @@ impl Shared {
 enum Broken {
     /// The database did not answer: there is another round.
     Silent(Failed),
-    /// The database is not what it was: there is none.
+    /// The database is not what it was: there is none, and a start reads it anew.
     Lost(String),
+    /// The database is older than this server has seen: there is none, and no start succeeds.
+    Back(String),
 }
 
 impl From<Failed> for Broken {
@@ -174,6 +185,8 @@ pub(super) struct Follower {
     pub address: Address,
     pub memory: Memory,
     pub guard: Option<GuardFile>,
+    /// How far this server has seen the database come.
+    pub reached: Reached,
     pub journal: Option<Journal>,
     pub watched: BTreeMap<[u8; 16], (u64, Instant)>,
 }
@@ -207,6 +220,21 @@ impl Follower {
                     tokio::time::sleep(Backoff::default().next()).await;
                 }
                 Err(Broken::Lost(why)) => return self.shared.stop(why),
+                Err(Broken::Back(why)) => {
+                    let why: Arc<str> = why.into();
+                    self.shared.seen.send_modify(|seen| {
+                        seen.round = round;
+                        seen.failed = Some(Failed::Unavailable(why.clone()));
+                    });
+                    self.shared.go_back(WentBack { why, beat: None });
+                }
+            }
+            let back = self.shared.went_back.borrow().clone();
+            if let Some(back) = back {
+                went_back::wait(&self.address, self.shared.id, self.reached, back.beat).await;
+                return self.shared.stop(
+                    "the database has what it lacked, or was recovered: this server starts again",
+                );
             }
             if guarded.elapsed() >= GUARD {
                 guarded = steady();
@@ -253,15 +281,20 @@ impl Follower {
 
     /// Checks what was read, and gives it to memory.
     async fn take_in(&mut self, read: Read) -> Result<Arc<[ReplicaRow]>, Broken> {
-        let Read { head, log_from, audit, written_at, changes, receipts, mut replicas, .. } = read;
+        let Read { head, log_from, audit, written_at, root_token, .. } = read;
+        let Read { changes, receipts, mut replicas, .. } = read;
         let applied = self.shared.seen.borrow().applied;
         if head.epoch != applied.epoch {
-            let why = if head.epoch > applied.epoch {
-                "the store was recovered; start this server again"
+            return Err(if head.epoch > applied.epoch {
+                Broken::Lost("the store was recovered; start this server again".into())
             } else {
-                "the database is older than this server has seen: run tegata recover"
-            };
-            return Err(Broken::Lost(why.into()));
+                Broken::Back(
+                    "the database went back: it is from before a recovery that this server has \
+                     seen. Nothing is served from it: name the newest database, or run tegata \
+                     recover"
+                        .into(),
+                )
+            });
         }
         if head.number < applied.number {
             let why = format!(
@@ -269,7 +302,7 @@ impl Follower {
                  served from it, since revocations may be lost: run tegata recover",
                 head.number, applied.number
             );
-            return Err(Broken::Lost(why));
+            return Err(Broken::Back(why));
         }
         if log_from > applied.number {
             let why = "the log does not reach back to what this server knows; start it again";
@@ -285,13 +318,15 @@ impl Follower {
             let why = "changes were dropped before this server had them; start it again";
             return Err(Broken::Lost(why.into()));
         }
+        self.shared.seen.send_modify(|seen| seen.root_token = root_token);
         for it in &mut replicas {
             it.own = it.id == self.shared.id;
         }
         let last = changes.last().map(|it| (it.0, it.1));
         let position = last.map_or(applied, |(number, _)| Position { number, ..applied });
+        self.reached = Reached { position, audit };
         if let Some(guard) = &mut self.guard {
-            guard.reached(Reached { position, audit });
+            guard.reached(self.reached);
         }
         let Some((_, at)) = last else { return Ok(replicas.into()) };
         let receipts = receipts.into_iter().filter(|it| it.position <= position).collect();
@@ -350,56 +385,4 @@ async fn renewed(guard: Option<GuardFile>) -> Option<GuardFile> {
         guard
     };
     tokio::task::spawn_blocking(write).await.ok()
-}
-
-/// What a round has read.
-struct Read {
-    head: Position,
-    log_from: u64,
-    audit: i64,
-    written_at: UnixTime,
-    /// The database's clock.
-    clock: UnixTime,
-    changes: Vec<(u64, UnixTime, Change)>,
-    receipts: Vec<ReceiptRow>,
-    lines: Vec<JournalLine>,
-    replicas: Vec<ReplicaRow>,
-}
-
-/// Reads what came after `applied`. The head is read first, so the log may reach beyond it;
-/// receipts and lines are read after the log, so those of its changes are there.
-async fn read(db: &Client, applied: Position, journal: bool) -> Result<Read, Failed> {
-    let head = async {
-        let sql = "SELECT epoch, position, log_from, audit, written_at,
-                       extract(epoch FROM clock_timestamp())::bigint AS clock FROM authority";
-        let row = db.query_typed_one(sql, values![]).await?;
-        let head = Position { epoch: row.value("epoch")?, number: row.value("position")? };
-        Ok::<_, Failed>((
-            head,
-            row.value("log_from")?,
-            row.value("audit")?,
-            row.value("written_at")?,
-            row.value("clock")?,
-        ))
-    };
-    let log = async {
-        let sql = "SELECT number, at, change FROM change_log WHERE number > $1
-                   ORDER BY number LIMIT $2";
-        let rows = db.query_typed(sql, values![int(applied.number), int(MOST)]).await?;
-        let change = |row: &tokio_postgres::Row| {
-            let change: String = row.try_get("change")?;
-            Ok::<_, Failed>((row.value("number")?, row.value("at")?, from_json(&change)?))
-        };
-        rows.iter().map(change).collect::<Result<Vec<_>, Failed>>()
-    };
-    let receipts = async {
-        let sql = "SELECT * FROM receipt WHERE epoch = $1 AND position > $2 ORDER BY position";
-        let rows = db.query_typed(sql, values![int(applied.epoch), int(applied.number)]).await?;
-        rows.iter().map(followers::receipt).collect::<Result<Vec<_>, Failed>>()
-    };
-    let lines =
-        async { if journal { journal::lines(db, applied.number).await } else { Ok(Vec::new()) } };
-    let ((head, log_from, audit, written_at, clock), changes, receipts, lines, replicas) =
-        try_join5(head, log, receipts, lines, replicas::all(db)).await?;
-    Ok(Read { head, log_from, audit, written_at, clock, changes, receipts, lines, replicas })
 }

@@ -3,15 +3,17 @@
 use super::{
     bad_address::BadPostgresAddress,
     connect::{Address, Conn},
+    facts,
     failed::Failed,
     guard::{self, Reached},
-    migrations::{self, MOVING, failed},
+    migrations::{MOVING, UNDONE, failed},
     open_error::PostgresOpenError,
     questions::verifiers,
     rows::{one, signing_keys},
     sql::values,
+    version::THIS,
 };
-use crate::{Instance, SigningKeyRow, VerifierRow, columns::Columns};
+use crate::{Instance, RootTokens, SigningKeyRow, VerifierRow, columns::Columns};
 use std::path::Path;
 use tegata_token::{id::Position, time::UnixTime};
 use tokio_postgres::error::SqlState;
@@ -70,6 +72,8 @@ pub enum DatabaseSchema {
     None,
     /// An authority is being moved to it.
     Moving,
+    /// The move to it was undone.
+    MoveUndone,
     /// This version.
     Version(i64),
 }
@@ -89,6 +93,8 @@ pub struct StoreInDatabase {
     pub instances: Vec<(VerifierRow, Vec<Instance>)>,
     /// How many servers have a row.
     pub servers: usize,
+    /// The root administrator's tokens.
+    pub root_tokens: RootTokens,
 }
 
 impl PostgresLook {
@@ -146,16 +152,17 @@ impl PostgresLook {
         let exists = "SELECT to_regclass('schema_version') IS NOT NULL AS exists";
         let exists = one(&self.db, exists, values![], |row| row.value::<bool>("exists")).await;
         if !found(exists)? {
-            return Ok((DatabaseSchema::None, migrations::newest()));
+            return Ok((DatabaseSchema::None, THIS.newest_schema()));
         }
         let sql = "SELECT coalesce(max(version), 0) AS version FROM schema_version";
         let version = one(&self.db, sql, values![], |row| row.value::<i64>("version")).await;
         let schema = match found(version)? {
             0 => DatabaseSchema::None,
             MOVING => DatabaseSchema::Moving,
+            UNDONE => DatabaseSchema::MoveUndone,
             version => DatabaseSchema::Version(version),
         };
-        Ok((schema, migrations::newest()))
+        Ok((schema, THIS.newest_schema()))
     }
 
     /// What the store records about itself; `None`: no server has started on it.
@@ -168,6 +175,7 @@ impl PostgresLook {
         let read = async {
             let keys = signing_keys(&self.db).await?;
             let instances = verifiers::instances(&self.db).await?;
+            let root_tokens = facts::root_tokens(&self.db).await?;
             one(&self.db, sql, values![], |row| {
                 Ok(StoreInDatabase {
                     dev: row.value("dev")?,
@@ -176,6 +184,7 @@ impl PostgresLook {
                     signing_keys: keys.iter().map(|it| it.key.clone()).collect(),
                     instances: instances.clone(),
                     servers: row.value("servers")?,
+                    root_tokens: root_tokens.clone(),
                 })
             })
             .await

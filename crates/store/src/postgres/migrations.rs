@@ -5,13 +5,11 @@
 use super::{
     connect::{Address, Client},
     failed::Failed,
+    jitter::Backoff,
     open_error::PostgresOpenError,
     sql::values,
+    version::{THIS, Version},
 };
-
-/// The migrations, oldest first.
-const ALL: [(i64, &str, &str); 1] =
-    [(1, "initial", include_str!("../../migrations/postgres/V1__initial.sql"))];
 
 /// The table of what was done. Its row 0 is what runners lock.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_version (
@@ -23,20 +21,19 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_version (
 /// The number of a row that stands in the table while an authority is moved to the database:
 /// no version of this program starts on it, since none has a schema of that number.
 pub(super) const MOVING: i64 = 1_000_000;
+/// The number of a row that stands in the table once the move was undone: the authority is in
+/// its file again.
+pub(super) const UNDONE: i64 = 1_000_001;
 
-/// How often the table is created, if two servers do that at once.
-const ATTEMPTS: usize = 5;
-
-/// The newest schema that this program knows.
-pub(super) fn newest() -> i64 {
-    ALL.iter().map(|it| it.0).max().unwrap_or_default()
-}
+/// How often the table is created, if two servers do that at once, with pauses of several
+/// seconds in all.
+const ATTEMPTS: usize = 8;
 
 /// Brings a database's schema up to date.
 ///
 /// # Errors
 /// It is newer or of something else, or the database fails.
-pub(super) async fn migrate(db: &Client) -> Result<(), PostgresOpenError> {
+pub(super) async fn migrate(db: &Client, to: &Version) -> Result<(), PostgresOpenError> {
     let ready = table_exists(db, "schema_version").await.map_err(failed)?;
     if !ready {
         if table_exists(db, "authority").await.map_err(failed)? {
@@ -45,10 +42,10 @@ pub(super) async fn migrate(db: &Client) -> Result<(), PostgresOpenError> {
         create_table(db).await.map_err(failed)?;
     }
     // Most starts find nothing to do and lock nothing.
-    if check(db).await? == newest() {
+    if check(db, to).await? == to.newest_schema() {
         return Ok(());
     }
-    for (version, name, sql) in ALL {
+    for &(version, name, sql) in to.migrations {
         let begin =
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = 60000;
                      SELECT version FROM schema_version WHERE version = 0 FOR UPDATE";
@@ -69,11 +66,11 @@ pub(super) async fn migrate(db: &Client) -> Result<(), PostgresOpenError> {
             return Err(failed(why));
         }
     }
-    check(db).await.map(drop)
+    check(db, to).await.map(drop)
 }
 
-/// The schema that the database has, if this program may use or migrate it.
-async fn check(db: &Client) -> Result<i64, PostgresOpenError> {
+/// The schema that the database has, if a program of that version may use or migrate it.
+pub(super) async fn check(db: &Client, by: &Version) -> Result<i64, PostgresOpenError> {
     let sql = "SELECT version, checksum FROM schema_version WHERE version > 0 ORDER BY version";
     let rows = db.query_typed(sql, values![]).await.map_err(|it| failed(it.into()))?;
     let mut found = 0;
@@ -81,13 +78,17 @@ async fn check(db: &Client) -> Result<i64, PostgresOpenError> {
         let read =
             || Ok::<(i64, String), tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?));
         let (version, sum) = read().map_err(|it| failed(it.into()))?;
-        match ALL.iter().find(|it| it.0 == version) {
+        match by.migrations.iter().find(|it| it.0 == version) {
             None if version == MOVING => return Err(PostgresOpenError::Moving),
+            None if version == UNDONE => return Err(PostgresOpenError::MoveUndone),
             Some(it) if checksum(it.2) != sum => {
                 return Err(PostgresOpenError::OtherSchema(version));
             }
             Some(_) => found = version,
-            None => return Err(PostgresOpenError::Newer { found: version, known: newest() }),
+            None => {
+                let known = by.newest_schema();
+                return Err(PostgresOpenError::Newer { found: version, known });
+            }
         }
     }
     Ok(found)
@@ -99,11 +100,12 @@ async fn table_exists(db: &Client, name: &str) -> Result<bool, Failed> {
 }
 
 /// Creates the table of what was done. Two servers that do it at once may meet in the
-/// database's own tables; then one of them finds it done.
+/// database's own tables; then one of them finds it done, but not at once: for a moment the
+/// other one's commit counts there already, and its table is not found yet.
 async fn create_table(db: &Client) -> Result<(), Failed> {
     let row = "INSERT INTO schema_version (version, name, checksum) VALUES (0, 'lock', '')
                ON CONFLICT (version) DO NOTHING";
-    let mut last = None;
+    let (mut last, mut pauses) = (None, Backoff::default());
     for _ in 0..ATTEMPTS {
         let made = async {
             db.batch_execute(TABLE).await?;
@@ -113,6 +115,7 @@ async fn create_table(db: &Client) -> Result<(), Failed> {
             Ok(()) => return Ok(()),
             Err(error) => last = Some(Failed::from(error)),
         }
+        tokio::time::sleep(pauses.next()).await;
     }
     Err(last.unwrap_or_else(|| Failed::unavailable("the schema cannot be made")))
 }
@@ -139,7 +142,7 @@ pub(super) fn failed(why: Failed) -> PostgresOpenError {
 pub async fn migrate_database(address: &str) -> Result<(i64, i64), PostgresOpenError> {
     let db = Address::parse(address)?.connect(None).await.map_err(failed)?;
     let ready = table_exists(&db, "schema_version").await.map_err(failed)?;
-    let before = if ready { check(&db).await? } else { 0 };
-    migrate(&db).await?;
-    Ok((before, newest()))
+    let before = if ready { check(&db, &THIS).await? } else { 0 };
+    migrate(&db, &THIS).await?;
+    Ok((before, THIS.newest_schema()))
 }

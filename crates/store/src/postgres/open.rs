@@ -17,10 +17,11 @@ use super::{
     queue::{Queue, Worker},
     readers::Readers,
     renewals::Renewals,
-    replicas,
+    replicas::{self, Own},
     rows::int,
     sql::values,
     transaction::Ground,
+    version::Version,
     wake,
 };
 use crate::{
@@ -91,9 +92,8 @@ struct Start {
     address: Address,
     direct: Address,
     form: Issuer,
-    id: [u8; 16],
+    own: Own,
     reached: Reached,
-    listens: Option<String>,
     planted: Planted,
 }
 
@@ -112,8 +112,11 @@ impl PostgresStore {
             options.direct.as_deref().map_or_else(|| Ok(address.clone()), Address::parse)?;
         let conn = direct.connect(None).await.map_err(failed)?;
         writable(&conn).await?;
+        let version = Version::of(options.plant);
         let slow = |_| failed(Failed::slow(MIGRATION));
-        tokio::time::timeout(MIGRATION, migrations::migrate(&conn)).await.map_err(slow)??;
+        tokio::time::timeout(MIGRATION, migrations::migrate(&conn, version))
+            .await
+            .map_err(slow)??;
         let standing = step(|| standing(&conn, options.dev)).await?;
         match (standing.dev, options.dev) {
             (true, false) => return Err(PostgresOpenError::MadeForDevelopment),
@@ -124,8 +127,13 @@ impl PostgresStore {
         let id = within(STEP, random_id(&conn)).await.map_err(failed)?;
         // Registered by a commit first, and then it reads where the log is.
         let sent = steady();
-        let address_of_server = options.address.as_deref();
-        step(|| replicas::register(&conn, id, 1, None, address_of_server)).await?;
+        let own = Own { id, speaks: version.speaks, address: options.address };
+        step(|| replicas::register(&conn, &own, 1, None)).await?;
+        // Registered first: of this start and the undoing of a move, one sees the other.
+        if let Err(refused) = migrations::check(&conn, version).await {
+            let _ = step(|| replicas::drop_at(&conn, id, 1)).await;
+            return Err(refused);
+        }
         let jobs = step(|| replicas::take_jobs(&conn, id)).await?;
         let reached = within(STEP, reached(&conn)).await.map_err(failed)?;
         let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));
@@ -138,7 +146,7 @@ impl PostgresStore {
             }
         };
         let planted = Planted::new(options.plant, address.clone());
-        let start = Start { address, direct, form, id, reached, listens: options.address, planted };
+        let start = Start { address, direct, form, own, reached, planted };
         let mut store = Self::start(start);
         if let Some(path) = options.journal {
             let head = reached.position;
@@ -146,16 +154,16 @@ impl PostgresStore {
         }
         store.shared.lease.renew(sent, jobs);
         let thread = |error: io::Error| PostgresOpenError::Unreachable(error.to_string());
-        store.follow(Memory::start(on_commit).map_err(thread)?, guard);
+        store.follow(Memory::start(on_commit).map_err(thread)?, guard, reached);
         Ok(store)
     }
 
     /// Starts what runs acts and answers questions.
     fn start(start: Start) -> Self {
-        let Start { address, direct, form, id, reached, listens, planted } = start;
+        let Start { address, direct, form, own, reached, planted } = start;
         let plant = planted.plant;
         let at = reached.position;
-        let shared = Shared::new(id, at, Queue::new());
+        let shared = Shared::new(own.id, at, Queue::new());
         let ground = Arc::new(Ground { epoch: at.epoch, keys: Mutex::default(), planted });
         let grown = Arc::new(Notify::new());
         let mut tasks = Vec::new();
@@ -172,8 +180,7 @@ impl PostgresStore {
         tasks.push(tokio::spawn(wake::tell(shared.clone(), address.clone(), grown)));
         tasks.push(tokio::spawn(wake::listen(shared.clone(), direct)));
         let (close, closed) = oneshot::channel();
-        let renewals =
-            Renewals { shared: shared.clone(), address: address.clone(), listens, beat: 1 };
+        let renewals = Renewals { shared: shared.clone(), address: address.clone(), own, beat: 1 };
         // It ends by itself, after it has signed off.
         let renewals = tokio::spawn(renewals.run(closed));
         let leaving = Leaving(Mutex::new(Some((close, renewals))));
@@ -185,12 +192,13 @@ impl PostgresStore {
     }
 
     /// Starts to follow the log.
-    fn follow(&mut self, memory: Memory, guard: Option<GuardFile>) {
+    fn follow(&mut self, memory: Memory, guard: Option<GuardFile>, reached: Reached) {
         let follower = Follower {
             shared: self.shared.clone(),
             address: self.address.clone(),
             memory,
             guard,
+            reached,
             journal: self.journal.clone(),
             watched: BTreeMap::new(),
         };

@@ -33,6 +33,12 @@ pub enum PostgresOpenError {
          `tegata move` that began it"
     )]
     Moving,
+    /// The move to it was undone.
+    #[error(
+        "the move to this database was undone: the authority is in the SQLite file again. Start the \
+         server on that file; to move it again, name an empty database"
+    )]
+    MoveUndone,
     /// A row cannot be written.
     #[error("a row of the table {0} cannot be copied: {1}")]
     Row(&'static str, String),

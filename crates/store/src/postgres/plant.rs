@@ -20,6 +20,10 @@ pub enum Plant {
     EarlyPositions,
     /// A server answers from memory whether or not it holds its lease.
     NoLease,
+    /// An act that takes something away waits for ever for a server that does not answer.
+    EndlessWait,
+    /// No bug: the server is of a later version, see `version.rs`.
+    NextVersion,
 }
 
 impl Plant {
@@ -31,6 +35,7 @@ impl Plant {
             "stale-reads" => Some(Self::StaleReads),
             "early-positions" => Some(Self::EarlyPositions),
             "no-lease" => Some(Self::NoLease),
+            "endless-wait" => Some(Self::EndlessWait),
             _ => None,
         }
     }

@@ -13,16 +13,16 @@ use super::{
     load::load,
     migrations::{self, failed},
     open_error::PostgresOpenError,
-    questions::audit,
+    questions::{audit, tokens},
     rows::{list, signing_keys},
     sql::values,
+    version::THIS,
 };
 use crate::{
     By, Error, Recovered, Recovery, SigningKeyRow, WrappedKey,
-    audit_event::StoreRecovered,
     columns::Columns,
     journal::{self, Commit, JournalLine, JournalState, Reading},
-    recovery::{DOUBT, epoch_after},
+    recovery::{DOUBT, asked, epoch_after},
 };
 use act::Tx;
 use data_encoding::HEXLOWER;
@@ -59,6 +59,8 @@ pub struct BeforeRecovery {
     pub written_at: UnixTime,
     /// How far the development clock was moved, in seconds.
     pub clock_offset: i64,
+    /// The database's clock.
+    pub clock: UnixTime,
     /// All signing keys.
     pub signing_keys: Vec<SigningKeyRow>,
     /// The key that signs checkpoints: its public half and its wrapped private half.
@@ -71,6 +73,8 @@ struct Standing {
     audit: i64,
     written_at: UnixTime,
     clock_offset: i64,
+    /// The database's clock.
+    clock: UnixTime,
 }
 
 impl RecoveringPostgres {
@@ -91,7 +95,7 @@ impl RecoveringPostgres {
         if !within(STEP, exists).await.map_err(failed)? {
             return Err(PostgresOpenError::NoStore);
         }
-        migrations::migrate(&conn).await?;
+        migrations::migrate(&conn, &THIS).await?;
         let standing = within(STEP, standing(&conn)).await.map_err(failed)?;
         let standing = standing.ok_or(PostgresOpenError::NoStore)?;
         let running = running(&conn).await.map_err(failed)?;
@@ -114,6 +118,7 @@ impl RecoveringPostgres {
         Ok(BeforeRecovery {
             written_at: self.standing.written_at,
             clock_offset: self.standing.clock_offset,
+            clock: self.standing.clock,
             signing_keys: keys.into_iter().map(|it| it.key).collect(),
             audit_key: within(STEP, audit::key(&self.conn)).await?,
         })
@@ -131,17 +136,7 @@ impl RecoveringPostgres {
         audit_key_lost: bool,
         by: By,
     ) -> Result<Recovered, Error> {
-        let event = StoreRecovered {
-            epoch: 0,
-            replayed: None,
-            revoked_everything: false,
-            issued_before: None,
-            revoked: 0,
-            audit_begins_anew: audit_key_lost,
-        };
-        let clock = self.clock;
-        let how =
-            Recover { issued_before: None, clock, successor, lost, audit_key_lost, event, by };
+        let how = asked(self.clock, successor, lost, audit_key_lost, by);
         let done = self.transact(&how).await?;
         if self.dry_run {
             self.conn.batch_execute("ROLLBACK").await.map_err(Failed::from)?;
@@ -178,19 +173,12 @@ impl RecoveringPostgres {
             done.issued_before = Some(done.written_at.plus(-DOUBT));
         } else {
             done.people = end_sign_ins(&mut tx, &how.by).await?;
+            let keys: Vec<_> = tx.keys.iter().map(|it| it.key.id).collect();
+            done.tokens = tokens::signed_by(tx.db, &keys, 0, tx.now).await?.tokens;
         }
         done.audit_begins_anew = how.audit_key_lost;
-        let event = StoreRecovered {
-            epoch,
-            replayed: lines.map(<[_]>::len),
-            revoked_everything: lines.is_none(),
-            issued_before: done.issued_before,
-            revoked: done.tokens,
-            audit_begins_anew: how.audit_key_lost,
-        };
         note_lost_instances(tx.db, tx.now).await?;
-        let act = Recover { issued_before: done.issued_before, event, ..how.clone() };
-        done.old_keys = tx.run(&act).await?;
+        done.old_keys = tx.run(&done.act(how, lines.map(<[_]>::len))).await?;
         tx.write_head(self.clock.unwrap_or(self.standing.written_at.max(tx.now))).await?;
         if self.clock.is_some() {
             tx.db.batch_execute("UPDATE channel_count SET written_at = 0").await?;
@@ -225,7 +213,8 @@ impl Standing {
 }
 
 async fn standing(db: &Client) -> Result<Option<Standing>, Failed> {
-    let sql = "SELECT identity, epoch, position, audit, written_at, clock_offset FROM authority";
+    let sql = "SELECT identity, epoch, position, audit, written_at, clock_offset,
+                   extract(epoch FROM clock_timestamp())::bigint AS clock FROM authority";
     super::rows::one(db, sql, values![], |row| {
         Ok(Standing {
             identity: row.value("identity")?,
@@ -233,6 +222,7 @@ async fn standing(db: &Client) -> Result<Option<Standing>, Failed> {
             audit: row.value("audit")?,
             written_at: row.value("written_at")?,
             clock_offset: row.value("clock_offset")?,
+            clock: row.value("clock")?,
         })
     })
     .await
@@ -316,13 +306,7 @@ async fn replay(
         tx.now = line.at;
         let act = Replay { line: line.what.clone(), author: line.by.clone(), at: line.at };
         let replayed = tx.run(&act).await?;
-        done.lines += 1;
-        done.tokens += replayed.tokens;
-        done.assertion_keys += replayed.assertion_keys;
-        if let Some(channel) = line.what.channel() {
-            done.secrets.extend(replayed.secret.then_some(channel));
-            done.unknown.extend(replayed.unknown.then_some(channel));
-        }
+        done.count(&line.what, &replayed);
     }
     tx.now = now;
     Ok(())

@@ -11,9 +11,10 @@ use super::{
     jitter::Backoff,
     job::steady,
     queue::connect,
-    replicas::{register, take_jobs},
+    replicas::{Own, register, take_jobs},
     rows::int,
     sql::values,
+    went_back::WentBack,
 };
 use crate::columns::Columns;
 use std::{sync::Arc, time::Duration};
@@ -30,8 +31,8 @@ const LEAVING: Duration = Duration::from_secs(2);
 pub(super) struct Renewals {
     pub shared: Arc<Shared>,
     pub address: Address,
-    /// Where this server listens, for people.
-    pub listens: Option<String>,
+    /// This server.
+    pub own: Own,
     /// The last renewal that is known to be committed.
     pub beat: u64,
 }
@@ -64,7 +65,8 @@ impl Renewals {
                          database knows of {beat}. Nothing is served from it: run tegata recover",
                         self.beat
                     );
-                    return self.shared.stop(why);
+                    let why = why.into();
+                    return self.shared.go_back(WentBack { why, beat: Some(self.beat) });
                 }
             }
         }
@@ -101,8 +103,7 @@ impl Renewals {
             None => {
                 tracing::warn!("this server was dropped; it registers again");
                 self.beat += 1;
-                let listens = self.listens.as_deref();
-                let again = register(open, id, self.beat, Some(applied), listens);
+                let again = register(open, &self.own, self.beat, Some(applied));
                 within(PATIENCE, again).await?;
             }
         }

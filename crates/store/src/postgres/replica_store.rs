@@ -1,22 +1,10 @@
-//! Every method of [`ReplicaStore`], and of [`RequestStore`].
+//! Every method of [`ReplicaStore`].
 
-use super::{PostgresStore, acknowledgements, readers::ask};
-use crate::{Acknowledged, ReplicaStore, RequestStore, Result};
+use super::{PostgresStore, acknowledgements, facts, readers::ask};
+use crate::{Acknowledged, ReplicaStore, Result, RootTokenHash, RootTokens, audit::Acceptance};
 use async_trait::async_trait;
 use std::time::Instant;
-use tegata_policy::acts::{BeginRequest, FinishRequest, RequestBegun};
 use tegata_token::time::UnixTime;
-
-#[async_trait]
-impl RequestStore for PostgresStore {
-    async fn begin_request(&self, act: BeginRequest, now: UnixTime) -> Result<RequestBegun> {
-        self.run(now, act).await.map(|(begun, _)| begun)
-    }
-
-    async fn finish_request(&self, act: FinishRequest) -> Result<()> {
-        self.run(UnixTime(0), act).await.map(drop)
-    }
-}
 
 #[async_trait]
 impl ReplicaStore for PostgresStore {
@@ -34,6 +22,31 @@ impl ReplicaStore for PostgresStore {
 
     async fn acknowledged(&self) -> Result<Vec<Acknowledged>> {
         ask!(self List, |db| acknowledgements::read(&db))
+    }
+
+    async fn audit_acceptance(&self) -> Result<Option<Acceptance>> {
+        ask!(self Request, |db| facts::audit_acceptance(&db))
+    }
+
+    async fn accept_audit(&self, acceptance: Acceptance) -> Result<()> {
+        Ok(facts::accept_audit(&self.address, &acceptance).await?)
+    }
+
+    fn root_token(&self) -> Option<RootTokenHash> {
+        self.shared.seen().root_token
+    }
+
+    async fn root_tokens(&self) -> Result<RootTokens> {
+        ask!(self Request, |db| facts::root_tokens(&db))
+    }
+
+    async fn replace_root_token(
+        &self,
+        new: RootTokenHash,
+        instead_of: Option<RootTokenHash>,
+        now: UnixTime,
+    ) -> Result<bool> {
+        Ok(facts::replace_root_token(&self.address, new, instead_of, now).await?)
     }
 
     async fn leave(&self) {

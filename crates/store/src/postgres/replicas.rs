@@ -12,8 +12,15 @@ use crate::{
 };
 use tegata_token::id::Position;
 
-/// The newest kind of change that this program knows.
-const SPEAKS: i32 = 1;
+/// A server, as it registers.
+pub(super) struct Own {
+    /// The id of this start.
+    pub id: [u8; 16],
+    /// The version of the log's vocabulary that it reads.
+    pub speaks: u32,
+    /// Where it listens, for people.
+    pub address: Option<String>,
+}
 
 /// All rows.
 pub(super) async fn all(db: &Client) -> Result<Vec<ReplicaRow>, Failed> {
@@ -45,21 +52,21 @@ pub(super) async fn drop_at(db: &Client, id: [u8; 16], beat: u64) -> Result<(), 
 /// Registers a server, before it reads its state.
 pub(super) async fn register(
     db: &Client,
-    id: [u8; 16],
+    own: &Own,
     beat: u64,
     at: Option<Position>,
-    address: Option<&str>,
 ) -> Result<(), Failed> {
     let sql = "INSERT INTO replica (id, registered_at, beat, epoch, position, speaks, address)
                SELECT $1, extract(epoch FROM clock_timestamp())::bigint, $2,
                    coalesce($3, epoch), coalesce($4, position), $5, $6 FROM authority
                ON CONFLICT (id) DO NOTHING";
     let (epoch, number) = at.map(|it| (int(it.epoch), int(it.number))).unzip();
-    let address = address.map(str::to_owned);
-    db.execute_typed(sql, values![id.to_vec(), int(beat), epoch, number, SPEAKS, address]).await?;
+    let (id, address) = (own.id.to_vec(), own.address.as_deref());
+    let speaks = i32::try_from(own.speaks).unwrap_or(i32::MAX);
+    db.execute_typed(sql, values![id, int(beat), epoch, number, speaks, address]).await?;
     let sql = "INSERT INTO job_lease (name, holder, turn) VALUES ('jobs', $1, 0)
                ON CONFLICT (name) DO NOTHING";
-    db.execute_typed(sql, values![id.to_vec()]).await?;
+    db.execute_typed(sql, values![id]).await?;
     Ok(())
 }
 

@@ -4,15 +4,17 @@
 use super::{
     connect::{Address, Client, Conn},
     failed::Failed,
-    migrations::{self, MOVING},
+    migrations::{self, MOVING, UNDONE},
     open_error::PostgresOpenError,
     questions::{audit, state},
-    rows::int,
+    rows::{int, list},
     sql::{Value, value, values},
+    version::THIS,
 };
 use crate::{
     State,
     audit::{AuditReport, AuditVerifier},
+    columns::Columns,
     tables::{Cell, Digest, Form, Own, TABLES, Table},
 };
 use futures_util::TryStreamExt;
@@ -33,6 +35,19 @@ pub(crate) enum Holds {
     Unfinished(String),
     /// An authority of this identity.
     Authority(Vec<u8>),
+    /// An authority that was moved to it and is in its file again.
+    Undone,
+}
+
+/// Whether servers have been started on the database.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Started {
+    /// None.
+    No,
+    /// Some, which have signed off.
+    Before,
+    /// These have a row: they run, or were killed.
+    Registered(Vec<String>),
 }
 
 /// How far a table was copied.
@@ -64,7 +79,7 @@ impl Target {
         if let Holds::Unfinished(_) = self.holds().await? {
             return Ok(());
         }
-        migrations::migrate(&self.db).await?;
+        migrations::migrate(&self.db, &THIS).await?;
         let begin = async {
             self.db.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
             let table = "CREATE TABLE moving (
@@ -151,6 +166,35 @@ impl Target {
         Ok(let_in.await.map_err(migrations::failed)?)
     }
 
+    /// Whether servers have been started on it. Changes nothing.
+    pub async fn started(&self) -> Result<Started> {
+        started(&self.db).await.map_err(migrations::failed)
+    }
+
+    /// Lets no server in any more, unless one has been started since the move: those that are
+    /// registered are returned, by their addresses.
+    ///
+    /// The row is committed first and the servers' rows are read afterwards; a server does it
+    /// the other way round. So of two that meet, one sees the other.
+    pub async fn close_again(&self) -> Result<Started> {
+        let close = async {
+            let before = started(&self.db).await?;
+            if before != Started::No {
+                return Ok(before);
+            }
+            let sql = "INSERT INTO schema_version (version, name, checksum)
+                       VALUES ($1, 'move undone', '') ON CONFLICT (version) DO NOTHING";
+            self.db.execute_typed(sql, values![UNDONE]).await?;
+            let after = started(&self.db).await?;
+            if after != Started::No {
+                let sql = "DELETE FROM schema_version WHERE version = $1";
+                self.db.execute_typed(sql, values![UNDONE]).await?;
+            }
+            Ok(after)
+        };
+        close.await.map_err(migrations::failed)
+    }
+
     /// Begins the last transaction, and reads in it what a server would.
     async fn write_authority(&self, own: &Own) -> std::result::Result<State, Failed> {
         self.db.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE").await?;
@@ -183,6 +227,18 @@ impl Target {
     }
 }
 
+/// Whether a server has been started on the database since the move: each that ever was has
+/// registered, and with its row made the one of the jobs, which stays.
+async fn started(db: &Client) -> std::result::Result<Started, Failed> {
+    let sql = "SELECT coalesce(address, 'a command') AS address FROM replica ORDER BY 1";
+    let running = list(db, sql, values![], |row| row.value("address")).await?;
+    if !running.is_empty() {
+        return Ok(Started::Registered(running));
+    }
+    let ever = db.query_typed_opt("SELECT 1 FROM job_lease", values![]).await?;
+    Ok(if ever.is_some() { Started::Before } else { Started::No })
+}
+
 async fn holds(db: &Client) -> std::result::Result<Result<Holds>, Failed> {
     let exists = async |name: &'static str| {
         let sql = "SELECT to_regclass($1) IS NOT NULL";
@@ -197,6 +253,9 @@ async fn holds(db: &Client) -> std::result::Result<Result<Holds>, Failed> {
     let sql = "SELECT checksum FROM schema_version WHERE version = $1";
     if let Some(row) = db.query_typed_opt(sql, values![MOVING]).await? {
         return Ok(Ok(Holds::Unfinished(row.try_get(0)?)));
+    }
+    if db.query_typed_opt(sql, values![UNDONE]).await?.is_some() {
+        return Ok(Ok(Holds::Undone));
     }
     if !exists("authority").await? {
         return Ok(Ok(Holds::Nothing));

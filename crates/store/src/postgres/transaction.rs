@@ -9,7 +9,9 @@ use super::{
     locks::{self, All, VERIFIERS},
     log::{Head, Log, advance, head},
     plant::{Plant, Planted},
+    replicas,
     rows::{self, int},
+    version::{Version, too_new},
 };
 use futures_util::future::{join, try_join, try_join3, try_join4};
 use std::{
@@ -251,6 +253,7 @@ impl<'a> Run<'a> {
         let changes: usize = acts.iter().map(|it| it.2.changes.len()).sum();
         let events = acts.iter().filter(|it| it.2.audit.is_some()).count();
         let latest = acts.iter().map(|it| it.3).max().unwrap_or(UnixTime(0));
+        self.refuse_too_new(&acts).await?;
         let mut ready = Ready::default();
         if changes > 0 || events > 0 {
             let after = match (self.audit, self.ground.planted.advance(changes, events, latest)) {
@@ -281,6 +284,19 @@ impl<'a> Run<'a> {
             self.place(names, acts, receipts, first, &mut ready);
         }
         Ok(ready)
+    }
+
+    /// Refuses changes that a server which runs cannot read. One that starts at this moment
+    /// cannot read them either, and ends its lease.
+    async fn refuse_too_new(&self, acts: &[Act]) -> Result<(), Failed> {
+        let since = Version::of(self.ground.planted.plant).since;
+        let newest = acts.iter().flat_map(|it| &it.2.changes).map(since).max();
+        // Every server reads the first kinds.
+        let Some(newest) = newest.filter(|it| *it > 1) else { return Ok(()) };
+        match too_new(newest, &replicas::all(self.db).await?) {
+            Some(why) => Err(Failed::unavailable(why)),
+            None => Ok(()),
+        }
     }
 
     /// Gives acts their places in the log and in the audit, after these.

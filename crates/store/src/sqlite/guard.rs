@@ -154,17 +154,20 @@ pub(super) fn check_not_moved(store: &Path, conn: &Connection) -> Result<(), Ope
     }
 }
 
-/// Marks a store as moved; its number is kept. `fresh` becomes the identity of one that has
-/// none.
-pub(super) fn mark(conn: &Connection, fresh: &[u8; 16]) -> rusqlite::Result<()> {
+/// Makes `fresh` the identity of a store that has none.
+pub(super) fn identify(conn: &Connection, fresh: &[u8; 16]) -> rusqlite::Result<()> {
+    conn.execute("UPDATE authority SET identity = coalesce(identity, ?1)", [fresh]).map(drop)
+}
+
+/// Marks a store as moved; its number is kept.
+pub(super) fn mark(conn: &Connection) -> rusqlite::Result<()> {
     let start: Option<Vec<u8>> =
         conn.query_row("SELECT guard FROM authority", [], |row| row.get(0))?;
     let start = start.unwrap_or_default();
     if start.starts_with(MOVED) {
         return Ok(());
     }
-    let sql = "UPDATE authority SET guard = ?1, identity = coalesce(identity, ?2)";
-    conn.execute(sql, ([MOVED, &start].concat(), fresh)).map(drop)
+    conn.execute("UPDATE authority SET guard = ?1", [[MOVED, &start].concat()]).map(drop)
 }
 
 /// Takes the mark away; `false`: there was none.

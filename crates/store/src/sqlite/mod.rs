@@ -12,6 +12,7 @@ mod audit_list;
 mod backup;
 mod commit;
 mod connect;
+mod engine;
 mod guard;
 mod issue;
 mod job;
@@ -23,7 +24,6 @@ mod memory;
 mod open;
 mod open_error;
 mod people;
-mod people_store;
 mod provider_revocation;
 mod read;
 mod readers;
@@ -31,7 +31,6 @@ mod recent;
 mod recover;
 mod replicas;
 mod requests;
-mod revocations;
 mod rows;
 mod source;
 mod stamps;
@@ -44,7 +43,7 @@ mod verifiers;
 mod warnings;
 mod writer;
 
-use crate::{Result, Revoked, Taking, WouldTake, taking::Taken};
+use crate::Result;
 pub use audit::AuditFile;
 pub use backup::{Copied, Progress, backup, migrate, restore};
 pub use connect::Faults;
@@ -62,12 +61,10 @@ pub(crate) use source::Source;
 use guard::GuardWriter;
 use lock::Watch;
 use readers::{For, Readers};
-use rows::unavailable;
 use rusqlite::Connection;
 use std::{sync::Arc, time::Duration};
-use tegata_policy::acts::{Act, Issuer};
-use tegata_token::{id::Position, time::UnixTime};
-use writer::{Tx, Writer};
+use tegata_policy::acts::Issuer;
+use writer::Writer;
 
 /// A store in one SQLite file.
 pub struct SqliteStore {
@@ -97,65 +94,6 @@ impl SqliteStore {
         question: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.readers.ask(For::List, question).await
-    }
-
-    /// Runs an act whose rules are the policy's: load, decide, apply, commit.
-    async fn run<A>(&self, at: UnixTime, act: A) -> Result<(A::Output, Position)>
-    where
-        A: Act<Output: Send> + Send + 'static,
-    {
-        self.writer.act(at, move |tx| apply::run(tx, &act)).await
-    }
-
-    /// Runs any act that takes something away.
-    async fn run_any(&self, act: Taking) -> Result<Revoked> {
-        match act {
-            Taking::Revoke(act) => self.run_taking(act.by.at, act).await,
-            Taking::Channel(act) => self.run_taking(act.by.at, act).await,
-            Taking::Secret(act) => self.run_taking(act.by.at, act).await,
-            Taking::PreviousSecret(act) => self.run_taking(act.by.at, act).await,
-            Taking::AssertionKey(act) => self.run_taking(act.by.at, act).await,
-            Taking::Group(act) => self.run_taking(act.by.at, act).await,
-            Taking::Provider(act) => self.run_taking(act.by.at, act).await,
-        }
-    }
-
-    /// Runs an act that takes something away, and returns how many tokens.
-    async fn run_taking<A>(&self, at: UnixTime, act: A) -> Result<Revoked>
-    where
-        A: Act<Output = usize> + Send + 'static,
-    {
-        let (tokens, at, position) = self.run_at(at, act).await?;
-        Ok(Revoked { tokens, position, at })
-    }
-
-    /// Runs an act, and also returns the time that it was decided at.
-    async fn run_at<A>(&self, at: UnixTime, act: A) -> Result<(A::Output, UnixTime, Position)>
-    where
-        A: Act<Output: Send> + Send + 'static,
-    {
-        let act = move |tx: &mut Tx<'_>| apply::run(tx, &act).map(|done| (done, tx.now));
-        let ((done, at), position) = self.writer.act(at, act).await?;
-        Ok((done, at, position))
-    }
-
-    /// Decides an act as [`SqliteStore::run`] does, without its effects: returns how many
-    /// tokens it would revoke, and the newest `most` of them that are stored.
-    async fn decide<A>(&self, at: UnixTime, act: A, most: usize) -> Result<WouldTake>
-    where
-        A: Act<Output: Taken> + Send + 'static,
-    {
-        self.read(move |conn| {
-            let tx = conn.transaction().map_err(unavailable)?;
-            let now = at.max(read::written_at(&tx).map_err(unavailable)?);
-            let keys = rows::signing_keys(&tx).map_err(unavailable)?.into();
-            let locked = load::load(&tx, &keys, &act.needs(), None).map_err(unavailable)?;
-            let (output, effects) = act.decide(&locked, now)?;
-            let numbers = effects.taken.iter().rev().copied().take(most);
-            let rows = read::rows_of(&tx, numbers, now).map_err(unavailable)?;
-            Ok(WouldTake { tokens: output.tokens(), rows })
-        })
-        .await
     }
 }
 

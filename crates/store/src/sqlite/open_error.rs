@@ -47,7 +47,7 @@ pub enum OpenError {
         "{store} was moved to a PostgreSQL database, or is being moved: nothing is served from it, \
          since what was revoked there would be active again. Start `tegata serve` with the --store that it was moved \
          to; if the move was interrupted, repeat the same `tegata move`; if no server has \
-         started there yet, you can go back with\n  tegata move --from sqlite:{store} --undo",
+         started there yet, you can go back with\n  tegata move --from sqlite:{store} --to postgres://… --undo",
         store = .0.display()
     )]
     Moved(PathBuf),

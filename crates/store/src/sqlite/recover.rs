@@ -13,16 +13,16 @@ use super::{
     connect::{connect, existing, fence, standing},
     guard,
     lock::Lock,
-    people,
-    rows::unavailable,
+    people, read,
+    rows::{self, unavailable},
     verifiers,
     writer::{Tx, Writer, write},
 };
 use crate::{
     By, Error, Event, ExpectedSettings, Result, SigningKeyRow,
-    audit_event::{AuditEvent, StoreRecovered, StoreRedone},
+    audit_event::{AuditEvent, StoreRedone},
     journal::{self, JournalLine, Reading, RevocationJournal},
-    recovery::{DOUBT, Recovered, Recovery},
+    recovery::{DOUBT, Recovered, Recovery, asked},
 };
 use std::{
     path::Path,
@@ -127,16 +127,7 @@ impl Recovering {
         let Self { store, read, seen, clock, dry_run } = self;
         let report = Arc::new(Mutex::new(None));
         let (result, file, at) = (report.clone(), guard.clone(), by.at);
-        let event = StoreRecovered {
-            epoch: 0,
-            replayed: None,
-            revoked_everything: false,
-            issued_before: None,
-            revoked: 0,
-            audit_begins_anew: audit_key_lost,
-        };
-        let how =
-            Recover { issued_before: None, clock, successor, lost, audit_key_lost, event, by };
+        let how = asked(clock, successor, lost, audit_key_lost, by);
         let act = move |tx: &mut Tx<'_>| {
             // The same backup may have been restored and used before.
             tx.begin_epoch(seen.max(guard::epoch(&file.path)), at);
@@ -166,13 +157,13 @@ const DRY_RUN: Error = Error::Conflict("this was a dry run");
 /// Only what identifies the store and its log is written here.
 fn recover(
     tx: &mut Tx<'_>,
-    read: Option<&Reading>,
+    journal: Option<&Reading>,
     how: &Recover,
     guard: &RollbackGuardFile,
 ) -> Result<Recovered> {
     let mut done = Recovered::nothing(tx.head().epoch, tx.written_at());
-    done.torn = read.and_then(|it| it.torn);
-    let lines = read.map(|it| &it.lines[..]);
+    done.torn = journal.and_then(|it| it.torn);
+    let lines = journal.map(|it| &it.lines[..]);
     write(tx, "DELETE FROM change_log", [])?;
     if let Some(lines) = lines {
         replay(tx, lines, &mut done)?;
@@ -182,18 +173,13 @@ fn recover(
     tx.forget_journal();
     if lines.is_none() {
         done.people = end_sign_ins(tx, &how.by)?;
+        let keys = rows::signing_keys(tx.conn).map_err(unavailable)?;
+        let keys: Vec<_> = keys.iter().map(|it| it.key.id).collect();
+        done.tokens = read::signed_by(tx.conn, &keys, 0, tx.now).map_err(unavailable)?.tokens;
     }
     done.audit_begins_anew = how.audit_key_lost;
-    let event = StoreRecovered {
-        epoch: done.epoch,
-        replayed: lines.map(<[_]>::len),
-        revoked_everything: lines.is_none(),
-        issued_before: done.issued_before,
-        revoked: done.tokens,
-        audit_begins_anew: how.audit_key_lost,
-    };
     verifiers::note_lost_instances(tx)?;
-    done.old_keys = run(tx, &Recover { issued_before: done.issued_before, event, ..how.clone() })?;
+    done.old_keys = run(tx, &done.act(how, lines.map(<[_]>::len)))?;
     guard::begin(tx.conn, guard).map_err(unavailable)?;
     tx.drew(guard.fresh.to_vec());
     Ok(done)
@@ -222,13 +208,7 @@ fn replay(tx: &mut Tx<'_>, lines: &[JournalLine], done: &mut Recovered) -> Resul
         tx.now = line.at;
         let replayed =
             run(tx, &Replay { line: line.what.clone(), author: line.by.clone(), at: line.at })?;
-        done.lines += 1;
-        done.tokens += replayed.tokens;
-        done.assertion_keys += replayed.assertion_keys;
-        if let Some(channel) = line.what.channel() {
-            done.secrets.extend(replayed.secret.then_some(channel));
-            done.unknown.extend(replayed.unknown.then_some(channel));
-        }
+        done.count(&line.what, &replayed);
     }
     tx.now = now;
     Ok(())

@@ -1,25 +1,9 @@
 //! Requests with an `Idempotency-Key`, and their responses.
 
-use super::{
-    SqliteStore,
-    writer::{Tx, insert, write},
-};
-use crate::{RequestStore, Result, columns::jobs};
-use async_trait::async_trait;
+use super::writer::{Tx, insert, write};
+use crate::{Result, columns::jobs};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tegata_policy::acts::{BeginRequest, FinishRequest, RememberedRequest, RequestBegun, Write};
-use tegata_token::time::UnixTime;
-
-#[async_trait]
-impl RequestStore for SqliteStore {
-    async fn begin_request(&self, act: BeginRequest, now: UnixTime) -> Result<RequestBegun> {
-        self.run(now, act).await.map(|(begun, _)| begun)
-    }
-
-    async fn finish_request(&self, act: FinishRequest) -> Result<()> {
-        self.run(UnixTime(0), act).await.map(drop)
-    }
-}
+use tegata_policy::acts::{RememberedRequest, Write};
 
 /// Reads the request that is remembered under this key, and the oldest ones.
 pub(super) fn load(conn: &Connection, key: [u8; 32]) -> rusqlite::Result<Vec<RememberedRequest>> {

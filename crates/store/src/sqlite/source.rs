@@ -42,10 +42,14 @@ impl Source {
         Ok(Self { path, conn, _lock: lock })
     }
 
-    /// Marks it as moved: no server starts on it until the mark is taken away. `fresh` becomes
-    /// its identity, if it has none.
-    pub fn mark(&self, fresh: &[u8; 16]) -> std::result::Result<(), OpenError> {
-        guard::mark(&self.conn, fresh).map_err(|error| self.wrong(error))
+    /// Makes `fresh` its identity, if it has none.
+    pub fn identify(&self, fresh: &[u8; 16]) -> std::result::Result<(), OpenError> {
+        guard::identify(&self.conn, fresh).map_err(|error| self.wrong(error))
+    }
+
+    /// Marks it as moved: no server starts on it until the mark is taken away.
+    pub fn mark(&self) -> std::result::Result<(), OpenError> {
+        guard::mark(&self.conn).map_err(|error| self.wrong(error))
     }
 
     /// Whether it is marked.

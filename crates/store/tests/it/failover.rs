@@ -125,7 +125,12 @@ async fn a_failover_with_asynchronous_replication_that_lost_commits_is_refused()
     world.revoke_at(&shop, RevocationTarget::Stored { serial }, NOW).await;
     cluster.kill(old);
     cluster.failed_over(old).expect("another server leads");
-    tokio::time::timeout(Duration::from_secs(20), world.stopped()).await.expect("it is noticed");
+    let noticed = async {
+        while !world.is_writable().await.is_err_and(|it| it.to_string().contains("went back")) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), noticed).await.expect("it is noticed");
     assert!(!world.current());
     let grant = world.authorize_if_known(&shop, &Ask::new(Kind::ShortLived)).await;
     if let Ok(grant) = grant {

@@ -5,7 +5,7 @@ use crate::{
     postgres_place::{Plain, Postgres},
     world::{NOW, World, by},
 };
-use postgres_fixture::free_port;
+use postgres_fixture::ReservedPort;
 use tegata_store::postgres::{
     DatabaseSchema, PostgresLook, PostgresOpenError, PostgresOptions, PostgresStore, Unreached,
     migrate_database,
@@ -22,7 +22,8 @@ async fn why_a_database_cannot_be_reached_is_named() {
     let url = url(&place);
     let at = async |url: String| PostgresLook::at(&url).await.err().unwrap();
     let port = Postgres::<Plain>::server().port();
-    let unused = at(url.replace(&format!(":{port}/"), &format!(":{}/", free_port().unwrap())));
+    let free = ReservedPort::new().unwrap();
+    let unused = at(url.replace(&format!(":{port}/"), &format!(":{}/", free.number())));
     assert!(matches!(unused.await, Unreached::Silent(_)));
     let without_tls = at(url.replace("sslmode=disable", "sslmode=require")).await;
     assert!(matches!(without_tls, Unreached::Tls(_)), "{without_tls:?}");

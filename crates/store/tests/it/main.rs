@@ -29,6 +29,7 @@ mod rolled_back;
 mod sharing;
 mod signer;
 mod sqlite_file;
+mod upgrade;
 mod world;
 
 /// How many rounds of `quick` to run.

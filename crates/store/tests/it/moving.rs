@@ -56,8 +56,8 @@ impl Old {
         Move::open(&self.path, &self.path.with_file_name("guard"), &url(to)).await
     }
 
-    fn undo(&self) -> bool {
-        undo(&self.path, &self.path.with_file_name("guard")).unwrap()
+    async fn undo(&self, to: &Postgres<Plain>) -> Result<bool, MoveError> {
+        undo(&self.path, &self.path.with_file_name("guard"), &url(to), false).await
     }
 
     /// How a server answers that starts there.
@@ -354,7 +354,7 @@ async fn a_move_is_refused_where_it_would_lose_or_mix_something() {
     assert!(matches!(old.to(&other).await.err(), Some(MoveError::NotEmpty)));
     // The file is served again after the move began: what was copied is an old state.
     interrupted(&old, &to, 12);
-    assert!(old.undo() && !old.undo());
+    assert!(old.undo(&to).await.unwrap() && !old.undo(&to).await.unwrap());
     old.world.reopen_alone().await;
     old.world.create_channel(old.world.new_channel(&old.shop.secret), by(LATER)).await.unwrap();
     old.world.close();
@@ -366,4 +366,43 @@ async fn a_move_is_refused_where_it_would_lose_or_mix_something() {
     let refused = old.to(&third).await.unwrap().run([7; 16], &mut |_, _, _| {}).await.err();
     let refused = refused.unwrap().to_string();
     assert!(refused.contains("the table token: "), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_is_undone_only_where_no_server_was_started_on_the_database() {
+    let (mut old, to) = (Old::new().await, Postgres::<Plain>::empty());
+    old.to(&to).await.unwrap().run([7; 16], &mut |_, _, _| {}).await.unwrap();
+    // Another database shows nothing about the one that the file was moved to.
+    let empty = Postgres::<Plain>::empty();
+    assert!(matches!(old.undo(&empty).await.err(), Some(MoveError::NotHere)));
+    assert!(old.undo(&to).await.unwrap());
+    let refused = to.open(false, Box::new(|_| {})).await.err().unwrap();
+    assert!(refused.contains("the move to this database was undone"), "{refused}");
+    assert!(matches!(old.to(&to).await.err(), Some(MoveError::Undone)));
+    old.world.reopen_alone().await;
+    old.world.close();
+    let to = Postgres::<Plain>::empty();
+    old.to(&to).await.unwrap().run([7; 16], &mut |_, _, _| {}).await.unwrap();
+    let server = to.open(false, Box::new(|_| {})).await.unwrap();
+    assert!(matches!(old.undo(&to).await.err(), Some(MoveError::Served(_))));
+    drop(server);
+    let refused = until(async || match old.undo(&to).await.err() {
+        Some(MoveError::Served(_)) => None,
+        other => Some(other),
+    });
+    assert!(matches!(refused.await, Some(MoveError::WasServed)));
+    let refused = old.world.place.open(false, Box::new(|_| {})).await.err().unwrap();
+    assert!(refused.contains("was moved to a PostgreSQL database"), "{refused}");
+    to.open(false, Box::new(|_| {})).await.unwrap();
+}
+
+/// What `ask` returns once it returns something: a server signs off a moment after it is closed.
+async fn until<T>(ask: impl AsyncFn() -> Option<T>) -> T {
+    for _ in 0..500 {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("it does not come to that");
 }

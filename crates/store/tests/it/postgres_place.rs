@@ -10,7 +10,7 @@ use std::{
 };
 use tegata_store::{
     OnCommit, Store,
-    postgres::{PostgresOptions, PostgresStore},
+    postgres::{Plant, PostgresOptions, PostgresStore},
 };
 use tegata_token::{id::SigningKeyId, time::UnixTime};
 
@@ -115,6 +115,7 @@ impl Shared {
 pub struct Postgres<T: On> {
     /// Its name.
     pub database: String,
+    plant: Option<Plant>,
     on: PhantomData<T>,
 }
 
@@ -126,23 +127,33 @@ impl<T: On> Postgres<T> {
 
     /// A copy of a database that has no connections.
     pub fn copy_of(database: &str) -> Self {
-        Self { database: Self::server().copy(database).unwrap(), on: PhantomData }
+        Self::of(Self::server().copy(database).unwrap())
     }
 
     /// A database with no tables.
     pub fn empty() -> Self {
-        Self { database: Self::server().empty_database().unwrap(), on: PhantomData }
+        Self::of(Self::server().empty_database().unwrap())
     }
 
     /// The database of that name, which is dropped twice, by the first of two.
     pub fn named(database: &str) -> Self {
-        Self { database: database.to_owned(), on: PhantomData }
+        Self::of(database.to_owned())
+    }
+
+    fn of(database: String) -> Self {
+        Self { database, plant: None, on: PhantomData }
+    }
+
+    /// The same, whose stores have a bug.
+    pub fn planted(mut self, plant: Plant) -> Self {
+        self.plant = Some(plant);
+        self
     }
 
     /// Opens another store there.
     pub async fn open_one(&self, dev: bool, on_commit: OnCommit) -> Result<PostgresStore, String> {
         let (url, direct) = shared(T::TERMS.major).addresses(T::TERMS, &self.database);
-        let options = options(url, Some(direct), dev);
+        let options = PostgresOptions { plant: self.plant, ..options(url, Some(direct), dev) };
         PostgresStore::open(options, on_commit).await.map_err(|error| error.to_string())
     }
 
@@ -192,7 +203,7 @@ impl<T: On> Place for Postgres<T> {
         if T::TERMS.fails {
             server.sql(&database, &FAIL.replace("DATABASE_NAME", &database)).unwrap();
         }
-        Self { database, on: PhantomData }
+        Self::of(database)
     }
 
     fn another(&self) -> Box<dyn Place> {

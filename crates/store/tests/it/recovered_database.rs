@@ -145,7 +145,7 @@ async fn a_recovery_without_a_journal_revokes_everything() {
 
     let done = place.recover(how, false).await;
     assert!(done.epoch > before.view.position().epoch);
-    assert_eq!((done.issued_before, done.old_keys), (None, 1));
+    assert_eq!((done.issued_before, done.old_keys, done.tokens), (None, 1, 1));
     world.reopen_alone().await;
     let row = world.token(shop.id, TokenName::Serial(token.claims.serial), LATER);
     assert_eq!(row.await.unwrap().unwrap().state, TokenState::Revoked);

@@ -8,7 +8,7 @@ use crate::{
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use tegata_policy::denied::Denied;
 use tegata_store::{
-    RevocationCause, RevocationTarget, Store,
+    ActStore, RevocationCause, RevocationTarget, Store,
     sqlite::{self, OpenError, SqliteStore},
 };
 use tegata_token::{

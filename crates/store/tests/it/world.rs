@@ -23,8 +23,8 @@ use tegata_policy::{
     secret::{HashedSecret, PlainSecret},
 };
 use tegata_store::{
-    By, Change, ChannelPatch, Committed, ExpectedSettings, Issued, NewChannel, OnCommit, Page,
-    Result, RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow, Store, Taking,
+    ActStore, By, Change, ChannelPatch, Committed, ExpectedSettings, Issued, NewChannel, OnCommit,
+    Page, Result, RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow, Store, Taking,
     TokenFilter, TokenRow, TokenState, WrappedKey,
 };
 use tegata_token::{
@@ -454,7 +454,7 @@ impl World {
     ) -> Result<Revoked> {
         let (at, act) = (by.at, Taking::revoke(channel, target, by));
         if !dry_run {
-            return Store::take(&**self, act).await;
+            return ActStore::take(&**self, act).await;
         }
         let tokens = self.would_take(act, 0).await?.tokens;
         Ok(Revoked { tokens, position: self.state().await?.view.position(), at })
@@ -467,7 +467,7 @@ impl World {
         patch: ChannelPatch,
         by: By,
     ) -> Result<Revoked> {
-        Store::take(&**self, Taking::channel(id, patch, by)).await
+        ActStore::take(&**self, Taking::channel(id, patch, by)).await
     }
 
     /// Replaces a channel's secret.
@@ -479,12 +479,12 @@ impl World {
         revoke_tokens: RevokeTokens,
         by: By,
     ) -> Result<Revoked> {
-        Store::take(&**self, Taking::secret(id, secret, keep_previous, revoke_tokens, by)).await
+        ActStore::take(&**self, Taking::secret(id, secret, keep_previous, revoke_tokens, by)).await
     }
 
     /// Deletes a channel's previous secret.
     pub async fn delete_previous_secret(&self, id: ChannelId, by: By) -> Result<Revoked> {
-        Store::take(&**self, Taking::previous_secret(id, by)).await
+        ActStore::take(&**self, Taking::previous_secret(id, by)).await
     }
 
     /// Deletes an assertion key.
@@ -495,12 +495,12 @@ impl World {
         revoke_tokens: bool,
         by: By,
     ) -> Result<Revoked> {
-        Store::take(&**self, Taking::assertion_key(channel, key, revoke_tokens, by)).await
+        ActStore::take(&**self, Taking::assertion_key(channel, key, revoke_tokens, by)).await
     }
 
     /// Deletes a group.
     pub async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Revoked> {
-        Store::take(&**self, Taking::group(channel, group, by)).await
+        ActStore::take(&**self, Taking::group(channel, group, by)).await
     }
 }
 

@@ -29,7 +29,8 @@ impl Admin {
         let (mut holding, now) = (self.holding(id).await?, self.authority.now());
         let holders = self.authority.holders(id, &holding.tokens);
         self.note(&of, holding.tokens.iter_mut(), &holders);
-        Ok(ChannelWithUse { holding, cooldowns: self.authority.cooldowns(id), now })
+        let cooldowns = self.authority.cooldowns(id, &holding.channel.limits);
+        Ok(ChannelWithUse { holding, cooldowns, now })
     }
 
     /// The same, with the newest tokens of all, and a page of those that fit `wanted`; without
@@ -66,7 +67,8 @@ impl Admin {
                 rows
             }
         };
-        let found = ChannelWithUse { holding, cooldowns: self.authority.cooldowns(id), now };
+        let cooldowns = self.authority.cooldowns(id, &holding.channel.limits);
+        let found = ChannelWithUse { holding, cooldowns, now };
         let newest = latest.into_iter().map(|(_, row)| row).collect();
         Ok(ChannelTokens { found, rows, newest })
     }

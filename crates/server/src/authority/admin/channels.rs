@@ -97,7 +97,8 @@ impl Admin {
     pub async fn channel(&self, id: ChannelId) -> Result<ChannelWithUse> {
         self.channel_for(Permission::ReadChannel, id).await?;
         let (holding, now) = (self.holding(id).await?, self.authority.now());
-        Ok(ChannelWithUse { holding, cooldowns: self.authority.cooldowns(id), now })
+        let cooldowns = self.authority.cooldowns(id, &holding.channel.limits);
+        Ok(ChannelWithUse { holding, cooldowns, now })
     }
 
     /// Changes a channel's settings or state; a patch without a change writes nothing.

@@ -12,7 +12,8 @@ use std::{
     time::Duration,
 };
 use tegata_policy::text::{is_plain, is_visible};
-use tegata_store::sqlite::OpenError;
+use tegata_store::{RootTokenHash, sqlite::OpenError};
+use zeroize::Zeroizing;
 
 /// Writes a new token into the file at `path`, for the server on `store`, and returns its
 /// [fingerprint](record::fingerprint). The old token is not accepted any more. The server
@@ -21,6 +22,15 @@ use tegata_store::sqlite::OpenError;
 /// # Errors
 /// [`AdminTokenError`]; the old token is still in force then.
 pub fn replace(path: &Path, store: &Path, reason: Option<&str>) -> Result<String, AdminTokenError> {
+    replace_file(path, store, reason).map(|token| record::fingerprint(&token))
+}
+
+/// The same; returns the token.
+fn replace_file(
+    path: &Path,
+    store: &Path,
+    reason: Option<&str>,
+) -> Result<Zeroizing<String>, AdminTokenError> {
     let token = fresh()?;
     let fingerprint = record::fingerprint(&token);
     if let Some(reason) = reason {
@@ -28,7 +38,7 @@ pub fn replace(path: &Path, store: &Path, reason: Option<&str>) -> Result<String
         private_file::replace(&reason_file(path), &text, store)?;
     }
     private_file::replace(path, &token, store)?;
-    Ok(fingerprint)
+    Ok(token)
 }
 
 /// The file in which a reset of the token at `path` leaves its reason for the server,
@@ -65,6 +75,8 @@ pub enum Taken {
     Running(u32),
     /// No server runs on the store; the next one reads it at its start.
     NextStart,
+    /// It is in force for all servers that share the store.
+    AllServers,
 }
 
 /// Why the administrator's token was not replaced, or not confirmed.
@@ -112,6 +124,17 @@ pub enum ResetError {
          characters that control a terminal or the direction of writing"
     )]
     Reason,
+    /// The store of servers that share it did not take the new token.
+    #[error(
+        "{file} holds a new token, but the database has not taken it ({why}); until it does, the old \
+         token may be in force. Run this again", file = .file.display()
+    )]
+    NotTaken {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// The server did not confirm that it read the new token.
     #[error(
         "{file} holds a new token, but the server that uses {store} (process {process}) did not \
@@ -154,16 +177,10 @@ pub async fn reset(place: &Files, file: &Path, reason: Option<&str>) -> Result<T
     let store = &*place.store;
     let at = record::path(store);
     let read = || record::read(&at).map_err(|error| ResetError::LastServer(at.clone(), error));
-    // Held until the end, so that no server starts on a SQLite file meanwhile.
-    let claim = match place.database {
-        Some(_) => None,
-        None => tegata_store::sqlite::claim(store)?,
-    };
+    // Held until the end, so that no server starts on the file meanwhile.
+    let claim = tegata_store::sqlite::claim(store)?;
     let record = read()?;
-    let is_unused = match place.database {
-        Some(_) => !record.as_ref().is_some_and(|it| runs(it.process)),
-        None => claim.is_some(),
-    };
+    let is_unused = claim.is_some();
     match record.as_ref().map(|it| &it.admin_token) {
         Some(TokenFrom::Environment) => return Err(ResetError::FromEnvironment(store.to_owned())),
         Some(TokenFrom::File { path, .. }) if !is_same(path, file) => {
@@ -191,9 +208,37 @@ pub async fn reset(place: &Files, file: &Path, reason: Option<&str>) -> Result<T
     Err(ResetError::Unconfirmed { store: store.to_owned(), file: file.to_owned(), process })
 }
 
-/// Whether a process of this machine has this id.
-fn runs(process: u32) -> bool {
-    Path::new("/proc").join(process.to_string()).exists()
+/// Replaces the token of all servers that share a store: writes a new one into `file`, of the
+/// server of this place, and puts it in force with `put`.
+///
+/// # Errors
+/// [`ResetError`].
+pub async fn reset_shared<E: std::fmt::Display>(
+    place: &Files,
+    file: &Path,
+    reason: Option<&str>,
+    put: impl AsyncFnOnce(RootTokenHash) -> Result<(), E>,
+) -> Result<Taken, ResetError> {
+    if reason.is_some_and(|it| !is_reason(it)) {
+        return Err(ResetError::Reason);
+    }
+    let store = &*place.store;
+    let at = record::path(store);
+    let record = record::read(&at).map_err(|error| ResetError::LastServer(at, error))?;
+    if let Some(TokenFrom::File { path, .. }) = record.map(|it| it.admin_token)
+        && !is_same(&path, file)
+    {
+        let (store, named) = (store.to_owned(), file.to_owned());
+        return Err(ResetError::OtherFile { store, used: path, named });
+    }
+    // The file first: else an interruption would leave a token that is known to no operator.
+    let text = replace_file(file, store, reason)?;
+    let put = put(record::hash(&text)).await;
+    forget_reason(file);
+    match put {
+        Ok(()) => Ok(Taken::AllServers),
+        Err(why) => Err(ResetError::NotTaken { file: file.to_owned(), why: why.to_string() }),
+    }
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {

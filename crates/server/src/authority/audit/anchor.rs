@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::{io, path::Path};
 use tegata_store::{
     Error, Result, Store,
-    audit::{Anchor, Anchored, Checkpoint},
+    audit::{Acceptance, Anchor, Anchored, Checkpoint},
 };
 
 /// The contents of the anchor, the file outside of the database.
@@ -17,17 +17,46 @@ pub(super) struct Seen {
     /// The last event up to which an operator accepted an unconfirmed end.
     #[serde(default)]
     pub accepted: i64,
+    /// The number of the last acceptance that was honoured, where servers share the store.
+    #[serde(default)]
+    pub honoured: i64,
+}
+
+/// Up to where an operator accepted an unconfirmed end.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Accepted {
+    /// The last event.
+    pub through: i64,
+    /// The number of the acceptance, where servers share the store.
+    pub number: i64,
+}
+
+impl From<&Acceptance> for Accepted {
+    fn from(it: &Acceptance) -> Self {
+        Self { through: it.through, number: it.number }
+    }
 }
 
 impl Seen {
     /// The anchor of an audit whose newest checkpoint is `last`.
-    pub fn at(last: Option<&Checkpoint>, epoch: u64, accepted: i64) -> Self {
+    pub fn at(last: Option<&Checkpoint>, epoch: u64, accepted: Accepted) -> Self {
         let beginning = || Anchor { epoch, number: 0, chain: String::new() };
         Self {
             newest: last.map_or_else(beginning, Anchor::from),
             kept_from: last.map_or(1, |it| it.kept_from),
-            accepted,
+            accepted: accepted.through,
+            honoured: accepted.number,
         }
+    }
+
+    /// The anchor of the end that was accepted.
+    pub fn of(acceptance: &Acceptance) -> Self {
+        Self { newest: acceptance.end.clone(), ..Self::at(None, 0, acceptance.into()) }
+    }
+
+    /// What was accepted.
+    pub fn accepted(&self) -> Accepted {
+        Accepted { through: self.accepted, number: self.honoured }
     }
 
     /// Whether `last` is the checkpoint that the anchor names or, since a crash may come

@@ -294,6 +294,8 @@ impl Limits {
         let free = Reservation { limits: self, held: None };
         // Kinds without rows have no cap, so a surge evicts none of their tokens.
         let Some(rule) = kind.is_stored().then(|| self.rule(&channel.limits)).flatten() else {
+            // What was counted while there was a limit ends with it.
+            self.surges.remove(&(channel.id, kind));
             return (Ok(free), Vec::new());
         };
         let now = self.nanoseconds(now);
@@ -322,10 +324,19 @@ impl Limits {
         })
     }
 
-    /// The channel's active cooldowns.
+    /// The channel's active cooldowns: none if it has no surge limit any more.
     #[must_use]
-    pub fn cooldowns_of(&self, channel: ChannelId, now: Instant) -> Vec<ActiveCooldown> {
+    pub fn cooldowns_of(
+        &self,
+        channel: ChannelId,
+        own: &ChannelLimits,
+        now: Instant,
+    ) -> Vec<ActiveCooldown> {
         let now = self.nanoseconds(now);
+        if self.rule(own).is_none() {
+            Kind::all().for_each(|kind| self.surges.remove(&(channel, kind)));
+            return Vec::new();
+        }
         let of_kind = |kind: Kind| {
             let read = |surge: &mut Surge| surge.cooldowns(now).collect::<Vec<_>>();
             let cooldowns = self.surges.with_existing(&(channel, kind), read).unwrap_or_default();

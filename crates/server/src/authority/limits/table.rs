@@ -77,6 +77,11 @@ impl<K: Hash + Eq, V: TableEntry> Table<K, V> {
         set.iter_mut().find(|(it, _)| it == key).map(|(_, entry)| work(entry))
     }
 
+    /// Drops the entry of `key`, if there is one.
+    pub fn remove(&self, key: &K) {
+        self.set(key).retain(|(it, _)| it != key);
+    }
+
     /// Drops the entries that are over, and frees their memory.
     pub fn tidy(&self, now: u64) {
         for set in &self.sets {

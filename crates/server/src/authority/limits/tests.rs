@@ -299,11 +299,29 @@ fn a_million_keys_of_every_sort_take_bounded_memory_and_push_out_no_throttled_en
 
     let still = limits.guess(source(7), hot, true, at(0)).unwrap_err();
     assert!(!still.begins, "a throttled source stays throttled");
-    assert_eq!(limits.cooldowns_of(hot, at(0)).iter().filter(|it| it.kind == Kind::V21).count(), 1);
+    let usual = ChannelLimits::default();
+    let cooldowns = limits.cooldowns_of(hot, &usual, at(0));
+    assert_eq!(cooldowns.iter().filter(|it| it.kind == Kind::V21).count(), 1);
     limits.tidy(at(2_000_000));
     let left =
         [limits.guesses.len(), limits.made_up.len(), limits.buckets.len(), limits.surges.len()];
     assert_eq!(left, [0; 4], "entries that are over take no memory");
+}
+
+#[test]
+fn a_surge_limit_that_is_disabled_leaves_no_cooldown() {
+    let (limits, at) = limits(Rates::default());
+    let (channel, one) = (id(1), rule(1));
+    let issue_again = |it: &mut Surge| {
+        let _ = issue(it, None, one, 0);
+        issue(it, None, one, 0)
+    };
+    let asked = limits.surges.with((channel, Kind::V21), 0, || Surge::new(0), issue_again);
+    assert!(asked.is_err());
+    let own = |surge_limit| ChannelLimits { surge_limit, ..ChannelLimits::default() };
+    assert_eq!(limits.cooldowns_of(channel, &own(None), at(0)).len(), 1);
+    assert_eq!(limits.cooldowns_of(channel, &own(Some(0)), at(0)), []);
+    assert_eq!(limits.active_cooldowns(at(0)), 0, "nor does it count");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    ExpectedSettings, NewVerifier, PeopleStore, RewrapKeys, Store, Taking, VerifierPatch,
+    ActStore, ExpectedSettings, NewVerifier, PeopleStore, RewrapKeys, Store, Taking, VerifierPatch,
     sqlite::{Options, SqliteStore},
 };
 use tegata_token::{

@@ -136,12 +136,8 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authority::warnings::Subject;
-    use tegata_policy::{
-        channel::Channel,
-        idle::Idle,
-        rules::{ChannelType, TokenRules},
-    };
+    use crate::authority::{channels::tests::any_channel, warnings::Subject};
+    use tegata_policy::idle::Idle;
     use tegata_store::{TokenRow, TokenState};
     use tegata_token::{
         id::{ProviderId, TokenId},
@@ -173,25 +169,7 @@ mod tests {
     }
 
     fn holding(number: u64, tokens: Vec<TokenRow>) -> Holding {
-        let channel = Channel {
-            id: ChannelId::from_number(number).unwrap(),
-            provider: ProviderId::from_number(1).unwrap(),
-            name: String::new(),
-            channel_type: ChannelType::MessagingApi,
-            created_at: NOW,
-            state: ChannelState::Active,
-            rules: TokenRules::Current,
-            group_rule: Default::default(),
-            own_audience_only: false,
-            single_use_assertions: false,
-            limits: Default::default(),
-            secrets: Vec::new(),
-            assertion_keys: Vec::new(),
-            groups: Default::default(),
-            used_groups: Default::default(),
-            revision: 0,
-            bulk_serial: Serial(0),
-        };
+        let channel = any_channel(number, 0);
         Holding { channel, tokens, keys_used: Default::default(), secrets_used: Vec::new() }
     }
 

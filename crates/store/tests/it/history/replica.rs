@@ -15,7 +15,7 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    ChannelPatch, Committed, Error, NewChannel, RevocationTarget, Store, Taking,
+    ActStore, ChannelPatch, Committed, Error, NewChannel, RevocationTarget, Store, Taking,
     postgres::{Plant, PostgresOptions, PostgresStore},
 };
 use tegata_token::{
