@@ -48,6 +48,8 @@ impl Size {
 struct Measured {
     load: Outcome,
     spent: Spent,
+    /// Bytes that the database wrote to its log.
+    logged: f64,
 }
 
 impl Measured {
@@ -72,9 +74,9 @@ fn issue(
 ) -> anyhow::Result<Measured> {
     let requests = site.requests(channels);
     let load = Clients { to: site.addresses(), count: clients, most, limit };
-    let before = site.spent()?;
+    let (before, log) = (site.spent()?, site.log()?);
     let load = load.run(|server, number| &requests[server][number % channels.len()])?;
-    Ok(Measured { load, spent: site.spent()?.since(before) })
+    Ok(Measured { load, spent: site.spent()?.since(before), logged: site.log()? - log })
 }
 
 /// New channels with room for `rate` issues a second that evict no token.

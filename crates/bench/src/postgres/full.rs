@@ -85,6 +85,7 @@ fn tell(report: &mut Report, pairs: &[Pair]) {
                 ("clients", middle(&|it| of(it).each(|it| it.clients))),
                 ("busy cores", middle(&|it| of(it).cores(|it| it.machine))),
                 ("of them others'", middle(&|it| of(it).cores(Spent::others))),
+                ("bytes of log", middle(&|it| of(it).logged / of(it).load.answered as f64)),
             ],
         );
     }

@@ -92,6 +92,11 @@ impl Site {
         text.parse().with_context(|| format!("not a number: {text}"))
     }
 
+    /// Where the database's write-ahead log is, in bytes.
+    pub(super) fn log(&self) -> anyhow::Result<f64> {
+        self.figure("SELECT pg_current_wal_lsn() - '0/0'")
+    }
+
     /// Runs a statement that may take minutes.
     pub(crate) fn patient(&self, sql: &str) -> anyhow::Result<()> {
         let out = Command::new(self.postgres.programs().join("psql"))
