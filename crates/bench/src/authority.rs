@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::assertions::Signer;
 use super::channel::Channel;
-use super::process::{Running, on_core};
+use super::process::{Running, on_any_core, on_core};
 use super::wire::{Wire, form, request};
 use super::{SERVER_CORE, spread, stopwatch};
 
@@ -51,14 +52,43 @@ impl Authority {
         address: SocketAddr,
         settings: &[&str],
     ) -> anyhow::Result<Self> {
+        let mut command = on_core(SERVER_CORE, program);
+        command
+            .arg("serve")
+            .args(["--store", &format!("sqlite:{}", folder.join("tegata.db").display())])
+            .args(settings);
+        Self::launch(command, folder, address)
+    }
+
+    /// Starts one of several servers on the PostgreSQL database `store`, which share the
+    /// master key's file, on every core, and waits until it is ready. Its own files are in
+    /// `folder`.
+    pub(super) fn start_sharing(
+        program: &Path,
+        folder: &Path,
+        store: &str,
+        master_key: &Path,
+    ) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let mut command = on_any_core(program);
+        command
+            .arg("serve")
+            .args(["--public-url", "http://tokens.example"])
+            .arg("--master-key-file")
+            .arg(master_key)
+            .arg("--rollback-guard-file")
+            .arg(folder.join("tegata.guard"))
+            // Other users of the machine can read arguments.
+            .env("TEGATA_STORE", store);
+        Self::launch(command, folder, free_address()?)
+    }
+
+    fn launch(mut command: Command, folder: &Path, address: SocketAddr) -> anyhow::Result<Self> {
         let log = folder.join("authority.log");
         let out = File::create(&log)?;
         let process = Running::start(
-            on_core(SERVER_CORE, program)
-                .arg("serve")
+            command
                 .args(["--listen", &address.to_string()])
-                .args(["--store", &format!("sqlite:{}", folder.join("tegata.db").display())])
-                .args(settings)
                 .env("TEGATA_ADMIN_TOKEN", ADMIN)
                 .current_dir(folder)
                 .stdout(out.try_clone()?)
@@ -85,11 +115,20 @@ impl Authority {
 
     /// Creates a provider with `count` channels and registers `signer`'s key on each.
     pub(super) fn channels(&self, count: usize, signer: &Signer) -> anyhow::Result<Vec<Channel>> {
+        self.channels_with(count, Some(signer))
+    }
+
+    /// Creates a provider with `count` channels that have no assertion key.
+    pub(super) fn channels_by_secret(&self, count: usize) -> anyhow::Result<Vec<Channel>> {
+        self.channels_with(count, None)
+    }
+
+    fn channels_with(&self, count: usize, signer: Option<&Signer>) -> anyhow::Result<Vec<Channel>> {
         let mut wire = Wire::open(self.address)?;
         let provider =
             self.admin(&mut wire, "POST", "/providers", &json!({"name": "Benchmark"}))?;
         let provider = text(&provider, "provider_id")?;
-        let key = json!({"jwk": signer.jwk()});
+        let key = signer.map(|signer| json!({"jwk": signer.jwk()}));
         let numbers: Vec<usize> = (0..count).collect();
         spread(
             CALLERS,
@@ -100,13 +139,14 @@ impl Authority {
                 let channel =
                     self.admin(wire, "POST", &format!("/providers/{provider}/channels"), &wanted)?;
                 let id = text(&channel, "channel_id")?;
-                let kid =
-                    self.admin(wire, "POST", &format!("/channels/{id}/assertion-keys"), &key)?;
-                Ok(Channel {
-                    secret: text(&channel, "channel_secret")?,
-                    kid: text(&kid, "kid")?,
-                    id,
-                })
+                let kid = match &key {
+                    Some(key) => {
+                        let path = format!("/channels/{id}/assertion-keys");
+                        text(&self.admin(wire, "POST", &path, key)?, "kid")?
+                    }
+                    None => String::new(),
+                };
+                Ok(Channel { secret: text(&channel, "channel_secret")?, kid, id })
             },
         )
     }

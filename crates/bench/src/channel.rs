@@ -5,6 +5,6 @@
 pub(super) struct Channel {
     pub(super) id: String,
     pub(super) secret: String,
-    /// Id of the signer's key on this channel.
+    /// Id of the signer's key on this channel; empty without one.
     pub(super) kid: String,
 }

@@ -132,7 +132,7 @@ fn plain_channels(authority: &Authority, count: usize) -> anyhow::Result<Vec<Str
 }
 
 /// The member of a process's status in the kernel, in MiB.
-fn status(id: u32, member: &str) -> anyhow::Result<f64> {
+pub(super) fn status(id: u32, member: &str) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(member)?.strip_prefix(':'));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));

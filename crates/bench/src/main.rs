@@ -23,9 +23,11 @@ mod followers;
 mod http;
 mod issue;
 mod journal;
+mod postgres;
 mod process;
 mod proxy;
 mod report;
+mod scale;
 mod soak;
 mod verify;
 mod wire;
@@ -85,7 +87,8 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
                 tegata = std::fs::canonicalize(file).context("--tegata needs a file")?;
             }
             "http" | "proxy" | "issue" | "journal" | "verify" | "agent" | "soak" | "fairness"
-            | "console" | "feed" | "herd" | "snapshots" | "idle" | "load" | "layer" => {
+            | "console" | "feed" | "herd" | "snapshots" | "idle" | "load" | "layer"
+            | "postgres-issues" | "postgres-full" | "postgres-revoke" | "scale" => {
                 sections.push(arg)
             }
             other => bail!("unknown argument {other}; see: cargo xtask bench --help"),
@@ -122,6 +125,10 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
             "layer" => feed::layer::run(&plan, &folder, &mut report),
             "load" => feed::load::run(&plan, &folder, &mut report),
             "idle" => feed::idle::run(&plan, &folder, &mut report),
+            "postgres-issues" => postgres::issues::run(&plan, &folder, &mut report),
+            "postgres-full" => postgres::full::run(&plan, &folder, &mut report),
+            "postgres-revoke" => postgres::revoke::run(&plan, &folder, &mut report),
+            "scale" => scale::run(&plan, &folder, &mut report),
             _ => http::fairness(&plan, &folder, &mut report),
         };
         // One broken section does not stop the others.
@@ -151,6 +158,20 @@ fn require_machine(folder: &Path) -> anyhow::Result<()> {
         cores >= 2,
         "the server and the load generator need one core each, but this machine has {cores}"
     );
+    require_disk(folder)?;
+    if Command::new("wrk").arg("--version").output().is_err() {
+        println!("installing wrk");
+        let done = Command::new("apt-get").args(["install", "--yes", "--quiet", "wrk"]).status();
+        ensure!(
+            done.is_ok_and(|status| status.success()),
+            "wrk is needed, and `apt-get install wrk` failed"
+        );
+    }
+    Ok(())
+}
+
+/// Fails if the folder is on a file system in memory.
+fn require_disk(folder: &Path) -> anyhow::Result<()> {
     let kind = Command::new("stat")
         .args(["-f", "-c", "%T"])
         .arg(folder)
@@ -162,14 +183,6 @@ fn require_machine(folder: &Path) -> anyhow::Result<()> {
         "{} is on a file system in memory, where a commit is not durable",
         folder.display()
     );
-    if Command::new("wrk").arg("--version").output().is_err() {
-        println!("installing wrk");
-        let done = Command::new("apt-get").args(["install", "--yes", "--quiet", "wrk"]).status();
-        ensure!(
-            done.is_ok_and(|status| status.success()),
-            "wrk is needed, and `apt-get install wrk` failed"
-        );
-    }
     Ok(())
 }
 

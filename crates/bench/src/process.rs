@@ -15,9 +15,15 @@ use super::stopwatch;
 
 /// A command that will run `program` on `core` alone.
 pub(super) fn on_core(core: usize, program: impl AsRef<OsStr>) -> Command {
+    let mut command = on_any_core("taskset");
+    command.args(["-c", &core.to_string()]).arg(program);
+    command
+}
+
+/// A command that will run `program` on every core.
+pub(super) fn on_any_core(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "taskset", "-c", &core.to_string()]);
-    command.arg(program).stdin(Stdio::null());
+    command.args(["--pdeathsig", "KILL"]).arg(program).stdin(Stdio::null());
     command
 }
 

@@ -19,6 +19,10 @@ usage: cargo xtask bench [--long] [--tegata FILE] [SECTION…]
   load      issues and verifications with 2,000 followers and a revocation a second
   layer     a service with the verifier's tower layer against one without
   idle      what 2,000 idle followers cost
+  postgres-issues  issues of 1 and 3 servers on PostgreSQL against the same rows by pgbench
+  postgres-full    issues that evict, at 3 servers on PostgreSQL, against plain ones
+  postgres-revoke  revocations at 3 servers on PostgreSQL against bare commits
+  scale     what a channel and a token row cost in the store, in memory and at a start
   fairness  the bare axum server against itself: the error of `http`
 
 Without a section: http, proxy, issue, verify and agent.

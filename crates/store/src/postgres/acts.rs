@@ -4,7 +4,7 @@ use super::{
     Plant, PostgresStore,
     connect::Client,
     failed::Failed,
-    job::{PATIENCE, Place, job, steady},
+    job::{PATIENCE, Place, job},
     questions::dry,
     readers::ask,
     rows::{int, list},
@@ -28,8 +28,9 @@ use tracing::Instrument;
 /// How long an act waits, from when its commit was known, for servers that do not say that
 /// they have it: by then their leases have run out, whatever became of them.
 const SILENCE: Duration = Duration::from_millis(2_300);
-/// The first and the longest pause between two looks at what other servers have.
-const LOOK: Duration = Duration::from_millis(1);
+/// The first and the longest pause between two looks at what other servers have, if none says
+/// that it has acknowledged.
+const LOOK: Duration = Duration::from_millis(5);
 const LONGEST_LOOK: Duration = Duration::from_millis(40);
 /// How many channels of a provider are revoked in one transaction: each takes a round trip, and
 /// all other commits wait for them.
@@ -136,20 +137,28 @@ impl PostgresStore {
 
     /// Waits until every server has acknowledged a position.
     async fn everywhere(&self, position: Position) {
-        let mut pause = LOOK;
+        let _waiting = self.shared.waits.begin();
+        let (mut pause, mut listed) = (LOOK, false);
         loop {
-            let began = steady();
+            // What is read after this call has the servers that there were at the commit.
             match self.shared.after_now().await {
-                Ok(seen) => {
-                    let has = |it: &crate::ReplicaRow| it.own || it.position >= position;
-                    if seen.applied >= position && seen.replicas.iter().all(has) {
-                        return;
-                    }
-                }
+                Ok(seen) if seen.is_everywhere(position) => return,
+                Ok(_) => listed = true,
                 Err(why) => tracing::debug!(%why, "the other servers' positions are not known"),
             }
-            let rest = pause.saturating_sub(began.elapsed());
-            tokio::time::sleep(rest).await;
+            let mut rounds = self.shared.watch();
+            let acknowledged = async {
+                if listed {
+                    // Fails when the store is closed.
+                    let _ = rounds.wait_for(|it| it.is_everywhere(position)).await;
+                } else {
+                    std::future::pending().await
+                }
+            };
+            // They say when they have acknowledged; if that is not heard, they are asked.
+            if tokio::time::timeout(pause, acknowledged).await.is_ok() {
+                return;
+            }
             pause = (pause * 2).min(LONGEST_LOOK);
         }
     }

@@ -10,11 +10,14 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Config, config::SslMode};
 
 /// The driver's connection, on which statements are pipelined.
 pub(super) type Client = tokio_postgres::Client;
+
+/// Called with the channel of each notification that a connection gets.
+pub(super) type Bell = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Maximum time until a connection can be used.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -67,11 +70,11 @@ impl Address {
         tried.ok().and_then(Result::err)
     }
 
-    /// Opens a connection, whose notifications wake `bell`.
+    /// Opens a connection, whose notifications ring `bell`.
     ///
     /// # Errors
     /// The database cannot be reached, or refuses.
-    pub async fn connect(&self, bell: Option<Arc<Notify>>) -> Result<Conn, Failed> {
+    pub async fn connect(&self, bell: Option<Bell>) -> Result<Conn, Failed> {
         let opened = self.config.connect(self.tls.clone());
         // The driver's own time limit is per address and does not bound the handshake.
         let (client, mut connection) = super::failed::within(CONNECT * 2, opened).await?;
@@ -84,8 +87,8 @@ impl Address {
                         counter.fetch_add(1, Ordering::SeqCst);
                         tracing::warn!(message = notice.message(), "the database warns");
                     }
-                    Ok(AsyncMessage::Notification(_)) => {
-                        bell.iter().for_each(|it| it.notify_one());
+                    Ok(AsyncMessage::Notification(it)) => {
+                        bell.iter().for_each(|bell| bell(it.channel()));
                     }
                     Ok(_) => {}
                     Err(_) => return,

@@ -18,6 +18,7 @@ use super::{
     queue::{self, Queue},
     replicas,
     round::{MOST, Read, read},
+    wake::Waits,
     went_back::{self, WentBack},
 };
 use crate::{Committed, ReceiptRow, ReplicaRow, RootTokenHash};
@@ -57,6 +58,14 @@ pub(super) struct Seen {
     pub replicas: Arc<[ReplicaRow]>,
 }
 
+impl Seen {
+    /// Whether this server's memory and every other one's have the changes up to `position`.
+    pub fn is_everywhere(&self, position: Position) -> bool {
+        let has = |it: &ReplicaRow| it.own || it.position >= position;
+        self.applied >= position && self.replicas.iter().all(has)
+    }
+}
+
 /// What the tasks of a store know together.
 pub(super) struct Shared {
     /// This start's id.
@@ -65,8 +74,10 @@ pub(super) struct Shared {
     pub clock: DatabaseClock,
     /// Notified, the follower reads.
     pub wanted: Arc<Notify>,
-    /// Notified, the lease is renewed, and with it what was applied acknowledged.
+    /// Notified, this server acknowledges what was applied.
     pub applied: Notify,
+    /// The acts that wait for other servers.
+    pub waits: Waits,
     pub queue: Arc<Queue>,
     begun: AtomicU64,
     seen: watch::Sender<Seen>,
@@ -86,6 +97,7 @@ impl Shared {
             clock: DatabaseClock::default(),
             wanted: Arc::default(),
             applied: Notify::new(),
+            waits: Waits::default(),
             queue,
             begun: AtomicU64::new(0),
             seen: watch::Sender::new(seen),
@@ -125,6 +137,11 @@ impl Shared {
         let mut seen = self.seen.subscribe();
         // It fails when the store is closed, and then no answer comes from its memory.
         let _ = seen.wait_for(|it| it.applied >= position).await;
+    }
+
+    /// What rounds read, as each of them ends.
+    pub fn watch(&self) -> watch::Receiver<Seen> {
+        self.seen.subscribe()
     }
 
     /// Gives memory a receipt that began without a change of the log.

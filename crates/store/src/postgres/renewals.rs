@@ -42,11 +42,9 @@ impl Renewals {
     pub async fn run(mut self, mut closed: oneshot::Receiver<()>) {
         let (mut conn, mut backoff, mut failing) = (None, Backoff::default(), false);
         loop {
-            let due = tokio::time::sleep(RENEWAL);
             tokio::select! {
                 _ = &mut closed => break,
-                () = self.shared.applied.notified() => {}
-                () = due => {}
+                () = tokio::time::sleep(RENEWAL) => {}
             }
             if self.shared.why_stopped().is_some() {
                 return;
@@ -87,8 +85,10 @@ impl Renewals {
         let Some(open) = conn else { return Err(Failed::unavailable("no connection").into()) };
         let (sent, warned) = (steady(), open.warnings());
         let applied = self.shared.seen().applied;
-        let sql = "UPDATE replica SET beat = beat + 1, epoch = $2, position = $3 WHERE id = $1
-                   RETURNING beat";
+        // An acknowledgement that was sent later may be there already.
+        let sql = "UPDATE replica SET beat = beat + 1, epoch = $2,
+                       position = CASE epoch WHEN $2 THEN greatest(position, $3) ELSE $3 END
+                   WHERE id = $1 RETURNING beat";
         let (epoch, number) = (int(applied.epoch), int(applied.number));
         let id = self.shared.id;
         let beat = async {

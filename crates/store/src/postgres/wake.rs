@@ -1,8 +1,28 @@
-//! Tells other servers that the log grew, and hears it from them: only to wake them earlier
-//! than they would read by themselves. Nothing depends on it.
+//! What servers say to each other: that the log grew, and how far their memories are. An
+//! acknowledgement counts; the notifications only make servers read earlier than they would by
+//! themselves, and nothing depends on them.
+//!
+//! None of it waits for a disk or a standby: a notification that is lost delays a server until its
+//! next poll, and an acknowledgement says what is in this server's memory, whatever becomes of the
+//! database.
 
-use super::{connect::Address, failed::within, follow::Shared, jitter::Backoff, queue::connect};
-use std::{sync::Arc, time::Duration};
+use super::{
+    connect::{Address, Client},
+    failed::{Failed, within},
+    follow::Shared,
+    jitter::Backoff,
+    queue::connect,
+    rows::int,
+    sql::values,
+};
+use futures_util::future::try_join3;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tokio::sync::Notify;
 
 /// Maximum time of a statement here.
@@ -10,29 +30,97 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often the connection that listens is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Tells the others each time that `grown` is notified, one time for all that came meanwhile.
+/// Opens a transaction whose COMMIT returns before it is durable.
+const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off";
+/// Says that the log grew.
+const GREW: &str = "BEGIN; SET LOCAL synchronous_commit = off; NOTIFY tegata; COMMIT";
+/// Says that a server has acknowledged changes.
+const APPLIED: &str = "BEGIN; SET LOCAL synchronous_commit = off; NOTIFY tegata_applied; COMMIT";
+
+/// The acts that wait for other servers.
+#[derive(Debug, Default)]
+pub(super) struct Waits(AtomicUsize);
+
+impl Waits {
+    /// Counts an act until what this returns is dropped.
+    pub fn begin(&self) -> Waiting<'_> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Waiting(self)
+    }
+
+    fn any(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// An act that waits for other servers.
+pub(super) struct Waiting<'a>(&'a Waits);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Speaks to the others each time that the log `grown`, or that this server's memory has applied
+/// changes; one time for all that came meanwhile.
 pub(super) async fn tell(shared: Arc<Shared>, address: Address, grown: Arc<Notify>) {
     let (mut conn, mut backoff) = (None, Backoff::default());
     loop {
-        grown.notified().await;
-        let alone = shared.seen().replicas.iter().all(|it| it.own);
+        let grew = tokio::select! {
+            () = grown.notified() => true,
+            () = shared.applied.notified() => false,
+        };
+        // What was applied is acknowledged only if a round has just found others.
+        let alone = grew && shared.seen().replicas.iter().all(|it| it.own);
         if alone || connect(&mut conn, &address, &mut backoff).await.is_err() {
             continue;
         }
-        if let Some(open) = &conn
-            && within(PATIENCE, open.batch_execute("NOTIFY tegata")).await.is_err()
-        {
+        let Some(open) = &conn else { continue };
+        let said = async {
+            if !grew {
+                acknowledge(open, &shared).await?;
+            }
+            open.batch_execute(if grew { GREW } else { APPLIED }).await?;
+            Ok::<_, Failed>(())
+        };
+        // If it fails, the next renewal of the lease acknowledges.
+        if within(PATIENCE, said).await.is_err() {
             conn = None;
         }
     }
+}
+
+/// Writes how far this server's memory is. A row that was dropped stays so: then no server waits
+/// for this one.
+async fn acknowledge(db: &Client, shared: &Shared) -> Result<(), Failed> {
+    let applied = shared.seen().applied;
+    let sql = "UPDATE replica SET position = greatest(position, $2) WHERE id = $1 AND epoch = $3";
+    let (number, epoch) = (int(applied.number), int(applied.epoch));
+    let id = shared.id.to_vec();
+    let values = values![id, number, epoch];
+    // Sent one after the other, in one round trip.
+    let begin = async { Ok::<_, Failed>(db.batch_execute(BEGIN).await?) };
+    let write = async { Ok(db.execute_typed(sql, values).await?) };
+    let commit = async { Ok(db.batch_execute("COMMIT").await?) };
+    try_join3(begin, write, commit).await.map(drop)
 }
 
 /// Listens on an address that leads to the database itself and to no pooler.
 pub(super) async fn listen(shared: Arc<Shared>, address: Address) {
     let mut backoff = Backoff::default();
     loop {
-        if let Ok(conn) = address.connect(Some(shared.wanted.clone())).await
-            && within(PATIENCE, conn.batch_execute("LISTEN tegata")).await.is_ok()
+        let heard = shared.clone();
+        let bell = Arc::new(move |channel: &str| {
+            // Only an act that waits needs to know what others have acknowledged.
+            if channel == "tegata" || heard.waits.any() {
+                heard.wanted.notify_one();
+            }
+        });
+        if let Ok(conn) = address.connect(Some(bell)).await
+            && within(PATIENCE, conn.batch_execute("LISTEN tegata; LISTEN tegata_applied"))
+                .await
+                .is_ok()
         {
             backoff.reset();
             while !conn.is_closed() {

@@ -202,6 +202,34 @@ async fn what_one_server_revokes_is_revoked_on_every_server_before_the_answer() 
     }
 }
 
+/// The renewals of all servers.
+fn renewals(database: &str) -> u128 {
+    let server = Postgres::<Plain>::server();
+    let rows = server.ask(database, "SELECT sum(beat) FROM replica").unwrap();
+    rows[0][0].as_ref().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_acknowledgement_which_a_crash_may_lose_is_not_counted_as_a_renewal() {
+    let place = Postgres::<Plain>::new();
+    let database = place.database.clone();
+    let world = World::at(Box::new(place)).await;
+    let shop = world.shop().await;
+    let follower = Follower::new();
+    let other = world.place.open(false, follower.on_commit()).await.unwrap();
+    follower.begin(other.state().await.unwrap().view);
+    let (before, begun) = (renewals(&database), steady());
+    for _ in 0..40 {
+        let claims = world.ask(&shop, Ask::new(Kind::ShortLived)).await.unwrap().claims;
+        let target = RevocationTarget::Stored { serial: claims.serial };
+        world.revoke_at(&shop, target, NOW).await;
+    }
+    // Of two servers, every 400 ms.
+    let due = 2 * (begun.elapsed().as_millis() / 400 + 1);
+    let made = renewals(&database) - before;
+    assert!(made <= due, "{made} renewals in the time of {due}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_database_that_went_back_is_refused_from_then_on() {
     let place = Postgres::<Plain>::new();

@@ -62,9 +62,9 @@ pub(super) async fn read(
     let with_keys = of(|it| it.tokens == Tokens::WithKeys);
     let revoked = of(|it| it.revocations);
     let tokens = try_join(tokens(db, keys, &counted, false), tokens(db, keys, &with_keys, true));
-    let (counts, (counted, with_keys), revocations, snapshots) =
-        try_join4(counts(db, &all), tokens, revocations(db, &revoked), snapshots(db, needs))
-            .await?;
+    let (counts, (counted, with_keys), revocations, mut snapshots) =
+        try_join4(counts(db, &all), tokens, revocations(db, &revoked), whole(db, needs)).await?;
+    snapshots.extend(changed(db, needs, &counts).await?);
     Ok(OfChannels { counts, snapshots, revocations, counted, with_keys })
 }
 
@@ -133,51 +133,37 @@ fn token(row: &Row, keys: &[StoredKey], with_keys: bool) -> Result<StoredToken, 
     })
 }
 
-/// The snapshots of channels, deleted ones included, without those whose revision is the one
-/// that their act knows.
-async fn snapshots(db: &Client, needs: &[Needs]) -> Result<OfEach<Arc<Channel>>, Failed> {
-    let (mut whole, mut known, mut revisions) = (Vec::new(), Vec::new(), Vec::new());
-    for (id, revision) in needs.iter().filter_map(|it| Some((it.channel?, it.unless_revision))) {
-        match revision {
-            None => whole.push(int(id.number())),
-            Some(revision) => {
-                known.push(int(id.number()));
-                revisions.push(int(revision));
-            }
-        }
-    }
-    let of_whole = try_join(rows_of(db, &whole), parts(db, &whole));
-    let (changed, (rows, mut parts_of)) = try_join(changed(db, known, revisions), of_whole).await?;
-    if !changed.is_empty() {
-        let ids: Vec<i64> =
-            changed.iter().map(|row| row.value::<i64>("id")).collect::<Result<_, _>>()?;
-        parts_of.extend(parts(db, &ids).await?);
-    }
-    let snapshot = |row: &Row| {
-        let id = row.value("id")?;
-        let parts = parts_of.get(&id).cloned().unwrap_or_default();
-        Ok((id, Arc::new(channels::channel(row, parts)?)))
-    };
-    rows.iter().chain(&changed).map(snapshot).collect()
+/// The snapshots of channels, deleted ones included, that are needed whatever their revision is.
+async fn whole(db: &Client, needs: &[Needs]) -> Result<OfEach<Arc<Channel>>, Failed> {
+    let ids = needs.iter().filter(|it| it.unless_revision.is_none()).filter_map(|it| it.channel);
+    snapshots(db, &ids.map(|id| int(id.number())).collect::<Vec<_>>()).await
 }
 
-async fn rows_of(db: &Client, ids: &[i64]) -> Result<Vec<Row>, Failed> {
+/// The snapshots of channels whose revision is not the one that their act knows.
+async fn changed(
+    db: &Client,
+    needs: &[Needs],
+    counts: &OfEach<Count>,
+) -> Result<OfEach<Arc<Channel>>, Failed> {
+    let is_other = |it: &&Needs| {
+        let count = it.channel.and_then(|id| counts.get(&id));
+        it.unless_revision.zip(count).is_some_and(|(known, count)| known != count.revision)
+    };
+    let ids = needs.iter().filter(is_other).filter_map(|it| it.channel);
+    snapshots(db, &ids.map(|id| int(id.number())).collect::<Vec<_>>()).await
+}
+
+async fn snapshots(db: &Client, ids: &[i64]) -> Result<OfEach<Arc<Channel>>, Failed> {
     if ids.is_empty() {
-        return Ok(Vec::new());
+        return Ok(BTreeMap::new());
     }
     let sql = format!("{} WHERE c.id = ANY($1)", channels::CHANNEL);
-    Ok(db.query_typed(&sql, values![ids]).await?)
-}
-
-/// Those of these channels that have another revision.
-async fn changed(db: &Client, ids: Vec<i64>, revisions: Vec<i64>) -> Result<Vec<Row>, Failed> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let sql = format!(
-        "{} JOIN unnest($1, $2) AS known (channel, revision)
-             ON known.channel = c.id AND known.revision <> n.revision",
-        channels::CHANNEL
-    );
-    Ok(db.query_typed(&sql, values![ids, revisions]).await?)
+    let rows = async { Ok(db.query_typed(&sql, values![ids]).await?) };
+    let (rows, mut parts) = try_join(rows, parts(db, ids)).await?;
+    let snapshot = |row: &Row| {
+        let id = row.value("id")?;
+        let parts = parts.remove(&id).unwrap_or_default();
+        Ok((id, Arc::new(channels::channel(row, parts)?)))
+    };
+    rows.iter().map(snapshot).collect()
 }
