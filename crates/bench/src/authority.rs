@@ -200,6 +200,12 @@ impl Authority {
         path: &str,
         body: &Value,
     ) -> anyhow::Result<Value> {
+        let response = wire.send(&self.of_admin(method, path, body))?;
+        response.json().with_context(|| format!("{method} {path}"))
+    }
+
+    /// The bytes of an administrator's request.
+    pub(super) fn of_admin(&self, method: &str, path: &str, body: &Value) -> Vec<u8> {
         let bearer = format!("Bearer {ADMIN}");
         let mut headers = vec![("Authorization", bearer.as_str())];
         let mut text = String::new();
@@ -207,9 +213,7 @@ impl Authority {
             headers.push(("Content-Type", "application/json"));
             text = body.to_string();
         }
-        let path = format!("/admin/v1{path}");
-        let response = wire.send(&request(self.address, method, &path, &headers, &text))?;
-        response.json().with_context(|| format!("{method} {path}"))
+        request(self.address, method, &format!("/admin/v1{path}"), &headers, &text)
     }
 
     fn wait_until_ready(&mut self) -> anyhow::Result<()> {

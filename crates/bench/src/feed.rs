@@ -2,8 +2,10 @@
 //! two thousand followers, against the same fan-out by NATS with replies and by bare sockets.
 //!
 //! The three take turns within a round. Each has its server on one core and its followers on
-//! the other. The time begins before the call and ends with the response to it, which waits
-//! until the receipt is complete: the commit is part of it.
+//! the other; a follower does the same on each side: it reads a message and replies. The time
+//! begins before the call and ends with the response to it, which waits until the receipt is
+//! complete: the commit of the revocation, the one of the receipt, and a line for each
+//! follower are part of it.
 
 mod fan;
 pub(super) mod herd;
@@ -29,6 +31,8 @@ use super::{LOAD_CORE, Plan, stopwatch};
 
 /// How long 2,000 new followers may take: the authority registers fifty per second.
 const PATIENCE: Duration = Duration::from_secs(240);
+/// The pause between two fan-outs.
+const REST: Duration = Duration::from_millis(20);
 /// Maximum number of instances of one verifier.
 const OF_A_VERIFIER: usize = 1_000;
 
@@ -44,26 +48,33 @@ fn measure(
     authority: &Authority,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let rounds = if plan.long { 100 } else { 40 };
+    let rounds = if plan.long { 400 } else { 200 };
     let tokens = [verifier(authority, 60_000)?, verifier(authority, 60_000)?];
     let mut channels = plain_channels(authority, rounds * 3)?.into_iter();
     let nats = fan::Nats::start(folder)?;
     let (mut subscribers, mut sockets) = (nats.publisher()?, fan::Sockets::start()?);
     let mut groups = Vec::new();
     for (more, token) in [(100, 0), (900, 0), (1_000, 1)] {
-        let mut own = Followers::light(LOAD_CORE, authority.address, &tokens[token], 60_000, more)?;
+        let mut own =
+            Followers::of("bare", LOAD_CORE, authority.address, &tokens[token], 60_000, more)?;
         own.until_fresh(PATIENCE)?;
         groups.push((own, subscribers.add(more)?, sockets.add(more)?));
         let count = groups.iter().map(|(own, ..)| own.count).sum();
         let mut times = [Vec::new(), Vec::new(), Vec::new()];
         let mut call = Wire::open(authority.address)?;
-        for _ in 0..rounds {
+        for round in 0..rounds {
             let channel = channels.next().context("too few channels")?;
-            times[0].push(revoke(authority, &mut call, &channel, count)?);
-            times[1].push(subscribers.publish()?);
-            times[2].push(sockets.publish()?);
-            // Let what follows the last acknowledgement come to rest.
-            std::thread::sleep(Duration::from_millis(20));
+            for turn in 0..3 {
+                // The first of a round changes.
+                let who = (round + turn) % 3;
+                times[who].push(match who {
+                    0 => revoke(authority, &mut call, &channel, count)?,
+                    1 => subscribers.publish()?,
+                    _ => sockets.publish()?,
+                });
+                // Let what follows the last acknowledgement come to rest.
+                std::thread::sleep(REST);
+            }
         }
         compare(report, count, times);
     }
@@ -71,6 +82,8 @@ fn measure(
 }
 
 fn compare(report: &mut Report, count: usize, mut times: [Vec<f64>; 3]) {
+    let pairs = times[0].iter().zip(&times[1]);
+    let of_a_round: Vec<f64> = pairs.map(|(own, nats)| own / nats).collect();
     times.iter_mut().for_each(|it| it.sort_by(f64::total_cmp));
     let of = |who: usize, part: usize| {
         let sorted = &times[who];
@@ -88,6 +101,7 @@ fn compare(report: &mut Report, count: usize, mut times: [Vec<f64>; 3]) {
     let ratio = |who: usize, part: usize| [of(0, part) / of(who, part)];
     report.ratio(&name("p99 / NATS"), &ratio(1, 99), Aim::AtMost(1.0), &beside);
     report.ratio(&name("p50 / NATS"), &ratio(1, 50), Aim::None, &[]);
+    report.ratio(&name("each round / NATS"), &of_a_round, Aim::None, &[]);
     report.ratio(&name("p50 / bare sockets"), &ratio(2, 50), Aim::None, &[]);
 }
 
@@ -99,10 +113,11 @@ fn revoke(
     count: usize,
 ) -> anyhow::Result<f64> {
     let body = json!({ "all": true, "wait_seconds": 30 });
+    let request = authority.of_admin("POST", &format!("/channels/{channel}/revocations"), &body);
     let began = stopwatch();
-    let path = format!("/channels/{channel}/revocations");
-    let made = authority.admin(wire, "POST", &path, &body)?;
+    let made = wire.send(&request)?;
     let took = began.elapsed().as_secs_f64() * 1e3;
+    let made = made.json()?;
     let lines = made["receipt"]["verifiers"].as_array().context("no receipt")?;
     let done = lines.iter().filter(|it| it["state"] == "acknowledged").count();
     ensure!(done == count, "{done} of {count} acknowledged: {}", made["receipt"]["state"]);
@@ -145,7 +160,7 @@ fn two_thousand(authority: &Authority, staleness: u32) -> anyhow::Result<Vec<Fol
     for _ in 0..2 {
         let token = verifier(authority, staleness)?;
         let at: SocketAddr = authority.address;
-        all.push(Followers::light(LOAD_CORE, at, &token, staleness, OF_A_VERIFIER)?);
+        all.push(Followers::of("light", LOAD_CORE, at, &token, staleness, OF_A_VERIFIER)?);
     }
     for it in &mut all {
         it.until_fresh(PATIENCE)?;

@@ -1,10 +1,11 @@
 //! Followers of a feed in a process of their own: the hidden subcommand `followers`.
 //!
 //! `light ADDRESS TOKEN STALENESS COUNT` runs the follower's state machine over bare
-//! connections, `real …` the whole verifier with its HTTP client; `nats ADDRESS COUNT` and
-//! `sockets ADDRESS COUNT` reply to each message. Questions come in over standard input, a
+//! connections, `real …` the whole verifier with its HTTP client, and `bare …` only
+//! acknowledges; `nats ADDRESS COUNT` and `sockets ADDRESS COUNT` reply to each message. Questions come in over standard input, a
 //! line each, and each gets one line in response.
 
+mod bare;
 pub(super) mod echo;
 mod light;
 mod real;
@@ -30,6 +31,9 @@ pub(super) fn run(args: &[&str]) -> anyhow::Result<()> {
         ["real", address, token, staleness, count] => {
             let staleness = Duration::from_millis(staleness.parse()?);
             real::run(address.parse()?, token, staleness, count.parse()?)
+        }
+        ["bare", address, token, staleness, count] => {
+            bare::run(address.parse()?, token, staleness, count.parse()?)
         }
         ["nats", address, count] => echo::run(address.parse()?, count.parse()?, echo::Kind::Nats),
         ["sockets", address, count] => {
@@ -78,15 +82,16 @@ impl Followers {
         Ok(Self { _process: process, input, output, count })
     }
 
-    /// Light followers of an authority.
-    pub(super) fn light(
+    /// Followers of an authority, of this kind.
+    pub(super) fn of(
+        kind: &str,
         core: usize,
         at: SocketAddr,
         token: &str,
         staleness: u32,
         count: usize,
     ) -> anyhow::Result<Self> {
-        Self::start(core, &["light", &at.to_string(), token, &staleness.to_string()], count)
+        Self::start(core, &[kind, &at.to_string(), token, &staleness.to_string()], count)
     }
 
     pub(super) fn ask(&mut self, question: &str) -> anyhow::Result<Vec<f64>> {

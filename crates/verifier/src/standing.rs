@@ -200,11 +200,11 @@ impl Standing {
     pub fn consult(
         &self,
         token: &[u8],
-        clocks: Clocks,
+        steady: Steady,
         signatures: &Signatures,
     ) -> Option<Result<Active, Invalid>> {
         let facts = self.facts.as_ref()?;
-        let seconds = facts.time_ms(clocks.steady) / 1_000;
+        let seconds = facts.time_ms(steady) / 1_000;
         let now = UnixTime(seconds.try_into().unwrap_or(i64::MAX));
         Some(verify(token, now, &facts.view, signatures))
     }

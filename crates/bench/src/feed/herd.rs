@@ -86,11 +86,11 @@ fn figures(herd: &mut [Followers]) -> anyhow::Result<Figures> {
     let (mut p99, mut refused) = (Vec::new(), 0.0);
     for it in herd {
         let answer = it.ask("figures")?;
-        let [_, _, slow, unknown, _, invalid] = answer[..] else {
-            anyhow::bail!("not six figures: {answer:?}")
+        let [_, _, slow, not_accepted] = answer[..] else {
+            anyhow::bail!("not four figures: {answer:?}")
         };
         p99.push(slow);
-        refused += unknown + invalid;
+        refused += not_accepted;
     }
     Ok(Figures { p99: super::super::median(&p99), refused })
 }

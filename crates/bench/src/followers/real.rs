@@ -1,13 +1,14 @@
 //! Whole verifiers, each with its HTTP client, and verifications of one token by all of them
 //! in turn.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tegata_token::feed::OnStale;
 use tegata_verifier::standing::Use;
-use tegata_verifier::{FollowSettings, NotAccepted, TokenVerifier};
+use tegata_verifier::{FollowSettings, TokenVerifier};
 
 use super::{answer, stopwatch};
 
@@ -15,10 +16,10 @@ use super::{answer, stopwatch};
 #[derive(Default)]
 struct Verified {
     nanos: Vec<u64>,
-    unknown: u64,
-    /// Of these, with a view that was not older than the staleness.
-    too_early: u64,
-    invalid: u64,
+    /// Number of tokens that were not accepted.
+    refused: u64,
+    /// Why, and how often.
+    reasons: BTreeMap<String, u64>,
 }
 
 pub(super) fn run(
@@ -51,14 +52,13 @@ pub(super) fn run(
             let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
             let mut verified = shared.lock().unwrap_or_else(PoisonError::into_inner);
             verified.nanos.push(nanos);
-            match result {
-                Ok(_) => {}
-                Err(NotAccepted::Unknown(_)) => {
-                    let age = verifier.health().age;
-                    verified.unknown += 1;
-                    verified.too_early += u64::from(age.is_some_and(|it| it <= staleness));
-                }
-                Err(_) => verified.invalid += 1,
+            if let Err(why) = result {
+                let (age, why) = (verifier.health().age, why.to_string());
+                // Without the age, which differs each time.
+                let why = why.split("the view is").next().unwrap_or_default();
+                let early = if age.is_some_and(|it| it <= staleness) { ", too early" } else { "" };
+                verified.refused += 1;
+                *verified.reasons.entry(format!("{why}{early}")).or_default() += 1;
             }
             drop(verified);
             std::thread::sleep(Duration::from_micros(500));
@@ -74,14 +74,17 @@ pub(super) fn run(
             *wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some((*token).to_owned());
             "0".to_owned()
         }
-        // Number, p50 and p99 in nanoseconds, unknown, unknown too early, invalid.
+        // Number, p50 and p99 in nanoseconds, refused. The reasons go to the log of the run.
         _ => {
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
             let mut it = std::mem::take(&mut *verified);
             it.nanos.sort_unstable();
             let of = |part: usize| it.nanos.get(it.nanos.len() * part / 100).copied().unwrap_or(0);
             let (n, p50, p99) = (it.nanos.len(), of(50), of(99));
-            format!("{n} {p50} {p99} {} {} {}", it.unknown, it.too_early, it.invalid)
+            if it.refused > 0 {
+                eprintln!("refused: {:?}", it.reasons);
+            }
+            format!("{n} {p50} {p99} {}", it.refused)
         }
     })
 }

@@ -1,17 +1,26 @@
 //! The feed for verifiers: snapshots, changes and reports of uses. `docs/feed.md` is its
 //! description.
+//!
+//! The HTTP server handles requests for changes without the router: a change of the log is
+//! answered to thousands of followers at once, each of which asks again.
 
-use super::{app::App, form, header::bearer, reply};
+use super::{
+    app::App,
+    form,
+    header::bearer,
+    reply::{self, Reply},
+};
 use crate::authority::feed::{Encoding, FeedResponse, Refused};
 use axum::{
     Router,
     body::Body,
     extract::{RawQuery, State},
-    response::{IntoResponse, Response},
+    response::IntoResponse,
     routing::{get, post},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http_body_util::{Either, Full};
 use hyper::body::{Frame, SizeHint};
 use std::{
     borrow::Cow,
@@ -21,29 +30,37 @@ use std::{
     task::{Context, Poll},
     vec,
 };
+use tegata_store::VerifierRow;
 use tegata_token::feed::{BadParameter, ChangesQuery, FeedQuery, UsageReport, VERSION};
+
+/// The path of requests for changes.
+pub const CHANGES: &str = "/feed/changes";
 
 /// `/feed/snapshot`, `/feed/changes` and `/feed/usage`.
 pub fn router() -> Router<Arc<App>> {
     let snapshot =
         async |State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap| {
             let answer = snapshot(&app, &headers, query.as_deref().unwrap_or("")).await;
-            respond(&app, "snapshot", answer)
+            respond(&app, "snapshot", answer).map(Body::new)
         };
     let changes =
         async |State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap| {
-            let answer = changes(&app, headers, query.unwrap_or_default()).await;
-            respond(&app, "changes", answer)
+            let asked = ask_for_changes(&app, &headers, query.as_deref().unwrap_or("")).await;
+            drop((headers, query));
+            changes(&app, asked).await.map(Body::new)
         };
     let usage = async |State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes| {
         let answer = usage(&app, &headers, &body).await;
-        respond(&app, "usage", answer)
+        respond(&app, "usage", answer).map(Body::new)
     };
     Router::new()
         .route("/feed/snapshot", get(snapshot))
-        .route("/feed/changes", get(changes))
+        .route(CHANGES, get(changes))
         .route(super::USAGE, post(usage))
 }
+
+/// A response: with a body in one piece, or of several parts.
+pub type FeedReply = Response<Either<Full<Bytes>, Body>>;
 
 /// Why a request is not answered.
 enum Failure {
@@ -74,13 +91,30 @@ async fn snapshot(app: &App, headers: &HeaderMap, query: &str) -> Answer {
     Ok(Some(app.authority.feed_snapshot(verifier, query, encoding(headers)).await?))
 }
 
-async fn changes(app: &App, headers: HeaderMap, query: String) -> Answer {
-    let verifier = app.authority.verifier_of(bearer(&headers)).await?;
-    let asked = ChangesQuery::parse(borrowed(&pairs(&query)?))?;
-    let encoding = encoding(&headers);
-    // The headers keep the buffer of the connection alive, for as long as the hold.
-    drop((headers, query));
-    Ok(Some(app.authority.feed_changes(verifier, asked, encoding).await?))
+/// A request for changes, as it was read: it refers to no part of the request's text, which
+/// would keep the buffer of the connection alive for as long as the hold.
+pub struct AskedChanges(Result<(Arc<VerifierRow>, ChangesQuery, Encoding), Failure>);
+
+/// Authenticates and reads a request for changes.
+pub async fn ask_for_changes(app: &App, headers: &HeaderMap, query: &str) -> AskedChanges {
+    let read = async {
+        let verifier = app.authority.verifier_of(bearer(headers)).await?;
+        let asked = ChangesQuery::parse(borrowed(&pairs(query)?))?;
+        Ok((verifier, asked, encoding(headers)))
+    };
+    AskedChanges(read.await)
+}
+
+/// Answers a request for changes, at the end of its hold at the latest.
+pub async fn changes(app: &App, AskedChanges(asked): AskedChanges) -> FeedReply {
+    let answer = match asked {
+        Ok((verifier, asked, encoding)) => {
+            let answer = app.authority.feed_changes(verifier, asked, encoding).await;
+            answer.map(Some).map_err(Failure::from)
+        }
+        Err(failure) => Err(failure),
+    };
+    respond(app, "changes", answer)
 }
 
 async fn usage(app: &App, headers: &HeaderMap, body: &[u8]) -> Answer {
@@ -114,11 +148,11 @@ fn encoding(headers: &HeaderMap) -> Encoding {
     if offers.any(accepts) { Encoding::Gzip } else { Encoding::Plain }
 }
 
-fn respond(app: &App, operation: &'static str, answer: Answer) -> Response {
+fn respond(app: &App, operation: &'static str, answer: Answer) -> FeedReply {
     let response = match answer {
-        Ok(None) => StatusCode::NO_CONTENT.into_response(),
+        Ok(None) => StatusCode::NO_CONTENT.into_response().map(Either::Right),
         Ok(Some(FeedResponse { parts, encoding })) => whole(parts, encoding),
-        Err(failure) => refused(failure),
+        Err(failure) => refused(failure).map(Either::Left),
     };
     app.metrics.feed.count(operation, response.status().as_u16());
     response
@@ -153,9 +187,16 @@ impl hyper::body::Body for Parts {
 }
 
 /// The response with this body. Its parts are sent as they are: a snapshot is not copied.
-fn whole(parts: Vec<Bytes>, encoding: Encoding) -> Response {
+fn whole(mut parts: Vec<Bytes>, encoding: Encoding) -> FeedReply {
     let length: usize = parts.iter().map(Bytes::len).sum();
-    let mut response = Response::new(Body::new(Parts { left: length, parts: parts.into_iter() }));
+    let body = match (parts.len(), parts.pop()) {
+        (1, Some(one)) => Either::Left(Full::new(one)),
+        (_, last) => {
+            parts.extend(last);
+            Either::Right(Body::new(Parts { left: length, parts: parts.into_iter() }))
+        }
+    };
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CONTENT_LENGTH, length.into());
@@ -167,7 +208,7 @@ fn whole(parts: Vec<Bytes>, encoding: Encoding) -> Response {
     response
 }
 
-fn refused(failure: Failure) -> Response {
+fn refused(failure: Failure) -> Reply {
     let (status, words) = match &failure {
         // A later version that this server does not speak, not a malformed number.
         Failure::Parameter(bad) if speaks_another(bad) => {
@@ -196,7 +237,7 @@ fn refused(failure: Failure) -> Response {
         _ => reply::message(status, &words),
     };
     reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    reply.into_response()
+    reply
 }
 
 fn speaks_another(bad: &BadParameter) -> bool {

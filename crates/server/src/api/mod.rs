@@ -6,7 +6,7 @@ pub mod app;
 pub mod console;
 mod dev;
 mod faults;
-mod feed;
+pub mod feed;
 // Public for fuzzing only.
 #[doc(hidden)]
 pub mod form;

@@ -278,6 +278,13 @@ pub fn direct(response: Response<Full<Bytes>>) -> ServerResponse {
     response.map(|body| ResponseBody { body: Either::Left(body), outgoing: None })
 }
 
+/// A response that is one of both.
+pub fn either_response(
+    response: Response<Either<Full<Bytes>, axum::body::Body>>,
+) -> ServerResponse {
+    response.map(|body| ResponseBody { body, outgoing: None })
+}
+
 /// A response with any body.
 pub fn routed_response(response: Response<axum::body::Body>) -> ServerResponse {
     response.map(|body| ResponseBody { body: Either::Right(body), outgoing: None })

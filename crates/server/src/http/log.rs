@@ -5,7 +5,7 @@ use super::{
     trace::{Trace, known_method},
 };
 use crate::{
-    api::{admin, app::App, subject::VerifiedToken},
+    api::{admin, app::App, feed::CHANGES, subject::VerifiedToken},
     authority::source::Source,
 };
 use http::{StatusCode, request::Parts};
@@ -22,10 +22,6 @@ pub(super) struct Log {
     began: std::time::Instant,
     routine: bool,
 }
-
-/// Each verifier asks for changes all the time: thousands of lines a second would hide the
-/// others. Only what is not answered with 200 is worth one.
-const CHANGES: &str = "/feed/changes";
 
 impl Log {
     /// `None` if the line is not logged: routine requests are logged at DEBUG only.
@@ -69,6 +65,8 @@ impl Log {
             claims.and_then(|it| it.group.as_ref()).map(|it| it.as_str()),
         );
         let channel = channel.or_else(|| claims.map(|it| display(it.channel)));
+        // Each verifier asks for changes all the time: thousands of lines a second would hide the
+        // others. Only what is not answered with 200 is worth one.
         if self.routine || self.path == CHANGES && it.status == StatusCode::OK {
             tracing::debug!(method, route, path, channel, status, micros, %source,
                 request_id = %id, trace_id, "request");

@@ -1,9 +1,9 @@
 //! The HTTP server: connections and their limits, bodies read whole, the headers of every
 //! response, the access log, and the shutdown.
 //!
-//! The three verification operations and the issue of v2.1 tokens are handled here,
-//! without the router: they are most of a busy server's requests, and layers would cost
-//! more than a verification. The router has them too, so the shortcut changes the speed
+//! The three verification operations, the issue of v2.1 tokens and verifiers' requests for
+//! changes are handled here, without the router: they are most of a busy server's requests,
+//! and layers would cost more than a verification. The router has them too, so the shortcut changes the speed
 //! and never the response.
 
 pub mod body;
@@ -36,6 +36,7 @@ use http::{
     HeaderName, HeaderValue, Request, Response, StatusCode, Version, header, request::Parts,
 };
 use hyper::body::Incoming;
+use listener::either_response;
 use log::{Finished, Log};
 use proxies::TrustedProxies;
 use route::{Arriving, Route, Shortcut, merge_slashes};
@@ -178,6 +179,13 @@ impl Server {
             }
             Route::Shortcut(Shortcut::Gateway) => {
                 return direct(api::gateway::verify(&self.app, it.source, headers, query).await);
+            }
+            Route::Shortcut(Shortcut::Changes) => {
+                let query = query.unwrap_or_default();
+                let asked = api::feed::ask_for_changes(&self.app, headers, query).await;
+                // They keep the buffer of the connection alive, for as long as the hold.
+                drop((parts, body));
+                return either_response(api::feed::changes(&self.app, asked).await);
             }
             Route::Shortcut(Shortcut::ExtAuthz) => {
                 let work = self.ext_authz(Request::from_parts(parts, body), &it);

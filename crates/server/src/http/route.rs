@@ -2,7 +2,7 @@
 //! after routing, so that the error for a body is logged with its route.
 
 use super::body;
-use crate::api::Shows;
+use crate::api::{Shows, feed::CHANGES};
 use axum::{
     body::Body,
     extract::{FromRequestParts, MatchedPath, RawPathParams},
@@ -22,13 +22,15 @@ pub(super) enum Shortcut {
     VerifyOpaque,
     Gateway,
     IssueV21,
+    Changes,
     ExtAuthz,
 }
 
 impl Shortcut {
     /// The operation that a request to a listener with these APIs is for, if any.
     pub fn of_request(shows: Shows, method: &Method, path: &str) -> Option<Self> {
-        let public = [Self::VerifyJws, Self::Gateway, Self::VerifyOpaque, Self::IssueV21];
+        let public =
+            [Self::VerifyJws, Self::Gateway, Self::VerifyOpaque, Self::IssueV21, Self::Changes];
         let public = public.into_iter().filter(|_| shows.public);
         let mut all = public.chain(shows.ext_authz.then_some(Self::ExtAuthz));
         all.find(|it| it.template() == path && it.method() == *method)
@@ -36,7 +38,7 @@ impl Shortcut {
 
     fn method(self) -> Method {
         match self {
-            Self::VerifyJws | Self::Gateway => Method::GET,
+            Self::VerifyJws | Self::Gateway | Self::Changes => Method::GET,
             Self::VerifyOpaque | Self::IssueV21 | Self::ExtAuthz => Method::POST,
         }
     }
@@ -47,6 +49,7 @@ impl Shortcut {
             Self::VerifyOpaque => "/v2/oauth/verify",
             Self::Gateway => "/gateway/verify",
             Self::IssueV21 => "/oauth2/v2.1/token",
+            Self::Changes => CHANGES,
             Self::ExtAuthz => ext_authz::PATH,
         }
     }

@@ -4,7 +4,7 @@ use super::{LONGEST_REASON, LONGEST_SEQ, STALENESS, VERSION};
 use crate::id::{BadName, Position, decimal};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 /// The id of one running copy of a program that verifies: 22 to 64 characters of
 /// base64url, drawn at random by each process. Cheap to clone.
@@ -154,8 +154,8 @@ impl FeedQuery {
     }
 
     fn read(pairs: &Pairs<'_>) -> Result<Self, BadParameter> {
-        let version = pairs.parsed::<String>("speaks")?;
-        if version != VERSION.to_string() {
+        let version = pairs.required("speaks")?;
+        if decimal(version) != Some(VERSION.into()) {
             return bad("speaks", format!("is `{version}`; this server speaks {VERSION}"));
         }
         let staleness = pairs.milliseconds("staleness")?;
@@ -245,15 +245,16 @@ fn bad<T>(name: &'static str, problem: String) -> Result<T, BadParameter> {
 const NAMES: [&str; 9] =
     ["instance", "staleness", "on_stale", "speaks", "seq", "after", "hold", "cannot", "bye"];
 
-/// The parameters of a request by their names.
-struct Pairs<'a>(BTreeMap<&'static str, &'a str>);
+/// The parameters of a request, in the order of [`NAMES`].
+struct Pairs<'a>([Option<&'a str>; NAMES.len()]);
 
 impl<'a> Pairs<'a> {
     fn new(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, BadParameter> {
-        let mut known = BTreeMap::new();
+        let mut known = [None; NAMES.len()];
         for (name, value) in pairs {
-            let Some(name) = NAMES.into_iter().find(|it| *it == name) else { continue };
-            if known.insert(name, value).is_some() {
+            let place = NAMES.into_iter().zip(&mut known).find(|(it, _)| *it == name);
+            let Some((name, known)) = place else { continue };
+            if known.replace(value).is_some() {
                 return bad(name, "is repeated".to_owned());
             }
         }
@@ -261,17 +262,22 @@ impl<'a> Pairs<'a> {
     }
 
     fn get(&self, name: &str) -> Option<&'a str> {
-        self.0.get(name).copied()
+        let (_, value) = NAMES.into_iter().zip(self.0).find(|(it, _)| *it == name)?;
+        value
+    }
+
+    fn required(&self, name: &'static str) -> Result<&'a str, BadParameter> {
+        self.get(name).map_or_else(|| bad(name, "is missing".to_owned()), Ok)
     }
 
     fn parsed<T: FromStr<Err: fmt::Display>>(&self, name: &'static str) -> Result<T, BadParameter> {
-        let Some(value) = self.get(name) else { return bad(name, "is missing".to_owned()) };
+        let value = self.required(name)?;
         value.parse().or_else(|error| bad(name, format!("is `{value}`: {error}")))
     }
 
     fn milliseconds(&self, name: &'static str) -> Result<Duration, BadParameter> {
-        let value: String = self.parsed(name)?;
-        match decimal(&value) {
+        let value = self.required(name)?;
+        match decimal(value) {
             Some(number) => Ok(Duration::from_millis(number)),
             None => bad(name, format!("is `{value}`, not a number of milliseconds")),
         }

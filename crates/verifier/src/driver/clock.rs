@@ -8,11 +8,19 @@ const APART: i64 = 10_000_000;
 /// How often they are read at most.
 const READS: usize = 5;
 
+fn read(clock: ClockId) -> i64 {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(clock);
+    tv_sec.saturating_mul(1_000_000_000).saturating_add(tv_nsec)
+}
+
+/// Reads the steady clock.
+pub(super) fn steady() -> Steady {
+    Steady(read(ClockId::Boottime))
+}
+
 /// Reads both clocks. On a busy machine the thread may stand still between the two, which
 /// would look as if the wall clock had been set: then they are read again.
 pub(super) fn now() -> Clocks {
-    let nanos = |it: Timespec| it.tv_sec.saturating_mul(1_000_000_000).saturating_add(it.tv_nsec);
-    let read = |clock| nanos(clock_gettime(clock));
     let mut steady = read(ClockId::Boottime);
     let mut wall = read(ClockId::Realtime);
     for _ in 1..READS {

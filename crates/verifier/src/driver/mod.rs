@@ -173,7 +173,7 @@ impl TokenVerifier {
         let copy = settings.copy.as_deref();
         let copy = copy.map(|path| CopyFile::lock(path, settings.authority.as_str()));
         let copy = copy.transpose().map_err(VerifierStartError::Copy)?;
-        let now = clock::now().steady;
+        let now = clock::steady();
         let follower = match copy.as_ref().and_then(|it| it.read(now)) {
             Some(known) => Follower::resumed(instance.clone(), own_use, now, known),
             None => Follower::new(instance.clone(), own_use, now),
@@ -209,7 +209,7 @@ impl TokenVerifier {
         }
         loop {
             let standing = inner.current.load();
-            let found = standing.consult(token, clock::now(), &inner.signatures);
+            let found = standing.consult(token, clock::steady(), &inner.signatures);
             let clocks = clock::now();
             // The age must be that of the view that was consulted, and that the one in force.
             if Arc::ptr_eq(&standing, &inner.current.load()) {
@@ -236,7 +236,7 @@ impl TokenVerifier {
         token: &[u8],
         wanted: Use,
     ) -> Result<VerifiedToken, NotAccepted> {
-        let began = clock::now().steady;
+        let began = clock::steady();
         loop {
             // Created first, so that no response between is missed.
             let changed = self.0.changed.notified();
@@ -251,7 +251,7 @@ impl TokenVerifier {
                 }
                 Verdict::Question => {}
             }
-            let waited = clock::now().steady.since(began);
+            let waited = clock::steady().since(began);
             let Some(rest) = QUESTION.checked_sub(waited).filter(|it| !it.is_zero()) else {
                 return Err(NotAccepted::Unknown(Stale::Unanswered));
             };
@@ -265,7 +265,7 @@ impl TokenVerifier {
     /// The authority's time, or 0 as long as there is no view.
     #[must_use]
     pub fn now(&self) -> UnixTime {
-        let time_ms = self.0.current.load().time_ms(clock::now().steady).unwrap_or_default();
+        let time_ms = self.0.current.load().time_ms(clock::steady()).unwrap_or_default();
         UnixTime((time_ms / 1_000).try_into().unwrap_or(0))
     }
 
@@ -294,7 +294,7 @@ impl TokenVerifier {
     ) -> Result<VerifiedToken, NotAccepted> {
         let unknown = |stale| Err(NotAccepted::Unknown(stale));
         let Ok(_permit) = self.0.introspections.try_acquire() else { return unknown(Stale::Busy) };
-        let sent = clock::now().steady;
+        let sent = clock::steady();
         let in_force = self.0.current.load().in_force(wanted);
         let counts = INTROSPECTION.min(in_force.staleness);
         let answered = timeout(counts, self.0.sender.introspect(token)).await;
@@ -303,7 +303,7 @@ impl TokenVerifier {
             self.0.apply(|follower| follower.note_position(position));
         }
         // The runtime's timers stand still with the machine.
-        if clock::now().steady.since(sent) > counts {
+        if clock::steady().since(sent) > counts {
             return unknown(Stale::Unanswered);
         }
         match answer.active {
@@ -400,7 +400,7 @@ impl Inner {
 async fn follow(inner: Arc<Inner>) {
     let mut requests = JoinSet::new();
     let mut awaited: Vec<(u64, AbortHandle)> = Vec::new();
-    let mut reported = clock::now().steady;
+    let mut reported = clock::steady();
     loop {
         let next = {
             // No task is between a response and its copy on disk meanwhile.
@@ -421,7 +421,7 @@ async fn follow(inner: Arc<Inner>) {
             let id = request.id;
             awaited.push((id, requests.spawn(send::perform(inner.clone(), request))));
         }
-        let now = clock::now().steady;
+        let now = clock::steady();
         if inner.usage.as_ref().is_some_and(|(interval, _)| now.since(reported) >= *interval) {
             reported = now;
             requests.spawn(send::report(inner.clone(), false));

@@ -122,7 +122,7 @@ pub(super) async fn perform(inner: Arc<Inner>, request: Request) {
         }
         let seconds = response.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok());
         let retry_after = seconds.and_then(|it| it.parse().ok()).map(Duration::from_secs);
-        let progress = |_| lock(&inner.follower).progress(id, clock::now().steady);
+        let progress = |_| lock(&inner.follower).progress(id, clock::steady());
         let body = read(response, LONGEST_SNAPSHOT, progress).await?;
         Some((status, retry_after, body))
     };
@@ -168,7 +168,7 @@ async fn save(inner: &Arc<Inner>) {
 /// Reports the uses of the minutes that are over; at the `end`, of the running one, too.
 pub(super) async fn report(inner: Arc<Inner>, end: bool) {
     let Some((_, usage)) = &inner.usage else { return };
-    let now = inner.current.load().time_ms(clock::now().steady);
+    let now = inner.current.load().time_ms(clock::steady());
     let Some(seconds) = now.and_then(|it| i64::try_from(it / 1_000).ok()) else { return };
     let until = UnixTime(if end { seconds.saturating_add(60) } else { seconds });
     let Some(report) = usage.report(until, &inner.instance) else { return };

@@ -48,6 +48,9 @@ pub struct Follower {
     /// When the next poll or snapshot may be sent.
     not_before: Steady,
     needs_snapshot: bool,
+    /// Whether the last poll or snapshot has failed: the next poll is answered at once, so that
+    /// the view is young again without the time of a hold.
+    has_failed: bool,
     /// Why it cannot apply what it received.
     cannot: Option<String>,
     /// The position of a snapshot that is before the view's.
@@ -80,6 +83,7 @@ impl Follower {
             asked_at: None,
             not_before: now,
             needs_snapshot: true,
+            has_failed: false,
             cannot: None,
             behind: None,
             reports: false,
@@ -174,6 +178,7 @@ impl Follower {
         let now = clocks.steady;
         if self.main.as_ref().is_some_and(|it| it.deadline <= now) {
             self.main = None;
+            self.has_failed = true;
             self.retry(now, random);
         }
         if self.question.as_ref().is_some_and(|it| it.deadline <= now) {
@@ -182,14 +187,14 @@ impl Follower {
         let mut requests = Vec::new();
         if self.main.is_none() && self.bye != Bye::Done && self.not_before <= now {
             let asked = self.main_request();
-            requests.push(self.send(asked, clocks));
+            requests.push(self.send(asked, clocks, false));
         }
         if let Some(after) = self.due_question(now) {
             self.question_wanted = false;
             self.asked_at = Some(now);
             let hold = Duration::ZERO;
             let asked = Asked::Changes { after, hold, cannot: None, bye: false };
-            requests.push(self.send(asked, clocks));
+            requests.push(self.send(asked, clocks, true));
         }
         NextRequests { requests, wait: self.wait(now) }
     }
@@ -206,7 +211,8 @@ impl Follower {
                 Asked::Changes { after, hold: Duration::ZERO, cannot, bye: false }
             }
             Some(after) if !self.needs_snapshot => {
-                Asked::Changes { after, hold: LONGEST_HOLD, cannot: None, bye: false }
+                let hold = if self.has_failed { Duration::ZERO } else { LONGEST_HOLD };
+                Asked::Changes { after, hold, cannot: None, bye: false }
             }
             _ => Asked::Snapshot,
         }
@@ -222,7 +228,7 @@ impl Follower {
         self.standing.view().map(tegata_token::view::View::position)
     }
 
-    fn send(&mut self, asked: Asked, clocks: Clocks) -> Request {
+    fn send(&mut self, asked: Asked, clocks: Clocks, is_question: bool) -> Request {
         self.last_id += 1;
         let id = self.last_id;
         let staleness = self.wanted.staleness;
@@ -231,7 +237,6 @@ impl Follower {
             Asked::Changes { hold, .. } => poll_timeout(*hold, staleness),
         };
         let request = asked.request(id, &self.instance, self.wanted);
-        let is_question = matches!(&asked, Asked::Changes { hold, cannot: None, bye: false, .. } if hold.is_zero());
         let deadline = clocks.steady.plus(timeout);
         let sent = Sent { id, asked, at: clocks, wanted: self.wanted, deadline };
         *(if is_question { &mut self.question } else { &mut self.main }) = Some(sent);
@@ -314,6 +319,7 @@ impl Follower {
         self.reports &= !is_main;
         match status {
             200 => {
+                self.has_failed &= !is_main;
                 if let Err(problem) = self.apply(sent, body, clocks) {
                     self.cannot_apply(sent, problem);
                 }
@@ -333,6 +339,7 @@ impl Follower {
                 self.retry(now, random);
             }
             _ if is_main => {
+                self.has_failed = true;
                 self.retry(now, random);
                 if let Some(time) = retry_after {
                     self.not_before = self.not_before.plus(time.min(LONGEST_RETRY_AFTER));

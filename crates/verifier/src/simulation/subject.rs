@@ -195,7 +195,7 @@ impl TestedFollower for OwnFollower {
     ) -> Result<Answer, String> {
         let (follower, wanted) = self.follower.as_mut().ok_or("was not started")?;
         let standing = follower.standing();
-        let found = standing.consult(token.as_bytes(), first, &self.signatures);
+        let found = standing.consult(token.as_bytes(), first.steady, &self.signatures);
         let verdict = standing.conclude(found, began, second, *wanted);
         if matches!(verdict, Verdict::Question) {
             follower.want_question();

@@ -134,7 +134,7 @@ impl TestedFollower for Faulty {
         if self.fault == Fault::NoAgeCheck {
             let standing = self.inner.follower()?.standing();
             let signatures = self.inner.signatures();
-            if let Some(Ok(_)) = standing.consult(token.as_bytes(), moments[0], signatures) {
+            if let Some(Ok(_)) = standing.consult(token.as_bytes(), moments[0].steady, signatures) {
                 return Ok(Answer::Active);
             }
         }

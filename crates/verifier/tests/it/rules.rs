@@ -149,7 +149,7 @@ impl Tested {
 
     fn verify(&mut self, began: i64, clocks: Clocks, wanted: Use, token: &str) -> Verdict {
         let standing = self.follower.standing();
-        let found = standing.consult(token.as_bytes(), clocks, &self.signatures);
+        let found = standing.consult(token.as_bytes(), clocks.steady, &self.signatures);
         standing.conclude(found, at(began).steady, clocks, wanted)
     }
 
@@ -352,6 +352,29 @@ fn a_poll_that_is_not_answered_ends_by_the_followers_own_clock() {
     assert_eq!(it.number(), 5, "it was given up");
     it.respond(&next, at(2_502), 200, &changes(&next, 6, vec![]));
     assert_eq!(it.number(), 6);
+}
+
+#[test]
+fn after_a_failure_the_view_is_young_again_without_a_hold() {
+    type Fail = fn(&mut Tested, &Request);
+    let fails: [(&str, Fail); 3] = [
+        ("no response", |it, poll| {
+            it.follower.receive(poll.id, &Received::Failed, at(100), 0.0);
+        }),
+        ("503", |it, poll| it.respond(poll, at(100), 503, "")),
+        ("no response in time", |it, _| assert!(it.requests(at(2_000)).is_empty())),
+    ];
+    for (what, fail) in fails {
+        let mut it = Tested::with_view(strict());
+        let poll = it.only(at(0));
+        fail(&mut it, &poll);
+        let first = it.only(at(3_000));
+        assert_eq!(parameter(&first, "hold").as_deref(), Some("0"), "{what}");
+        it.respond(&first, at(3_010), 200, &changes(&first, 5, vec![]));
+        assert_eq!(it.follower.standing().age(at(3_010).steady), Some(10 * SECOND / 1_000));
+        let next = it.only(at(3_010));
+        assert_eq!(parameter(&next, "hold").as_deref(), Some("1000"), "{what}");
+    }
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn answer(follower: &Follower, token: &Value) -> &'static str {
     let standing = follower.standing();
     let token = token.as_str().unwrap().as_bytes();
     let wanted = Use { staleness: Duration::from_secs(60), on_stale: OnStale::Deny };
-    let found = standing.consult(token, at(0), &signatures);
+    let found = standing.consult(token, at(0).steady, &signatures);
     // The verification began before the snapshot was asked for.
     let verdict = standing.conclude(found, at(0).steady, at(0), wanted);
     let answer = Answer::of(&verdict);

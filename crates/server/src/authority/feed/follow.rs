@@ -10,6 +10,7 @@ use super::{
 use crate::authority::{Authority, Error, verifiers};
 use bytes::Bytes;
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -140,23 +141,25 @@ impl Authority {
         }
         self.note(&name, &query)?;
         let hold = query.hold.min(longest_hold(query.common.staleness));
-        let end = tokio::time::Instant::now() + hold;
+        let mut end = pin!(tokio::time::sleep(hold));
+        let mut is_over = hold.is_zero();
         let mut news = feed.tail.subscribe(verifier.provider);
         let _held = Held::new(&feed.held);
         loop {
             news.mark_unchanged();
-            let is_over = tokio::time::Instant::now() >= end;
             if let Some((head, rest)) = self.changes_now(&verifier, &query, is_over)? {
                 feed.instances.answered(&name, self.clock().steady());
                 let parts = rest.between(ChangesResponse::before(&head), "", encoding);
                 return Ok(FeedResponse { parts, encoding });
             }
+            // All are notified after this was set.
+            if feed.draining.is_cancelled() {
+                return Err(Refused::Unavailable("the server is stopping".into()));
+            }
             tokio::select! {
+                biased;
                 _ = news.changed() => {}
-                () = tokio::time::sleep_until(end) => {}
-                () = feed.draining.cancelled() => {
-                    return Err(Refused::Unavailable("the server is stopping".into()));
-                }
+                () = &mut end => is_over = true,
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The instances in memory: what each has acknowledged, and when it last asked.
 
-use super::judge::{Fate, Line};
+use super::judge::{self, Fate, Line};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -42,6 +42,8 @@ pub(super) struct Known {
     pub(super) elsewhere: Option<Instant>,
     /// Whether other servers must still learn what it has acknowledged.
     pub(super) unwritten: bool,
+    /// Whether a receipt waits for what it acknowledges next; at first, one may.
+    awaited: bool,
     /// The newest minute whose uses it has reported.
     reported: UnixTime,
     /// The last minute of which it has not reported all uses.
@@ -178,7 +180,8 @@ impl Instances {
         }
     }
 
-    /// Notes that an instance has applied everything up to that position.
+    /// Notes that an instance has applied everything up to that position; whether a receipt
+    /// waits for that.
     pub(super) fn acknowledge(&self, name: &Name, position: Position, at: UnixTime) -> bool {
         let mut all = self.lock();
         let Some(known) = all.get_mut(name) else { return false };
@@ -188,7 +191,7 @@ impl Instances {
             known.acknowledged = Some((position, at));
             known.unwritten = true;
         }
-        is_new
+        is_new && std::mem::take(&mut known.awaited)
     }
 
     /// Notes that an instance cannot apply what it received up to `head` at the most.
@@ -261,7 +264,7 @@ impl Instances {
             !it.row.stopped && (provider.is_none() || of.is_none() || of == provider)
         };
         let mut lines: Vec<_> = all.values().filter(concerned).map(Known::line).collect();
-        lines.sort_unstable_by(|a, b| (&a.name, &a.instance).cmp(&(&b.name, &b.instance)));
+        judge::sort(&mut lines);
         lines
     }
 
@@ -273,17 +276,29 @@ impl Instances {
             !matches!(it.fate, Fate::Stopped | Fate::Removed { .. } | Fate::Acknowledged { .. })
         }) {
             let Some(known) = all.get(&(line.verifier, line.instance.clone())) else { continue };
-            match (&known.acknowledged, &known.cannot) {
-                (Some((acknowledged, at)), _) if *acknowledged >= position => {
-                    line.fate = Fate::Acknowledged { at: *at };
-                }
-                _ if known.row.stopped => line.fate = Fate::Stopped,
-                (_, Some((head, reason))) if *head >= position && line.fate == Fate::Unknown => {
-                    line.fate = Fate::CannotApply { reason: reason.clone() };
-                }
-                _ => {}
+            known.tell(line, position);
+        }
+    }
+
+    /// As [`Self::update`], up to the first line that is not settled after `since`; the number
+    /// of lines before it. The next acknowledgement of its instance is waited for from now on:
+    /// a receipt of thousands is judged again after a few of them, and not after each.
+    pub(super) fn settle(&self, lines: &mut [Line], position: Position, since: Duration) -> usize {
+        let mut all = self.lock();
+        for (settled, line) in lines.iter_mut().enumerate() {
+            if line.is_settled(since) {
+                continue;
+            }
+            let known = all.get_mut(&(line.verifier, line.instance.clone()));
+            if let Some(known) = &known {
+                known.tell(line, position);
+            }
+            if !line.is_settled(since) {
+                known.into_iter().for_each(|it| it.awaited = true);
+                return settled;
             }
         }
+        lines.len()
     }
 
     /// The instances of a verifier, or of all, oldest first.
@@ -324,9 +339,24 @@ impl Known {
             renewed,
             elsewhere: None,
             unwritten: false,
+            awaited: true,
             reported,
             left_out: None,
             accepted: None,
+        }
+    }
+
+    /// Adds to its line of a receipt at `position` what is known of it.
+    fn tell(&self, line: &mut Line, position: Position) {
+        match (&self.acknowledged, &self.cannot) {
+            (Some((acknowledged, at)), _) if *acknowledged >= position => {
+                line.fate = Fate::Acknowledged { at: *at };
+            }
+            _ if self.row.stopped => line.fate = Fate::Stopped,
+            (_, Some((head, reason))) if *head >= position && line.fate == Fate::Unknown => {
+                line.fate = Fate::CannotApply { reason: reason.clone() };
+            }
+            _ => {}
         }
     }
 

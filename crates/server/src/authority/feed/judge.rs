@@ -3,7 +3,10 @@
 
 use crate::authority::receipt::{InstanceReceipt, InstanceState};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    time::Duration,
+};
 use tegata_token::{
     feed::{InstanceId, OnStale, lease},
     id::VerifierId,
@@ -11,7 +14,7 @@ use tegata_token::{
 };
 
 /// An instance in the list of a receipt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// Its verifier.
     pub verifier: VerifierId,
@@ -28,7 +31,7 @@ pub struct Line {
 }
 
 /// What is known of an instance with regard to the position of a receipt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "fate", rename_all = "kebab-case")]
 pub enum Fate {
     /// Nothing yet.
@@ -52,6 +55,57 @@ pub enum Fate {
         /// The operator.
         by: String,
     },
+}
+
+/// The stored form of lines that differ in their instances alone. Most of a list are a few of
+/// these: a revocation with thousands of followers writes little more than their names.
+#[derive(Serialize, Deserialize)]
+struct Alike {
+    verifier: VerifierId,
+    name: String,
+    staleness: u32,
+    on_stale: OnStale,
+    #[serde(flatten)]
+    fate: Fate,
+    instances: Vec<InstanceId>,
+}
+
+/// Writes a list to store. `None` if that fails, which it cannot: the text is in memory.
+pub fn write(lines: &[Line]) -> Option<String> {
+    let (mut all, mut places) = (Vec::<Alike>::new(), HashMap::new());
+    for it in lines {
+        let (verifier, staleness, on_stale) = (it.verifier, it.staleness, it.on_stale);
+        let place = match places.entry((verifier, &it.name, staleness, on_stale, &it.fate)) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => {
+                let (name, fate) = (it.name.clone(), it.fate.clone());
+                let instances = Vec::new();
+                all.push(Alike { verifier, name, staleness, on_stale, fate, instances });
+                *new.insert(all.len() - 1)
+            }
+        };
+        all[place].instances.push(it.instance.clone());
+    }
+    serde_json::to_string(&all).ok()
+}
+
+/// Reads a list that was stored; `None` if it is none.
+pub fn read(list: &str) -> Option<Vec<Line>> {
+    let mut lines = Vec::new();
+    for alike in serde_json::from_str::<Vec<Alike>>(list).ok()? {
+        let Alike { verifier, name, staleness, on_stale, fate, instances } = alike;
+        lines.extend(instances.into_iter().map(|instance| {
+            let (name, fate) = (name.clone(), fate.clone());
+            Line { verifier, name, instance, staleness, on_stale, fate }
+        }));
+    }
+    sort(&mut lines);
+    Some(lines)
+}
+
+/// Brings lines into the order in which a receipt shows them.
+pub fn sort(lines: &mut [Line]) {
+    lines.sort_unstable_by(|a, b| (&a.name, &a.instance).cmp(&(&b.name, &b.instance)));
 }
 
 impl Line {
@@ -160,6 +214,31 @@ mod tests {
         assert_eq!(after(2_300, OnStale::Allow, cannot()), InstanceState::MayStillAccept);
         let shown = line(OnStale::Deny, cannot()).shown(Duration::ZERO);
         assert_eq!(shown.detail.as_deref(), Some("unknown change"));
+    }
+
+    #[test]
+    fn a_stored_list_is_the_list_and_names_what_is_alike_once() {
+        let fates = [
+            Fate::Unknown,
+            Fate::Acknowledged { at: UnixTime(5) },
+            Fate::Acknowledged { at: UnixTime(6) },
+            Fate::CannotApply { reason: "unknown change".to_owned() },
+            Fate::LeaseExpired,
+            Fate::Stopped,
+            Fate::Removed { by: "administrator".to_owned() },
+        ];
+        let new = |number: usize| {
+            let fate = fates[number % fates.len()].clone();
+            let instance = format!("{number:_>22}").parse().unwrap();
+            Line { instance, ..line(OnStale::ALL[number % 3], fate) }
+        };
+        let mut lines: Vec<_> = (0..2_000).map(new).collect();
+        sort(&mut lines);
+        let list = write(&lines).unwrap();
+        assert!(list.len() < 2_000 * 26 + 21 * 200, "{} bytes", list.len());
+        assert_eq!(read(&list).unwrap(), lines);
+        assert_eq!(read("[]"), Some(Vec::new()));
+        assert_eq!(read("{}"), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     instances::{Instances, Name},
-    judge::{Fate, Line},
+    judge::{self, Fate, Line},
 };
 use crate::authority::receipt::{InstanceReceipt, InstanceState, Receipt, ReceiptState};
 use std::{
@@ -36,7 +36,7 @@ pub struct Receipts {
     /// Changes when a commit has begun one.
     new: watch::Sender<()>,
     open: Mutex<Open>,
-    /// Changes when an instance has acknowledged something, or is gone.
+    /// Changes when an instance that a receipt waits for has acknowledged something, or is gone.
     news: watch::Sender<()>,
 }
 
@@ -72,28 +72,21 @@ pub(super) enum Judged {
 impl OpenReceipt {
     /// A receipt of the store, whose position this process learned of by `learned`.
     pub fn new(row: ReceiptRow, learned: Instant, instances: &Instances) -> Self {
-        let stored = row.list.as_deref().and_then(|it| serde_json::from_str(it).ok());
+        let stored = row.list.as_deref().and_then(judge::read);
         let lines = stored.unwrap_or_else(|| instances.lines(row.about.provider));
         Self { row, learned, lines, settled: 0, unstored: false }
     }
 
-    /// Whether no instance is left that could accept, by what is known now. It is asked after
-    /// each acknowledgement, so it looks no further than at the first instance that could.
+    /// Whether no instance is left that could accept, by what is known now. It looks no further
+    /// than at the first instance that could.
     fn is_complete(&mut self, instances: &Instances, now: Instant) -> bool {
         if self.row.complete {
             return true;
         }
         let since = now.saturating_duration_since(self.learned);
-        while let Some(line) = self.lines.get_mut(self.settled) {
-            if !line.is_settled(since) {
-                instances.update(std::slice::from_mut(line), self.row.position);
-            }
-            if !line.is_settled(since) {
-                return false;
-            }
-            self.settled += 1;
-        }
-        true
+        let rest = self.lines.get_mut(self.settled..).unwrap_or_default();
+        self.settled += instances.settle(rest, self.row.position, since);
+        self.settled == self.lines.len()
     }
 
     /// Notes what is known of all instances by now.
@@ -138,7 +131,7 @@ impl OpenReceipt {
                 line.fate = Fate::LeaseExpired;
             }
         }
-        let list = serde_json::to_string(&lines).ok();
+        let list = judge::write(&lines);
         ReceiptRow { complete, list, ..self.row.clone() }
     }
 }

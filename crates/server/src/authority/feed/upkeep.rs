@@ -83,6 +83,7 @@ impl Authority {
     /// server stops.
     pub fn drain_feed(&self) {
         self.memory.feed.draining.cancel();
+        self.memory.feed.notify_all();
     }
 
     /// Notes that an operator removed instances.
