@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use tegata_policy::{
     acts::{
         AcceptInvitation, AdminTokenRow, ChangePassword, ChangePerson, CreateAdminToken,
-        CreateChannel, DeleteAdminToken, DeletePerson, EndSession, InvitePerson, PersonRow,
-        ResetPerson, SessionRow, SetRole, SignIn, StoredPerson, TokenHash, WhichPerson,
+        CreateChannel, DeleteAdminToken, DeletePerson, EndSession, InvitePerson, LinkIdentity,
+        PersonRow, ResetPerson, SessionRow, SetRole, SignIn, StoredPerson, TokenHash,
+        UnlinkIdentity, WhichPerson,
     },
     channel::Channel,
 };
@@ -64,6 +65,14 @@ impl PeopleStore for SqliteStore {
     }
 
     async fn change_password(&self, act: ChangePassword) -> Result<()> {
+        self.run(act.by.at, act).await.map(drop)
+    }
+
+    async fn link_identity(&self, act: LinkIdentity) -> Result<()> {
+        self.run(act.by.at, act).await.map(drop)
+    }
+
+    async fn unlink_identity(&self, act: UnlinkIdentity) -> Result<()> {
         self.run(act.by.at, act).await.map(drop)
     }
 
