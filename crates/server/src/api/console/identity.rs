@@ -22,7 +22,7 @@ use crate::{
     authority::{
         admin::{self, IdentityError},
         openid::{
-            OpenIdError, Returned,
+            OpenId, OpenIdError, Returned,
             ticket::{AWAY, BACK, Proven, Purpose},
         },
     },
@@ -57,6 +57,11 @@ pub const ROUTES: &[fn(Routes) -> Routes] = &[
 ];
 
 impl Console {
+    /// The provider; without one, these pages are not there.
+    fn provider(&self) -> Result<&OpenId, Failure> {
+        self.authority.openid().ok_or_else(Failure::not_found)
+    }
+
     /// Whether browsers reach the console by TLS: the address that the provider returns to
     /// says so, also where a request does not.
     fn is_secure(&self) -> bool {
@@ -82,6 +87,7 @@ pub async fn begin(
     Extension(visit): Extension<Visit>,
     sent: Sent,
 ) -> Answer {
+    console.provider()?;
     let next = within(sent.form()?.get("next")).to_owned();
     match depart(&console, &visit, Purpose::SignIn, next.clone()).await {
         Ok(page) => render(&page),
@@ -110,6 +116,7 @@ pub async fn arrive(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Answer {
+    console.provider()?;
     let query = query.unwrap_or_default();
     let query = Form::parse(query.as_bytes()).map_err(Failure::bad_request)?;
     let returned = Returned {
@@ -173,6 +180,7 @@ pub async fn ask_code(
     Extension(visit): Extension<Visit>,
     headers: HeaderMap,
 ) -> Answer {
+    console.provider()?;
     match console.authority.proven(console.ticket(&headers)) {
         Ok(proven) => render(&code_page(&visit, &proven, Field::default())),
         Err(error) => refused(&console, &visit, "/console".to_owned(), error),
@@ -196,6 +204,7 @@ pub async fn sign_in_with_code(
     headers: HeaderMap,
     sent: Sent,
 ) -> Answer {
+    console.provider()?;
     let code = sent.form()?.get("code").unwrap_or_default().to_owned();
     let code = PlainSecret::from_caller(code);
     match console.authority.proven(console.ticket(&headers)) {
@@ -241,7 +250,7 @@ fn asking(
     proven: Option<&Proven>,
     wrong: Wrong,
 ) -> Answer {
-    let openid = console.authority.openid().ok_or_else(Failure::not_found)?;
+    let openid = console.provider()?;
     let (frame, t) = (who.frame(), who.frame().t());
     let crumbs = [Crumb::new(ACCOUNT, t.frame.account), Crumb::new("", t.identity.link)];
     let issuer = &openid.settings().issuer;
@@ -265,6 +274,7 @@ pub async fn link(
     mut who: SignedIn,
     sent: Sent,
 ) -> Answer {
+    console.provider()?;
     if let Err(code) = who.prove(&sent.form()?).await? {
         let wrong = Wrong { code: Some(code), ..Wrong::default() };
         return asking(&console, &who, "link", None, wrong);
@@ -295,6 +305,7 @@ pub async fn ask_confirm(
     who: SignedIn,
     headers: HeaderMap,
 ) -> Answer {
+    console.provider()?;
     match console.authority.proven(console.ticket(&headers)) {
         Ok(it) => asking(&console, &who, "confirm", Some(&it), Wrong::default()),
         Err(error) => not_linked(&console, &who, error).await,
@@ -308,6 +319,7 @@ pub async fn confirm(
     headers: HeaderMap,
     sent: Sent,
 ) -> Answer {
+    console.provider()?;
     let proven = match console.authority.proven(console.ticket(&headers)) {
         Ok(proven) => proven,
         Err(error) => return not_linked(&console, &who, error).await,

@@ -147,7 +147,7 @@ enum Deed {
 }
 
 async fn asking(who: &SignedIn, id: PersonId, deed: Deed, wrong: Wrong) -> Answer {
-    let person = who.admin.person(id).await?.person;
+    let found = who.admin.person(id).await?;
     let needed = match deed {
         Deed::Disable | Deed::Unlink => Permission::DisablePerson,
         Deed::Reset => Permission::ResetPerson,
@@ -156,6 +156,10 @@ async fn asking(who: &SignedIn, id: PersonId, deed: Deed, wrong: Wrong) -> Answe
     if !may(who, needed, None, None) {
         return Err(Failure::forbidden());
     }
+    if deed == Deed::Unlink && found.identity.is_none() {
+        return Err(Failure::not_found());
+    }
+    let person = found.person;
     let t = who.frame().t();
     let name = Bdi(&person.name);
     let (heading, why, button, word) = match deed {
