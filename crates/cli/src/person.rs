@@ -198,8 +198,12 @@ pub async fn run(api: &Api, out: &Output, verb: Verb) -> anyhow::Result<()> {
         }
         Verb::SetRole(args) => set_role(api, out, args).await,
         Verb::Unlink(args) => {
-            ask_about(api, &args, "the account at the identity provider signs in no more, and sessions end")
-                .await?;
+            ask_about(
+                api,
+                &args,
+                "the account at the identity provider signs in no more, and sessions end",
+            )
+            .await?;
             let id = args.person.to_string();
             api.post(&["people", &id, "unlink"], &args.why.added_to(json!({}))).await?;
             let done = format!("the account of person {id} at the identity provider is unlinked");

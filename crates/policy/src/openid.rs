@@ -199,9 +199,7 @@ fn compare(
     }
     let (is_for_us, others) = match claims.get("aud") {
         Some(Value::String(aud)) => (aud == expected.client_id, false),
-        Some(Value::Array(all)) => {
-            (all.iter().any(|it| it == expected.client_id), all.len() > 1)
-        }
+        Some(Value::Array(all)) => (all.iter().any(|it| it == expected.client_id), all.len() > 1),
         _ => (false, false),
     };
     // With other audiences it must say that it was made for this one.

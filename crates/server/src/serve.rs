@@ -1,5 +1,7 @@
 //! Starts a server from its settings, and stops it.
 
+#[cfg(feature = "openid-connect")]
+use crate::authority::openid::OpenId;
 use crate::{
     api::{self, Shows, app::App},
     authority::{
@@ -13,8 +15,6 @@ use crate::{
     config::Settings,
     http::{self, BadCertificate, Tls, descriptors},
 };
-#[cfg(feature = "openid-connect")]
-use crate::authority::openid::OpenId;
 use std::{
     io,
     net::SocketAddr,

@@ -6,6 +6,7 @@
 mod browser;
 mod console;
 mod driver;
+mod forms;
 mod journeys;
 #[path = "../process/key.rs"]
 #[expect(dead_code, reason = "the other test programs sign with it")]

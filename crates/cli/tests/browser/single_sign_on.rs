@@ -27,7 +27,9 @@ fn console() -> (Console, NodeProvider) {
 fn a_person_links_an_account_and_signs_in_by_it(way: Way) {
     let (console, _provider) = console();
     let mika = console.browser(way);
-    mika.goes_to("/console/account").presses("Link account").sees("You go to the identity provider");
+    mika.goes_to("/console/account")
+        .presses("Link account")
+        .sees("You go to the identity provider");
     mika.presses("Link account").sees("The provider").fills("Name", "mika-1").presses("Go");
     mika.sees("Sign in as mika-1 at the provider from now on?").presses("Link account");
     mika.sees("Unlink account").has_no_complaint();
@@ -78,9 +80,8 @@ fn every_page(language: &'static str) {
     // The provider's page; the browser comes back by itself.
     browser.sends("form[action='/console/account/identity/link']", &[]);
     browser.sees("The provider").fills("Name", "mika-1").presses("Go");
-    browser.until("the confirmation", || {
-        browser.path().ends_with("/identity/confirm").then_some(())
-    });
+    browser
+        .until("the confirmation", || browser.path().ends_with("/identity/confirm").then_some(()));
     check.page(&browser, "account-identity-confirm");
     browser.sends("form[action='/console/account/identity/confirm']", &[]);
     check.page(&browser, "account-identity");

@@ -35,7 +35,8 @@ impl Provider {
 
     fn sign(&self, header: &Value, claims: &str) -> String {
         let part = |it: &[u8]| URL_SAFE_NO_PAD.encode(it);
-        let message = format!("{}.{}", part(header.to_string().as_bytes()), part(claims.as_bytes()));
+        let message =
+            format!("{}.{}", part(header.to_string().as_bytes()), part(claims.as_bytes()));
         let signed = self.0.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
         format!("{message}.{}", part(signed.as_ref()))
     }
@@ -62,11 +63,8 @@ fn claims(change: &[(&str, Value)]) -> String {
 }
 
 fn verify(keys: &ProviderKeys, token: &str) -> Result<IdTokenFacts, BadIdToken> {
-    let expected = ExpectedIdToken {
-        issuer: "https://id.example.com",
-        client_id: "tegata",
-        nonce: "n-0S6",
-    };
+    let expected =
+        ExpectedIdToken { issuer: "https://id.example.com", client_id: "tegata", nonce: "n-0S6" };
     keys.verify(token, expected, NOW)
 }
 

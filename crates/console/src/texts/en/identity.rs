@@ -20,8 +20,8 @@ pub const TEXTS: IdentityTexts = IdentityTexts {
               your password; for administrators, the server’s log names the reason.",
     unlinked: "Your account at the identity provider is not linked to a person who can sign in \
                here. Sign in with your password, then link it under your name.",
-    taken: "This account is linked to another person already. That person or an administrator \
-            unlinks it first.",
+    taken: "This account is linked to another person, or another account is linked to you. Unlink \
+            that one first.",
     title: "Single sign-on",
     under: "Sign in with your account at an identity provider in place of your password. The \
             password remains, for when the provider cannot be reached.",

@@ -20,8 +20,8 @@ pub const TEXTS: IdentityTexts = IdentityTexts {
               ログインしてください。原因はサーバーのログで確認できます（管理者向け）。",
     unlinked: "IDプロバイダーのアカウントは、ログインできるユーザーに連携されていません。\
                パスワードでログインし、自分の名前のページで連携してください。",
-    taken: "このアカウントは、すでにほかのユーザーに連携されています。先に、そのユーザーまたは\
-            管理者が連携を解除する必要があります。",
+    taken: "このアカウントがほかのユーザーに連携されているか、あなたにほかのアカウントが連携されて\
+            います。先にその連携を解除してください。",
     title: "シングルサインオン",
     under: "パスワードの代わりに、IDプロバイダーのアカウントでログインできます。IDプロバイダーを\
             利用できないときのために、パスワードは引き続き使えます。",
@@ -34,7 +34,11 @@ pub const TEXTS: IdentityTexts = IdentityTexts {
     link_keep: "連携しない",
     confirm_question: |account| html!("今後、{}としてログインしますか", account),
     confirm_lead: |subject, issuer| {
-        html!("{}のアカウント{}の持ち主が、あなたとしてログインできるようになります。", issuer, subject)
+        html!(
+            "{}のアカウント{}の持ち主が、あなたとしてログインできるようになります。",
+            issuer,
+            subject
+        )
     },
     unlink: "連携を解除する",
     unlink_question: |issuer| html!("{}のアカウントの連携を解除しますか", issuer),

@@ -52,7 +52,8 @@ pub fn ticket(headers: &HeaderMap, tls: bool) -> Option<&str> {
 /// The cookie of a ticket for so many seconds; at 0 it is deleted.
 pub fn of_ticket(ticket: &str, seconds: i64, tls: bool) -> Option<HeaderValue> {
     let (name, secure) = if tls { (SECURE_TICKET, "; Secure") } else { (TICKET, "") };
-    let text = format!("{name}={ticket}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+    let text =
+        format!("{name}={ticket}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::from_str(&text).ok().map(sensitive)
 }
 

@@ -112,7 +112,7 @@ async fn depart(
 /// Takes a browser back from the provider.
 pub async fn arrive(
     State(console): State<Arc<Console>>,
-    Extension(visit): Extension<Visit>,
+    Extension(mut visit): Extension<Visit>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Answer {
@@ -128,24 +128,25 @@ pub async fn arrive(
     let ticket = console.ticket(&headers);
     // A ticket is used once, whatever comes of it.
     console.drop_ticket(&visit);
-    let settled = Visit { here: "/console/sign-in".to_owned(), ..visit };
-    let arrived = match console.authority.arrive(ticket, returned, settled.source).await {
+    // Changing the language does not lead back to it.
+    visit.here = "/console/sign-in".to_owned();
+    let arrived = match console.authority.arrive(ticket, returned, visit.source).await {
         Ok(arrived) => arrived,
-        Err(error) => return refused(&console, &settled, "/console".to_owned(), error),
+        Err(error) => return refused(&console, &visit, "/console".to_owned(), error),
     };
     match arrived.proven.purpose {
         Purpose::Link(_) => {
-            console.keep_ticket(&settled, &arrived.ticket, BACK);
+            console.keep_ticket(&visit, &arrived.ticket, BACK);
             Ok(redirect(CONFIRM))
         }
         Purpose::SignIn if console.authority.asks_for_code() => {
             if let Err(error) = console.authority.is_linked(&arrived.proven).await {
-                return refused(&console, &settled, arrived.proven.next, error);
+                return refused(&console, &visit, arrived.proven.next, error);
             }
-            console.keep_ticket(&settled, &arrived.ticket, BACK);
+            console.keep_ticket(&visit, &arrived.ticket, BACK);
             Ok(redirect(CODE))
         }
-        Purpose::SignIn => finish(&console, &settled, arrived.proven, None).await,
+        Purpose::SignIn => finish(&console, &visit, arrived.proven, None).await,
     }
 }
 
@@ -218,11 +219,15 @@ fn why(visit: &Visit, error: IdentityError) -> Result<(StatusCode, String), Fail
     let t = &visit.language.texts().identity;
     let (status, text) = match error {
         IdentityError::OpenId(OpenIdError::NotBegun) => (StatusCode::CONFLICT, t.not_begun),
-        IdentityError::OpenId(OpenIdError::Declined) => (StatusCode::UNPROCESSABLE_ENTITY, t.declined),
+        IdentityError::OpenId(OpenIdError::Declined) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, t.declined)
+        }
         IdentityError::OpenId(OpenIdError::Unavailable) => {
             (StatusCode::SERVICE_UNAVAILABLE, t.unavailable)
         }
-        IdentityError::OpenId(OpenIdError::Invalid) => (StatusCode::UNPROCESSABLE_ENTITY, t.invalid),
+        IdentityError::OpenId(OpenIdError::Invalid) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, t.invalid)
+        }
         IdentityError::Unlinked => (StatusCode::UNPROCESSABLE_ENTITY, t.unlinked),
         IdentityError::Admin(error) => {
             return sign_in::why(visit, error, visit.language.texts().sign_in.wrong);
@@ -269,11 +274,7 @@ fn asking(
 }
 
 /// Sends the browser to the provider, to prove the account.
-pub async fn link(
-    State(console): State<Arc<Console>>,
-    mut who: SignedIn,
-    sent: Sent,
-) -> Answer {
+pub async fn link(State(console): State<Arc<Console>>, mut who: SignedIn, sent: Sent) -> Answer {
     console.provider()?;
     if let Err(code) = who.prove(&sent.form()?).await? {
         let wrong = Wrong { code: Some(code), ..Wrong::default() };

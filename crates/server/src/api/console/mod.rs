@@ -68,10 +68,14 @@ pub struct Console {
 
 impl Console {
     /// Whether people can sign in by an identity provider.
+    #[cfg(feature = "openid-connect")]
     fn signs_in_by_identity(&self) -> bool {
-        #[cfg(feature = "openid-connect")]
-        return self.authority.openid().is_some();
-        #[cfg(not(feature = "openid-connect"))]
+        self.authority.openid().is_some()
+    }
+
+    /// Whether people can sign in by an identity provider: not with this program.
+    #[cfg(not(feature = "openid-connect"))]
+    fn signs_in_by_identity(&self) -> bool {
         false
     }
 }

@@ -111,7 +111,8 @@ mod flow {
         ) -> std::result::Result<Departure, IdentityError> {
             let times = (self.now(), self.clock().steady());
             let (to, asked) = self.provider()?.begin(purpose, next, times).await?;
-            Ok(Departure { to: to.into(), ticket: asked.encrypted(&*self.master()?)? })
+            let key = self.master()?;
+            Ok(Departure { to: to.into(), ticket: asked.encrypted(&key)? })
         }
 
         /// Takes a browser back that has this ticket. Counts as an attempt to sign in, since

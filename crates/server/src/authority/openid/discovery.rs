@@ -19,20 +19,17 @@ const USABLE: Duration = Duration::from_secs(24 * 3_600);
 /// How long no request is made after one that failed, or after one for new keys.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// A provider's endpoints and keys.
-pub type Discovered = Arc<Provider>;
-
 /// What is known of the provider.
 #[derive(Default)]
 pub struct Known {
-    found: Option<(Instant, Discovered)>,
+    found: Option<(Instant, Arc<DiscoveredProvider>)>,
     /// When the last request failed.
     failed: Option<Instant>,
 }
 
 /// A provider's endpoints and keys.
 #[derive(Debug)]
-pub struct Provider {
+pub struct DiscoveredProvider {
     pub authorization_endpoint: Url,
     pub token_endpoint: Url,
     /// Whether it takes the client's secret in the `Authorization` header.
@@ -46,9 +43,9 @@ pub struct Provider {
 #[derive(Deserialize)]
 struct Metadata {
     issuer: String,
-    authorization_endpoint: Url,
-    token_endpoint: Url,
-    jwks_uri: Url,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    jwks_uri: String,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
@@ -60,7 +57,7 @@ impl Known {
         &mut self,
         openid: &OpenId,
         now: Instant,
-    ) -> Result<Discovered, OpenIdError> {
+    ) -> Result<Arc<DiscoveredProvider>, OpenIdError> {
         match &self.found {
             Some((at, found)) if now.saturating_duration_since(*at) < FRESH => Ok(found.clone()),
             _ => self.fetched(openid, now).await,
@@ -72,14 +69,14 @@ impl Known {
         &mut self,
         openid: &OpenId,
         now: Instant,
-    ) -> Result<Discovered, OpenIdError> {
+    ) -> Result<Arc<DiscoveredProvider>, OpenIdError> {
         match &self.found {
             Some((at, found)) if now.saturating_duration_since(*at) < PAUSE => Ok(found.clone()),
             _ => self.fetched(openid, now).await,
         }
     }
 
-    async fn fetched(&mut self, openid: &OpenId, now: Instant) -> Result<Discovered, OpenIdError> {
+    async fn fetched(&mut self, openid: &OpenId, now: Instant) -> Result<Arc<DiscoveredProvider>, OpenIdError> {
         let is_over = |it: Instant| now.saturating_duration_since(it) >= PAUSE;
         if self.failed.is_none_or(is_over) {
             match discover(openid).await {
@@ -101,7 +98,7 @@ impl Known {
 }
 
 /// Fetches metadata and keys. The error is for the log.
-async fn discover(openid: &OpenId) -> Result<Provider, String> {
+async fn discover(openid: &OpenId) -> Result<DiscoveredProvider, String> {
     let issuer = openid.settings.issuer.as_str();
     let address = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
     let document = fetch(&address, PATIENCE, LONGEST).await;
@@ -111,24 +108,29 @@ async fn discover(openid: &OpenId) -> Result<Provider, String> {
     // Else one provider could stand in for another.
     if it.issuer != issuer {
         let named: String = it.issuer.chars().take(200).collect();
-        return Err(format!("{address}: its issuer is {named:?}; configure exactly that, or another"));
+        return Err(format!(
+            "{address}: its issuer is {named:?}; configure exactly that, or another"
+        ));
     }
-    for endpoint in [&it.authorization_endpoint, &it.token_endpoint, &it.jwks_uri] {
+    let endpoint = |url: &str| {
         // On loopback only beside an issuer there: a provider elsewhere must not make this
         // server ask its own machine.
-        let is_plain = endpoint.scheme() == "http";
-        if !is_confidential(endpoint) || is_plain && openid.issuer.scheme() != "http" {
-            return Err(format!("{address}: {endpoint} is not an https URL"));
-        }
-    }
-    let keys = fetch(it.jwks_uri.as_str(), PATIENCE, LONGEST).await;
-    let keys = keys.map_err(|error| format!("{}: {error}", it.jwks_uri))?;
+        let fits = |it: &Url| {
+            is_confidential(it) && (it.scheme() == "https" || openid.issuer.scheme() == "http")
+        };
+        let url = Url::parse(url).ok().filter(fits);
+        url.ok_or_else(|| format!("{address}: an endpoint is not an https URL"))
+    };
+    let authorization_endpoint = endpoint(&it.authorization_endpoint)?;
+    let (token_endpoint, jwks_uri) = (endpoint(&it.token_endpoint)?, endpoint(&it.jwks_uri)?);
+    let keys = fetch(jwks_uri.as_str(), PATIENCE, LONGEST).await;
+    let keys = keys.map_err(|error| format!("{jwks_uri}: {error}"))?;
     let keys = ProviderKeys::parse(&keys);
     let methods = it.token_endpoint_auth_methods_supported;
-    Ok(Provider {
-        keys: keys.ok_or_else(|| format!("{}: it is not a JWK set", it.jwks_uri))?,
-        authorization_endpoint: it.authorization_endpoint,
-        token_endpoint: it.token_endpoint,
+    Ok(DiscoveredProvider {
+        keys: keys.ok_or_else(|| format!("{jwks_uri}: it is not a JWK set"))?,
+        authorization_endpoint,
+        token_endpoint,
         // It is the default.
         takes_basic: methods.is_none_or(|all| all.iter().any(|it| it == "client_secret_basic")),
         names_itself: it.authorization_response_iss_parameter_supported,

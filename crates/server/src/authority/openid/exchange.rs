@@ -1,7 +1,7 @@
 //! The exchange of an authorization code for an ID token (OpenID Connect Core 1.0, section
 //! 3.1.3).
 
-use super::{OpenId, OpenIdError, PATIENCE, discovery::Provider};
+use super::{OpenId, OpenIdError, PATIENCE, discovery::DiscoveredProvider};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use form_urlencoded::byte_serialize;
 use http::{HeaderValue, header};
@@ -25,7 +25,7 @@ impl OpenId {
     /// Exchanges a code. A provider accepts each code once.
     pub(super) async fn exchange(
         &self,
-        provider: &Provider,
+        provider: &DiscoveredProvider,
         code: &str,
         verifier: &str,
     ) -> Result<String, OpenIdError> {
@@ -39,7 +39,7 @@ impl OpenId {
         let mut fields = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
-            ("redirect_uri", &self.redirect_uri),
+            ("redirect_uri", self.redirect_uri.as_str()),
             ("code_verifier", verifier),
         ];
         let mut request = http.post(to.clone()).header(header::ACCEPT, "application/json");
@@ -51,7 +51,7 @@ impl OpenId {
                 ("client_id", self.settings.client_id.as_str()),
                 ("client_secret", secret.reveal()),
             ]),
-            None => fields.push(("client_id", &self.settings.client_id)),
+            None => fields.push(("client_id", self.settings.client_id.as_str())),
         }
         let response = request.form(&fields).send().await;
         let response = response.map_err(|error| unavailable(error.without_url().to_string()))?;
@@ -59,9 +59,9 @@ impl OpenId {
         let body = read(response).await.map_err(unavailable)?;
         if status.is_success() {
             let tokens: Result<Tokens, _> = serde_json::from_slice(&body);
-            return tokens.map(|it| it.id_token).map_err(|_| {
-                unavailable("its response has no ID token".to_owned())
-            });
+            return tokens
+                .map(|it| it.id_token)
+                .map_err(|_| unavailable("its response has no ID token".to_owned()));
         }
         let error = serde_json::from_slice(&body).map(|it: Refused| it.error);
         // Of a code that was used, is expired or is from another flow.

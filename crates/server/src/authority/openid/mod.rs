@@ -10,9 +10,12 @@ pub mod ticket;
 
 use crate::authority::{openid_settings::OpenIdSettings, random};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use discovery::{Discovered, Known};
+use discovery::{DiscoveredProvider, Known};
 use reqwest::Url;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tegata_policy::{
     openid::{BadIdToken, ExpectedIdToken, IdTokenFacts},
     secret::sha256,
@@ -118,7 +121,7 @@ impl OpenId {
         (now, steady): (UnixTime, Instant),
     ) -> Result<(Url, Asked), OpenIdError> {
         let provider = self.provider(steady).await?;
-        let random = || {
+        let random = || -> Result<String, OpenIdError> {
             let bytes = random::bytes::<32>().map_err(|_| OpenIdError::Unavailable)?;
             Ok(URL_SAFE_NO_PAD.encode(bytes))
         };
@@ -195,8 +198,7 @@ impl OpenId {
 
 /// Whether what is sent to an address can be read only there.
 fn is_confidential(url: &Url) -> bool {
-    let is_plain_loopback =
-        url.scheme() == "http" && tegata_system::http::is_this_machine(url);
+    let is_plain_loopback = url.scheme() == "http" && tegata_system::http::is_this_machine(url);
     let has_credentials = !url.username().is_empty() || url.password().is_some();
     (url.scheme() == "https" || is_plain_loopback) && !has_credentials
 }
@@ -204,12 +206,12 @@ fn is_confidential(url: &Url) -> bool {
 impl OpenId {
     /// The provider's metadata and keys, at most an hour old; up to a day if the provider
     /// cannot be reached.
-    async fn provider(&self, steady: Instant) -> Result<Discovered, OpenIdError> {
+    async fn provider(&self, steady: Instant) -> Result<Arc<DiscoveredProvider>, OpenIdError> {
         self.known.lock().await.current(self, steady).await
     }
 
     /// The same, fetched again unless that was just done.
-    async fn provider_again(&self, steady: Instant) -> Result<Discovered, OpenIdError> {
+    async fn provider_again(&self, steady: Instant) -> Result<Arc<DiscoveredProvider>, OpenIdError> {
         self.known.lock().await.refreshed(self, steady).await
     }
 }
@@ -233,7 +235,9 @@ mod tests {
     #[test]
     fn issuer_and_console_are_confidential_or_on_this_machine() {
         let works = |issuer: &str, console: &str| openid(issuer, console).is_ok();
-        for issuer in ["https://id.example.com", "https://id.example.com/realms/a/", "http://127.0.0.1:9"] {
+        for issuer in
+            ["https://id.example.com", "https://id.example.com/realms/a/", "http://127.0.0.1:9"]
+        {
             assert!(works(issuer, "https://tegata.example.com"), "{issuer}");
         }
         for issuer in [

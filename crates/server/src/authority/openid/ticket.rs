@@ -58,7 +58,7 @@ pub struct Proven {
 /// A kind of ticket.
 pub trait Ticket: Serialize + DeserializeOwned {
     /// Its name; a ticket of one kind is none of another.
-    const KIND: &str;
+    const KIND: &'static str;
 
     /// When it expires.
     fn until(&self) -> UnixTime;
@@ -83,7 +83,7 @@ pub trait Ticket: Serialize + DeserializeOwned {
 }
 
 impl Ticket for Asked {
-    const KIND: &str = "asked";
+    const KIND: &'static str = "asked";
 
     fn until(&self) -> UnixTime {
         self.until
@@ -91,7 +91,7 @@ impl Ticket for Asked {
 }
 
 impl Ticket for Proven {
-    const KIND: &str = "proven";
+    const KIND: &'static str = "proven";
 
     fn until(&self) -> UnixTime {
         self.until

@@ -68,7 +68,7 @@ async fn an_account_is_linked_to_one_person_and_a_person_to_one_account() {
     let page = browser.send(LINK, &[]).await;
     let back = it.signs_in_at_provider(&goes_on(&page), "mika-1").await;
     browser.get(&back).await;
-    browser.send(CONFIRM, &[]).await.shows(409, "linked to another person already");
+    browser.send(CONFIRM, &[]).await.shows(409, "linked to another person, or");
     assert!(it.world.root().person(aoi.id).await.unwrap().identity.is_none());
 }
 

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     path::Path,
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 pub const CLIENT_ID: &str = "tegata";
@@ -13,6 +13,7 @@ pub const CLIENT_SECRET: &str = "secret with a space, a colon: and a %";
 pub struct NodeProvider {
     process: Child,
     input: ChildStdin,
+    output: BufReader<ChildStdout>,
     /// Its address.
     pub issuer: String,
 }
@@ -32,15 +33,19 @@ impl NodeProvider {
             .spawn()
             .expect("`cargo xtask setup` installs Node.js and the provider");
         let input = process.stdin.take().unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
         let mut issuer = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut issuer).unwrap();
+        output.read_line(&mut issuer).unwrap();
         assert!(issuer.starts_with("http://127.0.0.1:"), "the provider has not started");
-        Self { process, input, issuer: issuer.trim().to_owned() }
+        Self { process, input, output, issuer: issuer.trim().to_owned() }
     }
 
     /// Lets it serve the console at this address.
     pub fn serves(&mut self, console: &str) {
         writeln!(self.input, "{console}/console/sign-in/identity/return").unwrap();
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        assert_eq!(line.trim(), "serving");
     }
 }
 

@@ -1,8 +1,8 @@
 // An identity provider on loopback: npm's `oidc-provider`, with a page of its own that signs in
 // every name.
 //
-// Prints its address, then reads one line, the address that the client's browsers return to, and
-// serves. The client is `tegata` with a secret, and must use PKCE.
+// Prints its address, reads one line, the address that the client's browsers return to, and prints
+// `serving`. The client is `tegata` with a secret, and must use PKCE.
 
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -78,3 +78,4 @@ serve = async (request, response) => {
     : { login: { accountId: fields.get("name") } };
   await provider.interactionFinished(request, response, result);
 };
+console.log("serving");

@@ -58,8 +58,7 @@ pub(in crate::postgres) async fn one(
         }
         WhichPerson::Identity(it) => {
             let sql = found("identity_issuer = $1 AND identity_subject = $2");
-            let values = values![it.issuer.as_str(), it.subject.as_str()];
-            read_one(db, &sql, values, person).await
+            read_one(db, &sql, values![it.issuer.as_str(), it.subject.as_str()], person).await
         }
     }
 }
