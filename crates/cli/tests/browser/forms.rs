@@ -36,7 +36,7 @@ fn a_form_that_is_sent_twice_creates_one_thing_without_javascript() {
 }
 
 #[test]
-fn a_double_click_creates_one_thing() {
+fn a_form_that_is_sent_twice_at_once_creates_one_thing() {
     let console = Console::start();
     let mika = console.browser(Way::Desk);
     mika.goes_to("/console/providers/new").fills("Name", "Harbour Foods");
