@@ -39,6 +39,8 @@ pub enum Verb {
     Enable(Named),
     /// Give a person a role, or take it away.
     SetRole(SetRole),
+    /// Unlink a person's account at the identity provider, and revoke the person's sessions.
+    Unlink(Confirmed),
     /// Revoke a person's password, second factor and sessions; prints an invitation to set
     /// new ones, once.
     Reset(Confirmed),
@@ -195,6 +197,18 @@ pub async fn run(api: &Api, out: &Output, verb: Verb) -> anyhow::Result<()> {
             change(api, out, person, &json!({ "state": "active" })).await
         }
         Verb::SetRole(args) => set_role(api, out, args).await,
+        Verb::Unlink(args) => {
+            ask_about(
+                api,
+                &args,
+                "the account at the identity provider signs in no more, and sessions end",
+            )
+            .await?;
+            let id = args.person.to_string();
+            api.post(&["people", &id, "unlink"], &args.why.added_to(json!({}))).await?;
+            let done = format!("the account of person {id} at the identity provider is unlinked");
+            out.done(&done, &json!({ "unlinked": id }))
+        }
         Verb::Reset(args) => {
             ask_about(api, &args, "the password, the second factor and all sessions end").await?;
             let path = ["people", &args.person.to_string(), "reset"];

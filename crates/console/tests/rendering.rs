@@ -130,11 +130,25 @@ fn account() -> Account {
             rights: Rights::Full,
             expires_at: NOW.plus(DAY),
         }],
+        identity: IdentityView {
+            linked: Some(LinkedAccount {
+                issuer: EVIL.to_owned(),
+                subject: EVIL.to_owned(),
+                linked_at: NOW,
+            }),
+            links: true,
+            wrong: Some(EVIL.to_owned()),
+        },
         once: once(),
         old: wrong(),
         new: wrong(),
         token_name: wrong(),
     }
+}
+
+fn unlinked() -> Account {
+    let identity = IdentityView { linked: None, links: true, wrong: None };
+    Account { identity, ..account() }
 }
 
 fn people() -> Vec<PersonLine> {
@@ -290,6 +304,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         channels: vec![(channel().id, "Tester")],
         changes: true,
         disables: true,
+        identity: Some(EVIL.to_owned()),
         once: once(),
     };
     let again =
@@ -326,6 +341,17 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
     let conflict = Trouble::Conflict(EVIL.to_owned());
     vec![
         ("sign-in", html(&SignInPage::new(frame(), wrong(), EVIL.to_owned()))),
+        (
+            "sign-in by an identity provider",
+            html(
+                &SignInPage::new(frame(), wrong(), EVIL.to_owned())
+                    .by_identity(true)
+                    .wrong_identity(EVIL.to_owned()),
+            ),
+        ),
+        ("going on", html(&ContinuePage::new(frame(), EVIL.to_owned()))),
+        ("code", html(&IdentityCodePage::new(frame(), EVIL.to_owned(), wrong()))),
+        ("account to link", html(&AccountPage::new(frame(), unlinked()))),
         ("invitation", html(&InvitationPage::new(frame(), wrong()))),
         ("accept", html(&AcceptPage::new(frame(), to_accept()))),
         ("recovery codes", html(&RecoveryCodesPage::new(frame(), vec![EVIL.to_owned()], 4))),

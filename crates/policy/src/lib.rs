@@ -17,6 +17,7 @@ pub mod channel;
 pub mod denied;
 pub mod idle;
 pub mod jwk;
+pub mod openid;
 pub mod password;
 pub mod permission;
 pub mod rules;

@@ -7,6 +7,7 @@ use crate::{
         admin_token::AdminToken,
         audit::KEPT_DAYS,
         limits::Rates,
+        openid_settings::OpenIdSettings,
         place::Files,
         signing_keys::JWKS_CACHE,
         warnings::{self, webhook},
@@ -34,6 +35,8 @@ pub struct Settings {
     /// The address that clients use; by default the listener's, with `https://` if there
     /// is a certificate and else `http://`.
     pub public_url: Option<String>,
+    /// The identity provider of the console, if there is one.
+    pub openid: Option<OpenIdSettings>,
     /// The administrator's token; read from a file unless set.
     pub admin_token: Option<AdminToken>,
     /// The file of the administrator's token; by default one beside the master key, which
@@ -90,6 +93,7 @@ impl Settings {
             ext_authz_listen: None,
             tls: None,
             public_url: None,
+            openid: None,
             admin_token: None,
             admin_token_file: None,
             revocation_journal: None,

@@ -1,5 +1,7 @@
 //! Starts a server from its settings, and stops it.
 
+#[cfg(feature = "openid-connect")]
+use crate::authority::openid::OpenId;
 use crate::{
     api::{self, Shows, app::App},
     authority::{
@@ -86,6 +88,9 @@ pub enum Error {
     /// The webhook's client cannot be created.
     #[error("the webhook cannot be used: {0}")]
     Webhook(reqwest::Error),
+    /// The settings of the identity provider cannot be used.
+    #[error("oidc_issuer: {0}")]
+    OpenId(&'static str),
     /// The authority cannot start.
     #[error(transparent)]
     Start(#[from] authority::StartError),
@@ -151,11 +156,35 @@ async fn start(settings: &Settings, address: SocketAddr) -> Result<Authority, Er
     let (memory, place) = (Memory::new(), &settings.place);
     let store = open(settings, issuer, address, &memory).await?;
     let authority = Authority::start(store, memory, &place.master_key(), issuer).await?;
+    let authority = with_openid(authority, settings, issuer)?;
     let authority =
         authority.limited(settings.rates).warned(settings.warn.clone()).sending(webhook);
     let authority = authority.idle_after(settings.token_idle_after);
     let authority = if settings.recent_uses { authority } else { authority.without_recent_uses() };
     Ok(authority.audited(place.audit_anchor(), settings.audit_retention_days).await?)
+}
+
+/// The same authority, with the identity provider of the settings.
+#[cfg(feature = "openid-connect")]
+fn with_openid(
+    authority: Authority,
+    settings: &Settings,
+    issuer: &str,
+) -> Result<Authority, Error> {
+    let openid = settings.openid.clone().map(|it| OpenId::new(it, issuer)).transpose();
+    Ok(authority.signing_in_by(openid.map_err(Error::OpenId)?))
+}
+
+/// The same authority: this program signs in by passwords alone.
+#[cfg(not(feature = "openid-connect"))]
+fn with_openid(authority: Authority, settings: &Settings, _: &str) -> Result<Authority, Error> {
+    match settings.openid {
+        None => Ok(authority),
+        Some(_) => Err(Error::OpenId(
+            "this program was built without its feature openid-connect; remove the setting, or \
+             use a program that has it",
+        )),
+    }
 }
 
 /// Opens the store: the SQLite file, or the database.

@@ -19,10 +19,11 @@ use tegata_policy::{
         BeginRequest, ChangePassword, ChangePerson, ChangeSigningKeys, ChangeVerifier,
         CreateAdminToken, CreateChannel, CreateProvider, CreateVerifier, DeleteAdminToken,
         DeletePerson, DeleteVerifier, DropInstances, EndSession, FinishRequest, Forget,
-        InvitePerson, Issue, Issuer, PersonRow, QueueWarnings, REVOCATIONS_KEPT, Record,
-        RecordForAll, RecordUses, RegisterKey, RemoveInstances, RenameProvider, RequestBegun,
-        ResetPerson, SessionRow, SetAuditKey, SetGroup, SetRole, SettleReceipts, SignIn, StampUses,
-        StopInstance, TakeAssertion, TokenHash, Trim, WarningTried,
+        InvitePerson, Issue, Issuer, LinkIdentity, PersonRow, QueueWarnings, REVOCATIONS_KEPT,
+        Record, RecordForAll, RecordUses, RegisterKey, RemoveInstances, RenameProvider,
+        RequestBegun, ResetPerson, SessionRow, SetAuditKey, SetGroup, SetRole, SettleReceipts,
+        SignIn, StampUses, StopInstance, TakeAssertion, TokenHash, Trim, UnlinkIdentity,
+        WarningTried,
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -338,6 +339,14 @@ impl<E: Engine> PeopleStore for E {
     }
 
     async fn change_password(&self, act: ChangePassword) -> Result<()> {
+        self.run(act.by.at, act).await.map(drop)
+    }
+
+    async fn link_identity(&self, act: LinkIdentity) -> Result<()> {
+        self.run(act.by.at, act).await.map(drop)
+    }
+
+    async fn unlink_identity(&self, act: UnlinkIdentity) -> Result<()> {
         self.run(act.by.at, act).await.map(drop)
     }
 

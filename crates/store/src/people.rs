@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use tegata_policy::{
     acts::{
         AcceptInvitation, AdminTokenRow, ChangePassword, ChangePerson, CreateChannel, InvitePerson,
-        PersonRow, ResetPerson, SessionRow, SetRole, SignIn, TokenHash,
+        LinkIdentity, PersonRow, ResetPerson, SessionRow, SetRole, SignIn, TokenHash,
+        UnlinkIdentity,
     },
     channel::Channel,
 };
@@ -40,6 +41,10 @@ pub trait PeopleStore: Send + Sync {
     async fn end_session(&self, person: PersonId, token: TokenHash, by: By) -> Result<()>;
     /// Changes a password.
     async fn change_password(&self, act: ChangePassword) -> Result<()>;
+    /// Links an account at an identity provider.
+    async fn link_identity(&self, act: LinkIdentity) -> Result<()>;
+    /// Unlinks it.
+    async fn unlink_identity(&self, act: UnlinkIdentity) -> Result<()>;
     /// Creates a personal token. [`Taken`](crate::Error::Taken) if there is one of this id.
     async fn create_admin_token(&self, new: AdminTokenRow, by: By) -> Result<AdminTokenRow>;
     /// Deletes a personal token.

@@ -18,7 +18,8 @@ pub fn client_for(target: &Url) -> ClientBuilder {
 
 /// Whether a URL's host is this machine: a loopback or unspecified address, or a name that
 /// RFC 6761 (section 6.3) reserves for loopback.
-fn is_this_machine(target: &Url) -> bool {
+#[must_use]
+pub fn is_this_machine(target: &Url) -> bool {
     let Some(host) = target.host_str() else { return false };
     match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
         Ok(ip) => ip.to_canonical().is_loopback() || ip.to_canonical().is_unspecified(),

@@ -2,7 +2,8 @@
 //! Node.js, unmodified, at the versions pinned in `crates/cli/tests/sdk`; Kubernetes'
 //! schemas, pinned in `crates/cli/tests/agent`; the proxies that the book has
 //! configuration for; a browser, with the accessibility rules that are pinned in
-//! `crates/cli/tests/browser`; two versions of PostgreSQL, a pooler and a cluster that
+//! `crates/cli/tests/browser`; an identity provider, pinned in
+//! `crates/server/tests/console/openid`; two versions of PostgreSQL, a pooler and a cluster that
 //! fails over, pinned in `crates/postgres-fixture`; and a few tools.
 //!
 //! The SDKs go to `target/test-parts`, where the tests look for them, through the
@@ -40,7 +41,7 @@ pub fn everything(long: bool) -> anyhow::Result<()> {
     browser()
 }
 
-/// Installs the SDKs and the schemas if they are missing, and returns the SDKs' paths.
+/// Installs the SDKs, the identity provider and the schemas if they are missing, and returns the SDKs' paths.
 ///
 /// Fails, naming the missing part, if the machine has no Python 3 or no npm, or if a
 /// package cannot be downloaded.
@@ -59,6 +60,10 @@ pub fn sdks() -> anyhow::Result<Sdks> {
         Sdks { python: python.join("bin/python"), node: node.join("node_modules/.bin/node") };
     install(&python, &pins, &["requirements.txt"], &sdks.python, install_python)?;
     install(&node, &pins, &["package.json", "package-lock.json"], &sdks.node, install_node)?;
+    let openid = parts.join("openid");
+    let program = openid.join("node_modules/oidc-provider/lib/index.js");
+    let pins = workspace.join("crates/server/tests/console/openid");
+    install(&openid, &pins, &["package.json", "package-lock.json"], &program, install_node)?;
     let kubernetes = parts.join("kubernetes");
     let validator = kubernetes.join("bin/kubernetes-validate");
     let pins = workspace.join("crates/cli/tests/agent");

@@ -5,6 +5,7 @@ mod address;
 mod console;
 mod dev;
 mod file;
+mod oidc;
 mod place;
 mod settings;
 mod sources;
@@ -211,6 +212,7 @@ impl ServeSettings {
     /// Converts them to the server's settings; `folder` holds a development store.
     fn settings(self, folder: Option<&TempDir>, token: &ServerToken) -> anyhow::Result<Settings> {
         let (rates, webhook) = (self.rates(), self.webhook()?);
+        let openid = self.oidc.openid(self.admin_listen.is_some())?;
         let admin_token = token.text.as_ref().map(AdminToken::new).transpose();
         let admin_token = admin_token.map_err(|error| match &token.file {
             Some(file) => BadUsage(format!("{}: {error}", file.display())),
@@ -236,6 +238,7 @@ impl ServeSettings {
             tls,
             place,
             public_url: self.public_url,
+            openid,
             // The server reads the file itself, and again when it changes.
             admin_token: admin_token.filter(|_| token.file.is_none()),
             admin_token_file: token.file.clone(),

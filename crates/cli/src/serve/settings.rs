@@ -5,7 +5,11 @@
 
 use super::address::{StoreAddress, USUAL_STORE};
 use crate::log::LogSettings;
-use clap::{ArgAction, Args, value_parser};
+use clap::{
+    ArgAction, Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+    value_parser,
+};
 use reqwest::Url;
 use std::{
     net::SocketAddr,
@@ -14,7 +18,9 @@ use std::{
     time::Duration,
 };
 use tegata_server::{
-    authority::signing_keys::JWKS_CACHE, config::Settings, http::proxies::Network,
+    authority::{openid_settings::SecondFactorFrom, signing_keys::JWKS_CACHE},
+    config::Settings,
+    http::proxies::Network,
 };
 
 /// The settings of `serve`. Defaults that the server has are read from there.
@@ -53,6 +59,8 @@ pub struct ServeSettings {
     /// URL that clients use for this server [default: the listener's address].
     #[arg(long, env, value_name = "URL", value_parser = http_address)]
     pub public_url: Option<String>,
+    #[command(flatten)]
+    pub oidc: OidcSettings,
     /// Revocation journal: file that gets every revocation before the response is sent, so
     /// that `recover` can repeat it after a restore; keep it on another disk than the store.
     #[arg(long, env, value_name = "FILE")]
@@ -239,6 +247,47 @@ pub struct StoreSettings {
     /// noticed [default: in the master key's folder].
     #[arg(long, env, value_name = "FILE")]
     pub rollback_guard_file: Option<PathBuf>,
+}
+
+/// The identity provider by which people sign in to the console.
+#[derive(Args)]
+pub struct OidcSettings {
+    /// Identity provider by which linked people sign in to the console, with OpenID Connect: its
+    /// issuer, exactly as the provider writes it [default: none].
+    #[arg(long, env, value_name = "URL", value_parser = http_address)]
+    pub oidc_issuer: Option<String>,
+    /// Client id of this server at the identity provider.
+    #[arg(long, env, value_name = "ID")]
+    pub oidc_client_id: Option<String>,
+    /// File with the client secret of this server at the identity provider; without it and
+    /// TEGATA_OIDC_CLIENT_SECRET, the server is a public client.
+    #[arg(long, env, value_name = "FILE")]
+    pub oidc_client_secret_file: Option<PathBuf>,
+    /// Who asks for the second factor after the identity provider has signed a person in:
+    /// Tegata, as after a password, or the identity provider alone.
+    #[arg(
+        long,
+        env,
+        value_name = "WHO",
+        value_parser = PossibleValuesParser::new(SECOND_FACTOR.map(|it| it.0)).map(second_factor),
+        default_value = SECOND_FACTOR[0].0
+    )]
+    pub oidc_second_factor: SecondFactorFrom,
+    /// URL by which browsers reach the console; the identity provider sends them back there
+    /// [default: the URL of --public-url].
+    #[arg(long, env, value_name = "URL", value_parser = http_address)]
+    pub console_url: Option<String>,
+}
+
+/// The words of --oidc-second-factor; the first one is the default.
+const SECOND_FACTOR: [(&str, SecondFactorFrom); 2] = [
+    ("tegata", SecondFactorFrom::Tegata),
+    ("identity-provider", SecondFactorFrom::IdentityProvider),
+];
+
+fn second_factor(word: String) -> SecondFactorFrom {
+    let named = SECOND_FACTOR.into_iter().find(|it| it.0 == word);
+    named.map_or_else(SecondFactorFrom::default, |it| it.1)
 }
 
 /// The shift between bytes and MiB.

@@ -39,7 +39,12 @@ impl Authenticator {
 impl Console {
     /// Starts a server, and invites an administrator, who accepts by the API.
     pub fn start() -> Self {
-        let desk = Desk::with(STORE);
+        Self::with(&[])
+    }
+
+    /// The same, with more settings.
+    pub fn with(settings: &[&str]) -> Self {
+        let desk = Desk::with(&[STORE, settings].concat());
         let person =
             desk.json(&["person", "invite", LOGIN, "--operator", "--role", "administrator"]);
         let invitation = json!({ "invitation": person["invitation"] });

@@ -28,10 +28,13 @@ const ROUTERS: [&str; 2] = [
     include_str!("../../../server/src/api/console/channel/mod.rs"),
 ];
 /// Routes that are no pages, or that the test visits by itself.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 9] = [
     "/console/assets",
     "/console/sign-in",
     "/console/invitation",
+    // With an identity provider: see `single_sign_on`.
+    "/console/account/identity",
+    "/console/people/*/unlink",
     "/console/receipts/*/events",
     "/console/receipts/*/signed",
     // Of an instance that runs.
@@ -44,7 +47,7 @@ const SCHEMES: [&str; 2] = ["light", "dark"];
 const NARROW: [u32; 2] = [360, 320];
 
 /// Checks pages, and writes their pictures if `cargo xtask screenshots` asks for them.
-struct Check {
+pub struct Check {
     language: &'static str,
     rules: String,
     pictures: Option<PathBuf>,
@@ -52,7 +55,7 @@ struct Check {
 }
 
 impl Check {
-    fn new(language: &'static str) -> Self {
+    pub fn new(language: &'static str) -> Self {
         let parts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-parts/browser");
         let rules = parts.join("node_modules/axe-core/axe.min.js");
         let rules = fs::read_to_string(rules).expect("`cargo xtask setup` installs axe-core");
@@ -61,7 +64,7 @@ impl Check {
     }
 
     /// Checks the page that the browser shows.
-    fn page(&mut self, browser: &Browser, name: &str) {
+    pub fn page(&mut self, browser: &Browser, name: &str) {
         let before = self.wrong.len();
         for scheme in SCHEMES {
             browser.scheme(scheme);
@@ -140,7 +143,7 @@ impl Check {
     }
 
     #[track_caller]
-    fn end(self) {
+    pub fn end(self) {
         assert!(self.wrong.is_empty(), "{} findings:\n{}", self.wrong.len(), self.wrong.join("\n"));
     }
 }

@@ -13,6 +13,7 @@ mod explaining;
 mod first_use;
 mod forging;
 mod hostile_server;
+mod identity;
 mod inspecting;
 mod listing;
 mod litestream;

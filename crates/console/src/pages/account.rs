@@ -26,6 +26,28 @@ pub struct PersonalToken {
     pub expires_at: UnixTime,
 }
 
+/// The linked account at an identity provider.
+#[derive(Debug, Clone)]
+pub struct LinkedAccount {
+    /// The provider.
+    pub issuer: String,
+    /// The account there.
+    pub subject: String,
+    /// When it was linked.
+    pub linked_at: UnixTime,
+}
+
+/// What the page shows of signing in by an identity provider.
+#[derive(Debug, Clone)]
+pub struct IdentityView {
+    /// The linked account, if there is one.
+    pub linked: Option<LinkedAccount>,
+    /// Whether there is a provider to link with.
+    pub links: bool,
+    /// Why nothing was linked.
+    pub wrong: Option<String>,
+}
+
 /// What the page shows.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -41,6 +63,8 @@ pub struct Account {
     pub channels: Vec<(ChannelId, &'static str)>,
     /// The personal tokens.
     pub tokens: Vec<PersonalToken>,
+    /// Signing in by an identity provider.
+    pub identity: IdentityView,
     /// A token that was just created.
     pub once: Option<Once>,
     /// What is wrong with the present password.

@@ -27,6 +27,8 @@ pub struct PersonView {
     pub changes: bool,
     /// Whether the person who looks may disable.
     pub disables: bool,
+    /// The provider of the linked account, if there is one.
+    pub identity: Option<String>,
     /// An invitation that was just made.
     pub once: Option<Once>,
 }

@@ -11,6 +11,10 @@ pub struct SignInPage {
     page: PageHead,
     login: Field,
     next: String,
+    /// Whether there is an identity provider to sign in by.
+    by_identity: bool,
+    /// Why that did not succeed.
+    wrong_identity: Option<String>,
 }
 
 impl SignInPage {
@@ -18,6 +22,19 @@ impl SignInPage {
     #[must_use]
     pub fn new(frame: Frame, login: Field, next: String) -> Self {
         let heading = frame.t().sign_in.title;
-        Self { page: PageHead::new(frame, None, heading), login, next }
+        let page = PageHead::new(frame, None, heading);
+        Self { page, login, next, by_identity: false, wrong_identity: None }
+    }
+
+    /// The same, with a button to sign in by an identity provider, if there is one.
+    #[must_use]
+    pub fn by_identity(self, by_identity: bool) -> Self {
+        Self { by_identity, ..self }
+    }
+
+    /// The same, with why that did not succeed.
+    #[must_use]
+    pub fn wrong_identity(self, why: String) -> Self {
+        Self { wrong_identity: Some(why), ..self }
     }
 }

@@ -19,6 +19,7 @@ mod confirm;
 mod error;
 mod frame;
 mod groups;
+mod identity;
 mod invitation;
 mod leak_desk;
 mod live;
@@ -45,6 +46,7 @@ pub use confirm::ConfirmTexts;
 pub use error::ErrorTexts;
 pub use frame::FrameTexts;
 pub use groups::GroupsTexts;
+pub use identity::IdentityTexts;
 pub use invitation::InvitationTexts;
 pub use leak_desk::LeakDeskTexts;
 pub use live::LiveTexts;
@@ -76,6 +78,7 @@ pub struct Texts {
     pub error: ErrorTexts,
     pub frame: FrameTexts,
     pub groups: GroupsTexts,
+    pub identity: IdentityTexts,
     pub invitation: InvitationTexts,
     pub live: LiveTexts,
     pub leak_desk: LeakDeskTexts,

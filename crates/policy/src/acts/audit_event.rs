@@ -18,8 +18,8 @@ pub use channels::{
 pub use created_by::CreatedByRevoked;
 pub use limits::{CooldownBegan, SecretThrottled};
 pub use people::{
-    AdminTokenCreated, AdminTokenNamed, LoginThrottled, PersonChanged, PersonInvited, PersonNamed,
-    RoleGiven,
+    AdminTokenCreated, AdminTokenNamed, IdentityNamed, LoginThrottled, PersonChanged,
+    PersonInvited, PersonNamed, PersonSignedIn, RoleGiven,
 };
 pub use recovery::{StoreRecovered, StoreRedone};
 pub use verifiers::{InstancesRemoved, VerifierChanged, VerifierCreated, VerifierNamed};
@@ -171,11 +171,15 @@ events! {
     /// A person was deleted.
     PersonDelete(PersonNamed) = "person.delete",
     /// A person signed in.
-    PersonSignIn(PersonNamed) = "person.sign-in",
+    PersonSignIn(PersonSignedIn) = "person.sign-in",
     /// A person signed out.
     PersonSignOut(PersonNamed) = "person.sign-out",
     /// A person changed the password.
     PersonChangePassword(PersonNamed) = "person.change-password",
+    /// A person linked an account at an identity provider.
+    PersonLinkIdentity(IdentityNamed) = "person.link-identity",
+    /// An account at an identity provider was unlinked from a person.
+    PersonUnlinkIdentity(IdentityNamed) = "person.unlink-identity",
     /// A personal administrator's token was created.
     AdminTokenCreate(AdminTokenCreated) = "admin-token.create",
     /// A personal administrator's token was deleted.

@@ -54,12 +54,12 @@ pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
 pub use locked::{Before, Count, Locked, LockedProvider, Needs, Remembered, StoredKey, Tokens};
 pub use people::{
     AcceptInvitation, ChangePassword, ChangePerson, CreateAdminToken, DeleteAdminToken,
-    DeletePerson, EndSession, InvitePerson, MOST_ADMIN_TOKENS, MOST_INVITATIONS, MOST_SESSIONS,
-    ResetPerson, SecondFactor, SetRole, SignIn,
+    DeletePerson, EndSession, FirstFactor, InvitePerson, LinkIdentity, MOST_ADMIN_TOKENS,
+    MOST_INVITATIONS, MOST_SESSIONS, ResetPerson, SecondFactor, SetRole, SignIn, UnlinkIdentity,
 };
 pub use person::{
-    AdminTokenRow, LOGIN_RULE, PasswordHash, PersonLoss, PersonRow, PersonRows, PersonState,
-    SessionRow, SignInSecrets, StoredPerson, WhichPerson, is_login,
+    AdminTokenRow, Identity, LOGIN_RULE, LinkedIdentity, PasswordHash, PersonLoss, PersonRow,
+    PersonRows, PersonState, SessionRow, SignInSecrets, StoredPerson, WhichPerson, is_login,
 };
 pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
 pub use providers::{CreateProvider, DeleteProvider, RenameProvider};
@@ -235,6 +235,10 @@ pub enum ActName {
     EndSession,
     /// [`ChangePassword`]
     ChangePassword,
+    /// [`LinkIdentity`]
+    LinkIdentity,
+    /// [`UnlinkIdentity`]
+    UnlinkIdentity,
     /// [`CreateAdminToken`]
     CreateAdminToken,
     /// [`DeleteAdminToken`]
@@ -247,7 +251,7 @@ pub enum ActName {
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 55] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -297,6 +301,8 @@ impl ActName {
         Self::SignIn,
         Self::EndSession,
         Self::ChangePassword,
+        Self::LinkIdentity,
+        Self::UnlinkIdentity,
         Self::CreateAdminToken,
         Self::DeleteAdminToken,
         Self::BeginRequest,
@@ -332,6 +338,7 @@ impl ActName {
             | Self::SignIn
             | Self::EndSession
             | Self::ChangePassword
+            | Self::UnlinkIdentity
             | Self::DeleteAdminToken => true,
             // A used assertion stays valid for at most half an hour, and a store that is
             // recovered has been down for longer.
@@ -362,6 +369,8 @@ impl ActName {
             | Self::DropInstances
             | Self::SettleReceipts
             | Self::InvitePerson
+            // Only a person without a linked account links one.
+            | Self::LinkIdentity
             | Self::CreateAdminToken
             | Self::BeginRequest
             | Self::FinishRequest => false,

@@ -135,6 +135,25 @@ pub struct SignInSecrets {
     pub recovery: Vec<TokenHash>,
 }
 
+/// An account at an identity provider. A provider never gives a subject to another account
+/// (OpenID Connect Core 1.0, section 8), as it may do with an address of e-mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The provider: `iss` of its ID tokens.
+    pub issuer: String,
+    /// The account there: `sub`.
+    pub subject: String,
+}
+
+/// The account at an identity provider that a person signs in with, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkedIdentity {
+    /// The account.
+    pub identity: Identity,
+    /// When it was linked.
+    pub linked_at: UnixTime,
+}
+
 /// A person as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredPerson {
@@ -144,6 +163,16 @@ pub struct StoredPerson {
     pub secrets: Option<SignInSecrets>,
     /// The hash of the invitation that can be used, and when it expires.
     pub invitation: Option<(TokenHash, UnixTime)>,
+    /// The linked account at an identity provider.
+    pub identity: Option<LinkedIdentity>,
+}
+
+impl StoredPerson {
+    /// Whether this account at an identity provider is linked to the person.
+    #[must_use]
+    pub fn is_linked_to(&self, identity: &Identity) -> bool {
+        self.identity.as_ref().is_some_and(|it| it.identity == *identity)
+    }
 }
 
 /// A session of a person.
@@ -189,6 +218,8 @@ pub enum WhichPerson {
     Invitation(TokenHash),
     /// The person of this personal token.
     AdminToken(AdminTokenId),
+    /// The person to whom this account at an identity provider is linked.
+    Identity(Identity),
 }
 
 /// What was read about people.
@@ -238,4 +269,6 @@ pub enum PersonLoss {
         /// The token.
         id: AdminTokenId,
     },
+    /// The account at an identity provider was unlinked.
+    Identity,
 }

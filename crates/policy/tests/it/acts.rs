@@ -366,6 +366,8 @@ fn examples(name: ActName) -> Vec<Example> {
         | ActName::SignIn
         | ActName::EndSession
         | ActName::ChangePassword
+        | ActName::LinkIdentity
+        | ActName::UnlinkIdentity
         | ActName::CreateAdminToken
         | ActName::DeleteAdminToken => crate::people::examples(name)
             .into_iter()

@@ -12,6 +12,7 @@ mod idle;
 mod jwk;
 mod known;
 mod model;
+mod openid;
 mod people;
 mod permission;
 mod replay;

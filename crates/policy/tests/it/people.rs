@@ -7,10 +7,11 @@ use tegata_policy::{
     acts::{
         AcceptInvitation, Act, ActError, ActName, AdminTokenRow, Change, ChangePassword,
         ChangePerson, CreateAdminToken, CreateChannel, DeleteAdminToken, DeletePerson, Effects,
-        EndSession, InvitePerson, JournalEntry, Locked, MOST_ADMIN_TOKENS, MOST_SESSIONS,
-        NewChannel, PasswordHash, PersonLoss, PersonRow, PersonRows, PersonState, Replay,
-        ResetPerson, RewrapKeys, SecondFactor, SessionRow, SetRole, SignIn, SignInSecrets,
-        StoredPerson, TokenHash, UpkeepRows, WrappedKey, Write, is_login,
+        EndSession, FirstFactor, Identity, InvitePerson, JournalEntry, LinkIdentity,
+        LinkedIdentity, Locked, MOST_ADMIN_TOKENS, MOST_SESSIONS, NewChannel, PasswordHash,
+        PersonLoss, PersonRow, PersonRows, PersonState, Replay, ResetPerson, RewrapKeys,
+        SecondFactor, SessionRow, SetRole, SignIn, SignInSecrets, StoredPerson, TokenHash,
+        UnlinkIdentity, UpkeepRows, WrappedKey, Write, is_login,
     },
     permission::{ChannelRole, OperatorRole, ProviderRole, Rights, RoleChange},
     rules::ChannelType,
@@ -60,13 +61,23 @@ fn person() -> PersonRow {
 }
 
 fn stored() -> StoredPerson {
-    StoredPerson { person: person(), secrets: Some(secrets()), invitation: None }
+    StoredPerson { person: person(), secrets: Some(secrets()), invitation: None, identity: None }
+}
+
+fn identity(subject: &str) -> Identity {
+    Identity { issuer: "https://id.example.com".into(), subject: subject.into() }
+}
+
+/// The person, linked to this account.
+fn linked(subject: &str) -> StoredPerson {
+    let identity = LinkedIdentity { identity: identity(subject), linked_at: NOW };
+    StoredPerson { identity: Some(identity), ..stored() }
 }
 
 fn invited() -> StoredPerson {
     let person = PersonRow { accepted: false, ..person() };
     let invitation = Some((INVITATION, NOW.plus(DAY)));
-    StoredPerson { person, secrets: None, invitation }
+    StoredPerson { person, secrets: None, invitation, identity: None }
 }
 
 fn session(token: TokenHash) -> SessionRow {
@@ -125,8 +136,21 @@ fn reset() -> ResetPerson {
 }
 
 fn sign_in(second: SecondFactor) -> SignIn {
-    let (session, password) = (session(TokenHash([7; 32])), password("old"));
-    SignIn { session, password, second, by: by() }
+    let first = FirstFactor::Password(password("old"));
+    SignIn { session: session(TokenHash([7; 32])), first, second, by: by() }
+}
+
+/// Signs in by an account at an identity provider.
+fn sign_in_by(subject: &str, second: SecondFactor) -> SignIn {
+    SignIn { first: FirstFactor::Identity(identity(subject)), ..sign_in(second) }
+}
+
+fn link(subject: &str) -> LinkIdentity {
+    LinkIdentity { person: id(), identity: identity(subject), by: by() }
+}
+
+fn unlink() -> UnlinkIdentity {
+    UnlinkIdentity { person: id(), session: Some(SESSION), by: by() }
 }
 
 fn change_password(old: &str) -> ChangePassword {
@@ -172,6 +196,8 @@ pub fn examples(name: ActName) -> Vec<(&'static str, Effects, bool)> {
             vec![("ended", of(&act, stored()), true)]
         }
         ActName::ChangePassword => vec![("changed", of(&change_password("old"), stored()), true)],
+        ActName::LinkIdentity => vec![("linked", of(&link("a"), stored()), false)],
+        ActName::UnlinkIdentity => vec![("unlinked", of(&unlink(), linked("a")), true)],
         ActName::CreateAdminToken => {
             let act = CreateAdminToken { new: admin_token(), by: by() };
             vec![("created", of(&act, stored()), false)]
@@ -328,6 +354,71 @@ fn a_password_that_was_changed_meanwhile_or_a_disabled_person_does_not_sign_in()
     for person in [Some(changed), Some(disabled), Some(invited()), None] {
         assert!(matches!(act.decide(&with(person), NOW), Err(ActError::NotFound(_))));
     }
+}
+
+#[test]
+fn a_linked_account_signs_in_in_place_of_the_password_and_no_other_account_does() {
+    let tried = |act: SignIn, person| act.decide(&with(Some(person)), NOW);
+    let code = SecondFactor::Totp(101);
+    let effects = tried(sign_in_by("a", code), linked("a")).unwrap().1;
+    assert_eq!(written(&effects).secrets.as_ref().unwrap().totp_step, 101, "the code is used");
+    assert_eq!(effects.audit.unwrap().event.event.detail()["issuer"], "https://id.example.com");
+    let mut disabled = linked("a");
+    disabled.person.disabled = true;
+    // A reset person has no secrets; the link would be gone, too.
+    let reset = StoredPerson { secrets: None, ..linked("a") };
+    for person in [stored(), linked("b"), disabled, reset] {
+        assert!(matches!(tried(sign_in_by("a", code), person), Err(ActError::NotFound(_))));
+    }
+    let other = Identity { issuer: "https://other.example.com".into(), subject: "a".into() };
+    let act = SignIn { first: FirstFactor::Identity(other), ..sign_in(code) };
+    assert!(matches!(tried(act, linked("a")), Err(ActError::NotFound(_))));
+    assert!(tried(sign_in_by("a", SecondFactor::Totp(100)), linked("a")).is_err(), "replayed");
+}
+
+#[test]
+fn the_second_factor_is_left_to_an_identity_provider_alone() {
+    let trusted = SecondFactor::Trusted;
+    assert!(sign_in_by("a", trusted).decide(&with(Some(linked("a"))), NOW).is_ok());
+    let by_password = sign_in(trusted).decide(&with(Some(linked("a"))), NOW);
+    assert!(matches!(by_password, Err(ActError::NotFound(_))));
+}
+
+#[test]
+fn a_person_has_one_account_and_an_account_has_one_person() {
+    let tried = |people: Vec<StoredPerson>| {
+        let mut locked = with(None);
+        locked.upkeep.people.people = people;
+        link("a").decide(&locked, NOW)
+    };
+    let mut other = linked("a");
+    other.person.id = PersonId::from_number(3_000_000_002).unwrap();
+    let effects = tried(vec![stored()]).unwrap().1;
+    assert!(written(&effects).is_linked_to(&identity("a")));
+    assert!(matches!(tried(vec![linked("b")]), Err(ActError::Conflict(_))), "unlink it first");
+    assert!(matches!(tried(vec![other, stored()]), Err(ActError::Conflict(_))));
+    let mut disabled = stored();
+    disabled.person.disabled = true;
+    assert!(matches!(tried(vec![disabled]), Err(ActError::NotFound(_))));
+    assert!(matches!(tried(vec![]), Err(ActError::NotFound(_))));
+}
+
+#[test]
+fn unlinking_ends_the_other_sessions_and_a_reset_unlinks() {
+    let effects = unlink().decide(&with(Some(linked("a"))), NOW).unwrap().1;
+    assert!(written(&effects).identity.is_none() && written(&effects).secrets.is_some());
+    assert_eq!(ended(&effects), [TokenHash([4; 32])]);
+    let none = unlink().decide(&with(Some(stored())), NOW);
+    assert!(matches!(none, Err(ActError::NotFound(_))));
+    let by_an_administrator = UnlinkIdentity { session: None, ..unlink() };
+    let effects = by_an_administrator.decide(&with(Some(linked("a"))), NOW).unwrap().1;
+    assert_eq!(ended(&effects).len(), 2);
+    let effects = reset().decide(&with(Some(linked("a"))), NOW).unwrap().1;
+    assert!(written(&effects).identity.is_none());
+    let invitation = invited().invitation;
+    let again = StoredPerson { invitation, ..linked("a") };
+    let effects = accept().decide(&with(Some(again)), NOW).unwrap().1;
+    assert!(written(&effects).identity.is_none());
 }
 
 #[test]

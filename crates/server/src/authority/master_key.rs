@@ -207,6 +207,24 @@ impl MasterKey {
         self.open_bytes(&request, wrapped)
     }
 
+    /// Encrypts what a browser keeps for the server; `kind` says what it is.
+    ///
+    /// # Errors
+    /// As [`Self::wrap`].
+    pub fn wrap_ticket(
+        &self,
+        kind: &str,
+        ticket: &[u8],
+    ) -> Result<WrappedKey, tegata_store::Error> {
+        self.encrypt(ticket_of(kind).as_bytes(), ticket)
+    }
+
+    /// The decrypted ticket; `None` if it was not encrypted with this key as one of this kind.
+    #[must_use]
+    pub fn open_ticket(&self, kind: &str, wrapped: &WrappedKey) -> Option<Zeroizing<Vec<u8>>> {
+        self.open_bytes(ticket_of(kind).as_bytes(), wrapped)
+    }
+
     /// The decrypted secret; `None` if it was not encrypted with this key for `id`.
     #[must_use]
     pub fn open_totp(&self, id: PersonId, wrapped: &WrappedKey) -> Option<Zeroizing<[u8; 32]>> {
@@ -242,6 +260,11 @@ impl MasterKey {
 /// Longer than the id of a signing key, so that neither passes for the other.
 fn second_factor_of(id: PersonId) -> String {
     format!("second factor of {id}")
+}
+
+/// Of another length than the name of a request, so that neither passes for the other.
+fn ticket_of(kind: &str) -> String {
+    format!("ticket of a browser's sign-in: {kind}")
 }
 
 impl fmt::Debug for MasterKey {

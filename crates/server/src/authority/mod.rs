@@ -23,6 +23,9 @@ mod lease;
 pub mod limits;
 pub mod master_key;
 mod memory;
+#[cfg(feature = "openid-connect")]
+pub mod openid;
+pub mod openid_settings;
 mod passwords;
 pub mod people;
 pub mod place;
@@ -87,6 +90,9 @@ pub struct Authority {
     signatures: Signatures,
     last_used: LastUsed,
     passwords: passwords::Passwords,
+    /// The identity provider of the console, if there is one.
+    #[cfg(feature = "openid-connect")]
+    openid: Option<openid::OpenId>,
     limits: Limits,
     metrics: Arc<Metrics>,
     /// When to warn.
@@ -159,6 +165,8 @@ impl Authority {
             signatures: Signatures::new(SIGNATURES),
             last_used: LastUsed::new(),
             passwords: passwords::Passwords::default(),
+            #[cfg(feature = "openid-connect")]
+            openid: None,
             audience: Arc::new(Audience::of(issuer)),
             issuer: issuer.into(),
             idle_after: IDLE_AFTER,
@@ -209,6 +217,13 @@ impl Authority {
     #[must_use]
     pub fn sending(self, webhook: Option<Webhook>) -> Self {
         Self { webhook, ..self }
+    }
+
+    /// The same, with an identity provider by which people sign in.
+    #[cfg(feature = "openid-connect")]
+    #[must_use]
+    pub fn signing_in_by(self, openid: Option<openid::OpenId>) -> Self {
+        Self { openid, ..self }
     }
 
     /// Where warnings are sent, if anywhere.

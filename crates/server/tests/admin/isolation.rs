@@ -244,6 +244,7 @@ fn permission(operation: &str) -> Option<P> {
         "changePerson" => P::ChangePerson,
         "deletePerson" => P::DeletePerson,
         "resetPerson" => P::ResetPerson,
+        "unlinkPerson" => P::DisablePerson,
         "listProviderRoles" | "showProviderRole" => P::ReadProviderRoles,
         "setProviderRole" => P::GiveProviderRole,
         "listChannelRoles" | "showChannelRole" => P::ReadChannelRoles,

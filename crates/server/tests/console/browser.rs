@@ -63,11 +63,16 @@ pub struct Browser {
 
 impl World {
     pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A server with other settings than usual.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let loopback = ([127, 0, 0, 1], 0).into();
         let mut settings = Settings::new(loopback, folder.path().join("tegata.db"));
         settings.dev = true;
-        // Each test signs in as often as it likes, from one address.
+        change(&mut settings);
         let running = serve(settings).await.unwrap();
         Self { running, _folder: folder }
     }
@@ -108,10 +113,7 @@ impl World {
     }
 
     pub fn browser(&self) -> Browser {
-        let base = format!("http://{}", self.running.address);
-        let http = client_for(&base.parse().unwrap());
-        let http = http.redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Browser { base, http, cookies: Arc::default() }
+        Browser::at(format!("http://{}", self.running.address))
     }
 
     /// A browser in which this person is signed in.
@@ -145,6 +147,13 @@ impl Page {
 }
 
 impl Browser {
+    /// A browser that visits this site.
+    pub fn at(base: String) -> Self {
+        let http = client_for(&base.parse().unwrap());
+        let http = http.redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { base, http, cookies: Arc::default() }
+    }
+
     pub async fn get(&self, path: &str) -> Page {
         self.request(Method::GET, path, &[], None).await
     }

@@ -9,6 +9,7 @@ mod gate;
 mod journeys;
 mod leaks;
 mod many;
+mod openid;
 mod pages;
 mod seen;
 mod shop;

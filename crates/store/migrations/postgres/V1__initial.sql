@@ -405,9 +405,14 @@ CREATE TABLE person (
     recovery          TEXT NOT NULL DEFAULT '[]',  -- JSON: SHA-256 of each unused code
     invitation        BYTEA UNIQUE,                -- SHA-256; accepted once
     invitation_until  BIGINT,
+    identity_issuer   TEXT,                        -- the account at an identity provider, if one is linked
+    identity_subject  TEXT,
+    identity_at       BIGINT,                      -- when it was linked
     deleted_at        BIGINT
 );
 CREATE UNIQUE INDEX person_by_login ON person (login) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX person_by_identity ON person (identity_issuer, identity_subject)
+    WHERE deleted_at IS NULL AND identity_issuer IS NOT NULL;
 
 -- At most a few of each person.
 CREATE TABLE person_session (

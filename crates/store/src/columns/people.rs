@@ -2,7 +2,8 @@
 
 use super::{Columns, json};
 use tegata_policy::acts::{
-    AdminTokenRow, PersonRow, SessionRow, SignInSecrets, StoredPerson, TokenHash, WrappedKey,
+    AdminTokenRow, Identity, LinkedIdentity, PersonRow, SessionRow, SignInSecrets, StoredPerson,
+    TokenHash, WrappedKey,
 };
 use tegata_token::time::UnixTime;
 
@@ -30,7 +31,15 @@ pub(crate) fn person<R: Columns>(row: &R) -> Result<StoredPerson, R::Error> {
     };
     let hash: Option<TokenHash> = row.optional("invitation")?;
     let until: Option<UnixTime> = row.optional("invitation_until")?;
-    Ok(StoredPerson { person, secrets, invitation: hash.zip(until) })
+    let issuer: Option<String> = row.optional("identity_issuer")?;
+    let identity = match issuer.zip(row.optional("identity_subject")?) {
+        None => None,
+        Some((issuer, subject)) => Some(LinkedIdentity {
+            identity: Identity { issuer, subject },
+            linked_at: row.value("identity_at")?,
+        }),
+    };
+    Ok(StoredPerson { person, secrets, invitation: hash.zip(until), identity })
 }
 
 /// The column `recovery` of a person.

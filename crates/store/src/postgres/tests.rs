@@ -12,11 +12,11 @@ use postgres_fixture::{PostgresServer, ServerSettings};
 use std::sync::{Arc, LazyLock};
 use tegata_policy::{
     acts::{
-        AdminTokenRow, AuditRecord, Author, Checkpoint, Effects, Event, Instance, Locked, Needs,
-        NewToken, NewWarning, NotedUse, Old, PasswordHash, PersonRow, Provider, ProviderJob,
-        ReceiptFor, ReceiptRow, RecentUse, RememberedRequest, RevocationCause, SessionRow,
-        SignInSecrets, SigningKeyRow, Stamp, StampPlace, StoredPerson, TokenHash, Tokens, Upkeep,
-        VerifierRow, WhichPerson, WrappedKey, Write, audit_event,
+        AdminTokenRow, AuditRecord, Author, Checkpoint, Effects, Event, Identity, Instance,
+        LinkedIdentity, Locked, Needs, NewToken, NewWarning, NotedUse, Old, PasswordHash,
+        PersonRow, Provider, ProviderJob, ReceiptFor, ReceiptRow, RecentUse, RememberedRequest,
+        RevocationCause, SessionRow, SignInSecrets, SigningKeyRow, Stamp, StampPlace, StoredPerson,
+        TokenHash, Tokens, Upkeep, VerifierRow, WhichPerson, WrappedKey, Write, audit_event,
     },
     channel::{Channel, ChannelLimits, GroupRule, GroupSettings, RegisteredKey, Secret},
     permission::{OperatorRole, Rights},

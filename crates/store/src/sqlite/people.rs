@@ -40,7 +40,7 @@ fn rows_of<T>(
     conn.prepare_cached(sql)?.query_map([], read)?.collect()
 }
 
-/// The person with this name to sign in with, or with this id or invitation.
+/// The person with this name to sign in with, or with this id, invitation or linked account.
 pub(super) fn one(
     conn: &Connection,
     which: &WhichPerson,
@@ -58,6 +58,11 @@ pub(super) fn one(
             let owner: Option<u64> =
                 conn.prepare_cached(sql)?.query_row([id.number()], |row| row.get(0)).optional()?;
             owner.map_or(Ok(None), |owner| found("id", &owner))
+        }
+        WhichPerson::Identity(identity) => {
+            let sql = format!("{PERSON} AND identity_issuer = ?1 AND identity_subject = ?2");
+            let values = (&identity.issuer, &identity.subject);
+            conn.prepare_cached(&sql)?.query_row(values, person).optional()
         }
     }
 }
@@ -119,7 +124,8 @@ pub(super) fn apply(tx: &Tx<'_>, it: &Write) -> Result<()> {
         Write::Person(person) => write_person(tx, person),
         Write::PersonDeleted(id, at) => {
             let sql = "UPDATE person SET deleted_at = ?2, password = NULL, totp = NULL,
-                           recovery = '[]', invitation = NULL, invitation_until = NULL
+                           recovery = '[]', invitation = NULL, invitation_until = NULL,
+                           identity_issuer = NULL, identity_subject = NULL, identity_at = NULL
                        WHERE id = ?1";
             write(tx, sql, (id.number(), at.0)).map(drop)
         }
@@ -155,12 +161,13 @@ pub(super) fn apply(tx: &Tx<'_>, it: &Write) -> Result<()> {
 
 /// Writes a person as it is now. The id, the name to sign in with and the time are immutable.
 fn write_person(tx: &Tx<'_>, new: &StoredPerson) -> Result<()> {
-    let StoredPerson { person, secrets, invitation } = new;
+    let StoredPerson { person, secrets, invitation, identity } = new;
     let sql = "UPDATE person SET name = ?2, operator = ?3, providers = ?4, channels = ?5,
                    disabled = ?6, password = ?7, totp = ?8, totp_step = ?9, recovery = ?10,
-                   invitation = ?11, invitation_until = ?12
+                   invitation = ?11, invitation_until = ?12, identity_issuer = ?13,
+                   identity_subject = ?14, identity_at = ?15
                WHERE id = ?1";
-    let secrets = secrets.as_ref();
+    let (secrets, identity) = (secrets.as_ref(), identity.as_ref());
     let recovery = columns::recovery(secrets);
     let values = params![
         person.id.number(),
@@ -175,6 +182,9 @@ fn write_person(tx: &Tx<'_>, new: &StoredPerson) -> Result<()> {
         recovery,
         invitation.map(|(hash, _)| hash.0),
         invitation.map(|(_, until)| until.0),
+        identity.map(|it| &it.identity.issuer),
+        identity.map(|it| &it.identity.subject),
+        identity.map(|it| it.linked_at.0),
     ];
     write(tx, sql, values).map(drop)
 }

@@ -67,7 +67,7 @@ use crate::people::{self, PersonAct};
 use Act::*;
 
 /// All of them.
-pub const ALL: [Act; 38] = [
+pub const ALL: [Act; 39] = [
     RevokeOne,
     RevokeOneOfMany,
     RevokeStateless,
@@ -104,14 +104,16 @@ pub const ALL: [Act; 38] = [
     Person(PersonAct::UseRecoveryCode),
     Person(PersonAct::EndSession),
     Person(PersonAct::ChangePassword),
+    Person(PersonAct::UnlinkIdentity),
     Person(PersonAct::DeletePerson),
     Person(PersonAct::DeleteAdminToken),
 ];
 
 /// Acts of a store that narrow nothing, or nothing that a rollback can restore.
-pub const OTHERS: [&str; 30] = [
+pub const OTHERS: [&str; 31] = [
     "invite_person",
     "create_admin_token",
+    "link_identity",
     "create_channel_as",
     "create_verifier",
     // Instances are lost with the store, and receipts say so.

@@ -6,9 +6,9 @@ use crate::{
 };
 use tegata_policy::{
     acts::{
-        AcceptInvitation, AdminTokenRow, ChangePassword, ChangePerson, InvitePerson, PasswordHash,
-        ResetPerson, SecondFactor, SessionRow, SetRole, SignIn, SignInSecrets, TokenHash,
-        WhichPerson, WrappedKey,
+        AcceptInvitation, AdminTokenRow, ChangePassword, ChangePerson, FirstFactor, Identity,
+        InvitePerson, LinkIdentity, PasswordHash, ResetPerson, SecondFactor, SessionRow, SetRole,
+        SignIn, SignInSecrets, TokenHash, UnlinkIdentity, WhichPerson, WrappedKey,
     },
     permission::{OperatorRole, Rights, RoleChange},
 };
@@ -27,6 +27,7 @@ pub enum PersonAct {
     UseRecoveryCode,
     EndSession,
     ChangePassword,
+    UnlinkIdentity,
     DeletePerson,
     DeleteAdminToken,
 }
@@ -41,6 +42,7 @@ impl PersonAct {
             Self::UseRecoveryCode => "sign_in",
             Self::EndSession => "end_session",
             Self::ChangePassword => "change_password",
+            Self::UnlinkIdentity => "unlink_identity",
             Self::DeletePerson => "delete_person",
             Self::DeleteAdminToken => "delete_admin_token",
         }
@@ -81,8 +83,12 @@ fn session(token: TokenHash) -> SessionRow {
 }
 
 fn sign_in(token: TokenHash, second: SecondFactor) -> SignIn {
-    let (session, password) = (session(token), PasswordHash("old".into()));
-    SignIn { session, password, second, by: by(LATER) }
+    let first = FirstFactor::Password(PasswordHash("old".into()));
+    SignIn { session: session(token), first, second, by: by(LATER) }
+}
+
+fn identity() -> Identity {
+    Identity { issuer: "https://id.example.com".into(), subject: "mika".into() }
 }
 
 /// Invites three, and gives one of them all that can be taken.
@@ -107,6 +113,8 @@ pub async fn set(world: &World) {
     }
     let act = SignIn { by: by(NOW), ..sign_in(SESSION, SecondFactor::Totp(8)) };
     world.sign_in(act).await.unwrap();
+    let act = LinkIdentity { person: id(MIKA), identity: identity(), by: by(NOW) };
+    world.link_identity(act).await.unwrap();
     let token = AdminTokenRow {
         id: admin_token(),
         person: id(MIKA),
@@ -153,6 +161,10 @@ pub async fn perform(world: &World, act: PersonAct) {
             let act = ChangePassword { person: id, old, new, session: TokenHash([28; 32]), by };
             world.change_password(act).await.unwrap();
         }
+        PersonAct::UnlinkIdentity => {
+            let act = UnlinkIdentity { person: id, session: None, by };
+            world.unlink_identity(act).await.unwrap();
+        }
         PersonAct::DeletePerson => world.delete_person(id, by).await.unwrap(),
         PersonAct::DeleteAdminToken => {
             world.delete_admin_token(admin_token(), by).await.unwrap();
@@ -181,6 +193,8 @@ pub async fn access(world: &World) -> String {
             invitation.is_some()
         ));
     }
+    let linked = world.person(WhichPerson::Identity(identity())).await.unwrap();
+    found.push(format!("{:?}", linked.map(|it| it.person.id)));
     let session = people.sessions.iter().any(|it| it.token == SESSION);
     format!("{found:?} {session} {:?}", people.admin_tokens)
 }

@@ -9,6 +9,7 @@ mod confirm;
 mod error;
 mod frame;
 mod groups;
+mod identity;
 mod invitation;
 mod leak_desk;
 mod live;
@@ -39,6 +40,7 @@ pub const TEXTS: Texts = Texts {
     error: error::TEXTS,
     frame: frame::TEXTS,
     groups: groups::TEXTS,
+    identity: identity::TEXTS,
     invitation: invitation::TEXTS,
     live: live::TEXTS,
     leak_desk: leak_desk::TEXTS,

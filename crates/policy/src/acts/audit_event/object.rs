@@ -82,9 +82,16 @@ impl AuditEvent {
             Self::PersonAccept(it)
             | Self::PersonReset(it)
             | Self::PersonDelete(it)
-            | Self::PersonSignIn(it)
             | Self::PersonSignOut(it)
             | Self::PersonChangePassword(it) => vec![named("person", it.person, &it.login)],
+            Self::PersonSignIn(it) => some([
+                Some(named("person", it.person, &it.login)),
+                it.issuer.as_ref().map(|it| part("by", it)),
+            ]),
+            Self::PersonLinkIdentity(it) | Self::PersonUnlinkIdentity(it) => vec![
+                named("person", it.person, &it.login),
+                format!("account {} at {}", it.subject, it.issuer),
+            ],
             Self::AdminTokenCreate(it) => personal(it.admin_token, it.person),
             Self::AdminTokenDelete(it) => personal(it.admin_token, it.person),
             Self::PersonThrottle(it) => match it.person {

@@ -16,6 +16,31 @@ pub struct PersonNamed {
     pub login: String,
 }
 
+/// A person who signed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonSignedIn {
+    /// The id.
+    pub person: PersonId,
+    /// The name to sign in with.
+    pub login: String,
+    /// The identity provider that stood in for the password, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+}
+
+/// A person's account at an identity provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityNamed {
+    /// The id.
+    pub person: PersonId,
+    /// The name to sign in with.
+    pub login: String,
+    /// The identity provider.
+    pub issuer: String,
+    /// The account there.
+    pub subject: String,
+}
+
 /// A person who was invited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonInvited {

@@ -79,7 +79,8 @@ impl Act for InvitePerson {
         }
         let mut effects = Effects::default();
         let invitation = Some((self.invitation, self.expires_at));
-        let stored = StoredPerson { person: person.clone(), secrets: None, invitation };
+        let stored =
+            StoredPerson { person: person.clone(), secrets: None, invitation, identity: None };
         effects.write(Write::NewPerson(Box::new(stored)));
         effects.change(Change::Person { person: person.clone() });
         let invited = PersonInvited {
@@ -159,7 +160,9 @@ impl Act for AcceptInvitation {
         let person = PersonRow { accepted: true, ..old.person.clone() };
         let mut effects = Effects::default();
         let secrets = Some(self.secrets.clone());
-        let new = StoredPerson { person: person.clone(), secrets, invitation: None };
+        // The holder of the invitation proves no account at an identity provider.
+        let new =
+            StoredPerson { person: person.clone(), secrets, invitation: None, identity: None };
         effects.write(Write::Person(Box::new(new)));
         effects.change(Change::Person { person: person.clone() });
         end_sessions(locked, None, &mut effects);
@@ -169,8 +172,8 @@ impl Act for AcceptInvitation {
     }
 }
 
-/// Lets a person begin anew: the password, the second factor and all sessions end, and an
-/// invitation sets new ones. Roles and personal tokens stay.
+/// Lets a person begin anew: the password, the second factor and all sessions end, the account
+/// at an identity provider is unlinked, and an invitation sets new ones. Roles and personal tokens stay.
 #[derive(Debug, Clone)]
 pub struct ResetPerson {
     /// The person.
@@ -193,8 +196,12 @@ impl Act for ResetPerson {
         let old = existing(locked)?;
         let person = PersonRow { accepted: false, ..old.person.clone() };
         let mut effects = Effects::default();
-        let new =
-            StoredPerson { person: person.clone(), secrets: None, invitation: self.invitation };
+        let new = StoredPerson {
+            person: person.clone(),
+            secrets: None,
+            invitation: self.invitation,
+            identity: None,
+        };
         effects.write(Write::Person(Box::new(new)));
         effects.change(Change::Person { person: person.clone() });
         end_sessions(locked, None, &mut effects);

@@ -2,12 +2,14 @@
 
 mod change;
 mod common;
+mod identity;
 mod invite;
 pub(super) mod replay;
 mod sign_in;
 mod tokens;
 
 pub use change::{ChangePerson, DeletePerson, SetRole};
+pub use identity::{LinkIdentity, UnlinkIdentity};
 pub use invite::{AcceptInvitation, InvitePerson, MOST_INVITATIONS, ResetPerson};
-pub use sign_in::{ChangePassword, EndSession, MOST_SESSIONS, SecondFactor, SignIn};
+pub use sign_in::{ChangePassword, EndSession, FirstFactor, MOST_SESSIONS, SecondFactor, SignIn};
 pub use tokens::{CreateAdminToken, DeleteAdminToken, MOST_ADMIN_TOKENS};

@@ -3,6 +3,7 @@
 use super::{
     change::{ChangePerson, DeletePerson, SetRole},
     common::{end_sessions, existing},
+    identity::unlinked,
     sign_in::EndSession,
     tokens::DeleteAdminToken,
 };
@@ -50,6 +51,11 @@ pub(in crate::acts) fn lost(
         PersonLoss::AdminToken { id } => {
             DeleteAdminToken { id: *id, by }.decide(locked, now).map(|it| it.1)
         }
+        PersonLoss::Identity => existing(locked).map(|old| {
+            let mut effects = unlinked(old);
+            end_sessions(locked, None, &mut effects);
+            effects
+        }),
         PersonLoss::Secrets => existing(locked).map(|old| without_secrets(old, locked)),
         PersonLoss::RecoveryCode { code } => existing(locked).map(|old| {
             let mut new = old.clone();
@@ -75,7 +81,8 @@ pub(in crate::acts) fn lost(
 fn without_secrets(old: &StoredPerson, locked: &Locked) -> Effects {
     let person = PersonRow { accepted: false, ..old.person.clone() };
     let mut effects = Effects::default();
-    let new = StoredPerson { person: person.clone(), secrets: None, invitation: None };
+    let new =
+        StoredPerson { person: person.clone(), secrets: None, invitation: None, identity: None };
     effects.write(Write::Person(Box::new(new)));
     effects.change(Change::Person { person });
     end_sessions(locked, None, &mut effects);

@@ -1,10 +1,12 @@
 //! Signing in and out, and changing the own password.
 
 use super::common::{end_sessions, event, existing, lose, named, needs};
-use crate::acts::person::{PasswordHash, PersonLoss, SessionRow, SignInSecrets, StoredPerson};
+use crate::acts::person::{
+    Identity, PasswordHash, PersonLoss, SessionRow, SignInSecrets, StoredPerson,
+};
 use crate::acts::{
     Act, ActError, ActName, Decided,
-    audit_event::AuditEvent,
+    audit_event::{AuditEvent, PersonSignedIn},
     change::Change,
     effects::{Effects, Write},
     followers::TokenHash,
@@ -16,6 +18,15 @@ use tegata_token::{id::PersonId, time::UnixTime};
 /// Number of sessions that a person can have; the next one ends the oldest.
 pub const MOST_SESSIONS: usize = 20;
 
+/// What was shown first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FirstFactor {
+    /// A password with this hash.
+    Password(PasswordHash),
+    /// This account at an identity provider.
+    Identity(Identity),
+}
+
 /// The second factor that was shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecondFactor {
@@ -23,23 +34,25 @@ pub enum SecondFactor {
     Totp(i64),
     /// The recovery code with this hash.
     Recovery(TokenHash),
+    /// None: the identity provider, which has signed the person in, is trusted with it.
+    Trusted,
 }
 
-/// Begins a session, for a password and a second factor that were verified against the
-/// stored secrets.
+/// Begins a session, for a first and a second factor that were verified against what is
+/// stored.
 #[derive(Debug, Clone)]
 pub struct SignIn {
     /// The new session.
     pub session: SessionRow,
-    /// The hash that the password was verified with.
-    pub password: PasswordHash,
+    /// What was shown first.
+    pub first: FirstFactor,
     /// The second factor.
     pub second: SecondFactor,
     /// From where; the actor is the person.
     pub by: By,
 }
 
-/// The error for a password or a second factor that is not valid any more.
+/// The error for a first or a second factor that is not valid any more.
 pub const NOT_SIGNED_IN: ActError = ActError::NotFound("sign-in name with this password and code");
 
 impl Act for SignIn {
@@ -52,7 +65,7 @@ impl Act for SignIn {
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<SessionRow> {
         let old = existing(locked)?;
-        let secrets = usable(old, &self.password)?;
+        let secrets = usable(old, &self.first)?;
         let mut effects = Effects::default();
         let new = match self.second {
             // Each code signs in once, and none that is older.
@@ -63,6 +76,9 @@ impl Act for SignIn {
                 lose(&mut effects, old.person.id, PersonLoss::RecoveryCode { code });
                 let recovery = secrets.recovery.iter().filter(|it| **it != code);
                 SignInSecrets { recovery: recovery.copied().collect(), ..secrets.clone() }
+            }
+            SecondFactor::Trusted if matches!(self.first, FirstFactor::Identity(_)) => {
+                secrets.clone()
             }
             _ => return Err(NOT_SIGNED_IN),
         };
@@ -76,18 +92,28 @@ impl Act for SignIn {
         }
         effects.write(Write::Session(self.session.clone()));
         effects.change(Change::Session { session: self.session.clone() });
-        let signed_in = AuditEvent::PersonSignIn(named(&old.person));
+        let signed_in = AuditEvent::PersonSignIn(PersonSignedIn {
+            person: old.person.id,
+            login: old.person.login.clone(),
+            issuer: match &self.first {
+                FirstFactor::Password(_) => None,
+                FirstFactor::Identity(identity) => Some(identity.issuer.clone()),
+            },
+        });
         effects.audit_of(&self.by, event(locked, None, signed_in));
         Ok((self.session.clone(), effects))
     }
 }
 
-/// The secrets of a person who can sign in with a password that has this hash.
+/// The secrets of a person who can sign in with this.
 fn usable<'a>(
     person: &'a StoredPerson,
-    password: &PasswordHash,
+    first: &FirstFactor,
 ) -> Result<&'a SignInSecrets, ActError> {
-    let secrets = person.secrets.as_ref().filter(|it| it.password == *password);
+    let secrets = person.secrets.as_ref().filter(|it| match first {
+        FirstFactor::Password(password) => it.password == *password,
+        FirstFactor::Identity(identity) => person.is_linked_to(identity),
+    });
     secrets.filter(|_| !person.person.disabled).ok_or(NOT_SIGNED_IN)
 }
 
@@ -151,7 +177,7 @@ impl Act for ChangePassword {
 
     fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<()> {
         let old = existing(locked)?;
-        let secrets = usable(old, &self.old)?;
+        let secrets = usable(old, &FirstFactor::Password(self.old.clone()))?;
         let mut effects = Effects::default();
         let secrets = SignInSecrets { password: self.new.clone(), ..secrets.clone() };
         let new = StoredPerson { secrets: Some(secrets), ..old.clone() };

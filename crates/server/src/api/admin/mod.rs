@@ -98,6 +98,7 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(people::list))
         .routes(routes!(people::show, people::change, people::delete))
         .routes(routes!(people::reset))
+        .routes(routes!(people::unlink))
         .routes(routes!(people::provider_roles))
         .routes(routes!(people::provider_role, people::set_provider_role))
         .routes(routes!(people::channel_roles))

@@ -222,6 +222,24 @@ pub async fn reset(
     Ok((StatusCode::CREATED, Json((&invited).into())))
 }
 
+/// Unlink a person's account at the identity provider: it signs in no more.
+///
+/// All sessions of the person end, since they may have begun with it.
+#[utoipa::path(
+    post, path = "/people/{person}/unlink", operation_id = "unlinkPerson", tag = "people",
+    params(("person" = schema::PersonId, Path, description = "The person.")),
+    request_body = Option<Reasoned>,
+    responses((status = 204, description = "No account is linked any more."), Problems)
+)]
+pub async fn unlink(
+    who: Administrator,
+    Ids(id): Ids<PersonId>,
+    Body(why): Body<Reasoned>,
+) -> Result<StatusCode, Problem> {
+    who.admin.because(why.reason()).unlink_identity(id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// List the people who have a role in a provider.
 #[utoipa::path(
     get, path = "/providers/{provider}/roles", operation_id = "listProviderRoles", tag = "people",

@@ -19,7 +19,7 @@ use tegata_console::{
     Crumb, Section,
     forms::Field,
     html::Bdi,
-    pages::{Account, AccountPage, PageHead, PersonalToken},
+    pages::{Account, AccountPage, IdentityView, LinkedAccount, PageHead, PersonalToken},
 };
 use tegata_policy::{permission::Rights, secret::PlainSecret};
 use tegata_token::{id::AdminTokenId, time::DAY};
@@ -28,13 +28,13 @@ const HERE: &str = "/console/account";
 
 /// The page.
 pub async fn show(State(console): State<Arc<Console>>, who: SignedIn) -> Answer {
-    let mut it = account(&who)?;
+    let mut it = account(&console, &who).await?;
     let t = &who.frame().t().account;
     it.once = who.once(&console, HERE, (t.once, t.once_lead));
     render(&AccountPage::new(who.frame(), it))
 }
 
-fn account(who: &SignedIn) -> Result<Account, Failure> {
+async fn account(console: &Console, who: &SignedIn) -> Result<Account, Failure> {
     let (person, t) = (&who.person, &who.frame().t().account);
     let own = who.admin.admin_tokens()?.into_iter().filter(|it| it.person == person.id);
     let tokens = own.map(|it| PersonalToken {
@@ -44,6 +44,11 @@ fn account(who: &SignedIn) -> Result<Account, Failure> {
         expires_at: it.expires_at,
     });
     let sessions = who.admin.sessions()?.into_iter();
+    let linked = who.admin.account().await?.identity.map(|it| LinkedAccount {
+        issuer: it.identity.issuer,
+        subject: it.identity.subject,
+        linked_at: it.linked_at,
+    });
     Ok(Account {
         id: person.id,
         login: person.login.clone(),
@@ -55,6 +60,7 @@ fn account(who: &SignedIn) -> Result<Account, Failure> {
             .collect(),
         channels: person.channels.iter().map(|(id, role)| (*id, (t.channel_role)(*role))).collect(),
         tokens: tokens.collect(),
+        identity: IdentityView { linked, links: console.signs_in_by_identity(), wrong: None },
         once: None,
         old: Field::default(),
         new: Field::default(),
@@ -68,8 +74,48 @@ fn again(who: &SignedIn, it: Account) -> Answer {
     Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response())
 }
 
+/// The page, with why no account at the identity provider was linked.
+#[cfg(feature = "openid-connect")]
+pub async fn with_identity_wrong(console: &Console, who: &SignedIn, why: String) -> Answer {
+    let mut it = account(console, who).await?;
+    it.identity.wrong = Some(why);
+    let frame = tegata_console::Frame { here: HERE.to_owned(), ..who.frame() };
+    render(&AccountPage::new(frame, it))
+}
+
+/// Asks before the account at the identity provider is unlinked.
+pub async fn ask_unlink(who: SignedIn) -> Answer {
+    asking_unlink(&who, Wrong::default()).await
+}
+
+async fn asking_unlink(who: &SignedIn, wrong: Wrong) -> Answer {
+    let linked = who.admin.account().await?.identity.ok_or_else(Failure::not_found)?;
+    let (frame, t) = (who.frame(), who.frame().t());
+    let crumbs = [Crumb::new(HERE, t.frame.account), Crumb::new("", t.identity.unlink)];
+    let heading = (t.identity.unlink_question)(Bdi(&linked.identity.issuer));
+    let page = PageHead::new(frame, Some(Section::Account), heading).below(crumbs);
+    let mut act = who.act(format!("{HERE}/identity/unlink"), t.identity.unlink, wrong);
+    (act.reasons, act.waits) = (false, false);
+    act.keep = (HERE.to_owned(), t.identity.unlink_keep);
+    act.commands = vec![format!("tegata person unlink {}", who.person.id)];
+    asked(page.lead(t.identity.unlink_why), act)
+}
+
+/// Unlinks the account at the identity provider.
+pub async fn unlink(mut who: SignedIn, sent: Sent) -> Answer {
+    if let Err(code) = who.prove(&sent.form()?).await? {
+        return asking_unlink(&who, Wrong { code: Some(code), ..Wrong::default() }).await;
+    }
+    who.admin.unlink_own_identity().await?;
+    Ok(who.done(Notice::Saved, HERE))
+}
+
 /// Changes the password.
-pub async fn change_password(who: SignedIn, sent: Sent) -> Answer {
+pub async fn change_password(
+    State(console): State<Arc<Console>>,
+    who: SignedIn,
+    sent: Sent,
+) -> Answer {
     let form = sent.form()?;
     let [old, new] = ["old", "new"]
         .map(|it| PlainSecret::from_caller(form.get(it).unwrap_or_default().to_owned()));
@@ -78,11 +124,11 @@ pub async fn change_password(who: SignedIn, sent: Sent) -> Answer {
         Ok(()) => Ok(who.done(Notice::Saved, HERE)),
         Err(admin::Error::WrongSignIn) => {
             let old = Field::default().wrong(t.account.old_wrong);
-            again(&who, Account { old, ..account(&who)? })
+            again(&who, Account { old, ..account(&console, &who).await? })
         }
         Err(admin::Error::Unacceptable(..)) => {
             let new = Field::default().wrong(t.invitation.password_wrong);
-            again(&who, Account { new, ..account(&who)? })
+            again(&who, Account { new, ..account(&console, &who).await? })
         }
         Err(error) => Err(error.into()),
     }
@@ -104,7 +150,7 @@ pub async fn create_token(
     let Some(name) = name(form.get("name")) else {
         let entered = form.get("name").unwrap_or_default();
         let token_name = Field::of(entered).wrong(who.frame().t().common.name_wrong);
-        return again(&who, Account { token_name, ..account(&who)? });
+        return again(&who, Account { token_name, ..account(&console, &who).await? });
     };
     let rights = [Rights::Read, Rights::Revoke, Rights::Full];
     let rights = rights.into_iter().find(|it| Some(it.name()) == form.get("rights"));

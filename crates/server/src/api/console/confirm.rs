@@ -48,7 +48,7 @@ impl SignedIn {
         let code = PlainSecret::from_caller(form.get("code").unwrap_or_default().to_owned());
         match self.admin.renew_session(&code).await {
             Ok((session, admin)) => {
-                sign_in::begin(&self.visit, &session);
+                sign_in::begin(&self.visit, &session, self.visit.tls);
                 self.admin = admin;
                 Ok(Ok(()))
             }

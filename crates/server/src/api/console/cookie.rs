@@ -1,4 +1,5 @@
-//! The cookies: the session, the settings, and the notice of the request before.
+//! The cookies: the session, the settings, the notice of the request before, and the ticket of
+//! a browser that signs in by an identity provider.
 
 use http::{HeaderMap, HeaderValue, header};
 use tegata_policy::secret::PlainSecret;
@@ -8,6 +9,9 @@ use tegata_policy::secret::PlainSecret;
 const SECURE_SESSION: &str = "__Host-tegata-session";
 /// The session without TLS, as on loopback.
 const SESSION: &str = "tegata-session";
+/// The ticket, by the same rules.
+const SECURE_TICKET: &str = "__Host-tegata-ticket";
+const TICKET: &str = "tegata-ticket";
 /// The colours.
 pub const THEME: &str = "tegata-theme";
 /// The language.
@@ -36,6 +40,20 @@ pub fn session(headers: &HeaderMap, tls: bool) -> Option<PlainSecret> {
 pub fn of_session(token: &str, seconds: i64, tls: bool) -> Option<HeaderValue> {
     let (name, secure) = if tls { (SECURE_SESSION, "; Secure") } else { (SESSION, "") };
     let text = format!("{name}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+    HeaderValue::from_str(&text).ok().map(sensitive)
+}
+
+/// The ticket of a browser that signs in by an identity provider; `tls`: whether browsers reach
+/// the console by TLS. It returns with a link of the provider, so `SameSite` is not strict.
+pub fn ticket(headers: &HeaderMap, tls: bool) -> Option<&str> {
+    get(headers, if tls { SECURE_TICKET } else { TICKET })
+}
+
+/// The cookie of a ticket for so many seconds; at 0 it is deleted.
+pub fn of_ticket(ticket: &str, seconds: i64, tls: bool) -> Option<HeaderValue> {
+    let (name, secure) = if tls { (SECURE_TICKET, "; Secure") } else { (TICKET, "") };
+    let text =
+        format!("{name}={ticket}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::from_str(&text).ok().map(sensitive)
 }
 

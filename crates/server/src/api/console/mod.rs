@@ -15,6 +15,8 @@ mod cookie;
 mod failure;
 mod gate;
 mod groups;
+#[cfg(feature = "openid-connect")]
+mod identity;
 mod ids;
 mod invitation;
 mod leak_desk;
@@ -64,6 +66,20 @@ pub struct Console {
     once: once::OnceShown,
 }
 
+impl Console {
+    /// Whether people can sign in by an identity provider.
+    #[cfg(feature = "openid-connect")]
+    fn signs_in_by_identity(&self) -> bool {
+        self.authority.openid().is_some()
+    }
+
+    /// Whether people can sign in by an identity provider: not with this program.
+    #[cfg(not(feature = "openid-connect"))]
+    fn signs_in_by_identity(&self) -> bool {
+        false
+    }
+}
+
 /// The address of the leak desk, which takes longer texts, and how long its form can be.
 pub const LEAK_DESK: (&str, usize) = ("/console/leak-desk", leak_desk::LONGEST_FORM);
 
@@ -97,6 +113,8 @@ pub fn router(app: &App) -> Router {
 /// All routes.
 fn all() -> Routes {
     let all = ROUTES.iter().chain(channel::ROUTES);
+    #[cfg(feature = "openid-connect")]
+    let all = all.chain(identity::ROUTES);
     all.fold(Routes::default(), |routes, add| add(routes))
 }
 
@@ -116,6 +134,10 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
     |it| it.route("/invitation/accept", post(invitation::accept)),
     |it| it.route("/account", get(account::show)),
     |it| it.route("/account/sessions", post(account::end_sessions)),
+    |it| {
+        let both = get(account::ask_unlink).post(account::unlink);
+        it.route("/account/identity/unlink", both)
+    },
     |it| it.route("/account/password", post(account::change_password)),
     |it| it.route("/account/tokens", post(account::create_token)),
     |it| {
@@ -198,6 +220,7 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
     },
     |it| it.route("/people/{person}/disable", get(people::ask_disable).post(people::disable)),
     |it| it.route("/people/{person}/enable", post(people::enable)),
+    |it| it.route("/people/{person}/unlink", get(people::ask_unlink).post(people::unlink)),
     |it| it.route("/people/{person}/reset", get(people::ask_reset).post(people::reset)),
     |it| it.route("/people/{person}/delete", get(people::ask_delete).post(people::delete)),
     |it| it.route("/providers/{provider}/channels", post(providers::create_channel)),

@@ -130,6 +130,7 @@ pub async fn show(
             .collect(),
         changes: may(&who, Permission::ChangePerson, None, None),
         disables: may(&who, Permission::DisablePerson, None, None),
+        identity: found.identity.as_ref().map(|it| it.identity.issuer.clone()),
         once: invitation_once(&console, &who, &here),
         person: own,
     };
@@ -140,25 +141,33 @@ pub async fn show(
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Deed {
     Disable,
+    Unlink,
     Reset,
     Delete,
 }
 
 async fn asking(who: &SignedIn, id: PersonId, deed: Deed, wrong: Wrong) -> Answer {
-    let person = who.admin.person(id).await?.person;
+    let found = who.admin.person(id).await?;
     let needed = match deed {
-        Deed::Disable => Permission::DisablePerson,
+        Deed::Disable | Deed::Unlink => Permission::DisablePerson,
         Deed::Reset => Permission::ResetPerson,
         Deed::Delete => Permission::DeletePerson,
     };
     if !may(who, needed, None, None) {
         return Err(Failure::forbidden());
     }
+    if deed == Deed::Unlink && found.identity.is_none() {
+        return Err(Failure::not_found());
+    }
+    let person = found.person;
     let t = who.frame().t();
     let name = Bdi(&person.name);
     let (heading, why, button, word) = match deed {
         Deed::Disable => {
             ((t.roles.disable_question)(name), t.roles.disable_why, t.roles.disable, "disable")
+        }
+        Deed::Unlink => {
+            ((t.identity.unlink_others)(name), t.identity.unlink_why, t.identity.unlink, "unlink")
         }
         Deed::Reset => ((t.roles.reset_question)(name), t.roles.reset_why, t.roles.reset, "reset"),
         Deed::Delete => {
@@ -184,6 +193,11 @@ pub async fn ask_disable(who: SignedIn, Ids(id): Ids<PersonId>) -> Answer {
     asking(&who, id, Deed::Disable, Wrong::default()).await
 }
 
+/// Asks before a person's account at the identity provider is unlinked.
+pub async fn ask_unlink(who: SignedIn, Ids(id): Ids<PersonId>) -> Answer {
+    asking(&who, id, Deed::Unlink, Wrong::default()).await
+}
+
 /// Asks before a person's sign-in is reset.
 pub async fn ask_reset(who: SignedIn, Ids(id): Ids<PersonId>) -> Answer {
     asking(&who, id, Deed::Reset, Wrong::default()).await
@@ -202,6 +216,16 @@ pub async fn disable(mut who: SignedIn, Ids(id): Ids<PersonId>, sent: Sent) -> A
     };
     let admin = who.admin.clone().because(options.reason);
     admin.change_person(id, None, Some(true), None).await?;
+    Ok(who.done(Notice::Saved, &format!("{HERE}/{id}")))
+}
+
+/// Unlinks a person's account at the identity provider.
+pub async fn unlink(mut who: SignedIn, Ids(id): Ids<PersonId>, sent: Sent) -> Answer {
+    let options = match who.agreed(&sent.form()?).await? {
+        Ok(options) => options,
+        Err(wrong) => return asking(&who, id, Deed::Unlink, wrong).await,
+    };
+    who.admin.clone().because(options.reason).unlink_identity(id).await?;
     Ok(who.done(Notice::Saved, &format!("{HERE}/{id}")))
 }
 

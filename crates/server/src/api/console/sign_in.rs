@@ -23,14 +23,23 @@ use tegata_console::{forms::Field, pages::SignInPage};
 use tegata_policy::secret::PlainSecret;
 
 /// The form.
-pub async fn form(Extension(visit): Extension<Visit>, RawQuery(query): RawQuery) -> Answer {
+pub async fn form(
+    State(console): State<Arc<Console>>,
+    Extension(visit): Extension<Visit>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = query.unwrap_or_default();
     let query = Form::parse(query.as_bytes()).map_err(Failure::bad_request)?;
     let next = within(query.get("next"));
     match visit.session {
         Some(_) => Ok(redirect(next)),
-        None => render(&SignInPage::new(visit.frame(), Field::default(), next.to_owned())),
+        None => render(&page(&console, &visit, Field::default(), next.to_owned())),
     }
+}
+
+/// The page, with a button of the identity provider if there is one.
+pub fn page(console: &Console, visit: &Visit, login: Field, next: String) -> SignInPage {
+    SignInPage::new(visit.frame(), login, next).by_identity(console.signs_in_by_identity())
 }
 
 /// Begins a session, always with a new token: one that was there before ends.
@@ -46,28 +55,52 @@ pub async fn sign_in(
         .map(|it| PlainSecret::from_caller(form.get(it).unwrap_or_default().to_owned()));
     match console.authority.sign_in(login.clone(), password, &code, visit.source).await {
         Ok(session) => {
-            if let Some((admin, _)) = &visit.session {
-                // It may have ended meanwhile.
-                let _ = admin.sign_out().await;
-            }
-            begin(&visit, &session);
+            begin_anew(&visit, &session, visit.tls).await;
             Ok(redirect(&next))
         }
-        Err(error) => refused(&visit, login, next, error),
+        Err(error) => refused(&console, &visit, login, next, error),
     }
 }
 
+/// Ends the session that the browser has, and gives it another one; `tls`: whether the browser
+/// uses TLS.
+pub async fn begin_anew(visit: &Visit, session: &NewSession, tls: bool) {
+    if let Some((admin, _)) = &visit.session {
+        // It may have ended meanwhile.
+        let _ = admin.sign_out().await;
+    }
+    begin(visit, session, tls);
+}
+
 /// Gives the browser its session.
-pub fn begin(visit: &Visit, NewSession { token, session }: &NewSession) {
+pub fn begin(visit: &Visit, NewSession { token, session }: &NewSession, tls: bool) {
     let seconds = session.expires_at.since(visit.now);
-    visit.set_cookie(cookie::of_session(token.reveal(), seconds, visit.tls));
+    visit.set_cookie(cookie::of_session(token.reveal(), seconds, tls));
 }
 
 /// The form again, with what is wrong.
-fn refused(visit: &Visit, login: String, next: String, error: admin::Error) -> Answer {
+fn refused(
+    console: &Console,
+    visit: &Visit,
+    login: String,
+    next: String,
+    error: admin::Error,
+) -> Answer {
+    let wrong = visit.language.texts().sign_in.wrong;
+    let (status, why) = why(visit, error, wrong)?;
+    let page = page(console, visit, Field::of(login).wrong(why), next);
+    Ok((status, render(&page)?).into_response())
+}
+
+/// What is wrong, in words; `wrong` are those for a sign-in that is not right.
+pub fn why(
+    visit: &Visit,
+    error: admin::Error,
+    wrong: &str,
+) -> Result<(StatusCode, String), Failure> {
     let t = &visit.language.texts().sign_in;
-    let (status, why) = match error {
-        admin::Error::WrongSignIn => (StatusCode::UNPROCESSABLE_ENTITY, t.wrong.to_owned()),
+    Ok(match error {
+        admin::Error::WrongSignIn => (StatusCode::UNPROCESSABLE_ENTITY, wrong.to_owned()),
         admin::Error::TooManySignIns(seconds) => {
             let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
             let length = visit.frame().times().length(seconds);
@@ -75,9 +108,7 @@ fn refused(visit: &Visit, login: String, next: String, error: admin::Error) -> A
         }
         admin::Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, t.busy.to_owned()),
         other => return Err(other.into()),
-    };
-    let page = SignInPage::new(visit.frame(), Field::of(login).wrong(why), next);
-    Ok((status, render(&page)?).into_response())
+    })
 }
 
 /// Ends the session.

@@ -16,7 +16,7 @@ use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        AcceptInvitation, ChangePassword, PersonRow, SecondFactor, SessionRow, SignIn,
+        AcceptInvitation, ChangePassword, FirstFactor, PersonRow, SecondFactor, SessionRow, SignIn,
         SignInSecrets, StoredPerson, TokenHash, WhichPerson,
     },
     password::check,
@@ -151,25 +151,36 @@ impl Authority {
         // First and for unknown names, too: the time tells nothing about which names exist.
         let is_right = self.passwords.verify(password, hash).await?;
         let (person, secrets) = known.filter(|_| is_right).ok_or(Error::WrongSignIn)?;
-        self.begin_session(person, secrets, code, source).await
+        let first = FirstFactor::Password(secrets.password.clone());
+        let second = self.verify_code(person, &secrets, code, source)?;
+        self.begin_session(person, (first, second), source).await
     }
 
-    /// Begins a session of a person who has proven the rest, with a code.
-    async fn begin_session(
+    /// The second factor of a person who has proven the first one.
+    pub(super) fn verify_code(
         &self,
         person: PersonId,
-        secrets: SignInSecrets,
+        secrets: &SignInSecrets,
         code: &PlainSecret,
         source: Option<Source>,
-    ) -> Result<NewSession> {
-        let second = self.second_factor(person, &secrets, code);
+    ) -> Result<SecondFactor> {
+        let second = self.second_factor(person, secrets, code);
         // Recovery codes are too long to guess, and so remain a way in.
         if !matches!(second, Some(SecondFactor::Recovery(_))) {
             let limits = self.limits();
             let allowed = limits.code(person, second.is_some(), self.clock().steady());
             allowed.map_err(|it| self.too_many(it, Some(person), source))?;
         }
-        let second = second.ok_or(Error::WrongSignIn)?;
+        second.ok_or(Error::WrongSignIn)
+    }
+
+    /// Begins a session of a person who has proven both factors.
+    pub(super) async fn begin_session(
+        &self,
+        person: PersonId,
+        (first, second): (FirstFactor, SecondFactor),
+        source: Option<Source>,
+    ) -> Result<NewSession> {
         let (token, now) = (people::session_token(random::bytes()?), self.now());
         let session = SessionRow {
             token: people::hash(&token),
@@ -178,10 +189,10 @@ impl Authority {
             expires_at: now.plus(SESSION),
         };
         let by = self.by_person(person, source);
-        let act = SignIn { session, password: secrets.password, second, by };
+        let act = SignIn { session, first, second, by };
         match self.store().sign_in(act).await {
             Ok(session) => Ok(NewSession { token, session }),
-            // A code that was used, or a password that was changed meanwhile.
+            // A code that was used, or a first factor that was changed meanwhile.
             Err(StoreError::NotFound(_)) => Err(Error::WrongSignIn),
             Err(error) => Err(error.into()),
         }
@@ -205,7 +216,7 @@ impl Authority {
     }
 
     /// Counts an attempt to sign in, before the password costs anything.
-    fn try_sign_in(&self, source: Source) -> Result<()> {
+    pub(super) fn try_sign_in(&self, source: Source) -> Result<()> {
         let allowed = self.limits().sign_in(source, self.clock().steady());
         allowed.map_err(|it| self.too_many(it, None, Some(source)))
     }
@@ -262,7 +273,7 @@ impl Admin {
     }
 
     /// The session that authenticated the request.
-    fn session(&self) -> Result<TokenHash> {
+    pub(super) fn session(&self) -> Result<TokenHash> {
         match &self.credential {
             Some(PersonCredential::Session(session)) => Ok(session.token),
             _ => Err(StoreError::Conflict("the request was not made in a session").into()),
@@ -341,7 +352,9 @@ impl Admin {
         }
         let stored = authority.store().person(WhichPerson::Id(own)).await?;
         let secrets = stored.and_then(|it| it.secrets).ok_or(Error::WrongSignIn)?;
-        let new = authority.begin_session(own, secrets, code, self.source).await?;
+        let second = authority.verify_code(own, &secrets, code, self.source)?;
+        let first = FirstFactor::Password(secrets.password);
+        let new = authority.begin_session(own, (first, second), self.source).await?;
         authority.store().end_session(own, old, self.by()).await?;
         let credential = Some(PersonCredential::Session(new.session.clone()));
         let mut renewed = self.clone();

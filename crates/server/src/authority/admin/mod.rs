@@ -14,6 +14,7 @@ mod created_by;
 mod explain;
 mod facade;
 mod groups;
+mod identity;
 mod ids;
 mod options;
 mod people;
@@ -38,6 +39,8 @@ pub use channels::{ChannelWithUse, NewSecret};
 pub use created::{CreatedBy, CreatedKey};
 pub use explain::{Explanation, Why};
 pub use facade::{Admin, Error, Result};
+#[cfg(feature = "openid-connect")]
+pub use identity::{Departure, IdentityError, Return};
 pub use options::ActOptions;
 pub use people::{Invited, ListedPerson, NewPerson, PersonToDelete};
 pub use providers::ListedProvider;

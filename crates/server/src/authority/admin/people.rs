@@ -8,8 +8,8 @@ use crate::authority::{people, random};
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        AdminTokenRow, ChangePerson, InvitePerson, PersonRow, PersonState, ResetPerson, SetRole,
-        StoredPerson, WhichPerson,
+        AdminTokenRow, ChangePerson, InvitePerson, LinkedIdentity, PersonRow, PersonState,
+        ResetPerson, SetRole, StoredPerson, WhichPerson,
     },
     permission::{ChannelRole, OperatorRole, Permission, ProviderRole, RoleChange},
     secret::PlainSecret,
@@ -55,6 +55,8 @@ pub struct ListedPerson {
     pub invited_until: Option<UnixTime>,
     /// How many recovery codes are left; `None` without a password.
     pub recovery_codes_left: Option<usize>,
+    /// The linked account at an identity provider.
+    pub identity: Option<LinkedIdentity>,
 }
 
 /// What the deletion of a person ends.
@@ -69,11 +71,12 @@ pub struct PersonToDelete {
 }
 
 impl From<StoredPerson> for ListedPerson {
-    fn from(StoredPerson { person, invitation, secrets }: StoredPerson) -> Self {
+    fn from(StoredPerson { person, invitation, secrets, identity }: StoredPerson) -> Self {
         Self {
             person,
             invited_until: invitation.map(|(_, until)| until),
             recovery_codes_left: secrets.map(|it| it.recovery.len()),
+            identity,
         }
     }
 }

@@ -22,7 +22,8 @@ pub(super) fn apply<'a>(to: &mut Statements<'a>, it: &'a Write) {
         Write::Person(person) => write_person(to, person),
         Write::PersonDeleted(id, at) => {
             let sql = "UPDATE person SET deleted_at = $2, password = NULL, totp = NULL,
-                           recovery = '[]', invitation = NULL, invitation_until = NULL
+                           recovery = '[]', invitation = NULL, invitation_until = NULL,
+                           identity_issuer = NULL, identity_subject = NULL, identity_at = NULL
                        WHERE id = $1";
             to.add(sql, keep![int(id.number()), at.0]);
         }
@@ -60,12 +61,13 @@ fn insert_admin_token<'a>(to: &mut Statements<'a>, new: &'a AdminTokenRow) {
 
 /// Writes a person as it is now. The id, the name to sign in with and the time are immutable.
 fn write_person<'a>(to: &mut Statements<'a>, new: &'a StoredPerson) {
-    let StoredPerson { person, secrets, invitation } = new;
+    let StoredPerson { person, secrets, invitation, identity } = new;
     let sql = "UPDATE person SET name = $2, operator = $3, providers = $4, channels = $5,
                    disabled = $6, password = $7, totp = $8, totp_step = $9, recovery = $10,
-                   invitation = $11, invitation_until = $12
+                   invitation = $11, invitation_until = $12, identity_issuer = $13,
+                   identity_subject = $14, identity_at = $15
                WHERE id = $1";
-    let secrets = secrets.as_ref();
+    let (secrets, identity) = (secrets.as_ref(), identity.as_ref());
     let values = keep![
         int(person.id.number()),
         person.name.as_str(),
@@ -79,6 +81,9 @@ fn write_person<'a>(to: &mut Statements<'a>, new: &'a StoredPerson) {
         columns::recovery(secrets),
         invitation.map(|(hash, _)| hash.0.to_vec()),
         invitation.map(|(_, until)| until.0),
+        identity.map(|it| it.identity.issuer.as_str()),
+        identity.map(|it| it.identity.subject.as_str()),
+        identity.map(|it| it.linked_at.0),
     ];
     to.add(sql, values);
 }

@@ -24,6 +24,10 @@ pub(super) async fn read(db: &Client, which: &WhichPerson) -> Result<PersonRows,
             let owner = "id = (SELECT person FROM admin_token WHERE id = $1)";
             named(db, owner, &[value(&int(id.number()))]).await
         }
+        WhichPerson::Identity(it) => {
+            let linked = "identity_issuer = $1 AND identity_subject = $2";
+            named(db, linked, &[value(&it.issuer), value(&it.subject)]).await
+        }
     }
 }
 

@@ -35,7 +35,8 @@ pub(super) async fn state(db: &Client) -> Result<PeopleState, Failed> {
     Ok(PeopleState { people, sessions, admin_tokens })
 }
 
-/// The person with this name to sign in with, or with this id, invitation or personal token.
+/// The person with this name to sign in with, or with this id, invitation, personal token or
+/// linked account.
 pub(in crate::postgres) async fn one(
     db: &Client,
     which: &WhichPerson,
@@ -54,6 +55,10 @@ pub(in crate::postgres) async fn one(
         WhichPerson::AdminToken(id) => {
             let sql = found("id = (SELECT person FROM admin_token WHERE id = $1)");
             read_one(db, &sql, values![int(id.number())], person).await
+        }
+        WhichPerson::Identity(it) => {
+            let sql = found("identity_issuer = $1 AND identity_subject = $2");
+            read_one(db, &sql, values![it.issuer.as_str(), it.subject.as_str()], person).await
         }
     }
 }

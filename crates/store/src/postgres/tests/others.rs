@@ -192,6 +192,7 @@ async fn what_acts_write_of_people_is_read_again() {
         person: person.clone(),
         secrets: None,
         invitation: Some((TokenHash([2; 32]), NOW)),
+        identity: None,
     };
     it.write(None, vec![Write::NewPerson(Box::new(invited.clone()))]).await;
     let by_invitation = WhichPerson::Invitation(TokenHash([2; 32]));
@@ -204,10 +205,12 @@ async fn what_acts_write_of_people_is_read_again() {
         totp_step: 8,
         recovery: vec![TokenHash([4; 32])],
     };
+    let identity = Identity { issuer: "https://id.example.com".into(), subject: "ann".into() };
     let accepted = StoredPerson {
         person: PersonRow { accepted: true, ..person.clone() },
         secrets: Some(secrets),
         invitation: None,
+        identity: Some(LinkedIdentity { identity: identity.clone(), linked_at: NOW }),
     };
     let session = SessionRow {
         token: TokenHash([5; 32]),
@@ -237,6 +240,7 @@ async fn what_acts_write_of_people_is_read_again() {
         WhichPerson::Id(person.id),
         WhichPerson::Login("ann".into()),
         WhichPerson::AdminToken(admin_token.id),
+        WhichPerson::Identity(identity),
     ] {
         let found = it.upkeep(Upkeep::Person(which)).await.people;
         assert_eq!(found.people, std::slice::from_ref(&accepted));

@@ -38,8 +38,26 @@ pub struct Person {
     /// How many recovery codes are left; null without a password.
     #[schema(required)]
     recovery_codes_left: Option<usize>,
+    /// The linked account at an identity provider; null: there is none.
+    #[schema(required)]
+    identity: Option<ShownIdentity>,
     #[schema(required, value_type = Option<schema::Time>)]
     created_at: Option<String>,
+}
+
+/// A person's account at an identity provider.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Identity)]
+pub struct ShownIdentity {
+    /// The provider.
+    #[schema(example = "https://id.example.com")]
+    issuer: String,
+    /// The account there.
+    #[schema(example = "248289761001")]
+    subject: String,
+    /// When it was linked.
+    #[schema(required, value_type = Option<schema::Time>)]
+    linked_at: Option<String>,
 }
 
 /// A person's role in a provider.
@@ -80,6 +98,7 @@ impl From<&PersonRow> for Person {
             channels: it.channels.iter().map(channel).collect(),
             invited_until: None,
             recovery_codes_left: None,
+            identity: None,
             created_at: time(it.created_at),
         }
     }
@@ -89,7 +108,12 @@ impl From<&ListedPerson> for Person {
     fn from(it: &ListedPerson) -> Self {
         let invited_until = it.invited_until.and_then(time);
         let recovery_codes_left = it.recovery_codes_left;
-        Self { invited_until, recovery_codes_left, ..(&it.person).into() }
+        let identity = it.identity.as_ref().map(|it| ShownIdentity {
+            issuer: it.identity.issuer.clone(),
+            subject: it.identity.subject.clone(),
+            linked_at: time(it.linked_at),
+        });
+        Self { invited_until, recovery_codes_left, identity, ..(&it.person).into() }
     }
 }
 

@@ -3,8 +3,8 @@
 use super::*;
 use tegata_policy::{
     acts::{
-        AcceptInvitation, AdminTokenRow, ChangePerson, CreateChannel, InvitePerson, PasswordHash,
-        ResetPerson, SecondFactor, SessionRow, SignIn, SignInSecrets, TokenHash,
+        AcceptInvitation, AdminTokenRow, ChangePerson, CreateChannel, FirstFactor, InvitePerson,
+        PasswordHash, ResetPerson, SecondFactor, SessionRow, SignIn, SignInSecrets, TokenHash,
     },
     permission::{ChannelRole, Rights, RoleChange},
 };
@@ -39,7 +39,8 @@ impl World {
         self.store.accept_invitation(act).await.unwrap();
         let session = SessionRow { token: hash(2), person: id, created_at: NOW, expires_at };
         let second = SecondFactor::Totp(1);
-        let act = SignIn { session, password: password.clone(), second, by: by() };
+        let first = FirstFactor::Password(password.clone());
+        let act = SignIn { session, first, second, by: by() };
         self.store.sign_in(act).await.unwrap();
         let admin_token = AdminTokenRow {
             id: AdminTokenId::from_number(number).unwrap(),

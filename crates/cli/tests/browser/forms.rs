@@ -1,0 +1,101 @@
+//! Forms as a browser sends them: twice, again, and while something is typed.
+
+use crate::{
+    browser::{Browser, Way},
+    console::{Authenticator, Console, PASSWORD},
+};
+use serde_json::{Value, json};
+
+/// The names of the providers.
+fn providers(console: &Console) -> Vec<Value> {
+    let listed = console.desk.json(&["provider", "list"]);
+    listed["providers"].as_array().unwrap().iter().map(|it| it["name"].clone()).collect()
+}
+
+fn a_form_that_is_sent_twice_creates_one_thing(way: Way) {
+    let console = Console::start();
+    let mika = console.browser(way);
+    mika.goes_to("/console/providers/new").fills("Name", "Harbour Foods");
+    mika.presses("Create provider").sees("No channels to show");
+    // Back, and once more: the browser fills the form with what it was sent with.
+    mika.driver.wait(mika.driver.client.back());
+    mika.sees("1 to 100 characters").fills("Name", "Harbour Foods");
+    mika.presses("Create provider").sees("No channels to show");
+    assert_eq!(providers(&console), ["Harbour Foods"]);
+    mika.has_no_complaint();
+}
+
+#[test]
+fn a_form_that_is_sent_twice_creates_one_thing_at_a_desk() {
+    a_form_that_is_sent_twice_creates_one_thing(Way::Desk);
+}
+
+#[test]
+fn a_form_that_is_sent_twice_creates_one_thing_without_javascript() {
+    a_form_that_is_sent_twice_creates_one_thing(Way::NoScript);
+}
+
+#[test]
+fn a_form_that_is_sent_twice_at_once_creates_one_thing() {
+    let console = Console::start();
+    let mika = console.browser(Way::Desk);
+    mika.goes_to("/console/providers/new").fills("Name", "Harbour Foods");
+    let twice = "const form = document.querySelector('form[action=\"/console/providers\"]');
+        const send = () => fetch(form.action, { method: 'POST', redirect: 'manual',
+            body: new URLSearchParams(new FormData(form)) });
+        const done = arguments[0];
+        Promise.all([send(), send()]).then(all => done(all.map(it => it.type)))";
+    let sent = mika.driver.wait(mika.driver.client.execute_async(twice, vec![]));
+    assert_eq!(sent, json!(["opaqueredirect", "opaqueredirect"]));
+    assert_eq!(providers(&console), ["Harbour Foods"]);
+}
+
+/// The strength that the page shows of what was typed.
+fn strength(browser: &Browser) -> Value {
+    let shown = "const line = document.querySelector('[data-strength]');
+        return line.hidden ? null : [line.querySelector('meter').value, line.innerText.trim()]";
+    browser.script(shown, vec![])
+}
+
+fn the_strength_of_a_password_is_shown_while_it_is_typed(way: Way) {
+    let console = Console::start();
+    let mika = console.browser(way);
+    mika.goes_to("/console/account").sees("Change password");
+    assert_eq!(strength(&mika), Value::Null, "nothing is typed");
+    for (typed, shown) in [
+        ("kV7", json!([0, "very weak"])),
+        ("aaaaaaaaaaaaaaaa", json!([0, "very weak"])),
+        // The own name adds nothing.
+        ("mika@example.com", json!([0, "very weak"])),
+        ("correct horse battery staple", json!([4, "very good"])),
+    ] {
+        mika.fills("New password", typed);
+        assert_eq!(strength(&mika), shown, "{typed}");
+    }
+    mika.has_no_complaint();
+}
+
+#[test]
+fn the_strength_of_a_password_is_shown_while_it_is_typed_at_a_desk() {
+    the_strength_of_a_password_is_shown_while_it_is_typed(Way::Desk);
+}
+
+#[test]
+fn the_strength_of_a_password_is_shown_while_it_is_typed_by_keyboard() {
+    the_strength_of_a_password_is_shown_while_it_is_typed(Way::Keyboard);
+}
+
+#[test]
+fn without_javascript_the_strength_is_not_shown_before_the_server_has_found_it() {
+    let console = Console::start();
+    let invited = console.desk.json(&["person", "invite", "aoi", "--operator", "--role", "auditor"]);
+    let aoi = Browser::open(&console.desk.server.url, Way::NoScript);
+    aoi.goes_to("/console/invitation").fills("Invitation", invited["invitation"].as_str().unwrap());
+    aoi.presses("Continue").sees("Second factor");
+    let secret = aoi.script("return document.getElementById('totp').textContent", vec![]);
+    aoi.fills("Password", PASSWORD);
+    assert_eq!(strength(&aoi), Value::Null);
+    let code = Authenticator::of(secret.as_str().unwrap()).next_code(&console.desk);
+    aoi.fills("Code", &code).presses("Accept invitation");
+    aoi.sees("Recovery codes").sees("Password strength: very good");
+}
