@@ -5,10 +5,13 @@
 //! is one that was registered for the channel; headers that carry or refer to a key
 //! (`jwk`, `jku`, `x5u`, `x5c`) are never read.
 
-use crate::{jwk::AssertionKey, secret::sha256, strict_json};
+use crate::{
+    jwk::AssertionKey,
+    secret::sha256,
+    strict_json::{self, Member},
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::{Map, Value};
-use std::fmt;
+use std::{fmt, sync::Arc};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId},
     time::UnixTime,
@@ -74,15 +77,54 @@ const LEEWAY: i64 = 60;
 /// The `aud` of LINE's samples, and so of a client that uses LINE's SDK with this server.
 const LINE_AUDIENCE: &str = "https://api.line.me/";
 
-/// An assertion as it was received. Its claims are not trusted before [`verify`].
+/// An assertion as it was received. Its claims are not trusted before [`verify`]. Cheap to
+/// clone.
 ///
 /// [`verify`]: UnverifiedAssertion::verify
 #[derive(Clone)]
-pub struct UnverifiedAssertion {
+pub struct UnverifiedAssertion(Arc<Received>);
+
+struct Received {
     channel: ChannelId,
     key: String,
-    claims: Map<String, Value>,
-    jws: Jws,
+    claims: AssertionClaims,
+    signed: Signed,
+}
+
+/// What the rules need of the claims other than `iss`. A claim that is absent and one of
+/// another type differ for `nbf` alone.
+#[derive(Default)]
+struct AssertionClaims {
+    /// Whether `sub` is the same string as `iss`.
+    is_own_subject: bool,
+    audience: Option<String>,
+    expires_at: Option<i64>,
+    not_before: Option<Option<f64>>,
+    token_lifetime: Option<i64>,
+    jti: Option<String>,
+}
+
+impl AssertionClaims {
+    /// Reads the claims, and the channel that `iss` names.
+    fn parse(payload: &[u8]) -> Result<(ChannelId, Self), BadAssertion> {
+        let (mut iss, mut sub) = (None, None);
+        let mut claims = Self::default();
+        strict_json::members(payload, |name, value| match (name, value) {
+            ("iss", Member::Text(text)) => iss = Some(text),
+            ("sub", Member::Text(text)) => sub = Some(text),
+            ("aud", Member::Text(text)) => claims.audience = Some(text.into_owned()),
+            ("jti", Member::Text(text)) => claims.jti = Some(text.into_owned()),
+            ("exp", Member::Number(number)) => claims.expires_at = number.as_i64(),
+            ("token_exp", Member::Number(number)) => claims.token_lifetime = number.as_i64(),
+            ("nbf", Member::Number(number)) => claims.not_before = Some(number.as_f64()),
+            ("nbf", _) => claims.not_before = Some(None),
+            _ => {}
+        })
+        .map_err(|_| BadAssertion::Shape)?;
+        claims.is_own_subject = sub == iss;
+        let channel = iss.and_then(|iss| iss.parse().ok()).ok_or(BadAssertion::Issuer)?;
+        Ok((channel, claims))
+    }
 }
 
 /// An assertion whose signature and claims are valid.
@@ -124,27 +166,25 @@ impl UnverifiedAssertion {
     /// # Errors
     /// The first rule of form that it violates.
     pub fn parse(text: &str) -> Result<Self, BadAssertion> {
-        let jws = Jws::parse(text)?;
-        if jws.header.get("typ").is_none_or(|typ| typ != "JWT") {
+        let Jws { is_jwt, kid, payload, signed } = Jws::parse(text)?;
+        if !is_jwt {
             return Err(BadAssertion::Type);
         }
-        let key = jws.kid().ok_or(BadAssertion::KeyId)?.to_owned();
-        let claims = strict_json::object(&jws.payload).map_err(|_| BadAssertion::Shape)?;
-        let channel = claims.get("iss").and_then(Value::as_str);
-        let channel = channel.and_then(|iss| iss.parse().ok()).ok_or(BadAssertion::Issuer)?;
-        Ok(Self { channel, key, claims, jws })
+        let key = kid.ok_or(BadAssertion::KeyId)?;
+        let (channel, claims) = AssertionClaims::parse(&payload)?;
+        Ok(Self(Arc::new(Received { channel, key, claims, signed })))
     }
 
     /// The channel that it claims to be from (`iss`).
     #[must_use]
     pub fn channel(&self) -> ChannelId {
-        self.channel
+        self.0.channel
     }
 
     /// The key that it claims to be signed with (`kid`); any string, as sent.
     #[must_use]
     pub fn key(&self) -> &str {
-        &self.key
+        &self.0.key
     }
 
     /// Verifies claims and signature. `key` was looked up by the channel and `kid` that
@@ -161,36 +201,35 @@ impl UnverifiedAssertion {
         only_own_audience: bool,
         now: UnixTime,
     ) -> Result<Assertion, BadAssertion> {
-        let claim = |name| self.claims.get(name);
-        if claim("sub").and_then(Value::as_str) != claim("iss").and_then(Value::as_str) {
+        let Received { claims, signed, .. } = &*self.0;
+        if !claims.is_own_subject {
             return Err(BadAssertion::Subject);
         }
-        let aud = claim("aud").and_then(Value::as_str).ok_or(BadAssertion::Audience)?;
+        let aud = claims.audience.as_deref().ok_or(BadAssertion::Audience)?;
         if !audience.includes(aud, only_own_audience) {
             return Err(BadAssertion::Audience);
         }
-        let expires_at = claim("exp").and_then(Value::as_i64).map(UnixTime);
-        let expires_at = expires_at.ok_or(BadAssertion::ExpiryType)?;
+        let expires_at = claims.expires_at.map(UnixTime).ok_or(BadAssertion::ExpiryType)?;
         if expires_at <= now {
             return Err(BadAssertion::Expired);
         }
         if expires_at > now.plus(LONGEST_LIFE + LEEWAY) {
             return Err(BadAssertion::ExpiryTooFar);
         }
-        if let Some(nbf) = claim("nbf") {
-            let nbf = nbf.as_f64().ok_or(BadAssertion::NotBefore)?;
+        if let Some(nbf) = claims.not_before {
+            let nbf = nbf.ok_or(BadAssertion::NotBefore)?;
             // Seconds of this era fit a double without loss.
             #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
             if nbf > now.plus(LEEWAY).0 as f64 {
                 return Err(BadAssertion::NotBefore);
             }
         }
-        if !self.jws.verify(key) {
+        if !signed.verify(key) {
             return Err(BadAssertion::Signature);
         }
-        let fingerprint = match claim("jti") {
-            Some(Value::String(jti)) => sha256(&[b"jti ", &id.0, jti.as_bytes()]),
-            _ => sha256(&[b"jws ", self.jws.message.as_bytes()]),
+        let fingerprint = match &claims.jti {
+            Some(jti) => sha256(&[b"jti ", &id.0, jti.as_bytes()]),
+            None => sha256(&[b"jws ", signed.message.as_bytes()]),
         };
         Ok(Assertion { key: id, expires_at, fingerprint })
     }
@@ -201,7 +240,7 @@ impl UnverifiedAssertion {
     /// # Errors
     /// Absent, not a whole number, or out of range.
     pub fn token_lifetime(&self, longest: i64) -> Result<i64, BadAssertion> {
-        let life = self.claims.get("token_exp").and_then(Value::as_i64);
+        let life = self.0.claims.token_lifetime;
         life.filter(|life| (1..=longest).contains(life)).ok_or(BadAssertion::TokenExpiry)
     }
 }
@@ -209,7 +248,7 @@ impl UnverifiedAssertion {
 impl fmt::Debug for UnverifiedAssertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // An assertion is a credential until it expires.
-        write!(f, "UnverifiedAssertion(channel {})", self.channel)
+        write!(f, "UnverifiedAssertion(channel {})", self.0.channel)
     }
 }
 
@@ -220,19 +259,25 @@ impl fmt::Debug for UnverifiedAssertion {
 #[must_use]
 pub fn verify_compact(jws: &str, keys: &[(&str, &AssertionKey)]) -> Option<Vec<u8>> {
     let jws = Jws::parse(jws).ok()?;
-    let kid = jws.kid()?;
+    let kid = jws.kid.as_deref()?;
     let mut named = keys.iter().filter(|(name, _)| *name == kid);
     let (Some((_, key)), None) = (named.next(), named.next()) else {
         return None;
     };
-    jws.verify(key).then_some(jws.payload)
+    jws.signed.verify(key).then_some(jws.payload)
 }
 
 /// A compact JWS (RFC 7515, section 7.1) whose header names RS256.
-#[derive(Clone)]
 struct Jws {
-    header: Map<String, Value>,
+    /// Whether `typ` is JWT.
+    is_jwt: bool,
+    kid: Option<String>,
     payload: Vec<u8>,
+    signed: Signed,
+}
+
+/// What is signed, and its signature.
+struct Signed {
     message: String,
     signature: Vec<u8>,
 }
@@ -249,22 +294,29 @@ impl Jws {
             return Err(BadAssertion::Shape);
         };
         let decode = |part| URL_SAFE_NO_PAD.decode(part).map_err(|_| BadAssertion::Shape);
-        let header = strict_json::object(&decode(header)?).map_err(|_| BadAssertion::Shape)?;
-        if header.get("alg").is_none_or(|alg| alg != "RS256") {
+        let header = decode(header)?;
+        let (mut is_rs256, mut is_jwt, mut has_crit, mut kid) = (false, false, false, None);
+        strict_json::members(&header, |name, value| match (name, value) {
+            ("alg", Member::Text(alg)) => is_rs256 = alg == "RS256",
+            ("typ", Member::Text(typ)) => is_jwt = typ == "JWT",
+            ("kid", Member::Text(text)) => kid = Some(text.into_owned()),
+            ("crit", _) => has_crit = true,
+            _ => {}
+        })
+        .map_err(|_| BadAssertion::Shape)?;
+        if !is_rs256 {
             return Err(BadAssertion::Algorithm);
         }
-        if header.contains_key("crit") {
+        if has_crit {
             return Err(BadAssertion::Critical);
         }
         let message = text[..text.len() - signature.len() - 1].to_owned();
         let (payload, signature) = (decode(payload)?, decode(signature)?);
-        Ok(Self { header, payload, message, signature })
+        Ok(Self { is_jwt, kid, payload, signed: Signed { message, signature } })
     }
+}
 
-    fn kid(&self) -> Option<&str> {
-        self.header.get("kid").and_then(Value::as_str)
-    }
-
+impl Signed {
     fn verify(&self, key: &AssertionKey) -> bool {
         key.verifies(self.message.as_bytes(), &self.signature)
     }
