@@ -85,9 +85,14 @@ async fn warn_until(jobs: Arc<Jobs>, stop: CancellationToken) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let rounds = async {
         loop {
-            ticks.tick().await;
+            let wanted = tokio::select! {
+                _ = ticks.tick() => false,
+                () = jobs.authority.walk_wanted() => true,
+            };
             if leads(&jobs).await {
                 warn(&jobs).await;
+            } else if wanted && let Err(error) = jobs.warnings.look(&jobs.authority).await {
+                tracing::warn!(%error, "warnings were not searched; the next page tries again");
             }
         }
     };

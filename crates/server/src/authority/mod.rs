@@ -101,6 +101,8 @@ pub struct Authority {
     webhook: Option<Webhook>,
     /// What the last search for warnings found.
     walk: ArcSwapOption<Walk>,
+    /// Notified, a search begins.
+    walk_wanted: tokio::sync::Notify,
     audience: Arc<Audience>,
     issuer: Arc<str>,
     /// After how long without use a token that was replaced is idle.
@@ -157,6 +159,7 @@ impl Authority {
             warn: warnings::Policy::default(),
             webhook: None,
             walk: ArcSwapOption::empty(),
+            walk_wanted: tokio::sync::Notify::new(),
             audit,
             store,
             memory,
@@ -231,9 +234,20 @@ impl Authority {
         self.webhook.as_ref()
     }
 
-    /// What the last search for warnings found, if pages show it.
+    /// What the last search for warnings found, if pages show it. If not, the next page should:
+    /// a new search begins, unless there has just been one.
     fn walk(&self) -> Option<Arc<Walk>> {
-        self.walk.load_full().filter(|it| it.is_shown(self.now()))
+        let (found, now) = (self.walk.load_full(), self.now());
+        let shown = found.clone().filter(|it| it.is_shown(now));
+        if shown.is_none() && found.is_none_or(|it| it.is_old(now)) {
+            self.walk_wanted.notify_one();
+        }
+        shown
+    }
+
+    /// Completes when a page wants a new search for warnings.
+    pub async fn walk_wanted(&self) {
+        self.walk_wanted.notified().await;
     }
 
     /// When to warn.

@@ -41,3 +41,22 @@ async fn the_overview_shows_what_was_found_without_what_is_over() {
     root.delete_channel(shop.id, &ActOptions::default()).await.unwrap();
     browser.get("/console").await.shows(200, "No warnings.");
 }
+
+#[tokio::test]
+async fn a_page_of_a_store_that_has_grown_since_the_search_makes_another_one_begin() {
+    let shop = Shop::new().await;
+    let browser = shop.browser_of("jun", OperatorRole::OnCall).await;
+    for number in 0..25 {
+        let name = format!("Bot {number}");
+        let root = shop.world.root();
+        root.create_channel(shop.provider, &name, ChannelType::MessagingApi).await.unwrap();
+    }
+    // Each page that has no search to show asks for one, which ends at some time after it.
+    for _ in 0..500 {
+        shop.world.authority().advance_clock(30).await.unwrap();
+        if browser.get("/console").await.text.contains("All channels were searched") {
+            return;
+        }
+    }
+    panic!("no page of 500 shows a search");
+}

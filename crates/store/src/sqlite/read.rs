@@ -1,12 +1,13 @@
 //! Questions. Each runs on a read-only connection of its own, in parallel to the writer,
 //! and never waits for it.
 
-use super::rows;
+use super::rows::{self, Names};
 use crate::{
     Change, ChannelFilter, GroupRow, KeyFilter, KeyRow, Page, Provider, ProviderFilter, RowId,
-    Seen, TokenFilter, TokenName, TokenRow, TokenState, WouldTake, answers, columns::tokens,
+    Seen, TokenFilter, TokenName, TokenRow, TokenState, WouldTake, answers,
+    columns::{Columns as _, tokens},
 };
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
+use rusqlite::{Connection, OptionalExtension, ToSql, named_params};
 use tegata_policy::channel::Channel;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
@@ -153,10 +154,6 @@ fn joined(table: &str) -> String {
     )
 }
 
-fn token_row(row: &Row<'_>, now: UnixTime) -> rusqlite::Result<TokenRow> {
-    tokens::listed(row, now)
-}
-
 /// The rows with these numbers, with their channels, in that order.
 pub(super) fn rows_of(
     conn: &Connection,
@@ -165,9 +162,11 @@ pub(super) fn rows_of(
 ) -> rusqlite::Result<Vec<(ChannelId, TokenRow)>> {
     let sql = format!("{} WHERE t.number = ?1", joined("token"));
     let mut query = conn.prepare_cached(&sql)?;
+    let names = Names::of(&query);
     let row = |number| {
         query.query_row([number], |row| {
-            Ok((rows::channel_id(row.get("channel")?)?, token_row(row, now)?))
+            let row = names.row(row);
+            Ok((row.value("channel")?, tokens::listed(&row, now)?))
         })
     };
     numbers.map(row).collect()
@@ -196,14 +195,16 @@ pub(super) fn tokens(
         ":key": filter.assertion_key.map(|key| key.0),
     };
     let mut query = conn.prepare_cached(&sql)?;
+    let names = Names::of(&query);
     let mut found = query.query(values)?;
     let mut page = Vec::new();
     while page.len() < most
         && let Some(row) = found.next()?
     {
-        let token = token_row(row, now)?;
+        let row = names.row(row);
+        let token = tokens::listed(&row, now)?;
         if filter.state.is_none_or(|state| token.state == state) {
-            page.push((row.get("serial")?, token));
+            page.push((row.value("serial")?, token));
         }
     }
     Ok(page)
@@ -218,7 +219,7 @@ pub(super) fn token(
     let one = |only_living, named: &str, name: &dyn ToSql| {
         let values = named_params! { ":channel": channel.number(), ":name": name };
         conn.prepare_cached(&format!("{} WHERE t.{named} = :name", token_rows(only_living)))?
-            .query_row(values, |row| token_row(row, now))
+            .query_row(values, |row| tokens::listed(row, now))
             .optional()
     };
     match name {

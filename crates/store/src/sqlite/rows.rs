@@ -10,7 +10,8 @@ use crate::{
     Error, Provider,
     columns::{self, Columns, Damaged, channels},
 };
-use rusqlite::{Connection, OptionalExtension, Row, types::FromSqlError};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, types::{FromSql, FromSqlError}};
+use std::collections::HashMap;
 use tegata_policy::{acts::StoredKey, channel::Channel};
 use tegata_token::{
     id::ChannelId,
@@ -29,6 +30,55 @@ impl From<Damaged> for rusqlite::Error {
 }
 
 impl Columns for Row<'_> {
+    type Error = rusqlite::Error;
+
+    fn integer(&self, column: &str) -> rusqlite::Result<Option<i64>> {
+        self.get(column)
+    }
+
+    fn text(&self, column: &str) -> rusqlite::Result<Option<String>> {
+        self.get(column)
+    }
+
+    fn blob(&self, column: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+        self.get(column)
+    }
+
+    fn flag(&self, column: &str) -> rusqlite::Result<Option<bool>> {
+        self.get(column)
+    }
+}
+
+/// Where the columns of a statement are. SQLite's binding compares the names of all columns for
+/// each value that is read by name, which is most of the cost of a long list.
+pub(super) struct Names(HashMap<String, usize>);
+
+impl Names {
+    pub(super) fn of(statement: &Statement<'_>) -> Self {
+        let names = statement.column_names().into_iter().map(str::to_owned);
+        Self(names.enumerate().map(|(at, name)| (name, at)).collect())
+    }
+
+    /// A row of the statement.
+    pub(super) fn row<'a, 'r>(&'a self, row: &'a Row<'r>) -> Named<'a, 'r> {
+        Named { names: self, row }
+    }
+}
+
+/// A row whose columns are found by [`Names`].
+pub(super) struct Named<'a, 'r> {
+    names: &'a Names,
+    row: &'a Row<'r>,
+}
+
+impl Named<'_, '_> {
+    fn get<T: FromSql>(&self, column: &str) -> rusqlite::Result<T> {
+        let at = self.names.0.get(column);
+        self.row.get(*at.ok_or_else(|| rusqlite::Error::InvalidColumnName(column.to_owned()))?)
+    }
+}
+
+impl Columns for Named<'_, '_> {
     type Error = rusqlite::Error;
 
     fn integer(&self, column: &str) -> rusqlite::Result<Option<i64>> {

@@ -53,27 +53,47 @@ impl Warnings {
     /// # Errors
     /// [`tegata_store::Error::Unavailable`]; the next run continues.
     pub async fn run(&self, authority: &Authority) -> Result<()> {
-        let mut round = self.round.lock().await;
-        for _ in 0..SLICES {
-            self.search_slice(authority, &mut round).await?;
-            if round.through.is_none() {
-                let Round { counts, walk, .. } = std::mem::take(&mut *round);
-                authority.metrics().searched(&counts);
-                authority.memory.channels.changes().end_walk();
-                authority.walk.store(walk.map(|it| Arc::new(it.complete())));
-                break;
-            }
+        if let Some(counts) = self.search(authority, authority.webhook().is_some()).await? {
+            authority.metrics().searched(&counts);
         }
         match authority.webhook() {
             Some(webhook) => deliver(webhook, authority).await,
             None => Ok(()),
         }
     }
-}
 
-impl Warnings {
+    /// Continues the search for the pages of this server alone: another server delivers the
+    /// warnings, and counts them.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn look(&self, authority: &Authority) -> Result<()> {
+        self.search(authority, false).await.map(drop)
+    }
+
+    /// Continues the search, and queues what is due if it is to be sent; the counts of the walk
+    /// that this has completed.
+    async fn search(&self, authority: &Authority, sends: bool) -> Result<Option<SearchCounts>> {
+        let mut round = self.round.lock().await;
+        for _ in 0..SLICES {
+            self.search_slice(authority, sends, &mut round).await?;
+            if round.through.is_none() {
+                let Round { counts, walk, .. } = std::mem::take(&mut *round);
+                authority.memory.channels.changes().end_walk();
+                authority.walk.store(walk.map(|it| Arc::new(it.complete())));
+                return Ok(Some(counts));
+            }
+        }
+        Ok(None)
+    }
+
     /// Searches the next channels.
-    async fn search_slice(&self, authority: &Authority, round: &mut Round) -> Result<()> {
+    async fn search_slice(
+        &self,
+        authority: &Authority,
+        sends: bool,
+        round: &mut Round,
+    ) -> Result<()> {
         let now = authority.now();
         if round.through.is_none() {
             // What changes from here on may be read too early.
@@ -83,7 +103,7 @@ impl Warnings {
         let slice = authority.store().holdings(round.through, SLICE, now).await?;
         let found = |it| (it, find(it, authority.warning_policy(), now));
         let found: Vec<(&Holding, Vec<Warning>)> = slice.iter().map(found).collect();
-        if authority.webhook().is_some() {
+        if sends {
             let of = |it: &Warning, of| it.to_send(of, (self.render)(it, of), now);
             let each = found.iter().flat_map(|(held, all)| all.iter().map(|it| of(it, held)));
             let to_send: Vec<_> = each.collect();

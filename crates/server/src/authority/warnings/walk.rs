@@ -23,6 +23,9 @@ const FIRST: usize = 50;
 /// store.
 const SHOWN: i64 = 1_800;
 
+/// For how many seconds no page asks for another walk instead of one that is not shown.
+const AGAIN: i64 = 10;
+
 /// Of up to so many channels the store is read instead, which is fast, and has what happened
 /// since.
 const FEW: usize = 20;
@@ -98,6 +101,12 @@ impl Walk {
     #[must_use]
     pub fn is_shown(&self, now: UnixTime) -> bool {
         self.channels > FEW && (0..=SHOWN).contains(&now.since(self.began_at))
+    }
+
+    /// Whether another walk may find more than this one.
+    #[must_use]
+    pub fn is_old(&self, now: UnixTime) -> bool {
+        !(0..AGAIN).contains(&now.since(self.began_at))
     }
 
     /// When it began.
@@ -190,7 +199,9 @@ mod tests {
         assert_eq!(kept[0].0, ChannelId::from_number(1_200).unwrap());
         assert!(kept.is_sorted_by_key(|(_, it)| it.urgency()));
         assert!(walk.is_shown(NOW) && !walk.is_shown(NOW.plus(SHOWN + 1)));
-        assert!(!Walk::begin(NOW).complete().is_shown(NOW), "a small store is read");
+        let small = Walk::begin(NOW).complete();
+        assert!(!small.is_shown(NOW), "a small store is read");
+        assert!(!small.is_old(NOW.plus(AGAIN - 1)) && small.is_old(NOW.plus(AGAIN)));
     }
 
     #[test]
