@@ -114,6 +114,7 @@ mod tests {
             },
             invited_until: Some(UnixTime(until)),
             recovery_codes_left: None,
+            identity: None,
         };
         let now = UnixTime(100);
         assert_eq!(first(&[], true, now), First::Invite);

@@ -88,7 +88,8 @@ fn the_strength_of_a_password_is_shown_while_it_is_typed_by_keyboard() {
 #[test]
 fn without_javascript_the_strength_is_not_shown_before_the_server_has_found_it() {
     let console = Console::start();
-    let invited = console.desk.json(&["person", "invite", "aoi", "--operator", "--role", "auditor"]);
+    let invited =
+        console.desk.json(&["person", "invite", "aoi", "--operator", "--role", "auditor"]);
     let aoi = Browser::open(&console.desk.server.url, Way::NoScript);
     aoi.goes_to("/console/invitation").fills("Invitation", invited["invitation"].as_str().unwrap());
     aoi.presses("Continue").sees("Second factor");

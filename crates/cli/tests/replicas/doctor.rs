@@ -1,7 +1,7 @@
 //! What `tegata doctor` says of a database that is not as it should be.
 
 use crate::{Field, wall::Wall};
-use postgres_fixture::{PostgresServer, ServerSettings, free_port, until};
+use postgres_fixture::{PostgresServer, ReservedPort, ServerSettings, until};
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command};
 
 impl Field<'_> {
@@ -76,7 +76,8 @@ fn a_wrong_password_a_host_that_is_not_let_in_and_a_database_that_is_not_there_a
     };
     advises(&store(at("stranger", &named[1..])), "does not let this user in", "pg_hba.conf");
     advises(&store(at("postgres", "nosuch")), "there is no such database", "createdb");
-    let silent = format!("postgres://tegata@127.0.0.1:{}/t?sslmode=disable", free_port().unwrap());
+    let port = ReservedPort::new().unwrap();
+    let silent = format!("postgres://tegata@{}/t?sslmode=disable", port.at());
     advises(&store(silent), "the database cannot be reached", "see that it runs");
 }
 
@@ -108,7 +109,7 @@ fn commits_that_can_be_lost_are_reported_and_those_that_wait_for_a_standby_are_n
     reload(&postgres, &["ALTER ROLE tegata RESET synchronous_commit"]);
     assert!(!said().contains("standby"), "{}", said());
 
-    let (folder, port) = (postgres.folder(), free_port().unwrap());
+    let (folder, port) = (postgres.folder(), ReservedPort::new().unwrap());
     let copy = folder.path().join("standby");
     let mut backup = folder.command(postgres.programs().join("pg_basebackup"));
     backup.args(["-h", "127.0.0.1", "-U", "postgres", "-R", "-c", "fast", "-p"]);
@@ -116,7 +117,7 @@ fn commits_that_can_be_lost_are_reported_and_those_that_wait_for_a_standby_are_n
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let mut standby = folder.command(postgres.programs().join("postgres"));
     standby.arg("-D").arg(&copy).args(["-c", "listen_addresses=127.0.0.1"]);
-    standby.args(["-c", &format!("port={port}"), "-c", "max_connections=400", "-c"]);
+    standby.args(["-c", &format!("port={}", port.number()), "-c", "max_connections=400", "-c"]);
     standby.arg(format!("unix_socket_directories={}", copy.display()));
     folder.spawn(&mut standby, "standby.log").unwrap();
     let follows = "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'";

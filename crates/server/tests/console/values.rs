@@ -2,7 +2,7 @@
 
 use crate::pages::{Company, administered};
 use reqwest::Method;
-use tegata_policy::permission::{ChannelRole, OperatorRole, RoleChange};
+use tegata_policy::permission::{ChannelRole, RoleChange};
 use tegata_server::api::console::paths;
 
 /// A form: where it goes, the field with the text, the others.

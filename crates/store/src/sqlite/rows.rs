@@ -10,7 +10,10 @@ use crate::{
     Error, Provider,
     columns::{self, Columns, Damaged, channels},
 };
-use rusqlite::{Connection, OptionalExtension, Row, Statement, types::{FromSql, FromSqlError}};
+use rusqlite::{
+    Connection, OptionalExtension, Row, Statement,
+    types::{FromSql, FromSqlError},
+};
 use std::collections::HashMap;
 use tegata_policy::{acts::StoredKey, channel::Channel};
 use tegata_token::{

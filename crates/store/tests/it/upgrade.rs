@@ -7,7 +7,7 @@ use crate::{
 };
 use tegata_policy::secret::PlainSecret;
 use tegata_store::{
-    Error, NewVerifier, Store,
+    ActStore as _, Error, NewVerifier, Store,
     postgres::{Plant, PostgresOptions, PostgresStore},
 };
 use tegata_token::id::{ProviderId, VerifierId};

@@ -76,7 +76,11 @@ impl Known {
         }
     }
 
-    async fn fetched(&mut self, openid: &OpenId, now: Instant) -> Result<Arc<DiscoveredProvider>, OpenIdError> {
+    async fn fetched(
+        &mut self,
+        openid: &OpenId,
+        now: Instant,
+    ) -> Result<Arc<DiscoveredProvider>, OpenIdError> {
         let is_over = |it: Instant| now.saturating_duration_since(it) >= PAUSE;
         if self.failed.is_none_or(is_over) {
             match discover(openid).await {

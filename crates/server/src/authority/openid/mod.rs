@@ -212,7 +212,10 @@ impl OpenId {
     }
 
     /// The same, fetched again unless that was just done.
-    async fn provider_again(&self, steady: Instant) -> Result<Arc<DiscoveredProvider>, OpenIdError> {
+    async fn provider_again(
+        &self,
+        steady: Instant,
+    ) -> Result<Arc<DiscoveredProvider>, OpenIdError> {
         self.known.lock().await.refreshed(self, steady).await
     }
 }

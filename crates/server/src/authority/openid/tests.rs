@@ -92,7 +92,8 @@ impl Provider {
             let (key, jwk) = &*self.key.lock().unwrap();
             let part = |it: &[u8]| URL_SAFE_NO_PAD.encode(it);
             let header = json!({ "alg": "ES256", "kid": jwk["kid"] }).to_string();
-            let message = format!("{}.{}", part(header.as_bytes()), part(claims.to_string().as_bytes()));
+            let message =
+                format!("{}.{}", part(header.as_bytes()), part(claims.to_string().as_bytes()));
             let signature = key.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
             format!("{message}.{}", part(signature.as_ref()))
         };
