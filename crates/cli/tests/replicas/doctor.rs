@@ -134,7 +134,7 @@ fn commits_that_can_be_lost_are_reported_and_those_that_wait_for_a_standby_are_n
     reload(&postgres, &["ALTER ROLE tegata RESET synchronous_commit"]);
     let of_standby = field.doctor_with(|it| {
         let database = &field.database;
-        let url = format!("postgres://tegata@127.0.0.1:{port}/{database}?sslmode=disable");
+        let url = format!("postgres://tegata@{}/{database}?sslmode=disable", port.at());
         it.env("TEGATA_STORE", url);
     });
     advises(&of_standby, "this database is a standby", "name the primary server");
