@@ -51,8 +51,8 @@ struct Silent {
 impl Silent {
     async fn sql(&self, sql: &'static str) -> Vec<Vec<Option<String>>> {
         let database = self.database.clone();
-        let ask = move || Postgres::<Plain>::server().ask(&database, sql).unwrap();
-        tokio::task::spawn_blocking(ask).await.unwrap()
+        let ask = move || Postgres::<Plain>::server().ask(&database, sql);
+        tokio::task::spawn_blocking(ask).await.unwrap().unwrap()
     }
 
     /// Registers it.
@@ -68,11 +68,11 @@ impl Silent {
         rows[0][0].as_ref().unwrap().parse().unwrap()
     }
 
-    /// Does something while it lives; `None`: that never ends.
-    async fn meanwhile<T>(&self, done: impl Future<Output = T>) -> Option<T> {
+    /// Does something while it lives, and does this again and again; `None`: that never ends.
+    async fn meanwhile<T>(&self, again: &'static str, done: impl Future<Output = T>) -> Option<T> {
         let lives = async {
             loop {
-                self.head().await;
+                self.sql(again).await;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
@@ -101,7 +101,7 @@ async fn waits(world: &World, database: &str, mut scene: Scene, act: Act) -> Res
         let provider = ProviderId::from_number(78).unwrap();
         world.create_provider(provider, "More".into(), by(NOW)).await.unwrap();
     };
-    let is_first = silent.meanwhile(async {
+    let is_first = silent.meanwhile(LIVES, async {
         tokio::select! {
             biased;
             () = &mut performed => true,
@@ -113,8 +113,8 @@ async fn waits(world: &World, database: &str, mut scene: Scene, act: Act) -> Res
         Some(true) => return Err(format!("{act:?} did not wait")),
         None => return Err(format!("{act:?} was not committed")),
     }
-    silent.sql(APPLIES).await;
-    let answered = silent.meanwhile(performed).await;
+    // More than once, since an act may have several commits.
+    let answered = silent.meanwhile(APPLIES, performed).await;
     answered.ok_or_else(|| format!("{act:?} waits for more than that"))
 }
 
@@ -160,7 +160,7 @@ async fn an_act_that_only_adds_waits_for_no_other_server() {
         world.get(&shop, Ask::new(Kind::ShortLived)).await;
         world.shop().await;
     };
-    silent.meanwhile(adds).await.expect("it waits for no other server");
+    silent.meanwhile(LIVES, adds).await.expect("it waits for no other server");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
