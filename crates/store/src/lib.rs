@@ -12,6 +12,7 @@ mod act;
 mod answers;
 pub mod audit;
 mod columns;
+mod coming;
 pub mod figures;
 pub mod file;
 mod filter;
