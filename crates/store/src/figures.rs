@@ -4,10 +4,11 @@
 //! Counting is a few atomic additions, never a lock. The names of the metrics are defined
 //! by the server.
 
+use crate::coming::Coming;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -84,7 +85,7 @@ pub struct Figures {
     /// Transactions that were rolled back for a reason that concerned the whole batch,
     /// such as a full disk.
     pub rolled_back: AtomicU64,
-    expected: AtomicUsize,
+    pub(crate) coming: Coming,
 }
 
 /// An act that a request will bring to the writer, from before the request is
@@ -95,7 +96,7 @@ pub struct Expected(Arc<Figures>);
 
 impl Drop for Expected {
     fn drop(&mut self) {
-        self.0.expected.fetch_sub(1, Relaxed);
+        self.0.coming.forget();
     }
 }
 
@@ -103,13 +104,8 @@ impl Figures {
     /// Announces an act to the writer.
     #[must_use]
     pub fn expect(self: Arc<Self>) -> Expected {
-        self.expected.fetch_add(1, Relaxed);
+        self.coming.announce();
         Expected(self)
-    }
-
-    /// How many acts are expected, those that wait for their commit among them.
-    pub(crate) fn expected(&self) -> usize {
-        self.expected.load(Relaxed)
     }
 }
 
@@ -120,7 +116,7 @@ impl Default for Figures {
             waits: Histogram::new(DISK_TIMES),
             commits: Histogram::new(DISK_TIMES),
             rolled_back: AtomicU64::new(0),
-            expected: AtomicUsize::new(0),
+            coming: Coming::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ mod acts;
 mod answers;
 pub mod audit;
 mod columns;
+mod coming;
 mod engine;
 pub mod figures;
 pub mod file;

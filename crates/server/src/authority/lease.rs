@@ -62,11 +62,24 @@ impl Authority {
         decide: impl Fn() -> T,
         lacks: impl Fn(&T) -> bool,
     ) -> Result<T> {
-        let mut found = decide();
-        if self.decide_again(lacks(&found)).await? {
-            found = decide();
+        match self.decided_at_once(&decide, lacks) {
+            Some(found) => found,
+            None => {
+                self.store.catch_up().await?;
+                self.current(decide())
+            }
         }
-        self.current(found)
+    }
+
+    /// The same without waiting: `None` if memory must catch up first.
+    pub(super) fn decided_at_once<T>(
+        &self,
+        decide: impl FnOnce() -> T,
+        lacks: impl FnOnce(&T) -> bool,
+    ) -> Option<Result<T>> {
+        let found = decide();
+        let is_final = !lacks(&found) || !self.store.is_shared();
+        is_final.then(|| self.current(found))
     }
 
     /// Whether to decide something again that `lacks` what another server may have added by

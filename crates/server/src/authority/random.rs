@@ -1,7 +1,7 @@
 //! The only module that generates random bytes.
 //!
-//! Ids and secrets come directly from the generator. Request ids, one per response, come
-//! from a buffer per thread: they must be distinct, not secret.
+//! Secrets come directly from the generator. Ids come from a buffer per thread: they must be
+//! distinct and are not secret, and a call of the generator costs more than its bytes.
 
 #![expect(clippy::disallowed_methods, reason = "this is the source that the lint sends others to")]
 
@@ -29,7 +29,7 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], Error> {
 pub fn id<const N: usize>() -> Result<[u8; N], Error> {
     const HYPHEN: u8 = 62;
     loop {
-        let bytes = bytes::<N>()?;
+        let bytes = buffered::<N>()?;
         if bytes.first().is_none_or(|it| it >> 2 != HYPHEN) {
             return Ok(bytes);
         }
@@ -49,21 +49,28 @@ pub fn below(bound: u64) -> Result<u64, Error> {
 /// A UUID (RFC 9562, version 4) for one response.
 #[must_use]
 pub fn request_id() -> Uuid {
+    // Without random bytes ids repeat, which only makes logs ambiguous.
+    buffered().map_or(Uuid::nil(), |bytes| uuid::Builder::from_random_bytes(bytes).into_uuid())
+}
+
+/// Length of the buffer. Short, since copies of a machine that is halted and resumed draw the
+/// same ids from what is left in it.
+const BUFFERED: usize = 2048;
+
+/// Random bytes that are not secret.
+fn buffered<const N: usize>() -> Result<[u8; N], Error> {
     thread_local! {
-        static BUFFER: RefCell<(Vec<u8>, usize)> = RefCell::new((vec![0; 4096], 4096));
+        static BUFFER: RefCell<([u8; BUFFERED], usize)> = const { RefCell::new(([0; BUFFERED], 0)) };
     }
-    BUFFER.with_borrow_mut(|(buffer, used)| {
-        if *used + 16 > buffer.len() {
-            // Without random bytes ids repeat, which only makes logs ambiguous.
-            if aws_lc_rs::rand::fill(buffer).is_err() {
-                return Uuid::nil();
-            }
-            *used = 0;
+    BUFFER.with_borrow_mut(|(buffer, left)| {
+        if *left < N {
+            *buffer = bytes()?;
+            *left = BUFFERED;
         }
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&buffer[*used..*used + 16]);
-        *used += 16;
-        uuid::Builder::from_random_bytes(bytes).into_uuid()
+        *left -= N;
+        let mut drawn = [0; N];
+        drawn.copy_from_slice(&buffer[*left..*left + N]);
+        Ok(drawn)
     })
 }
 
@@ -78,6 +85,12 @@ mod tests {
             let text = tegata_token::id::TokenId(id().unwrap()).to_string();
             assert!(!text.starts_with('-'), "{text}");
         }
+    }
+
+    #[test]
+    fn ids_do_not_repeat_across_refills() {
+        let ids: HashSet<[u8; 16]> = (0..1_000).map(|_| id().unwrap()).collect();
+        assert_eq!(ids.len(), 1_000);
     }
 
     #[test]

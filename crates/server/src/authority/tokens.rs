@@ -81,7 +81,11 @@ impl Authority {
         token: &[u8],
         source: Option<Source>,
     ) -> Result<std::result::Result<Active, Invalid>> {
-        let (verified, _) = self.verified(token).await?;
+        let (verified, _) = match self.verified_at_once(token) {
+            Some(verified) => verified?,
+            // Apart, so that the others carry nothing of it.
+            None => Box::pin(self.verified(token)).await?,
+        };
         if let Ok(active) = &verified {
             self.last_used.note(&active.claims, source, self.now());
         }
@@ -97,11 +101,20 @@ impl Authority {
         &self,
         token: &[u8],
     ) -> Result<(std::result::Result<Active, Invalid>, Position)> {
-        let decide = || {
-            let view = self.memory.view.load();
-            (verify(token, self.now(), &view, &self.signatures), view.position())
-        };
-        self.decided(decide, |(verified, _)| may_widen(verified)).await
+        self.decided(|| self.verified_now(token), |(verified, _)| may_widen(verified)).await
+    }
+
+    /// The same without waiting: `None` if memory must catch up first.
+    fn verified_at_once(
+        &self,
+        token: &[u8],
+    ) -> Option<Result<(std::result::Result<Active, Invalid>, Position)>> {
+        self.decided_at_once(|| self.verified_now(token), |(verified, _)| may_widen(verified))
+    }
+
+    fn verified_now(&self, token: &[u8]) -> (std::result::Result<Active, Invalid>, Position) {
+        let view = self.memory.view.load();
+        (verify(token, self.now(), &view, &self.signatures), view.position())
     }
 
     /// The recent uses of a stored token, newest first: those in memory, too.

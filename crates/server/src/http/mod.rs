@@ -162,6 +162,8 @@ impl Server {
             || matches!(route, Route::Shortcut(Shortcut::ExtAuthz))
     }
 
+    /// Handles a request. Long work has memory of its own: the future of every request would
+    /// be as large otherwise, and it is moved several times.
     async fn work(&self, parts: Parts, body: Incoming, it: Arrival<'_>) -> ServerResponse {
         if !has_one_host(&parts) {
             return direct(reply::message(StatusCode::BAD_REQUEST, ONE_HOST));
@@ -188,7 +190,7 @@ impl Server {
                 return either_response(api::feed::changes(&self.app, asked).await);
             }
             Route::Shortcut(Shortcut::ExtAuthz) => {
-                let work = self.ext_authz(Request::from_parts(parts, body), &it);
+                let work = Box::pin(self.ext_authz(Request::from_parts(parts, body), &it));
                 let late = || api::refuse(ext_authz::PATH, api::Unread::TooSlow);
                 let response = timeout_at(it.due, work).await.unwrap_or_else(|_| late());
                 return routed_response(response);
@@ -203,7 +205,7 @@ impl Server {
                 };
             }
             Route::Shortcut(Shortcut::IssueV21) => {
-                let issue = async {
+                let issue = Box::pin(async {
                     match body::read(body, it.due, parts.uri.path()).await {
                         Ok(body) => {
                             let issued = api::line::v21(&self.app, it.source, headers, &body);
@@ -211,7 +213,7 @@ impl Server {
                         }
                         Err(refused) => routed_response(refused),
                     }
-                };
+                });
                 return it.trace.work(&it.id, issue).await;
             }
             Route::Routed(routed) => routed.clone(),
@@ -221,7 +223,8 @@ impl Server {
         extensions.insert(it.source);
         extensions.insert(api::subject::RequestId(it.id));
         extensions.insert(Arriving { routed, due: it.due });
-        let Ok(response) = it.trace.work(&it.id, self.router.clone().oneshot(request)).await;
+        let handled = Box::pin(self.router.clone().oneshot(request));
+        let Ok(response) = it.trace.work(&it.id, handled).await;
         routed_response(api::signed(response, &it.id))
     }
 }

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     Committed, Error, OnCommit, Result,
+    coming::{BATCH, are_enough},
     figures::Figures,
     journal::{Commit, Failed, JournalLine, RevocationJournal},
 };
@@ -23,12 +24,8 @@ use std::{
 use tegata_token::{id::Position, time::UnixTime};
 use tokio::{runtime::Handle, sync::mpsc};
 
-/// Maximum number of acts in one commit, so that none waits long for the others.
-const BATCH: usize = 256;
 /// How long the first act of a commit may wait for others that are on their way.
 const GATHER: Duration = Duration::from_millis(5);
-/// How long the writer sleeps before it looks for more of them.
-const TURN: Duration = Duration::from_micros(100);
 
 /// What the revocation journal holds of a commit that the store does not have, and the
 /// act that does it again before any other.
@@ -87,10 +84,11 @@ fn gather(batch: &mut Vec<Box<dyn Job>>, jobs: &mut mpsc::Receiver<Box<dyn Job>>
         std::thread::yield_now();
         take(batch, jobs);
         let more = batch.len() > before;
-        match next_turn(batch.len(), more, it.expected(), began.elapsed()) {
+        let waited = began.elapsed();
+        match next_turn(batch.len(), more, it.coming.expected(), waited) {
             Turn::Commit => return,
             Turn::Look => {}
-            Turn::Sleep => std::thread::park_timeout(TURN),
+            Turn::Sleep => it.coming.wait(GATHER.saturating_sub(waited)),
         }
     }
 }
@@ -112,7 +110,7 @@ fn next_turn(here: usize, more: bool, expected: usize, waited: Duration) -> Turn
         Turn::Commit
     } else if more {
         Turn::Look
-    } else if 2 * here >= expected {
+    } else if are_enough(here, expected) {
         Turn::Commit
     } else {
         Turn::Sleep
@@ -125,6 +123,7 @@ impl Loop {
             let mut batch = vec![first];
             take(&mut batch, &mut jobs);
             gather(&mut batch, &mut jobs, &self.figures);
+            self.figures.coming.leave(batch.len());
             if self.serve(batch).is_break() {
                 // Waiting tasks see that their channels are closed.
                 return;

@@ -7,6 +7,7 @@ use super::{
     readers::Readers,
 };
 use crate::{file::Owner, journal};
+use refinery_core::{Migration, Runner};
 use rusqlite::{Connection, OpenFlags};
 use std::{
     io,
@@ -16,8 +17,13 @@ use std::{
 };
 use tegata_token::time::UnixTime;
 
-pub(super) mod migrations {
-    refinery::embed_migrations!("migrations/sqlite");
+/// The migrations, oldest first. Named here, since the macro that finds them would compile
+/// the library a second time, for itself.
+const MIGRATIONS: [(&str, &str); 1] =
+    [("V1__initial", include_str!("../../migrations/sqlite/V1__initial.sql"))];
+
+fn migrations() -> Result<Vec<Migration>, refinery_core::Error> {
+    MIGRATIONS.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect()
 }
 
 /// Faults for tests.
@@ -98,9 +104,8 @@ pub(super) fn connect_any(
     .map_err(database)?;
     // Grouped: all migrations in one transaction. Otherwise a crash between a migration
     // and its history row would leave a store that cannot be opened any more.
-    migrations::migrations::runner()
-        .set_grouped(true)
-        .run(&mut conn)
+    migrations()
+        .and_then(|all| Runner::new(&all).set_grouped(true).run(&mut conn))
         .map_err(|error| OpenError::Schema(path.to_owned(), Box::new(error)))?;
     Ok((readers, conn))
 }
@@ -116,8 +121,7 @@ pub(super) fn fence(
 
 /// The schema version of this build.
 pub(super) fn latest_schema() -> u32 {
-    let known = migrations::migrations::runner();
-    let versions = known.get_migrations().iter().map(|it| it.version());
+    let versions = migrations().into_iter().flatten().map(|it| it.version());
     versions.max().and_then(|it| u32::try_from(it).ok()).unwrap_or(0)
 }
 
@@ -134,4 +138,21 @@ pub(super) fn standing(conn: &Connection) -> rusqlite::Result<journal::JournalSt
         at: UnixTime(at),
         owner,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_migration_of_the_folder_is_known_by_its_name() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
+        let files = std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().file_name());
+        let mut files: Vec<_> = files.map(|it| it.into_string().unwrap()).collect();
+        files.sort();
+        let known: Vec<_> = MIGRATIONS.iter().map(|(name, _)| format!("{name}.sql")).collect();
+        assert_eq!(files, known);
+        let versions: Vec<_> = migrations().unwrap().iter().map(|it| it.version()).collect();
+        assert_eq!(versions, (1..).take(known.len()).collect::<Vec<_>>());
+    }
 }

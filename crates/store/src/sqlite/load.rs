@@ -211,6 +211,8 @@ pub(super) fn tokens(
             },
         });
     }
+    // The writer keeps them, and what it may keep is bounded.
+    tokens.shrink_to_fit();
     Ok(tokens)
 }
 

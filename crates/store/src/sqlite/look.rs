@@ -2,7 +2,7 @@
 //! nothing, and changes nothing but the readers' slots in SQLite's shared memory, if
 //! there is any.
 
-use super::{OpenError, connect::migrations::migrations, guard, rows, verifiers};
+use super::{OpenError, connect::latest_schema, guard, rows, verifiers};
 use crate::{Instance, SigningKeyRow, VerifierRow};
 use rusqlite::{Connection, OpenFlags};
 use std::{path::Path, time::Duration};
@@ -47,9 +47,7 @@ impl Look {
     pub fn schema(&self) -> Result<(i64, i64), LookError> {
         let sql = "SELECT max(version) FROM refinery_schema_history";
         let version: Option<i64> = self.conn.query_row(sql, [], |row| row.get(0))?;
-        let runner = migrations::runner();
-        let known = runner.get_migrations().iter().map(|it| i64::from(it.version())).max();
-        Ok((version.unwrap_or(0), known.unwrap_or(0)))
+        Ok((version.unwrap_or(0), latest_schema().into()))
     }
 
     /// The first few problems that SQLite's own check finds; it reads the whole file.

@@ -32,7 +32,7 @@ pub enum OpenError {
     NoWal(PathBuf),
     /// The schema is unknown to this version.
     #[error("{0} has a schema that this version does not know; it was written by a newer one: {1}")]
-    Schema(PathBuf, Box<refinery::Error>),
+    Schema(PathBuf, Box<refinery_core::Error>),
     /// The linked SQLite is too old for WAL.
     #[error("this build has SQLite {0}, which can corrupt WAL files; 3.51.3 or newer is needed")]
     SqliteTooOld(&'static str),

@@ -25,7 +25,9 @@ use super::{
     memory::Memory,
     rows::unavailable,
 };
-use crate::{Error, OnCommit, Result, TRACES, figures::Figures, journal::RevocationJournal};
+use crate::{
+    Error, OnCommit, Result, TRACES, coming::Coming, figures::Figures, journal::RevocationJournal,
+};
 use rusqlite::Connection;
 use std::{sync::Arc, thread::JoinHandle};
 use tegata_token::{id::Position, time::UnixTime};
@@ -95,7 +97,7 @@ impl Writer {
         let stopped = || Error::Unavailable("the writer has stopped; see the log".into());
         let (job, answer) = job(at, act);
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        queue.try_send(job).map_err(|error| match error {
+        put(queue, &self.figures.coming, job).map_err(|error| match error {
             TrySendError::Full(_) => Error::Unavailable("too many acts wait for the disk".into()),
             TrySendError::Closed(_) => stopped(),
         })?;
@@ -110,12 +112,13 @@ impl Writer {
     /// serves from the store.
     pub fn begin_one(&self) -> impl Fn() + Send + 'static {
         let queue = self.queue.as_ref().map(mpsc::Sender::downgrade);
+        let figures = self.figures.clone();
         move || {
             let Some(queue) = queue.as_ref().and_then(mpsc::WeakSender::upgrade) else { return };
             let act = |_: &mut Tx<'_>| Err::<(), _>(Error::Conflict("there is nothing to do"));
             let (job, _) = job(UnixTime(0), act);
             // If the queue is full, the next batch does the same.
-            let _ = queue.try_send(job);
+            let _ = put(&queue, &figures.coming, job);
         }
     }
 
@@ -130,6 +133,21 @@ impl Writer {
             queue.closed().await;
         }
     }
+}
+
+/// Puts an act into the queue.
+fn put(
+    queue: &mpsc::Sender<Box<dyn Job>>,
+    coming: &Coming,
+    job: Box<dyn Job>,
+) -> std::result::Result<(), TrySendError<Box<dyn Job>>> {
+    coming.arrive();
+    let sent = queue.try_send(job);
+    match sent {
+        Ok(()) => coming.arrived(),
+        Err(_) => coming.leave(1),
+    }
+    sent
 }
 
 impl Drop for Writer {

@@ -239,8 +239,10 @@ fn oauth(error: &str, description: &str) -> Reply {
 
 /// 200, and the body as JSON, its members in their order.
 pub fn ok(body: &impl Serialize) -> Reply {
-    match serde_json::to_vec(body) {
-        Ok(body) => reply::json(StatusCode::OK, body),
+    // A response with a token fits without growing.
+    let mut text = Vec::with_capacity(1024);
+    match serde_json::to_writer(&mut text, body) {
+        Ok(()) => reply::json(StatusCode::OK, text),
         Err(_) => reply::internal_error(),
     }
 }
