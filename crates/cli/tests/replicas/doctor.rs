@@ -32,7 +32,7 @@ fn reload(postgres: &PostgresServer, settings: &[&str]) {
 }
 
 #[test]
-fn a_wrong_password_a_host_that_is_not_let_in_and_a_database_that_is_not_there_are_told_apart() {
+fn a_wrong_password_a_host_that_is_not_let_in_and_a_database_that_is_not_there_are_distinguished() {
     let postgres = PostgresServer::start(ServerSettings::default()).unwrap();
     let field = Field::on(&postgres);
     let port = postgres.port();

@@ -18,7 +18,7 @@ use super::{
     queue::{self, Queue},
     replicas,
     round::{MOST, Read, read},
-    wake::Waits,
+    waits::Waits,
     went_back::{self, WentBack},
 };
 use crate::{Committed, ReceiptRow, ReplicaRow, RootTokenHash};

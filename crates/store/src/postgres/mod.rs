@@ -49,6 +49,7 @@ mod tests;
 mod tls;
 mod transaction;
 mod version;
+mod waits;
 mod wake;
 mod went_back;
 

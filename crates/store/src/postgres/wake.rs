@@ -16,13 +16,7 @@ use super::{
     sql::values,
 };
 use futures_util::future::try_join3;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 /// Maximum time of a statement here.
@@ -36,31 +30,6 @@ const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off";
 const GREW: &str = "BEGIN; SET LOCAL synchronous_commit = off; NOTIFY tegata; COMMIT";
 /// Says that a server has acknowledged changes.
 const APPLIED: &str = "BEGIN; SET LOCAL synchronous_commit = off; NOTIFY tegata_applied; COMMIT";
-
-/// The acts that wait for other servers.
-#[derive(Debug, Default)]
-pub(super) struct Waits(AtomicUsize);
-
-impl Waits {
-    /// Counts an act until what this returns is dropped.
-    pub fn begin(&self) -> Waiting<'_> {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        Waiting(self)
-    }
-
-    fn any(&self) -> bool {
-        self.0.load(Ordering::SeqCst) > 0
-    }
-}
-
-/// An act that waits for other servers.
-pub(super) struct Waiting<'a>(&'a Waits);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
 
 /// Speaks to the others each time that the log `grown`, or that this server's memory has applied
 /// changes; one time for all that came meanwhile.

@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// What is known of the provider.
 #[derive(Default)]
-pub struct Known {
+pub struct KnownProvider {
     found: Option<(Instant, Arc<DiscoveredProvider>)>,
     /// When the last request failed.
     failed: Option<Instant>,
@@ -51,7 +51,7 @@ struct Metadata {
     authorization_response_iss_parameter_supported: bool,
 }
 
-impl Known {
+impl KnownProvider {
     /// What is known, if it is fresh; else fetched.
     pub async fn current(
         &mut self,

@@ -4,8 +4,10 @@
 use super::{OpenId, OpenIdError, PATIENCE, discovery::DiscoveredProvider};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use form_urlencoded::byte_serialize;
-use http::{HeaderValue, header};
-use reqwest::Response;
+use reqwest::{
+    Response,
+    header::{self, HeaderValue},
+};
 use serde::Deserialize;
 
 /// The longest response that is read, in bytes: it holds an access token, too.

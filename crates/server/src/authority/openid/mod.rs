@@ -10,7 +10,7 @@ pub mod ticket;
 
 use crate::authority::{openid_settings::OpenIdSettings, random};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use discovery::{DiscoveredProvider, Known};
+use discovery::{DiscoveredProvider, KnownProvider};
 use reqwest::Url;
 use std::{
     sync::Arc,
@@ -68,7 +68,7 @@ pub struct OpenId {
     redirect_uri: String,
     /// The issuer, where the provider's documents are.
     issuer: Url,
-    known: Mutex<Known>,
+    known: Mutex<KnownProvider>,
 }
 
 impl OpenId {

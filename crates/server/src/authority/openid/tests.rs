@@ -6,10 +6,13 @@ use aws_lc_rs::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
 };
-use axum::{Json, Router, extract::State, routing};
 use serde_json::{Value, json};
 use std::sync::Mutex as SharedMutex;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
 
 fn openid(issuer: &str, console: &str) -> Result<OpenId, &'static str> {
     let settings = OpenIdSettings {
@@ -67,16 +70,22 @@ impl Provider {
         });
         let key = Arc::new(SharedMutex::new(new_key("a")));
         let token = Arc::new(SharedMutex::new(Value::Null));
-        let keys = async |State(it): State<Arc<SharedMutex<(EcdsaKeyPair, Value)>>>| {
-            Json(json!({ "keys": [it.lock().unwrap().1.clone()] }))
-        };
-        let shared = token.clone();
-        let router = Router::new()
-            .route("/.well-known/openid-configuration", routing::get(async || Json(metadata)))
-            .route("/keys", routing::get(keys))
-            .route("/token", routing::post(async move || Json(shared.lock().unwrap().clone())))
-            .with_state(key.clone());
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let (keys, tokens) = (key.clone(), token.clone());
+        let serving = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let body = match &*path(&mut stream).await {
+                    "/.well-known/openid-configuration" => metadata.clone(),
+                    "/keys" => json!({ "keys": [keys.lock().unwrap().1.clone()] }),
+                    _ => tokens.lock().unwrap().clone(),
+                };
+                let (body, close) = (body.to_string(), "connection: close");
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json";
+                let length = body.len();
+                let text = format!("{head}\r\n{close}\r\ncontent-length: {length}\r\n\r\n{body}");
+                stream.write_all(text.as_bytes()).await.unwrap();
+            }
+        });
         Self { issuer, key, token, serving }
     }
 
@@ -101,6 +110,20 @@ impl Provider {
         let returned =
             Returned { state: Some(&asked.state), code: Some("c"), ..Returned::default() };
         it.complete(&asked, returned, times).await
+    }
+}
+
+/// Reads a request, and returns its path.
+async fn path(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0, "an unfinished request");
+        let text = String::from_utf8_lossy(&bytes).to_lowercase();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|it| it.strip_prefix("content-length: "));
+        if body.len() >= length.map_or(0, |it| it.parse().unwrap()) {
+            return head.split(' ').nth(1).unwrap().to_owned();
+        }
     }
 }
 
