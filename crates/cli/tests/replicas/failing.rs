@@ -34,7 +34,7 @@ async fn a_database_that_stopped_is_named_as_the_store_and_never_as_the_audit() 
     let postgres = PostgresServer::start(ServerSettings::default()).unwrap();
     let field = Field::on(&postgres);
     let a = field.start("a").await;
-    postgres.kill();
+    postgres.stop();
     let first = readiness(&a, |status, _| status == 503).await;
     assert_eq!(failing(&first), ["store"], "{first}");
     let later = readiness(&a, |_, body| failing(body).len() > 1).await;

@@ -229,6 +229,10 @@ impl Audit {
             None => None,
         };
         let newly = !self.broken.swap(true, Relaxed);
+        // Once: a server that makes no checkpoints finds the same again until there are more.
+        if self.recorded.load(Relaxed) {
+            return Ok(false);
+        }
         if expected.is_some() {
             tracing::error!(
                 expected,
@@ -239,10 +243,6 @@ impl Audit {
             tracing::error!(anchor = %file.display(),
                 "the audit's anchor is missing, so its end cannot be confirmed; run `tegata audit \
                  verify`");
-        }
-        // Once: a server that makes no checkpoints finds the same again until there are more.
-        if self.recorded.load(Relaxed) {
-            return Ok(false);
         }
         let compared = AuditCompared { expected, found: found.map(|it| it.number) };
         let event = match expected {

@@ -165,7 +165,8 @@ async fn leads(jobs: &Jobs) -> bool {
 /// Makes a checkpoint, or follows those of the server that makes them.
 async fn checkpoint(jobs: &Jobs) -> tegata_store::Result<()> {
     let authority = &jobs.authority;
-    let makes = leads(jobs).await;
+    // Else a database that went back would look like an audit that was cut off.
+    let makes = authority.current(leads(jobs).await)?;
     authority.audit().checkpoint(authority.store(), authority.clock(), makes).await
 }
 

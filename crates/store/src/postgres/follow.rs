@@ -321,6 +321,14 @@ impl Follower {
             );
             return Err(Broken::Back(why));
         }
+        if audit < self.reached.audit {
+            let why = format!(
+                "the database went back: its audit ends at {audit}, and this server has seen {}. \
+                 Nothing is served from it, since acts were lost: run tegata recover",
+                self.reached.audit
+            );
+            return Err(Broken::Back(why));
+        }
         if log_from > applied.number {
             let why = "the log does not reach back to what this server knows; start it again";
             return Err(Broken::Lost(why.into()));

@@ -3,7 +3,7 @@
 
 use super::{
     Audit,
-    anchor::{Accepted, Seen, write_seen},
+    anchor::{Accepted, Seen, read_seen, write_seen},
 };
 use crate::authority::place::Files;
 use std::sync::atomic::Ordering::Relaxed;
@@ -56,7 +56,7 @@ impl Audit {
 }
 
 /// Accepts the audit's end as it is, for all servers that share the store; returns the number
-/// of the newest checkpoint. The anchor of this server's own folder is written as well.
+/// of the newest checkpoint. An anchor in this server's own folder that cannot be read is replaced.
 ///
 /// # Errors
 /// [`Error::Unavailable`](tegata_store::Error::Unavailable).
@@ -75,7 +75,11 @@ pub async fn accept_end(
     let acceptance = Acceptance::sign(now.0.max(before + 1), end, through, &audit.key);
     let accepted = Accepted::from(&acceptance);
     store.accept_audit(acceptance).await?;
+    // A server honours it by itself, and verifies the audit then; one whose anchor cannot be
+    // read would not.
     let file = place.audit_anchor();
-    write_seen(&file, &Seen::at(head.last.as_ref(), head.epoch, accepted), &file)?;
+    if read_seen(&file).is_err() {
+        write_seen(&file, &Seen::at(head.last.as_ref(), head.epoch, accepted), &file)?;
+    }
     Ok(head.last.map(|it| it.number))
 }
