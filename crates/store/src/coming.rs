@@ -91,25 +91,40 @@ pub(crate) fn are_enough(here: usize, expected: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
+    use std::sync::{
+        Arc,
+        mpsc::{Receiver, channel},
+    };
 
-    /// Longer than any test takes.
-    const LONG: Duration = Duration::from_secs(600);
+    /// A writer that waits far longer than a test does; the message is that it waits no more.
+    fn waiting(coming: &Arc<Coming>) -> Receiver<()> {
+        let (sender, over) = channel();
+        let writers = coming.clone();
+        thread::spawn(move || {
+            writers.wait(Duration::from_secs(3_600));
+            sender.send(()).unwrap();
+        });
+        while !coming.waits.load(SeqCst) {
+            thread::yield_now();
+        }
+        over
+    }
+
+    fn is_over(wait: &Receiver<()>) {
+        wait.recv_timeout(Duration::from_secs(30)).expect("the writer still waits");
+    }
 
     #[test]
     fn the_act_with_which_enough_are_here_ends_the_wait() {
         let coming = Arc::new(Coming::default());
         (0..4).for_each(|_| coming.announce());
-        let writer = thread::spawn({
-            let coming = coming.clone();
-            move || coming.wait(LONG)
-        });
+        let wait = waiting(&coming);
         coming.arrive();
         coming.arrived();
         assert!(!coming.are_enough_here());
         coming.arrive();
         coming.arrived();
-        writer.join().unwrap();
+        is_over(&wait);
     }
 
     #[test]
@@ -117,11 +132,18 @@ mod tests {
         let coming = Arc::new(Coming::default());
         (0..3).for_each(|_| coming.announce());
         coming.arrive();
-        let writer = thread::spawn({
-            let coming = coming.clone();
-            move || coming.wait(LONG)
-        });
+        let wait = waiting(&coming);
         coming.forget();
-        writer.join().unwrap();
+        is_over(&wait);
+    }
+
+    #[test]
+    fn an_act_that_was_not_queued_is_not_here() {
+        let coming = Coming::default();
+        (0..2).for_each(|_| coming.announce());
+        coming.arrive();
+        assert!(coming.are_enough_here());
+        coming.leave(1);
+        assert!(!coming.are_enough_here());
     }
 }
