@@ -30,7 +30,7 @@ use tegata_token::{
 const ROWS: usize = 25;
 
 /// Newest rows of which the revoked ones are in the timeline.
-const LATELY: usize = 100;
+const LATELY: usize = 50;
 
 /// The list, with counts and a timeline.
 pub async fn list(
