@@ -139,12 +139,7 @@ mod tests {
     use crate::authority::{channels::tests::any_channel, warnings::Subject};
     use tegata_policy::idle::Idle;
     use tegata_store::{TokenRow, TokenState};
-    use tegata_token::{
-        id::{ProviderId, TokenId},
-        kind::Kind,
-        time::DAY,
-        view::ChannelState,
-    };
+    use tegata_token::{id::TokenId, kind::Kind, time::DAY};
 
     const NOW: UnixTime = UnixTime(1_800_000_000);
 
