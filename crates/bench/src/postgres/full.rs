@@ -74,7 +74,8 @@ fn tell(report: &mut Report, pairs: &[Pair]) {
             ("p99", middle(&|it| it.plain.load.percentile(99))),
         ],
     );
-    let parts: [(&str, fn(&Pair) -> &Measured); 2] =
+    type Of = fn(&Pair) -> &Measured;
+    let parts: [(&str, Of); 2] =
         [("an issue that evicts", |it| &it.full), ("a plain issue", |it| &it.plain)];
     for (name, of) in parts {
         report.note(
