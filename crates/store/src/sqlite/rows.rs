@@ -58,7 +58,7 @@ pub(super) struct Names(HashMap<String, usize>);
 
 impl Names {
     pub(super) fn of(statement: &Statement<'_>) -> Self {
-        let names = statement.column_names().into_iter().map(str::to_owned);
+        let names = statement.column_names().map(str::to_owned);
         Self(names.enumerate().map(|(at, name)| (name, at)).collect())
     }
 
