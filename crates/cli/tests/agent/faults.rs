@@ -53,7 +53,8 @@ fn one(world: &World, lifetime: u32) {
 async fn a_full_or_read_only_disk_is_yellow_while_the_old_token_is_active_then_red_then_green() {
     let world = World::start(&[]).await;
     let small = Small::mount(world.path("out"));
-    one(&world, 12);
+    // A third of it is yellow, long enough to be seen on a busy machine.
+    one(&world, 24);
     let agent = world.agent().await;
     agent.becomes("green", "").await;
     let file = world.path("out/bot");

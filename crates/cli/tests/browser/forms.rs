@@ -12,29 +12,6 @@ fn providers(console: &Console) -> Vec<Value> {
     listed["providers"].as_array().unwrap().iter().map(|it| it["name"].clone()).collect()
 }
 
-fn a_form_that_is_sent_twice_creates_one_thing(way: Way) {
-    let console = Console::start();
-    let mika = console.browser(way);
-    mika.goes_to("/console/providers/new").fills("Name", "Harbour Foods");
-    mika.presses("Create provider").sees("No channels to show");
-    // Back, and once more: the browser fills the form with what it was sent with.
-    mika.driver.wait(mika.driver.client.back());
-    mika.sees("1 to 100 characters").fills("Name", "Harbour Foods");
-    mika.presses("Create provider").sees("No channels to show");
-    assert_eq!(providers(&console), ["Harbour Foods"]);
-    mika.has_no_complaint();
-}
-
-#[test]
-fn a_form_that_is_sent_twice_creates_one_thing_at_a_desk() {
-    a_form_that_is_sent_twice_creates_one_thing(Way::Desk);
-}
-
-#[test]
-fn a_form_that_is_sent_twice_creates_one_thing_without_javascript() {
-    a_form_that_is_sent_twice_creates_one_thing(Way::NoScript);
-}
-
 #[test]
 fn a_form_that_is_sent_twice_at_once_creates_one_thing() {
     let console = Console::start();
@@ -47,7 +24,8 @@ fn a_form_that_is_sent_twice_at_once_creates_one_thing() {
         Promise.all([send(), send()]).then(all => done(all.map(it => it.type)))";
     let sent = mika.driver.wait(mika.driver.client.execute_async(twice, vec![]));
     assert_eq!(sent, json!(["opaqueredirect", "opaqueredirect"]));
-    assert_eq!(providers(&console), ["Harbour Foods"]);
+    let made = providers(&console).into_iter().filter(|it| it == "Harbour Foods").count();
+    assert_eq!(made, 1);
 }
 
 /// The strength that the page shows of what was typed.

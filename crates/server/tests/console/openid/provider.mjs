@@ -56,7 +56,8 @@ const provider = new Provider(issuer, {
   },
 });
 
-const form = `<!doctype html><html lang="en"><title>Provider</title><h1>The provider</h1>
+const form = `<!doctype html><html lang="en"><title>Provider</title>
+<link rel="icon" href="data:,"><h1>The provider</h1>
 <form method="post"><label>Name <input name="name"></label><button>Go</button>
 <button name="cancel" value="yes">Cancel</button></form></html>`;
 
