@@ -199,7 +199,7 @@ mod tests {
             "revoked_everything": false, "issued_before": 1, "audit_begins_anew": false,
             "settings": { "cap": null, "when_full": null, "contact": null },
             "role": { "in": "operator", "role": "on-call" }, "disabled": true,
-            "kids": ["T1vmQdH_YGc"],
+            "kids": ["T1vmQdH_YGc"], "issuer": "https://id.example.com", "subject": "s",
         });
         for (name, value) in NAMES {
             detail[name] = value.into();
