@@ -70,7 +70,7 @@ fn a_proxy_trusts_the_authorities_of_authority_ca_alone_and_names_the_next_step_
         "its certificate names other addresses; use one of them with --authority",
     );
     let plain = start(&server.url.replace("https:", "http:"), &[]);
-    until_reason(&plain, "its address is https:// instead");
+    until_reason(&plain, "is the address https:// instead?");
 
     assert!(server.stop().success());
     certify(&home, &own, "127.0.0.1", true);

@@ -2,8 +2,8 @@
 
 use crate::{
     Field,
-    line::provider,
-    process::{Server, http::Request},
+    line::{Channel, provider},
+    process::{Server, http::Request, key::Key},
 };
 use postgres_fixture::{PostgresServer, ServerSettings};
 use serde_json::Value;
@@ -66,7 +66,8 @@ async fn a_server_on_a_database_that_went_back_stays_up_until_a_start_would_succ
     let older = postgres.copy(&database).unwrap();
     postgres.sql("postgres", &format!("ALTER DATABASE {database} ALLOW_CONNECTIONS true")).unwrap();
     readiness(&a, |status, _| status == 200).await;
-    provider(&a).await;
+    // A change of the log, which the server has read when it answers.
+    Channel::create(&a, &provider(&a).await, &Key::generate()).await;
     swap(&postgres, &database, "newer", &older);
     let says = |_, body: &Value| body.to_string().contains("the database went back");
     let body = readiness(&a, says).await;
@@ -78,7 +79,9 @@ async fn a_server_on_a_database_that_went_back_stays_up_until_a_start_would_succ
     // It looks at the database, and would have ended.
     let looked = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%AS beat%' AND state = 'idle'
                   AND pid <> pg_backend_pid()";
+    let began = Instant::now();
     while postgres.ask(&database, looked).unwrap().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(40), "it does not look");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(a.process.try_wait().unwrap().is_none(), "it stays up");

@@ -85,14 +85,17 @@ impl Renewals {
         let Some(open) = conn else { return Err(Failed::unavailable("no connection").into()) };
         let (sent, warned) = (steady(), open.warnings());
         let applied = self.shared.seen().applied;
-        // An acknowledgement that was sent later may be there already.
-        let sql = "UPDATE replica SET beat = beat + 1, epoch = $2,
+        // An acknowledgement that was sent later may be there already. A database that lacks
+        // renewals is left with what it has, so that it shows them to be lacking from then on.
+        let sql = "UPDATE replica SET beat = beat + CASE WHEN beat >= $4 THEN 1 ELSE 0 END,
+                       epoch = $2,
                        position = CASE epoch WHEN $2 THEN greatest(position, $3) ELSE $3 END
                    WHERE id = $1 RETURNING beat";
         let (epoch, number) = (int(applied.epoch), int(applied.number));
-        let id = self.shared.id;
+        let (id, made) = (self.shared.id, self.beat);
         let beat = async {
-            let row = open.query_typed_opt(sql, values![id.to_vec(), epoch, number]).await?;
+            let made = int(made);
+            let row = open.query_typed_opt(sql, values![id.to_vec(), epoch, number, made]).await?;
             row.map(|it| it.value::<u64>("beat")).transpose()
         };
         match within(PATIENCE, beat).await? {
