@@ -32,23 +32,35 @@ impl From<Damaged> for rusqlite::Error {
     }
 }
 
-impl Columns for Row<'_> {
+/// A row that finds its columns by their names.
+pub(super) trait ByName {
+    /// The value of a column.
+    fn by_name<T: FromSql>(&self, column: &str) -> rusqlite::Result<T>;
+}
+
+impl ByName for Row<'_> {
+    fn by_name<T: FromSql>(&self, column: &str) -> rusqlite::Result<T> {
+        self.get(column)
+    }
+}
+
+impl<R: ByName> Columns for R {
     type Error = rusqlite::Error;
 
     fn integer(&self, column: &str) -> rusqlite::Result<Option<i64>> {
-        self.get(column)
+        self.by_name(column)
     }
 
     fn text(&self, column: &str) -> rusqlite::Result<Option<String>> {
-        self.get(column)
+        self.by_name(column)
     }
 
     fn blob(&self, column: &str) -> rusqlite::Result<Option<Vec<u8>>> {
-        self.get(column)
+        self.by_name(column)
     }
 
     fn flag(&self, column: &str) -> rusqlite::Result<Option<bool>> {
-        self.get(column)
+        self.by_name(column)
     }
 }
 
@@ -74,30 +86,10 @@ pub(super) struct Named<'a, 'r> {
     row: &'a Row<'r>,
 }
 
-impl Named<'_, '_> {
-    fn get<T: FromSql>(&self, column: &str) -> rusqlite::Result<T> {
+impl ByName for Named<'_, '_> {
+    fn by_name<T: FromSql>(&self, column: &str) -> rusqlite::Result<T> {
         let at = self.names.0.get(column);
         self.row.get(*at.ok_or_else(|| rusqlite::Error::InvalidColumnName(column.to_owned()))?)
-    }
-}
-
-impl Columns for Named<'_, '_> {
-    type Error = rusqlite::Error;
-
-    fn integer(&self, column: &str) -> rusqlite::Result<Option<i64>> {
-        self.get(column)
-    }
-
-    fn text(&self, column: &str) -> rusqlite::Result<Option<String>> {
-        self.get(column)
-    }
-
-    fn blob(&self, column: &str) -> rusqlite::Result<Option<Vec<u8>>> {
-        self.get(column)
-    }
-
-    fn flag(&self, column: &str) -> rusqlite::Result<Option<bool>> {
-        self.get(column)
     }
 }
 
