@@ -117,7 +117,7 @@ async fn discover(openid: &OpenId) -> Result<DiscoveredProvider, String> {
         ));
     }
     let endpoint = |url: &str| {
-        // On loopback only beside an issuer there: a provider elsewhere must not make this
+        // On loopback only if the issuer is there, too: a provider elsewhere must not make this
         // server ask its own machine.
         let fits = |it: &Url| {
             is_confidential(it) && (it.scheme() == "https" || openid.issuer.scheme() == "http")
