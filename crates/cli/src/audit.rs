@@ -41,8 +41,8 @@ pub enum Verb {
     /// exit code 1 if one was, or if no anchor confirms that no newer event was cut off.
     Verify(Verify),
     /// Accept the audit's last event as it is, if its anchor is lost or does not match: on
-    /// the machine of the store, with the server stopped; of a PostgreSQL database for all of
-    /// its servers, beside them.
+    /// the machine of the store, with the server stopped. On PostgreSQL it is accepted for all
+    /// servers, which may run.
     Accept(Accept),
 }
 
