@@ -89,6 +89,9 @@ pub struct Authority {
     audit: Audit,
     signatures: Signatures,
     last_used: LastUsed,
+    /// Held while the last-used times are written, so that the next writer ends after the one
+    /// before.
+    flushing: tokio::sync::Mutex<()>,
     passwords: passwords::Passwords,
     /// The identity provider of the console, if there is one.
     #[cfg(feature = "openid-connect")]
@@ -167,6 +170,7 @@ impl Authority {
             master_key: master_key.to_owned(),
             signatures: Signatures::new(SIGNATURES),
             last_used: LastUsed::new(),
+            flushing: tokio::sync::Mutex::default(),
             passwords: passwords::Passwords::default(),
             #[cfg(feature = "openid-connect")]
             openid: None,
@@ -363,11 +367,12 @@ impl Authority {
     }
 
     /// Writes the last-used times and the uses of tokens recorded since the last call to the
-    /// store.
+    /// store. All that was recorded before this call is written when it returns.
     ///
     /// # Errors
     /// [`Error::Unavailable`]; the times and uses are lost then.
     pub async fn flush_last_used(&self) -> Result<()> {
+        let _flushing = self.flushing.lock().await;
         let (stamps, uses) = self.last_used.take();
         // In parts, so that a revocation waits for one part at the most.
         for stamps in stamps.chunks(STAMPS_AT_ONCE) {
