@@ -15,7 +15,7 @@ use super::{
     rows::int,
     sql::values,
 };
-use futures_util::future::try_join3;
+use futures_util::future::try_join4;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
@@ -47,11 +47,10 @@ pub(super) async fn tell(shared: Arc<Shared>, address: Address, grown: Arc<Notif
         }
         let Some(open) = &conn else { continue };
         let said = async {
-            if !grew {
-                acknowledge(open, &shared).await?;
+            match grew {
+                true => Ok(open.batch_execute(GREW).await?),
+                false => acknowledge(open, &shared).await,
             }
-            open.batch_execute(if grew { GREW } else { APPLIED }).await?;
-            Ok::<_, Failed>(())
         };
         // If it fails, the next renewal of the lease acknowledges.
         if within(PATIENCE, said).await.is_err() {
@@ -60,7 +59,7 @@ pub(super) async fn tell(shared: Arc<Shared>, address: Address, grown: Arc<Notif
     }
 }
 
-/// Writes how far this server's memory is. A row that was dropped stays so: then no server waits
+/// Writes how far this server's memory is, and says that it did. A row that was dropped stays so: then no server waits
 /// for this one.
 async fn acknowledge(db: &Client, shared: &Shared) -> Result<(), Failed> {
     let applied = shared.seen().applied;
@@ -68,11 +67,13 @@ async fn acknowledge(db: &Client, shared: &Shared) -> Result<(), Failed> {
     let (number, epoch) = (int(applied.number), int(applied.epoch));
     let id = shared.id.to_vec();
     let values = values![id, number, epoch];
-    // Sent one after the other, in one round trip.
+    // Sent one after the other, in one round trip. The notification has a transaction of its own,
+    // since some databases refuse it.
     let begin = async { Ok::<_, Failed>(db.batch_execute(BEGIN).await?) };
     let write = async { Ok(db.execute_typed(sql, values).await?) };
     let commit = async { Ok(db.batch_execute("COMMIT").await?) };
-    try_join3(begin, write, commit).await.map(drop)
+    let say = async { Ok(db.batch_execute(APPLIED).await?) };
+    try_join4(begin, write, commit, say).await.map(drop)
 }
 
 /// Listens on an address that leads to the database itself and to no pooler.
