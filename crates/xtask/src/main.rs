@@ -1,5 +1,6 @@
 //! Tests, benchmarks and checks of the project: `cargo xtask <task>`.
 
+mod again;
 mod bench;
 mod book;
 mod cargo;
@@ -13,6 +14,8 @@ mod suite;
 mod test;
 mod tidy;
 mod timing;
+
+use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask <task>
 
@@ -29,7 +32,17 @@ const USAGE: &str = "usage: cargo xtask <task>
   tidy --write    redraw the picture of the modules in ARCHITECTURE.md
 ";
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {

@@ -4,6 +4,7 @@
 //! The output of a binary is collected and shown if it fails, so that outputs never
 //! mix. Tests that compare times run alone, at the end.
 
+use crate::again::{self, Failed};
 use crate::cargo::cargo;
 use crate::progress::{minutes, now};
 use anyhow::{Context, bail, ensure};
@@ -70,7 +71,13 @@ pub struct Binary {
 }
 
 impl Binary {
-    fn command(&self) -> Command {
+    /// Its package and target.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The command that runs its tests.
+    pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
         if self.on_postgres {
@@ -78,6 +85,13 @@ impl Binary {
             command.args(ON_SQLITE_ONLY.iter().flat_map(|test| ["--skip", test]));
         }
         command
+    }
+
+    /// A binary for a test of the runner.
+    #[cfg(test)]
+    pub fn named(name: &str, program: &str) -> Self {
+        let (name, program) = (name.to_owned(), program.into());
+        Self { name, program, folder: "/".into(), on_postgres: false }
     }
 
     /// The same, with its servers on PostgreSQL.
@@ -149,7 +163,8 @@ fn test_binary(message: &Value) -> anyhow::Result<Option<Binary>> {
 
 /// Runs all binaries and the examples in the documentation; `long` means more rounds.
 ///
-/// Fails after the last one if any test failed.
+/// Fails after the last one if any test failed, and a test that failed while others ran
+/// failed again alone.
 pub fn run(binaries: &[Binary], long: bool) -> anyhow::Result<Counts> {
     let (alone, shared): (Vec<_>, Vec<_>) =
         binaries.iter().partition(|it| ALONE.contains(&it.name.as_str()));
@@ -160,11 +175,20 @@ pub fn run(binaries: &[Binary], long: bool) -> anyhow::Result<Counts> {
 
     let examples = "examples in the documentation";
     let mut command = cargo(&["test", "--workspace", "--locked", "--doc"])?;
-    summary.add(&finish(examples, &mut command, long));
+    summary.add(finish(examples, &mut command, long));
 
+    let failed = |end: &End| {
+        let binary = binaries.iter().find(|it| it.name == end.name)?;
+        Failed::of(binary, end)
+    };
+    let again: Vec<_> = summary.wrong.iter().filter_map(failed).collect();
+    let alone = again::run(&again, long);
+    summary.counts.passed += alone;
+    summary.counts.failed -= alone;
     let Counts { passed, failed } = summary.counts;
-    if !summary.wrong.is_empty() {
-        bail!("{passed} passed, {failed} failed, in {}", summary.wrong.join(", "));
+    if failed > 0 {
+        let wrong: Vec<_> = summary.wrong.iter().map(|it| &*it.name).collect();
+        bail!("{passed} passed, {failed} failed, in {}", wrong.join(", "));
     }
     Ok(summary.counts)
 }
@@ -176,30 +200,36 @@ struct Summary {
     done: usize,
     counts: Counts,
     /// The binaries with failures.
-    wrong: Vec<String>,
+    wrong: Vec<End>,
 }
 
 impl Summary {
-    fn add(&mut self, end: &End) {
+    fn add(&mut self, end: End) {
         self.done += 1;
         let Counts { passed, failed } = end.counts;
         self.counts.passed += passed;
         self.counts.failed += failed;
         if failed > 0 {
-            self.wrong.push(end.name.clone());
             println!("{}", end.output);
         }
         let (done, all, name) = (self.done, self.all, &end.name);
         println!("[{done}/{all}] {name}: {passed} passed, {failed} failed ({})", minutes(end.time));
+        if failed > 0 {
+            self.wrong.push(end);
+        }
     }
 }
 
 /// Result of one binary.
-struct End {
-    name: String,
-    counts: Counts,
-    output: String,
-    time: Duration,
+pub struct End {
+    /// The binary.
+    pub name: String,
+    /// Its tests.
+    pub counts: Counts,
+    /// What it printed.
+    pub output: String,
+    /// How long it took.
+    pub time: Duration,
 }
 
 /// Runs `binaries` in their order, up to `width` at a time.
@@ -233,7 +263,7 @@ fn side_by_side(
         drop(send);
         loop {
             match ends.recv_timeout(REPORT) {
-                Ok(end) => summary.add(&end),
+                Ok(end) => summary.add(end),
                 Err(mpsc::RecvTimeoutError::Timeout) => note(&running, |all| {
                     let line = |(name, since): &(&str, Instant)| {
                         format!("{name} for {}", minutes(since.elapsed()))
@@ -257,7 +287,7 @@ fn note<'a>(
 }
 
 /// Runs one test command and counts its results.
-fn finish(name: &str, command: &mut Command, long: bool) -> End {
+pub fn finish(name: &str, command: &mut Command, long: bool) -> End {
     let start = now();
     if long {
         command.env("TEGATA_LONG", "1");
@@ -341,16 +371,11 @@ mod tests {
 
     #[test]
     fn every_binary_is_run_and_a_failure_is_counted() {
-        let program = |name: &str, program: &str| Binary {
-            name: name.into(),
-            program: program.into(),
-            folder: "/".into(),
-            on_postgres: false,
-        };
-        let all = [program("a", "true"), program("b", "false"), program("c", "true")];
+        let all =
+            [("a", "true"), ("b", "false"), ("c", "true")].map(|(a, b)| Binary::named(a, b));
         let mut summary = Summary::default();
         side_by_side(&all.iter().collect::<Vec<_>>(), 2, false, &mut summary).unwrap();
         assert_eq!((summary.done, summary.counts.failed), (3, 1));
-        assert_eq!(summary.wrong, ["b"]);
+        assert_eq!(summary.wrong.iter().map(|it| &*it.name).collect::<Vec<_>>(), ["b"]);
     }
 }
