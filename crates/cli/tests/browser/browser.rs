@@ -20,7 +20,7 @@ use std::{
 };
 
 /// How long a page may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
 /// More controls than any page has before the one that is looked for.
 const TABS: usize = 300;

@@ -28,6 +28,30 @@ fn a_form_that_is_sent_twice_at_once_creates_one_thing() {
     assert_eq!(made, 1);
 }
 
+fn a_form_that_the_store_did_not_answer_is_sent_again_and_creates_one_thing(way: Way) {
+    let console = Console::start();
+    let mika = console.browser(way);
+    mika.goes_to("/console/providers/new").fills("Name", "Harbour Foods");
+    // Another process holds the database's write lock.
+    let store = rusqlite::Connection::open(console.desk.home.path("tegata.db")).unwrap();
+    store.execute_batch("BEGIN IMMEDIATE").unwrap();
+    mika.presses("Create provider").sees("Unknown result").sees("it is applied only once");
+    store.execute_batch("ROLLBACK").unwrap();
+    mika.presses("Send request again").sees("Harbour Foods").does_not_see("Unknown result");
+    let made = providers(&console).into_iter().filter(|it| it == "Harbour Foods").count();
+    assert_eq!(made, 1);
+}
+
+#[test]
+fn a_form_that_the_store_did_not_answer_is_sent_again_by_keyboard() {
+    a_form_that_the_store_did_not_answer_is_sent_again_and_creates_one_thing(Way::Keyboard);
+}
+
+#[test]
+fn a_form_that_the_store_did_not_answer_is_sent_again_without_javascript() {
+    a_form_that_the_store_did_not_answer_is_sent_again_and_creates_one_thing(Way::NoScript);
+}
+
 /// The strength that the page shows of what was typed.
 fn strength(browser: &Browser) -> Value {
     let shown = "const line = document.querySelector('[data-strength]');

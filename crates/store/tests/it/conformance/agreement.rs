@@ -189,6 +189,8 @@ pub async fn rows_revocations_and_log_agree_after_every_act_of_a_random_history(
     let cases = if world.is_shared() { 10 } else { 32 };
     let config = Config {
         cases: crate::rounds(cases) as u32,
+        // An act that a busy machine did not answer in time.
+        max_global_rejects: 3,
         failure_persistence: None,
         max_shrink_iters: 400,
         ..Config::default()
@@ -205,7 +207,12 @@ pub async fn rows_revocations_and_log_agree_after_every_act_of_a_random_history(
             });
             std::panic::catch_unwind(caught).map_err(|why| {
                 let text = why.downcast_ref::<String>().cloned();
-                TestCaseError::fail(text.unwrap_or_else(|| "a panic".into()))
+                let text = text.unwrap_or_else(|| "a panic".into());
+                // Its outcome is unknown, so nothing after it can be compared.
+                match text.contains("Unavailable(") {
+                    true => TestCaseError::reject(text),
+                    false => TestCaseError::fail(text),
+                }
             })
         };
         let counted = std::cell::RefCell::new(&mut seen);
