@@ -8,9 +8,10 @@ use crate::{
     driver::{NotAccepted, TokenVerifier, VerifiedToken},
     standing::Use,
 };
-use http::{Extensions, Request, Response};
+use futures_util::future::Either;
+use http::{Extensions, HeaderMap, Request, Response};
 use std::{
-    future::Future,
+    future::{Future, Ready, ready},
     net::IpAddr,
     pin::Pin,
     sync::Arc,
@@ -77,18 +78,48 @@ impl VerifyLayer {
         self
     }
 
-    /// Verifies the token of a request.
-    async fn verify(&self, token: &[u8], source: Option<IpAddr>) -> Result<VerifiedToken, Refusal> {
-        if token.len() > LONGEST {
-            return Err(Refusal::TooLong);
-        }
-        let verified = self.verifier.verify_for(token, self.wanted).await.map_err(refusal)?;
+    /// Verifies the token of a request; `None` if the authority is to be asked.
+    fn verify_at_once(
+        &self,
+        headers: &HeaderMap,
+        source: Option<IpAddr>,
+    ) -> Option<Result<VerifiedToken, Refusal>> {
+        let token = match token(headers) {
+            Ok(token) => token,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        let decided = self.verifier.verify_at_once(token, self.wanted)?;
+        Some(self.accept(decided, source))
+    }
+
+    /// Verifies the token of a request, and asks the authority if need be.
+    async fn verify(
+        &self,
+        headers: &HeaderMap,
+        source: Option<IpAddr>,
+    ) -> Result<VerifiedToken, Refusal> {
+        let decided = self.verifier.verify_for(token(headers)?, self.wanted).await;
+        self.accept(decided, source)
+    }
+
+    fn accept(
+        &self,
+        decided: Result<VerifiedToken, NotAccepted>,
+        source: Option<IpAddr>,
+    ) -> Result<VerifiedToken, Refusal> {
+        let verified = decided.map_err(refusal)?;
         if !self.conditions.are_met_by(&verified.claims) {
             return Err(Refusal::Denied);
         }
         self.verifier.record_use(&verified.claims, source);
         Ok(verified)
     }
+}
+
+/// The token of a request.
+fn token(headers: &HeaderMap) -> Result<&[u8], Refusal> {
+    let token = bearer(headers).ok_or(Refusal::NoToken)?;
+    if token.len() > LONGEST { Err(Refusal::TooLong) } else { Ok(token) }
 }
 
 /// The refusal of a request whose token is not accepted.
@@ -113,6 +144,12 @@ pub struct VerifyService<S> {
     inner: S,
 }
 
+/// The response: a refusal, that of the inner service, or one after the authority was asked.
+pub type VerifyFuture<R, E, F> = Either<
+    Ready<Result<Response<R>, E>>,
+    Either<F, Pin<Box<dyn Future<Output = Result<Response<R>, E>> + Send>>>,
+>;
+
 impl<S, B, R> Service<Request<B>> for VerifyService<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
@@ -122,30 +159,36 @@ where
 {
     type Response = Response<R>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
+    type Future = VerifyFuture<R, S::Error, S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let source = (self.layer.source)(request.extensions());
+        // Nearly always from memory: then nothing is cloned or allocated here.
+        if let Some(verified) = self.layer.verify_at_once(request.headers(), source) {
+            return match verified {
+                Ok(verified) => {
+                    request.extensions_mut().insert(verified);
+                    Either::Right(Either::Left(self.inner.call(request)))
+                }
+                Err(refusal) => Either::Left(ready(Ok(refusal.response()))),
+            };
+        }
         let layer = self.layer.clone();
         // The instance that was polled is the one that is ready.
-        let ready = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, ready);
-        Box::pin(async move {
-            let source = (layer.source)(request.extensions());
-            let verified = match bearer(request.headers()) {
-                Some(token) => layer.verify(token, source).await,
-                None => Err(Refusal::NoToken),
-            };
-            match verified {
+        let next = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, next);
+        Either::Right(Either::Right(Box::pin(async move {
+            match layer.verify(request.headers(), source).await {
                 Ok(verified) => {
                     request.extensions_mut().insert(verified);
                     inner.call(request).await
                 }
                 Err(refusal) => Ok(refusal.response()),
             }
-        })
+        })))
     }
 }

@@ -22,6 +22,8 @@ use super::{PATIENCE, verifier};
 const TOKENS: usize = 1_000;
 const AIM: Aim = Aim::AtLeast(0.9);
 const BARE: &str = "/bare/v2/bot/info";
+/// With a layer that does nothing: what the router itself costs.
+const EMPTY: &str = "/empty/v2/bot/info";
 const LAYERED: &str = "/held/v2/bot/info";
 
 pub(in super::super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
@@ -51,12 +53,14 @@ pub(in super::super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> 
         anyhow::ensure!(began.elapsed() < PATIENCE, "the service has no view");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    let files = [folder.join("bare"), folder.join("layered")];
+    let files = [folder.join("bare"), folder.join("layered"), folder.join("empty")];
     write_requests(&files[0], asked(BARE))?;
     write_requests(&files[1], first)?;
-    let (mut rates, mut works, mut last) = (Vec::new(), Vec::new(), [0.0; 2]);
+    write_requests(&files[2], asked(EMPTY))?;
+    let (mut rates, mut works, mut empty) = (Vec::new(), Vec::new(), Vec::new());
+    let mut last = [0.0; 3];
     for _ in 0..if plan.long { 10 } else { 5 } {
-        let mut per_second = [0.0; 2];
+        let mut per_second = [0.0; 3];
         for (it, requests) in files.iter().enumerate() {
             let load = Load { to, connections: 32, seconds: 3, requests, once: false };
             let demand = Demand::of(service.id());
@@ -66,10 +70,14 @@ pub(in super::super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> 
         }
         rates.push(last[1] / last[0]);
         works.push(per_second[1] / per_second[0]);
+        empty.push(per_second[2] / per_second[0]);
     }
+    empty.sort_by(f64::total_cmp);
+    let median = empty.get(empty.len() / 2).copied().unwrap_or_default();
     let beside = [("a second, last round", last[1]), ("bare", last[0])];
     report.ratio("service with the layer / without", &rates, AIM, &beside);
-    report.ratio("the same, per second of processor time", &works, AIM, &[]);
+    let router = [("with a layer that does nothing", median)];
+    report.ratio("the same, per second of processor time", &works, AIM, &router);
     Ok(())
 }
 
@@ -80,8 +88,11 @@ pub(in super::super) fn serve(authority: &str, token: &str) -> anyhow::Result<()
         let settings = FollowSettings::new(format!("http://{authority}/").parse()?, token)?;
         let layer = VerifyLayer::new(TokenVerifier::start(settings)?);
         let handler = || get(async || r#"{"userId":"U0","basicId":"@0","displayName":"bot"}"#);
-        let router =
-            axum::Router::new().route(BARE, handler()).route(LAYERED, handler().layer(layer));
+        let empty = tower::layer::util::Identity::new();
+        let router = axum::Router::new()
+            .route(BARE, handler())
+            .route(EMPTY, handler().layer(empty))
+            .route(LAYERED, handler().layer(layer));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);
         Ok(axum::serve(listener, router).await?)

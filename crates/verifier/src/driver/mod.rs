@@ -80,7 +80,8 @@ struct Inner {
     instance: InstanceId,
     /// The use of the settings.
     own_use: Use,
-    process: u32,
+    /// Notices that this process was forked from the one that follows the feed.
+    fork: forkguard::atfork::Guard,
 }
 
 /// A token that is active.
@@ -173,6 +174,7 @@ impl TokenVerifier {
         let copy = settings.copy.as_deref();
         let copy = copy.map(|path| CopyFile::lock(path, settings.authority.as_str()));
         let copy = copy.transpose().map_err(VerifierStartError::Copy)?;
+        let fork = forkguard::atfork::Guard::try_new().map_err(VerifierStartError::NoFork)?;
         let now = clock::steady();
         let follower = match copy.as_ref().and_then(|it| it.read(now)) {
             Some(known) => Follower::resumed(instance.clone(), own_use, now, known),
@@ -193,7 +195,7 @@ impl TokenVerifier {
             usage: settings.usage_interval.map(|interval| (interval, Usage::default())),
             instance,
             own_use,
-            process: std::process::id(),
+            fork,
         });
         let task = tokio::spawn(follow(inner.clone()));
         Ok(Self(inner, Arc::new(Background(task.abort_handle()))))
@@ -204,7 +206,8 @@ impl TokenVerifier {
     #[must_use]
     pub fn decide(&self, token: &[u8], began: Steady, wanted: Use) -> Verdict {
         let inner = &*self.0;
-        if std::process::id() != inner.process {
+        // Compares two numbers; a system call here would take longer than all the rest.
+        if inner.fork.clone().detected_fork() {
             return Verdict::Unknown(Stale::Forked);
         }
         loop {
@@ -240,16 +243,10 @@ impl TokenVerifier {
         loop {
             // Created first, so that no response between is missed.
             let changed = self.0.changed.notified();
-            match self.decide(token, began, wanted) {
-                Verdict::Active { active: Active { claims, until }, stale } => {
-                    return Ok(VerifiedToken { claims, until, stale });
-                }
-                Verdict::Invalid(invalid) => return Err(NotAccepted::Invalid(invalid)),
-                Verdict::Unknown(stale) => return Err(NotAccepted::Unknown(stale)),
-                Verdict::Introspect(active, _) => {
-                    return self.introspect(token, active, wanted).await;
-                }
-                Verdict::Question => {}
+            match settled(self.decide(token, began, wanted)) {
+                Ok(decided) => return decided,
+                Err(Some(active)) => return self.introspect(token, active, wanted).await,
+                Err(None) => {}
             }
             let waited = clock::steady().since(began);
             let Some(rest) = QUESTION.checked_sub(waited).filter(|it| !it.is_zero()) else {
@@ -260,6 +257,18 @@ impl TokenVerifier {
             // Either way the token is verified again.
             let _elapsed = timeout(rest.min(SLICE), changed).await;
         }
+    }
+
+    /// Verifies a token for a use, if no request to the authority is needed for it: `None` if
+    /// only [`TokenVerifier::verify_for`] can answer. Takes no lock, and allocates nothing if the
+    /// token's signature is known.
+    #[must_use]
+    pub fn verify_at_once(
+        &self,
+        token: &[u8],
+        wanted: Use,
+    ) -> Option<Result<VerifiedToken, NotAccepted>> {
+        settled(self.decide(token, clock::steady(), wanted)).ok()
     }
 
     /// The authority's time, or 0 as long as there is no view.
@@ -374,6 +383,20 @@ impl TokenVerifier {
         let _elapsed = timeout(limit, async { tokio::join!(stopped, reported) }).await;
         self.1.0.abort();
         Ok(())
+    }
+}
+
+/// What a decision is, or the token that is to be introspected, or `None` if the feed is to be
+/// asked.
+fn settled(verdict: Verdict) -> Result<Result<VerifiedToken, NotAccepted>, Option<Active>> {
+    match verdict {
+        Verdict::Active { active: Active { claims, until }, stale } => {
+            Ok(Ok(VerifiedToken { claims, until, stale }))
+        }
+        Verdict::Invalid(invalid) => Ok(Err(NotAccepted::Invalid(invalid))),
+        Verdict::Unknown(stale) => Ok(Err(NotAccepted::Unknown(stale))),
+        Verdict::Introspect(active, _) => Err(Some(active)),
+        Verdict::Question => Err(None),
     }
 }
 

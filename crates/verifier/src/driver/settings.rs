@@ -51,6 +51,9 @@ pub enum VerifierStartError {
     /// The system returned no random bytes.
     #[error("the system returned no random bytes")]
     NoRandomness,
+    /// The system cannot say when the process forks.
+    #[error("{0}")]
+    NoFork(forkguard::atfork::AtforkError),
 }
 
 impl FollowSettings {
