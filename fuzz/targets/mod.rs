@@ -5,11 +5,11 @@
 mod admin;
 mod assertion;
 mod check;
+mod client;
 mod config;
 mod feed;
 mod form;
 mod forwarded;
-mod introspection;
 mod json;
 mod jwk;
 mod revocation;
@@ -25,11 +25,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("assertion", assertion::any),
     ("assertion-signed", assertion::signed),
     ("check", check::message),
+    ("client", client::request),
     ("config", config::file),
     ("feed-message", feed::message),
     ("form", form::any),
     ("forwarded-for", forwarded::any),
-    ("introspection", introspection::request),
     ("journal-line", revocation::line),
     ("json", json::strict),
     ("jwk", jwk::any),

@@ -29,11 +29,27 @@ fn pair(field: &[u8]) -> Result<Pair<'_>, BadEncoding> {
             let (name, value) = plain.split_once('=').unwrap_or((plain, ""));
             Ok((name.into(), value.into()))
         }
-        _ => decode(field),
+        _ => decode_pair(field),
     }
 }
 
-fn decode(field: &[u8]) -> Result<Pair<'_>, BadEncoding> {
+/// A name or a value alone.
+///
+/// # Errors
+/// [`BadEncoding`].
+pub fn decode(value: &[u8]) -> Result<Cow<'_, str>, BadEncoding> {
+    // As the value of an empty name, since the parser splits at the first `=`, and at `&`.
+    let plain = |byte: &u8| !matches!(byte, b'&' | b'=');
+    if !value.iter().all(plain) {
+        return Err(BadEncoding);
+    }
+    if value.is_empty() {
+        return Ok(Cow::Borrowed(""));
+    }
+    pair(value).map(|(text, _)| text)
+}
+
+fn decode_pair(field: &[u8]) -> Result<Pair<'_>, BadEncoding> {
     let escapes = field.iter().enumerate().filter(|(_, byte)| **byte == b'%');
     for (at, _) in escapes {
         let digits = field.get(at + 1..at + 3).ok_or(BadEncoding)?;
@@ -62,6 +78,17 @@ mod tests {
         for text in plain.into_iter().chain(encoded) {
             let standard: Vec<_> = form_urlencoded::parse(text.as_bytes()).collect();
             assert_eq!(pairs(text.as_bytes()).unwrap(), standard, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_alone_is_decoded_in_the_same_way() {
+        for (text, value) in [("", ""), ("a", "a"), ("a+b%26%3D%25", "a b&=%"), ("%e3%81%82", "あ")]
+        {
+            assert_eq!(decode(text.as_bytes()).unwrap(), value, "{text}");
+        }
+        for text in ["%", "%4", "%ff", "a=b", "a&b"] {
+            assert_eq!(decode(text.as_bytes()), Err(BadEncoding), "{text}");
         }
     }
 

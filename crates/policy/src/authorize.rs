@@ -4,7 +4,7 @@
 //! a [`Grant`]. Only this function makes a grant, and the store accepts nothing else.
 
 use crate::{
-    assertion::{Assertion, Audience, UnverifiedAssertion},
+    assertion::{Assertion, Audience, BadAssertion, UnverifiedAssertion},
     channel::{Channel, RegisteredKey, Secret},
     denied::Denied,
     rules::{Authentication, LONGEST_DELAY, Rule, TokenRules},
@@ -30,6 +30,9 @@ pub struct IssueRequest {
     pub group: Option<Group>,
     /// The SHA-256 of the caller's `Idempotency-Key`.
     pub idempotency: Option<[u8; 32]>,
+    /// The requested lifetime of a v2.1 token in seconds, if the request names it beside its
+    /// assertion.
+    pub lifetime: Option<i64>,
 }
 
 /// How a caller authenticates.
@@ -120,7 +123,7 @@ pub fn authorize(
     let life = match (rule.life, &request.credential) {
         (Lifetime::Fixed(life), _) => life,
         (Lifetime::Requested { longest }, Credential::Assertion(it)) => {
-            it.token_lifetime(longest)?
+            it.token_lifetime(request.lifetime, longest)?
         }
         (Lifetime::Requested { .. }, _) => return Err(Denied::AuthenticationNotForKind(rule.kind)),
     };
@@ -188,10 +191,21 @@ pub fn check_assertion(
     audience: &Audience,
     now: UnixTime,
 ) -> Result<Assertion, Denied> {
-    let named = |key: &&RegisteredKey| key.id.to_string() == assertion.key();
-    let key = channel.assertion_keys.iter().find(named).ok_or(Denied::UnknownAssertionKey)?;
+    let named = |key: &&RegisteredKey| match assertion.key() {
+        Some(kid) => key.id.to_string() == kid,
+        // Of the keys that are bound to a group, an assertion must name its own.
+        None => key.group.is_none(),
+    };
+    let mut keys = channel.assertion_keys.iter().filter(named);
     let own_only = channel.own_audience_only;
-    let checked = assertion.verify(key.id, &key.key, audience, own_only, now)?;
+    let verify = |key: &RegisteredKey| assertion.verify(key.id, &key.key, audience, own_only, now);
+    let mut checked = verify(keys.next().ok_or(Denied::UnknownAssertionKey)?);
+    while checked.is_err_and(|bad| bad == BadAssertion::Signature)
+        && let Some(next) = keys.next()
+    {
+        checked = verify(next);
+    }
+    let checked = checked?;
     check_state(channel)?;
     Ok(checked)
 }

@@ -28,6 +28,8 @@ pub enum Member<'a> {
     Text(Cow<'a, str>),
     /// A number.
     Number(Number),
+    /// An array of strings alone, which can be empty.
+    Texts(Vec<String>),
     /// Anything else.
     Other,
 }
@@ -111,7 +113,15 @@ impl<'de> Visitor<'de> for MemberVisitor {
         Ok(Member::Text(it.to_owned().into()))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Member<'de>, A::Error> {
-        StrictVisitor.visit_seq(items).map(|_| Member::Other)
+        let Value::Array(items) = StrictVisitor.visit_seq(items)? else {
+            return Ok(Member::Other);
+        };
+        let text = |item| match item {
+            Value::String(text) => Some(text),
+            _ => None,
+        };
+        let texts = items.into_iter().map(text).collect::<Option<_>>();
+        Ok(texts.map_or(Member::Other, Member::Texts))
     }
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Member<'de>, A::Error> {
         StrictVisitor.visit_map(members).map(|_| Member::Other)

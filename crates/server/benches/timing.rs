@@ -84,6 +84,7 @@ impl Scene {
             credential: Credential::Secret(secret.clone()),
             group: None,
             idempotency: None,
+            lifetime: None,
         };
         let token = authority.issue(request, channel.id, None).await.expect("a token");
         let one = InChannel::Token(token.reveal().to_owned());

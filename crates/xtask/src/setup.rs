@@ -1,6 +1,6 @@
 //! Installs the parts that the tests need besides Rust: LINE's SDKs for Python and
-//! Node.js, unmodified, at the versions pinned in `crates/cli/tests/sdk`; Kubernetes'
-//! schemas, pinned in `crates/cli/tests/agent`; the proxies that the book has
+//! Node.js and OAuth's clients, unmodified, at the versions pinned in
+//! `crates/cli/tests/sdk`; Kubernetes' schemas, pinned in `crates/cli/tests/agent`; the proxies that the book has
 //! configuration for; a browser, with the accessibility rules that are pinned in
 //! `crates/cli/tests/browser`; an identity provider, pinned in
 //! `crates/server/tests/console/openid`; two versions of PostgreSQL, a pooler and a cluster that
@@ -41,7 +41,7 @@ pub fn everything(long: bool) -> anyhow::Result<()> {
     browser()
 }
 
-/// Installs the SDKs, the identity provider and the schemas if they are missing, and returns the SDKs' paths.
+/// Installs the SDKs, OAuth's clients, the identity provider and the schemas if they are missing, and returns the SDKs' paths.
 ///
 /// Fails, naming the missing part, if the machine has no Python 3 or no npm, or if a
 /// package cannot be downloaded.
@@ -60,6 +60,7 @@ pub fn sdks() -> anyhow::Result<Sdks> {
         Sdks { python: python.join("bin/python"), node: node.join("node_modules/.bin/node") };
     install(&python, &pins, &["requirements.txt"], &sdks.python, install_python)?;
     install(&node, &pins, &["package.json", "package-lock.json"], &sdks.node, install_node)?;
+    oauth(&parts, &pins.join("oauth"))?;
     let openid = parts.join("openid");
     let program = openid.join("node_modules/oidc-provider/lib/index.js");
     let pins = workspace.join("crates/server/tests/console/openid");
@@ -69,6 +70,16 @@ pub fn sdks() -> anyhow::Result<Sdks> {
     let pins = workspace.join("crates/cli/tests/agent");
     install(&kubernetes, &pins, &["requirements.txt"], &validator, install_python)?;
     Ok(sdks)
+}
+
+/// Installs OAuth's clients and JWT libraries for Node.js and Python, which have other
+/// versions of what LINE's SDKs bring along.
+fn oauth(parts: &Path, pins: &Path) -> anyhow::Result<()> {
+    let node = parts.join("oauth-node");
+    let client = node.join("node_modules/openid-client/package.json");
+    install(&node, pins, &["package.json", "package-lock.json"], &client, install_node)?;
+    let python = parts.join("oauth-python");
+    install(&python, pins, &["requirements.txt"], &python.join("bin/python"), install_python)
 }
 
 /// Replaces `into` unless it holds a `program` that was installed for these `pins`. The

@@ -84,7 +84,8 @@ impl Table {
         };
         let credential = Credential::Secret(secret.clone());
         let kind = Kind::ShortLived;
-        let request = IssueRequest { kind, credential, group: None, idempotency: None };
+        let request =
+            IssueRequest { kind, credential, group: None, idempotency: None, lifetime: None };
         let token = system.authority().issue(request, channel, None).await?.reveal().to_owned();
         Ok(Self { channel, secret, kid, key_file, token })
     }

@@ -1,6 +1,6 @@
-//! LINE's clients work with Tegata unmodified: its SDKs for Python and Node.js and the
-//! community's for Rust issue, verify, list and revoke every kind of token, with the real
-//! program.
+//! Clients work with Tegata unmodified, with the real program. LINE's SDKs for Python and
+//! Node.js and the community's for Rust issue, verify, list and revoke every kind of token;
+//! OAuth's clients for the same languages discover, issue, introspect and revoke.
 //!
 //! The programs for Python and Node.js are beside this file; `cargo xtask test` installs
 //! their packages. Without them these tests fail: a skipped test proves nothing.
@@ -8,6 +8,7 @@
 #[path = "../process/line.rs"]
 #[expect(dead_code, reason = "shared with tests that need all of it")]
 mod line;
+mod oauth;
 #[path = "../process/mod.rs"]
 mod process;
 mod rust;
@@ -27,6 +28,17 @@ async fn lines_sdk_for_python_uses_every_kind_from_issue_to_revocation() {
 #[tokio::test]
 async fn lines_sdk_for_node_uses_every_kind_from_issue_to_revocation() {
     walk("node/node_modules/.bin/node", "line_node.mjs").await;
+}
+
+#[tokio::test]
+async fn oauths_clients_for_python_issue_introspect_revoke_and_verify() {
+    walk("oauth-python/bin/python", "oauth/python.py").await;
+}
+
+#[tokio::test]
+async fn oauths_clients_for_node_issue_introspect_revoke_and_verify() {
+    part("oauth-node/node_modules/openid-client/package.json");
+    walk("node/node_modules/.bin/node", "oauth/node.mjs").await;
 }
 
 /// Runs one of the programs with its interpreter against a server of its own.

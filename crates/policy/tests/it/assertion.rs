@@ -13,7 +13,9 @@ use aws_lc_rs::{
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tegata_policy::{
-    assertion::{Assertion, Audience, BadAssertion, UnverifiedAssertion, verify_compact},
+    assertion::{
+        Assertion, AssertionRules, Audience, BadAssertion, UnverifiedAssertion, verify_compact,
+    },
     authorize::check_assertion,
     denied::Denied,
 };
@@ -41,7 +43,13 @@ fn check(text: &str) -> Answer {
 }
 
 fn check_with(text: &str, audience: &Audience, only_own: bool) -> Answer {
-    UnverifiedAssertion::parse(text)?.verify(OWN.id, &OWN.key(), audience, only_own, NOW)
+    UnverifiedAssertion::parse(text, AssertionRules::Line)?.verify(
+        OWN.id,
+        &OWN.key(),
+        audience,
+        only_own,
+        NOW,
+    )
 }
 
 /// The usual assertion with one header parameter changed; `Null` removes it.
@@ -233,7 +241,11 @@ fn kid_names_a_key_of_the_channel_exactly() {
     let id = OWN.id.to_string();
     for unknown in [OTHER.id.to_string(), id.to_uppercase(), format!("{id} "), String::new()] {
         let header = changed(header(), "kid", json!(unknown)).to_string();
-        let parsed = UnverifiedAssertion::parse(&OWN.jws(&header, &claims().to_string())).unwrap();
+        let parsed = UnverifiedAssertion::parse(
+            &OWN.jws(&header, &claims().to_string()),
+            AssertionRules::Line,
+        )
+        .unwrap();
         let answer = check_assertion(&channel(), &parsed, &audience(), NOW);
         assert_eq!(answer.map(|_| ()), Err(Denied::UnknownAssertionKey));
     }
@@ -338,14 +350,23 @@ fn sub_is_the_same_as_iss() {
 
 #[test]
 fn aud_is_one_string_not_an_array() {
-    rejected(with_claim("aud", json!(["https://api.line.me/"])), BadAssertion::Audience);
-    rejected(with_claim("aud", Value::Null), BadAssertion::Audience);
+    rejected(
+        with_claim("aud", json!(["https://api.line.me/"])),
+        BadAssertion::Audience(AssertionRules::Line),
+    );
+    rejected(with_claim("aud", Value::Null), BadAssertion::Audience(AssertionRules::Line));
 }
 
 #[test]
 fn aud_of_line_ends_with_a_slash() {
-    rejected(with_claim("aud", json!("https://api.line.me")), BadAssertion::Audience);
-    rejected(with_claim("aud", json!("https://api.line.me//")), BadAssertion::Audience);
+    rejected(
+        with_claim("aud", json!("https://api.line.me")),
+        BadAssertion::Audience(AssertionRules::Line),
+    );
+    rejected(
+        with_claim("aud", json!("https://api.line.me//")),
+        BadAssertion::Audience(AssertionRules::Line),
+    );
 }
 
 #[test]
@@ -360,7 +381,7 @@ fn aud_is_no_other_address() {
         "",
         "/",
     ] {
-        rejected(with_claim("aud", json!(wrong)), BadAssertion::Audience);
+        rejected(with_claim("aud", json!(wrong)), BadAssertion::Audience(AssertionRules::Line));
     }
 }
 
@@ -380,7 +401,7 @@ fn aud_can_be_limited_to_this_servers_address() {
         let claims = changed(claims(), "aud", json!(aud));
         check_with(&OWN.jws(&header().to_string(), &claims.to_string()), &audience(), true)
     };
-    rejected(with_aud("https://api.line.me/"), BadAssertion::Audience);
+    rejected(with_aud("https://api.line.me/"), BadAssertion::Audience(AssertionRules::Line));
     accepted(with_aud(OWN_URL));
     accepted(with_aud(&format!("{OWN_URL}/")));
 }
@@ -429,8 +450,8 @@ fn exp_may_be_60_seconds_further_for_a_clock_that_runs_fast() {
 
 #[test]
 fn exp_may_not_be_61_seconds_further() {
-    rejected(exp(1_861), BadAssertion::ExpiryTooFar);
-    rejected(with_claim("exp", json!(i64::MAX)), BadAssertion::ExpiryTooFar);
+    rejected(exp(1_861), BadAssertion::ExpiryTooFar(AssertionRules::Line));
+    rejected(with_claim("exp", json!(i64::MAX)), BadAssertion::ExpiryTooFar(AssertionRules::Line));
     assert!(with_claim("exp", json!(u64::MAX)).is_err());
 }
 
@@ -467,7 +488,9 @@ fn token_exp(text: Option<&str>) -> Result<i64, BadAssertion> {
     let assertion = OWN.jws(&header().to_string(), &claims);
     accepted(check(&assertion));
     let Lifetime::Requested { longest } = Kind::V21.life() else { panic!("v2.1 is asked for") };
-    UnverifiedAssertion::parse(&assertion).unwrap().token_lifetime(longest)
+    UnverifiedAssertion::parse(&assertion, AssertionRules::Line)
+        .unwrap()
+        .token_lifetime(None, longest)
 }
 
 #[test]
@@ -543,7 +566,7 @@ fn every_single_bit_of_an_assertion_counts() {
         changed[bit / 8] ^= 1 << (bit % 8);
         let Ok(changed) = String::from_utf8(changed) else { continue };
         let audience = audience();
-        let answer = UnverifiedAssertion::parse(&changed)
+        let answer = UnverifiedAssertion::parse(&changed, AssertionRules::Line)
             .and_then(|it| it.verify(OWN.id, &key, &audience, false, NOW));
         assert!(answer.is_err(), "bit {bit}");
         verified += usize::from(answer.unwrap_err() == BadAssertion::Signature);
@@ -578,7 +601,7 @@ fn two_assertions_without_jti_are_the_same_if_their_texts_are() {
 #[test]
 fn an_assertion_is_not_printed() {
     let text = OWN.jws(&header().to_string(), &claims().to_string());
-    let printed = format!("{:?}", UnverifiedAssertion::parse(&text).unwrap());
+    let printed = format!("{:?}", UnverifiedAssertion::parse(&text, AssertionRules::Line).unwrap());
     assert_eq!(printed, format!("UnverifiedAssertion(channel {ID})"));
 }
 
@@ -595,11 +618,11 @@ fn only_the_key_that_kid_names_is_used() {
 #[test]
 fn no_assertion_is_accepted_at_the_maximum_time() {
     let text = OWN.jws(&header().to_string(), &claims().to_string());
-    let parsed = UnverifiedAssertion::parse(&text).unwrap();
+    let parsed = UnverifiedAssertion::parse(&text, AssertionRules::Line).unwrap();
     let audience = Arc::new(audience());
     for (now, why) in [
         (UnixTime(i64::MAX), BadAssertion::Expired),
-        (UnixTime(i64::MIN), BadAssertion::ExpiryTooFar),
+        (UnixTime(i64::MIN), BadAssertion::ExpiryTooFar(AssertionRules::Line)),
     ] {
         rejected(parsed.verify(OWN.id, &OWN.key(), &audience, false, now), why);
     }

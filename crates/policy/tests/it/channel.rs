@@ -4,7 +4,7 @@ use crate::signer::{OWN, Signer};
 use std::{collections::BTreeMap, sync::Arc};
 use tegata_policy::{
     admit::Live,
-    assertion::{Audience, UnverifiedAssertion},
+    assertion::{AssertionRules, Audience, UnverifiedAssertion},
     authorize::{Credential, Grant, IssueRequest, authorize},
     channel::{Channel, GroupRule, RegisteredKey, Secret},
     denied::Denied,
@@ -82,7 +82,9 @@ pub fn assertion() -> Credential {
         r#"{{"iss":"{ID}","sub":"{ID}","aud":"https://api.line.me/","exp":{},"token_exp":86400}}"#,
         NOW.0 + 1800
     );
-    Credential::Assertion(UnverifiedAssertion::parse(&OWN.jws(&header, &claims)).unwrap())
+    Credential::Assertion(
+        UnverifiedAssertion::parse(&OWN.jws(&header, &claims), AssertionRules::Line).unwrap(),
+    )
 }
 
 /// The usual credential for a token of the kind.
@@ -96,7 +98,7 @@ pub fn usual_credential(kind: Kind) -> Credential {
 
 /// A request for a token.
 pub fn request(kind: Kind, credential: Credential, group: Option<Group>) -> IssueRequest {
-    IssueRequest { kind, credential, group, idempotency: None }
+    IssueRequest { kind, credential, group, idempotency: None, lifetime: None }
 }
 
 /// Authorizes the request with the channel.

@@ -12,6 +12,7 @@ mod idle;
 mod jwk;
 mod known;
 mod model;
+mod oauth;
 mod openid;
 mod people;
 mod permission;

@@ -10,7 +10,7 @@ use crate::{
 };
 use tegata_policy::{
     admit::{Admit, Live, MAX_SINGLE_REVOCATIONS, admit},
-    assertion::{BadAssertion, UnverifiedAssertion},
+    assertion::{AssertionRules, BadAssertion, UnverifiedAssertion},
     authorize::{Credential, Grant},
     channel::{Channel, GroupRule, GroupSettings, Secret},
     denied::Denied,
@@ -486,7 +486,8 @@ fn a_v2_1_token_requires_token_exp_and_a_stateless_one_does_not() {
         r#"{{"iss":"{ID}","sub":"{ID}","aud":"https://api.line.me/","exp":{}}}"#,
         NOW.0 + 60
     );
-    let without = UnverifiedAssertion::parse(&OWN.jws(&header, &claims)).unwrap();
+    let without =
+        UnverifiedAssertion::parse(&OWN.jws(&header, &claims), AssertionRules::Line).unwrap();
     let ask = |kind| request(kind, Credential::Assertion(without.clone()), None);
     let why = Denied::Assertion(BadAssertion::TokenExpiry);
     assert_eq!(denied(ask(Kind::V21), channel()), why);

@@ -5,27 +5,53 @@ use http::{
     HeaderMap,
     header::{ACCEPT, AUTHORIZATION},
 };
+use std::borrow::Cow;
 pub use tegata_gateway::bearer::bearer;
+use tegata_gateway::query::decode;
 use tegata_policy::secret::sha256;
 
-/// The name and the password of the only `Authorization` header, if it is Basic (RFC 7617).
-/// Ids and secrets of channels have no character that RFC 6749 would encode.
-pub fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+/// What `Authorization` holds.
+#[derive(PartialEq, Eq)]
+pub enum Authorization {
+    /// Nothing: there is no such header.
+    None,
+    /// Basic authentication (RFC 7617): the id and the secret of a client.
+    Basic(String, String),
+    /// Basic authentication that cannot be read.
+    BadBasic,
+    /// Another scheme, or several headers, of which parsers take different ones.
+    Other,
+}
+
+/// Reads `Authorization` as a client of OAuth sends it: the id and the secret are form-encoded
+/// before they become a name and a password (RFC 6749, section 2.3.1).
+pub fn authorization(headers: &HeaderMap) -> Authorization {
     let mut all = headers.get_all(AUTHORIZATION).iter();
-    let (Some(only), None) = (all.next(), all.next()) else { return None };
-    let (scheme, encoded) = only.as_bytes().split_at_checked("Basic ".len())?;
-    let is_basic = scheme.eq_ignore_ascii_case(b"Basic ");
-    let text = is_basic.then(|| STANDARD.decode(encoded.trim_ascii()).ok()).flatten()?;
-    let text = String::from_utf8(text).ok()?;
-    let (name, password) = text.split_once(':')?;
-    Some((name.to_owned(), password.to_owned()))
+    let Some(first) = all.next() else { return Authorization::None };
+    let is_basic = |it: &[u8]| it.eq_ignore_ascii_case(b"Basic ");
+    let encoded = match first.as_bytes().split_at_checked("Basic ".len()) {
+        Some((scheme, encoded)) if all.next().is_none() && is_basic(scheme) => encoded,
+        _ => return Authorization::Other,
+    };
+    let read = || {
+        let text = STANDARD.decode(encoded.trim_ascii()).ok()?;
+        let colon = text.iter().position(|byte| *byte == b':')?;
+        let decoded = |part: &[u8]| decode(part).ok().map(Cow::into_owned);
+        Some((decoded(&text[..colon])?, decoded(&text[colon + 1..])?))
+    };
+    read().map_or(Authorization::BadBasic, |(id, secret)| Authorization::Basic(id, secret))
 }
 
 /// Whether the client asks for this media type by its name.
 pub fn accepts(headers: &HeaderMap, media: &str) -> bool {
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|it| it.to_str().ok());
-    let mut types = accepted.flat_map(|it| it.split(',')).map(|it| it.split(';').next());
-    types.any(|it| it.is_some_and(|it| it.trim().eq_ignore_ascii_case(media)))
+    accepted.flat_map(|it| it.split(',')).any(|it| {
+        let mut parts = it.split(';').map(str::trim);
+        let is_it = parts.next().is_some_and(|it| it.eq_ignore_ascii_case(media));
+        // A weight of 0 excludes it (RFC 9110, section 12.4.2).
+        let weight = parts.find_map(|it| it.strip_prefix("q=").or(it.strip_prefix("Q=")));
+        is_it && weight.and_then(|it| it.parse::<f32>().ok()) != Some(0.0)
+    })
 }
 
 /// An invalid `Idempotency-Key`.
@@ -72,6 +98,42 @@ mod tests {
             None,
             "parsers differ in which of two they take"
         );
+    }
+
+    #[test]
+    fn basic_authentication_is_form_encoded_and_that_of_the_only_authorization_header() {
+        let of = |values: &[&str]| authorization(&headers("authorization", values));
+        let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        let is = |text: &str, id: &str, secret: &str| {
+            let expected = Authorization::Basic(id.to_owned(), secret.to_owned());
+            assert!(of(&[&basic(text)]) == expected, "{text}");
+        };
+        is("1234567890:abc", "1234567890", "abc");
+        is("%31234567890:%61b%63", "1234567890", "abc");
+        is("a+b:c%3Ad:e", "a b", "c:d:e");
+        is(":", "", "");
+        let id = Authorization::Basic("a".to_owned(), "b".to_owned());
+        assert!(of(&["bAsIc  YTpi "]) == id);
+        for bad in
+            ["Basic ", "Basic a", "Basic YTpi=", "Basic YQ==", &basic("a:%"), &basic("a:%zz")]
+        {
+            assert!(of(&[bad]) == Authorization::BadBasic, "{bad}");
+        }
+        for other in [&["Bearer x"][..], &["Basic"], &["BasicYTpi"], &[""], &["Basic YTpi"; 2]] {
+            assert!(of(other) == Authorization::Other, "{other:?}");
+        }
+        assert!(of(&[]) == Authorization::None);
+    }
+
+    #[test]
+    fn a_media_type_is_accepted_by_its_name_unless_its_weight_is_0() {
+        let accepts = |text: &str| accepts(&headers("accept", &[text]), "a/b");
+        for yes in ["a/b", "A/B;q=0.1", "c/d, a/b ;x=1; q=1", "c/d;q=0,a/b"] {
+            assert!(accepts(yes), "{yes}");
+        }
+        for no in ["", "*/*", "a/*", "a/bc", "a/b;q=0", "a/b; Q=0.000", "c/d;x=a/b"] {
+            assert!(!accepts(no), "{no}");
+        }
     }
 
     #[test]

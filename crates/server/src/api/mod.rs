@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod app;
+mod call;
 pub mod console;
 mod dev;
 mod faults;
@@ -12,8 +13,8 @@ pub mod feed;
 pub mod form;
 pub mod gateway;
 mod header;
-pub mod introspection;
 pub mod line;
+pub mod oauth;
 mod operations;
 pub mod reply;
 mod source;
@@ -28,6 +29,7 @@ use axum::{
     routing::get,
 };
 use http::StatusCode;
+use oauth::OAuthError;
 use reply::Reply;
 use std::sync::Arc;
 use tegata_console::pages::Trouble;
@@ -54,7 +56,7 @@ pub fn router(app: Arc<App>, shows: Shows) -> Router {
     }
     if shows.public {
         router = router.merge(line::router()).merge(gateway::router()).merge(well_known::router());
-        router = router.merge(feed::router()).merge(introspection::router());
+        router = router.merge(feed::router()).merge(oauth::router());
         if app.dev {
             router = router.merge(dev::router());
         }
@@ -80,13 +82,15 @@ pub const USAGE: &str = "/feed/usage";
 /// The prefix of the administrators' API.
 pub(crate) const ADMIN: &str = "/admin/v1";
 
-/// How errors look: as the administrators' API, the console, or all others have them.
+/// How errors look: as the administrators' API, the console, OAuth, or all others have them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorForm {
     /// Problem details.
     Problem,
     /// A page.
     Page,
+    /// OAuth's `{"error": …, "error_description": …}`.
+    OAuth,
     /// LINE's `{"message": …}`.
     Message,
 }
@@ -99,6 +103,8 @@ impl ErrorForm {
             Self::Problem
         } else if console::serves(path) {
             Self::Page
+        } else if oauth::serves(path) {
+            Self::OAuth
         } else {
             Self::Message
         }
@@ -145,6 +151,7 @@ pub fn refuse(path: &str, unread: Unread) -> Response {
     match ErrorForm::of(path) {
         ErrorForm::Problem => Problem::new(code, words).into_response(),
         ErrorForm::Page => console::bare_error(status, Trouble::BadRequest(words.to_owned())),
+        ErrorForm::OAuth => oauth::failure(status, "invalid_request", words).into_response(),
         ErrorForm::Message => reply::message(status, words).into_response(),
     }
 }
@@ -158,6 +165,11 @@ pub fn internal_error(form: ErrorForm) -> Response {
         }
         ErrorForm::Page => {
             console::bare_error(StatusCode::INTERNAL_SERVER_ERROR, Trouble::Internal)
+        }
+        ErrorForm::OAuth => {
+            let words = "internal server error; the log has more";
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            oauth::failure(status, "server_error", words).into_response()
         }
         ErrorForm::Message => reply::internal_error().into_response(),
     }
@@ -179,6 +191,7 @@ pub(crate) fn unavailable(form: ErrorForm) -> Response {
             let page = console::bare_error(StatusCode::SERVICE_UNAVAILABLE, Trouble::Unavailable);
             ([(http::header::RETRY_AFTER, "1")], page).into_response()
         }
+        ErrorForm::OAuth => Reply::from(OAuthError::unavailable()).into_response(),
         ErrorForm::Message => reply::unavailable().into_response(),
     }
 }
@@ -187,15 +200,17 @@ pub(crate) fn unavailable(form: ErrorForm) -> Response {
 pub(crate) async fn faulty(response: faults::FaultyAnswer, path: &str) -> Response {
     tokio::time::sleep(response.delay).await;
     let words = "a fault that was set at /dev/faults";
-    match (response.status, is_admin(path)) {
-        (429, true) => Problem::new(Code::LimitExceeded, words).into_response(),
-        (429, false) => {
-            let reply = reply::message(StatusCode::TOO_MANY_REQUESTS, words);
-            reply::retry_after(reply, 1).into_response()
+    let many = StatusCode::TOO_MANY_REQUESTS;
+    match (response.status, ErrorForm::of(path)) {
+        (429, ErrorForm::Problem) => Problem::new(Code::LimitExceeded, words).into_response(),
+        (429, ErrorForm::OAuth) => Reply::from(OAuthError::too_many(1, words)).into_response(),
+        (429, ErrorForm::Page | ErrorForm::Message) => {
+            reply::retry_after(reply::message(many, words), 1).into_response()
         }
-        (503, true) => Problem::new(Code::Unavailable, words).into_response(),
-        (503, false) => reply::unavailable().into_response(),
-        (_, _) => internal_error(ErrorForm::of(path)),
+        (503, ErrorForm::Problem) => Problem::new(Code::Unavailable, words).into_response(),
+        (503, ErrorForm::Page) => reply::unavailable().into_response(),
+        (503, form) => unavailable(form),
+        (_, form) => internal_error(form),
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tegata_client::{admin::AdminClient, exchange::RequestError};
 use tegata_policy::{
-    assertion::UnverifiedAssertion,
+    assertion::{AssertionRules, UnverifiedAssertion},
     authorize::{Credential, IssueRequest},
     secret::PlainSecret,
 };
@@ -184,7 +184,7 @@ impl World {
         group: Option<&str>,
     ) -> String {
         let group = group.map(|it| it.parse().unwrap());
-        let request = IssueRequest { kind, credential, group, idempotency: None };
+        let request = IssueRequest { kind, credential, group, idempotency: None, lifetime: None };
         let issued = self.authority.issue(request, shop.id.parse().unwrap(), None).await.unwrap();
         issued.reveal().to_owned()
     }
@@ -211,7 +211,7 @@ impl World {
         let random = SystemRandom::new();
         key.sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature).unwrap();
         let jwt = format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature));
-        let assertion = UnverifiedAssertion::parse(&jwt).unwrap();
+        let assertion = UnverifiedAssertion::parse(&jwt, AssertionRules::Line).unwrap();
         self.issue(shop, Kind::V21, Credential::Assertion(assertion), None).await
     }
 

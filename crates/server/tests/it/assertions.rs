@@ -54,10 +54,10 @@ pub fn wrong_ones(shop: &Channel, now: i64) -> Vec<(String, &'static str)> {
         (header("kid", json!(1)), "Invalid kid"),
         (format!("{signed}.{}", "A".repeat(342)), "Invalid signature"),
         (format!("{signed}."), "Invalid signature"),
-        (sign_text(&shop.header().to_string(), &repeated), "client_assertion is not a JWT"),
-        ("junk".into(), "client_assertion is not a JWT"),
-        ("a.b.c".into(), "client_assertion is not a JWT"),
-        (claims("pad", json!("x".repeat(8_000))), "client_assertion is longer"),
+        (sign_text(&shop.header().to_string(), &repeated), "the assertion is not a JWT"),
+        ("junk".into(), "the assertion is not a JWT"),
+        ("a.b.c".into(), "the assertion is not a JWT"),
+        (claims("pad", json!("x".repeat(8_000))), "the assertion is longer"),
     ]
 }
 

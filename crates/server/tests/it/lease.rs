@@ -91,9 +91,14 @@ async fn every_answer(world: &World, shop: &Channel, held: &Held) -> Vec<(String
     add("issue a stateless token", world.stateless(shop, &[]).await);
     add("issue a short-lived token", world.short_lived(shop, &[]).await);
     add("issue a v2.1 token", world.v21(shop, &[]).await);
+    add("issue by OAuth", world.post("/oauth2/token", &shop.by_secret()).await);
     add("the key ids", world.key_ids(&assertion).await);
     add("revoke a JWS", world.revoke_jws(shop, &held.v21).await);
     add("revoke an opaque token", world.revoke_opaque(&held.short).await);
+    add("revoke by OAuth", {
+        let fields = [&shop.by_secret()[..], &[("token", held.short.as_str())]].concat();
+        world.post("/oauth2/revoke", &fields).await
+    });
     add("explain", {
         let body = json!({ "access_token": held.long }).to_string();
         world.send(Method::POST, "/admin/v1/explain", &[JSON, root], body).await
@@ -177,6 +182,7 @@ async fn what_is_unknown_or_suspended_is_503_if_the_server_cannot_catch_up() {
         ("a suspended channel's token", world.verify_opaque(&suspended).await),
         ("an unknown channel", world.short_lived(&stranger, &[]).await),
         ("a wrong secret", world.stateless(&wrong, &[]).await),
+        ("a wrong secret of OAuth", world.post("/oauth2/token", &wrong.by_secret()).await),
         ("an unknown assertion key", world.v21(&no_key, &[]).await),
         ("a suspended channel", world.short_lived(&other, &[]).await),
     ] {

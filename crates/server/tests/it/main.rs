@@ -17,6 +17,7 @@ mod line_issue;
 mod line_revoke;
 mod listeners;
 mod master_key;
+mod oauth;
 mod operations;
 mod races;
 mod recent_uses;

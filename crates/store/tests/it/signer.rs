@@ -8,7 +8,10 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
-use tegata_policy::{assertion::UnverifiedAssertion, jwk::AssertionKey};
+use tegata_policy::{
+    assertion::{AssertionRules, UnverifiedAssertion},
+    jwk::AssertionKey,
+};
 use tegata_token::id::AssertionKeyId;
 
 /// An RSA key pair.
@@ -34,6 +37,6 @@ impl Signer {
         let random = SystemRandom::new();
         self.0.sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature).unwrap();
         let signature = URL_SAFE_NO_PAD.encode(signature);
-        UnverifiedAssertion::parse(&format!("{message}.{signature}")).unwrap()
+        UnverifiedAssertion::parse(&format!("{message}.{signature}"), AssertionRules::Line).unwrap()
     }
 }

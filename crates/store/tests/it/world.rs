@@ -340,7 +340,13 @@ impl World {
         };
         let idempotency =
             ask.key.as_ref().map(|key| tegata_policy::secret::sha256(&[key.as_bytes()]));
-        IssueRequest { kind: ask.kind, credential, group: ask.group.clone(), idempotency }
+        IssueRequest {
+            kind: ask.kind,
+            credential,
+            group: ask.group.clone(),
+            idempotency,
+            lifetime: None,
+        }
     }
 
     /// Issues with a grant.

@@ -81,19 +81,29 @@ fn denied(
     let allowed = texts(licences.get("allow"));
     let sources = texts(rules["sources"].get("allow-registry"));
     let bans = rules["bans"].get("deny").and_then(toml::Value::as_array);
-    let banned: BTreeSet<&str> =
-        bans.into_iter().flatten().filter_map(|it| it.get("crate")?.as_str()).collect();
+    let ban_of = |name: &str| {
+        bans.into_iter()
+            .flatten()
+            .find(|it| it.get("crate").and_then(toml::Value::as_str) == Some(name))
+    };
+    let packages = metadata["packages"].as_array().context("cargo metadata has no packages")?;
+    let is_built = |package: &Value| {
+        let part = |name: &str| package[name].as_str().unwrap_or_default().to_owned();
+        built.contains(&format!("{} {}", part("name"), part("version")))
+    };
 
     let mut wrong = Vec::new();
-    for package in metadata["packages"].as_array().context("cargo metadata has no packages")? {
+    // Optional dependencies of unused features are listed, but never built.
+    for package in packages.iter().filter(|it| is_built(it)) {
         let name = package["name"].as_str().context("a package without a name")?;
         let version = package["version"].as_str().unwrap_or_default();
-        // Optional dependencies of unused features are listed, but never built.
-        if !built.contains(&format!("{name} {version}")) {
-            continue;
-        }
-        if banned.contains(name) {
-            wrong.push(format!("{name} {version} is banned by deny.toml"));
+        if let Some(ban) = ban_of(name) {
+            let wrappers = texts(ban.get("wrappers"));
+            let other = |it: &&Value| !wrappers.contains(it["name"].as_str().unwrap_or_default());
+            let mut users = packages.iter().filter(|it| is_built(it) && depends_on(it, name));
+            if wrappers.is_empty() || users.any(|it| other(&it)) {
+                wrong.push(format!("{name} {version} is banned by deny.toml"));
+            }
         }
         let licence = package["license"].as_str().unwrap_or_default();
         if !accepts(licence, &allowed) && !excepted(licences, name, licence) {
@@ -110,6 +120,13 @@ fn denied(
         }
     }
     Ok(wrong)
+}
+
+/// Whether a package needs the library of this name on every platform.
+fn depends_on(package: &Value, name: &str) -> bool {
+    let all = package["dependencies"].as_array();
+    let is_it = |it: &Value| it["name"] == name && it["target"].is_null() && it["optional"] != true;
+    all.is_some_and(|all| all.iter().any(is_it))
 }
 
 /// Whether `deny.toml` allows this licence for this library alone.
@@ -183,7 +200,10 @@ mod tests {
         allow = ["MIT", "Apache-2.0", "ISC"]
         exceptions = [{ crate = "excepted", allow = ["MPL-2.0"] }]
         [bans]
-        deny = [{ crate = "openssl-sys", reason = "one library for cryptography" }]
+        deny = [
+            { crate = "openssl-sys", reason = "one library for cryptography" },
+            { crate = "wrapped", wrappers = ["wrapper"] },
+        ]
         [sources]
         allow-registry = ["https://github.com/rust-lang/crates.io-index"]
         "#
@@ -209,6 +229,16 @@ mod tests {
             broken(package)
         };
         assert_eq!(other("name", "openssl-sys"), ["openssl-sys 1.0.0 is banned by deny.toml"]);
+        // A ban can except the libraries that are the only ones to need it.
+        let wrapped = json!({ "name": "wrapped", "version": "1.0.0", "license": "MIT" });
+        let needs_it = |name: &str| {
+            let needs = json!([{ "name": "wrapped", "target": null, "optional": false }]);
+            let user = json!({ "name": name, "version": "1.0.0", "license": "MIT", "dependencies": needs });
+            let built = ["wrapped", name].map(|it| format!("{it} 1.0.0")).into();
+            denied(&rules(), &json!({ "packages": [wrapped, user] }), &built).unwrap()
+        };
+        assert!(needs_it("wrapper").is_empty());
+        assert_eq!(needs_it("a"), ["wrapped 1.0.0 is banned by deny.toml"]);
         assert_eq!(other("license", "GPL-3.0"), ["a 1.0.0: deny.toml does not allow `GPL-3.0`"]);
         let excepted = json!({ "name": "excepted", "version": "1.0.0", "license": "MPL-2.0" });
         assert!(broken(excepted).is_empty());

@@ -6,17 +6,16 @@
 
 use crate::{
     api::{
-        app::App,
         form::BadForm,
         reply::{self, Reply},
     },
-    authority::{Error, source::Source},
+    authority::Error,
 };
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 use tegata_policy::{assertion::BadAssertion, denied::Denied};
-use tegata_token::{id::ChannelId, verify::Invalid, wire::Malformed};
+use tegata_token::{verify::Invalid, wire::Malformed};
 
 /// The credential that was used, and the operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,24 +69,6 @@ impl Wrong {
             Error::Denied(denied) => Self::Invalid(denied, presented),
             error => Self::Unavailable(error),
         }
-    }
-
-    /// Maps an error of the authority to a request with a channel's credential. A wrong
-    /// secret counts as a guess.
-    pub fn denied(
-        app: &App,
-        error: Error,
-        presented: Presented,
-        from: Source,
-        channel: ChannelId,
-    ) -> Self {
-        let error = match error {
-            Error::Denied(denied) if presented != Presented::Assertion => {
-                app.authority.after_secret(denied, from, channel).into()
-            }
-            error => error,
-        };
-        Self::of(error, presented)
     }
 }
 

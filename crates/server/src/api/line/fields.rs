@@ -7,7 +7,7 @@ use crate::api::{
 };
 use http::HeaderMap;
 use tegata_policy::{
-    assertion::{BadAssertion, UnverifiedAssertion},
+    assertion::{AssertionRules, BadAssertion, UnverifiedAssertion},
     secret::PlainSecret,
 };
 use tegata_token::{
@@ -35,7 +35,7 @@ pub fn assertion(form: &Form<'_>) -> Result<UnverifiedAssertion, Wrong> {
     }
     let text = form.get("client_assertion").ok_or(Wrong::Missing)?;
     let wrong = |bad: BadAssertion| Wrong::Invalid(bad.into(), Presented::Assertion);
-    let assertion = UnverifiedAssertion::parse(text).map_err(wrong)?;
+    let assertion = UnverifiedAssertion::parse(text, AssertionRules::Line).map_err(wrong)?;
     subject::set(assertion.channel());
     Ok(assertion)
 }

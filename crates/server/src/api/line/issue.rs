@@ -1,21 +1,17 @@
 //! The three operations that issue a token.
 
 use super::{
-    call::Call,
     dialect::{Presented, Wrong, ok},
     fields,
 };
 use crate::{
-    api::{app::App, form::Form, reply::Reply},
+    api::{app::App, call::Call, form::Form, reply::Reply},
     authority::{source::Source, tokens::Token},
-    metrics::NotIssued,
 };
 use http::HeaderMap;
 use serde::Serialize;
 use tegata_policy::authorize::{Credential, IssueRequest};
-use tegata_store::TRACES;
 use tegata_token::{id::ChannelId, kind::Kind};
-use tracing::{Instrument, field};
 
 /// `POST /oauth2/v2.1/token`
 pub async fn v21(app: &App, source: Source, headers: &HeaderMap, body: &[u8]) -> Reply {
@@ -140,28 +136,10 @@ impl TokenRequest {
             group: fields::group(form)?,
             // A token without a row cannot be found again by an idempotency key.
             idempotency: if self.kind.is_stored() { fields::idempotency(headers)? } else { None },
+            // LINE's clients name it in the assertion.
+            lifetime: None,
         };
-        let counts = app.metrics.issues(self.kind);
-        let clock = app.authority.clock();
-        let began = clock.steady();
-        let (channel, presented) = (self.channel, self.presented);
-        let wrong = |error| Wrong::denied(app, error, presented, source, channel);
-        let issued = async {
-            let _expected = self.kind.is_stored().then(|| app.authority.expect_act());
-            let grant = app.authority.grant(request, channel).await.map_err(wrong)?;
-            app.authority.redeem(grant, None).await.map_err(wrong)
-        };
-        let (name, id) = (self.kind.name(), field::display(channel));
-        let span =
-            tracing::info_span!(target: TRACES, "issue", tegata.kind = name, tegata.channel = id);
-        let issued = issued.instrument(span).await;
-        let why = |wrong: &Wrong| match wrong {
-            Wrong::Unavailable(_) => NotIssued::Unavailable,
-            Wrong::LimitExceeded(_) => NotIssued::Limited,
-            _ => NotIssued::Denied,
-        };
-        let took = clock.steady().duration_since(began);
-        counts.count(issued.as_ref().map(Token::counted).map_err(why), took);
-        issued
+        let issued = app.issue(request, self.channel, source).await;
+        issued.map_err(|error| Wrong::of(error, self.presented))
     }
 }

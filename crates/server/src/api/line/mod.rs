@@ -1,7 +1,6 @@
 //! LINE's eight operations, exactly as LINE documents them; what it leaves open, and what
 //! was chosen here, is in `docs/line-compatibility.md`.
 
-mod call;
 mod dialect;
 mod fields;
 mod issue;

@@ -1,13 +1,12 @@
 //! The two operations that revoke a token.
 
 use super::{
-    call::Call,
     dialect::{Presented, Wrong},
     fields,
 };
 use crate::{
-    api::{app::App, form::Form, reply::Reply, subject},
-    authority::{actor::Actor, admin, limits::Operation, source::Source},
+    api::{app::App, call::Call, form::Form, reply::Reply},
+    authority::source::Source,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tegata_token::kind;
@@ -20,16 +19,14 @@ pub async fn jws(call: Call) -> Result<Reply, Wrong> {
     let presented = Presented::RevokeSecret;
     let token = form.get("access_token").ok_or(Wrong::Missing)?;
     let (channel, secret) = fields::secret(&form, presented)?;
-    let authenticated = app.authority.check_secret(channel, &secret).await;
-    authenticated.map_err(|error| Wrong::denied(&app, error, presented, source, channel))?;
+    let authenticated = app.check_secret(channel, &secret, source).await;
+    authenticated.map_err(|error| Wrong::of(error, presented))?;
     match fields::form_of(token) {
         kind::WireForm::Jws => {}
         kind::WireForm::Opaque(_) => return Err(Wrong::NotJws),
     }
     match read(&app, token).await? {
-        Ok(claims) if claims.channel == channel => {
-            revoke(&app, &claims, Operation::RevokeJws, source).await
-        }
+        Ok(claims) if claims.channel == channel => revoke(&app, &claims, source).await,
         // Another channel's token is left alone, with the same response.
         Ok(_) => Ok(Reply::default()),
         Err(Invalid::Malformed(Malformed::OtherShape)) => Err(Wrong::NotJws),
@@ -49,7 +46,7 @@ pub async fn opaque(call: Call) -> Result<Reply, Wrong> {
         kind::WireForm::Jws => return Err(Wrong::NotOpaque),
     }
     match read(&app, token).await? {
-        Ok(claims) => revoke(&app, &claims, Operation::RevokeOpaque, source).await,
+        Ok(claims) => revoke(&app, &claims, source).await,
         Err(Invalid::Malformed(_)) => Err(Wrong::NotOpaque),
         Err(_) => Ok(Reply::default()),
     }
@@ -70,32 +67,8 @@ fn is_jws(token: &str) -> bool {
     header.is_ok() && !payload.is_empty() && !signature.is_empty()
 }
 
-/// Revokes a token on behalf of its channel, by its credentials or by the token itself.
-async fn revoke(
-    app: &App,
-    token: &Claims,
-    operation: Operation,
-    from: Source,
-) -> Result<Reply, Wrong> {
-    subject::set(token.channel);
-    let channel = app.authority.admin(Actor::Channel(token.channel), Some(from));
-    match channel.revoke_own(token, operation).await {
-        Ok(()) => Ok(Reply::default()),
-        Err(admin::Error::Store(error)) => Err(Wrong::of(error, Presented::RevokeSecret)),
-        // None of these occurs for a channel with a token of its own; another channel's
-        // token gets the same response.
-        Err(
-            admin::Error::Forbidden { .. }
-            | admin::Error::NotOurToken
-            | admin::Error::OtherChannelsToken
-            | admin::Error::LoginTaken(..)
-            | admin::Error::BeyondRights(_)
-            | admin::Error::WrongSignIn
-            | admin::Error::TooManySignIns(_)
-            | admin::Error::Busy
-            | admin::Error::Unacceptable(..)
-            | admin::Error::NothingCreated(_)
-            | admin::Error::NoSuch { .. },
-        ) => Ok(Reply::default()),
-    }
+async fn revoke(app: &App, token: &Claims, source: Source) -> Result<Reply, Wrong> {
+    let revoked = app.revoke_own(token, source).await;
+    revoked.map_err(|error| Wrong::of(error, Presented::RevokeSecret))?;
+    Ok(Reply::default())
 }

@@ -112,7 +112,13 @@ impl Admin {
         options: &ActOptions,
     ) -> Result<Outcome<Token>> {
         let credential = Credential::Administrator { delay };
-        let request = IssueRequest { kind: Kind::LongLived, credential, group: None, idempotency };
+        let request = IssueRequest {
+            kind: Kind::LongLived,
+            credential,
+            group: None,
+            idempotency,
+            lifetime: None,
+        };
         let (authority, by) = (&self.authority, self.by_of(options));
         let of = self.channel_for(Permission::ReissueToken, channel).await?;
         if options.dry_run {

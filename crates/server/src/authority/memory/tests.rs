@@ -186,7 +186,7 @@ impl World {
             _ => Credential::Secret(secret_of(id)),
         };
         let group = (self.below(2) == 0).then(|| "a".parse().unwrap());
-        let request = IssueRequest { kind, credential, group, idempotency: None };
+        let request = IssueRequest { kind, credential, group, idempotency: None, lifetime: None };
         let audience = Arc::new(Audience::of("https://tokens.example"));
         let Ok(grant) = authorize(request, Arc::new(channel), audience, NOW) else { return };
         if kind == Kind::Stateless {

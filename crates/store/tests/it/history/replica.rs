@@ -224,7 +224,7 @@ impl Replica {
             "*" => (Kind::ShortLived, Credential::Secret(secret()), None),
             name => (Kind::ShortLived, Credential::Secret(secret()), Some(group(name))),
         };
-        let request = IssueRequest { kind, credential, group, idempotency: None };
+        let request = IssueRequest { kind, credential, group, idempotency: None, lifetime: None };
         let audience = Arc::new(Audience::of(ISSUER));
         let grant = authorize(request, Arc::new(channel), audience, NOW).unwrap();
         let id = TokenId(u128::from(number(id)).to_be_bytes());

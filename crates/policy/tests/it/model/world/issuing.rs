@@ -18,7 +18,7 @@ use std::{
 };
 use tegata_policy::{
     acts::StoredToken,
-    assertion::UnverifiedAssertion,
+    assertion::{AssertionRules, UnverifiedAssertion},
     authorize::{Credential, Grant, authorize},
     channel::RegisteredKey,
     denied::Denied,
@@ -99,7 +99,11 @@ fn assertion(
         let claims = serde_json::json!({
             "iss": channel, "sub": channel, "aud": OWN_URL, "exp": exp, "token_exp": life,
         });
-        UnverifiedAssertion::parse(&OWN.jws(&header.to_string(), &claims.to_string())).unwrap()
+        UnverifiedAssertion::parse(
+            &OWN.jws(&header.to_string(), &claims.to_string()),
+            AssertionRules::Line,
+        )
+        .unwrap()
     };
     let mut kept = KEPT.lock().unwrap();
     kept.entry((channel, key, life, exp)).or_insert_with(sign).clone()

@@ -1,6 +1,7 @@
 //! What the operations with a form take from their request.
 
-use crate::{api::app::App, authority::source::Source};
+use super::app::App;
+use crate::authority::source::Source;
 use axum::{
     extract::{FromRequest, Request},
     response::{IntoResponse, Response},
