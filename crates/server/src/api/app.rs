@@ -5,7 +5,7 @@ use crate::{
     api::faults::Faults,
     authority::{
         Authority, CertificateUntil, Result, admin_token::TokenSource, health::Health, jobs::Jobs,
-        source::Source,
+        leaks::LeakReceiver, source::Source,
     },
     metrics::{Metrics, Verifications, reason},
 };
@@ -33,6 +33,8 @@ pub struct App {
     pub admin_token: Arc<TokenSource>,
     /// The periodic jobs, which run at once when the clock is moved.
     pub jobs: Arc<Jobs>,
+    /// Who may report leaked tokens in a programme's name.
+    pub leaks: Arc<LeakReceiver>,
     /// The expiry of the TLS certificate in force, where TLS is used.
     pub certificate_until: Option<CertificateUntil>,
 }
