@@ -1,3 +1,5 @@
+//! Bodies of reports: what is read, and what is rejected.
+
 use super::*;
 
 fn texts(read: Result<Vec<ReportedToken>, BadReport>) -> Result<Vec<String>, BadReport> {
