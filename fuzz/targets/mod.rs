@@ -12,6 +12,7 @@ mod form;
 mod forwarded;
 mod json;
 mod jwk;
+mod leaks;
 mod revocation;
 mod token;
 
@@ -33,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("journal-line", revocation::line),
     ("json", json::strict),
     ("jwk", jwk::any),
+    ("leak-report", leaks::report),
     ("token", token::any),
     ("token-signed", token::signed),
     ("token-written", token::written),

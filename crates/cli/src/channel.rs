@@ -105,6 +105,9 @@ pub struct Set {
     /// Whether an assertion can be used only once.
     #[arg(long, value_name = "BOOL")]
     single_use_assertions: Option<bool>,
+    /// What a report of a leaked token does: revoke the token, or flag it in a warning alone.
+    #[arg(long, value_parser = ["revoke", "flag"])]
+    on_leak: Option<String>,
     #[command(flatten)]
     limits: Limits,
 }
@@ -247,6 +250,7 @@ pub async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {
         ("group_when_full", args.group_when_full.map(Value::from)),
         ("own_audience_only", args.own_audience_only.map(Value::from)),
         ("single_use_assertions", args.single_use_assertions.map(Value::from)),
+        ("on_leak", args.on_leak.map(Value::from)),
         ("limits", args.limits.given()),
     ]
     .into_iter()

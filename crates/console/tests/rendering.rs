@@ -278,6 +278,7 @@ fn security() -> Security {
         group_cap: wrong(),
         own_audience_only: true,
         single_use_assertions: false,
+        flags_leaks: true,
         limits: std::array::from_fn(|_| wrong()),
         changes: true,
     }

@@ -38,6 +38,8 @@ pub struct Channel {
     pub own_audience_only: bool,
     /// Whether each assertion is accepted only once.
     pub single_use_assertions: bool,
+    /// What a report of a leaked token does.
+    pub on_leak: OnLeak,
     /// Its limits.
     pub limits: ChannelLimits,
     /// The accepted secrets: the current one and, while a rotation overlaps, the previous
@@ -88,6 +90,17 @@ impl RevokeTokens {
             Self::All => Some(Scope::Channel),
         }
     }
+}
+
+/// What a report does to a token that it found where others can read it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnLeak {
+    /// The token is revoked, and a warning is sent.
+    #[default]
+    Revoke,
+    /// The token stays active; the warning and the audit event alone report the leak.
+    Flag,
 }
 
 /// An assertion key that a channel registered.

@@ -92,6 +92,8 @@ pub enum Role {
     Machine,
     /// A channel, by its own credentials.
     OwnChannel,
+    /// A reporter of leaked tokens, who proves to hold them.
+    Reporter,
     /// A person with a role in the whole authority.
     Operator(OperatorRole),
     /// A person with a role in the provider.
@@ -218,7 +220,7 @@ macro_rules! table {
     };
 }
 
-use Role::{OwnChannel, Person, Root, System};
+use Role::{OwnChannel, Person, Reporter, Root, System};
 
 const ADMINISTRATOR: Role = Role::Operator(OperatorRole::Administrator);
 const ON_CALL: Role = Role::Operator(OperatorRole::OnCall);
@@ -294,6 +296,8 @@ table! {
     RevokeTokens: Channel, Narrows, NARROWERS + CHANNEL_ADMIN;
     /// Revoke a token that the actor itself holds or owns.
     RevokeOwnToken: Channel, Narrows, NONE + OwnChannel;
+    /// Report a leaked token, by its text: what it does is the channel's setting.
+    ReportLeaks: Channel, Narrows, NONE + Reporter;
     /// Read a channel's audit events.
     ReadChannelAudit: Channel, Reads, READERS + CHANNEL_ADMIN;
     /// Read a channel's warnings.

@@ -6,6 +6,7 @@ use crate::{
         IDLE_AFTER,
         admin_token::AdminToken,
         audit::KEPT_DAYS,
+        leaks::LeakSettings,
         limits::Rates,
         openid_settings::OpenIdSettings,
         place::Files,
@@ -70,6 +71,8 @@ pub struct Settings {
     pub warn: warnings::Policy,
     /// Where warnings are sent, if anywhere.
     pub webhook: Option<webhook::WebhookSettings>,
+    /// Who may report leaked tokens in a programme's name.
+    pub leaks: LeakSettings,
     /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
     /// Minimum free space on the store's disk, in bytes, for readiness.
@@ -109,6 +112,7 @@ impl Settings {
             log_verifications: false,
             warn: warnings::Policy::default(),
             webhook: None,
+            leaks: LeakSettings::default(),
             trusted_proxies: TrustedProxies::default(),
             min_free_disk: 64 << 20,
             drain_delay: Duration::ZERO,

@@ -9,6 +9,7 @@ use crate::{
         admin_token::{self, TokenSource},
         health::Health,
         jobs::{self, Jobs},
+        leaks::{BadLeakSettings, LeakReceiver},
         random, record,
         warnings::{job::Warnings, webhook::Webhook},
     },
@@ -54,6 +55,7 @@ pub struct Running {
     pub administered: bool,
     health: Arc<Health>,
     tls: Option<Arc<Tls>>,
+    leaks: Arc<LeakReceiver>,
     drain_delay: Duration,
     stop: CancellationToken,
     work: JoinHandle<()>,
@@ -85,6 +87,9 @@ pub enum Error {
     /// The file of the administrator's token cannot be used.
     #[error(transparent)]
     AdminToken(#[from] admin_token::AdminTokenError),
+    /// The keys of reports of leaked tokens cannot be used.
+    #[error(transparent)]
+    Leaks(#[from] BadLeakSettings),
     /// The webhook's client cannot be created.
     #[error("the webhook cannot be used: {0}")]
     Webhook(reqwest::Error),
@@ -112,13 +117,14 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     // connects before the store is open waits.
     let listeners = Listeners::bind(&settings).await?;
     let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
+    let leaks = Arc::new(LeakReceiver::new(settings.leaks.clone())?);
     let authority = start(&settings, listeners.public).await?;
     let authority = Arc::new(authority.certified(tls.as_ref().map(until)));
     let (admin_token, admin_token_file) = admin_token(&settings, &authority)?;
     jobs::agree_if_shared(&authority, &admin_token).await.map_err(authority::StartError::from)?;
     let admin_token_differs = admin_token.difference().is_some();
     let administered = admin_token.was_used();
-    let app = Arc::new(app(&settings, authority.clone(), admin_token, tls.as_ref())?);
+    let app = Arc::new(app(&settings, authority.clone(), admin_token, (tls.as_ref(), &leaks))?);
     let (address, admin_address, metrics_address, ext_authz_address) =
         (listeners.public, listeners.admin, listeners.metrics, listeners.ext_authz);
     let stop = CancellationToken::new();
@@ -136,6 +142,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         administered,
         health,
         tls,
+        leaks,
         drain_delay: settings.drain_delay,
         stop,
         work,
@@ -247,7 +254,7 @@ fn app(
     settings: &Settings,
     authority: Arc<Authority>,
     admin_token: TokenSource,
-    tls: Option<&Arc<Tls>>,
+    (tls, leaks): (Option<&Arc<Tls>>, &Arc<LeakReceiver>),
 ) -> Result<App, Error> {
     let key_age = i64::from(settings.warn.signing_key_days) * DAY;
     let (store, began) = (settings.place.on_disk().to_owned(), authority.clock().steady());
@@ -271,6 +278,7 @@ fn app(
         faults: Default::default(),
         admin_token,
         jobs,
+        leaks: leaks.clone(),
         certificate_until: tls.map(until),
     })
 }
@@ -386,6 +394,8 @@ impl Running {
             // A panic in there was reported as it happened.
             let _ = tokio::task::spawn_blocking(move || tls.reload()).await;
         }
+        let leaks = self.leaks.clone();
+        let _ = tokio::task::spawn_blocking(move || leaks.reload()).await;
     }
 
     /// Makes the server not ready at once; after the drain delay it accepts no new

@@ -143,6 +143,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("group_when_full", Text),
             ("own_audience_only", Flag),
             ("single_use", Flag),
+            ("on_leak", Text),
             ("secret", Blob),
             ("previous_secret", Blob),
             ("previous_until", Integer),

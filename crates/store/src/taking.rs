@@ -4,7 +4,7 @@ use crate::{By, Issued, RevokeTokens, TokenRow};
 use tegata_policy::{
     acts::{
         ChangeChannel, ChannelPatch, DeleteGroup, DeleteKey, DeletePreviousSecret, DeleteProvider,
-        ReplaceSecret, RevocationTarget, Revoke,
+        ReplaceSecret, ReportLeaks, RevocationTarget, Revoke,
     },
     authorize::Grant,
     secret::HashedSecret,
@@ -19,6 +19,8 @@ use tegata_token::{
 pub enum Taking {
     /// Revokes tokens.
     Revoke(Revoke),
+    /// Revokes tokens that leaked, or flags them.
+    Leaks(ReportLeaks),
     /// Changes a channel; takes tokens away if it suspends or deletes it.
     Channel(ChangeChannel),
     /// Replaces a channel's secret.
@@ -97,6 +99,7 @@ macro_rules! each {
     ($taking:expr, |$act:ident| $do:expr) => {
         match $taking {
             $crate::Taking::Revoke($act) => $do,
+            $crate::Taking::Leaks($act) => $do,
             $crate::Taking::Channel($act) => $do,
             $crate::Taking::Secret($act) => $do,
             $crate::Taking::PreviousSecret($act) => $do,

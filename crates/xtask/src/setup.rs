@@ -1,6 +1,7 @@
 //! Installs the parts that the tests need besides Rust: LINE's SDKs for Python and
 //! Node.js and OAuth's clients, unmodified, at the versions pinned in
-//! `crates/cli/tests/sdk`; Kubernetes' schemas, pinned in `crates/cli/tests/agent`; the proxies that the book has
+//! `crates/cli/tests/sdk`; Kubernetes' schemas, pinned in `crates/cli/tests/agent`; secret
+//! scanners, pinned in `crates/cli/tests/scanners`; the proxies that the book has
 //! configuration for; a browser, with the accessibility rules that are pinned in
 //! `crates/cli/tests/browser`; an identity provider, pinned in
 //! `crates/server/tests/console/openid`; two versions of PostgreSQL, a pooler and a cluster that
@@ -69,6 +70,10 @@ pub fn sdks() -> anyhow::Result<Sdks> {
     let validator = kubernetes.join("bin/kubernetes-validate");
     let pins = workspace.join("crates/cli/tests/agent");
     install(&kubernetes, &pins, &["requirements.txt"], &validator, install_python)?;
+    let scanners = parts.join("scanners");
+    let program = scanners.join("bin/kingfisher");
+    let pins = workspace.join("crates/cli/tests/scanners");
+    install(&scanners, &pins, &["requirements.txt"], &program, install_python)?;
     Ok(sdks)
 }
 

@@ -5,6 +5,7 @@ mod address;
 mod console;
 mod dev;
 mod file;
+mod leaks;
 mod oidc;
 mod place;
 mod settings;
@@ -213,6 +214,7 @@ impl ServeSettings {
     fn settings(self, folder: Option<&TempDir>, token: &ServerToken) -> anyhow::Result<Settings> {
         let (rates, webhook) = (self.rates(), self.webhook()?);
         let openid = self.oidc.openid(self.admin_listen.is_some())?;
+        let leaks = self.leaks.leaks()?;
         let admin_token = token.text.as_ref().map(AdminToken::new).transpose();
         let admin_token = admin_token.map_err(|error| match &token.file {
             Some(file) => BadUsage(format!("{}: {error}", file.display())),
@@ -259,6 +261,7 @@ impl ServeSettings {
                 signing_key_days: self.signing_key_days,
             },
             webhook,
+            leaks,
             trusted_proxies: TrustedProxies::new(self.trusted_proxy),
             min_free_disk: u64::from(self.min_free_disk) << settings::MIB,
             drain_delay: seconds(self.drain_delay),

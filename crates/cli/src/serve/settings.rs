@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 use tegata_server::{
-    authority::{openid_settings::SecondFactorFrom, signing_keys::JWKS_CACHE},
+    authority::{leaks::KeysFile, openid_settings::SecondFactorFrom, signing_keys::JWKS_CACHE},
     config::Settings,
     http::proxies::Network,
 };
@@ -186,6 +186,8 @@ pub struct ServeSettings {
     /// File with the webhook's signing secret: `whsec_` and base64.
     #[arg(long, env, value_name = "FILE")]
     pub webhook_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub leaks: LeaksSettings,
     /// Reverse proxy whose `X-Forwarded-For` is trusted: an address or a network in CIDR
     /// notation; may be given several times [default: none].
     #[arg(long, env, value_name = "CIDR", value_delimiter = ',')]
@@ -277,6 +279,20 @@ pub struct OidcSettings {
     /// [default: the URL of --public-url].
     #[arg(long, env, value_name = "URL", value_parser = http_address)]
     pub console_url: Option<String>,
+}
+
+/// Who may report leaked tokens in the name of a programme.
+#[derive(Args)]
+pub struct LeaksSettings {
+    /// File with the public keys of a programme that reports leaked tokens, github or gitlab, in
+    /// the programme's own JSON; reloaded on SIGHUP; may be given once for each [default: none,
+    /// and the programme's path answers 404].
+    #[arg(long, env, value_name = "PROGRAMME=FILE", value_delimiter = ',')]
+    pub leak_keys: Vec<KeysFile>,
+    /// File with the token that a self-managed GitLab sends with its reports of leaked tokens, at
+    /// least 32 characters; TEGATA_GITLAB_REVOCATION_TOKEN holds the token itself.
+    #[arg(long, env, value_name = "FILE")]
+    pub gitlab_revocation_token_file: Option<PathBuf>,
 }
 
 /// The words of --oidc-second-factor; the first one is the default.

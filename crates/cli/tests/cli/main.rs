@@ -29,6 +29,7 @@ mod refusals;
 mod reset;
 mod restoring;
 mod runbooks;
+mod scanners;
 mod secrets;
 mod service;
 mod serving;

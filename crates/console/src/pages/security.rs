@@ -23,6 +23,8 @@ pub struct Security {
     pub own_audience_only: bool,
     /// Whether each assertion is accepted once.
     pub single_use_assertions: bool,
+    /// Whether a report of a leaked token leaves it active.
+    pub flags_leaks: bool,
     /// The limits, in the order of [`Security::LIMITS`]; empty: the server's.
     pub limits: [Field; 6],
     /// The tag of the settings that are shown.
@@ -83,6 +85,7 @@ impl SecurityPage {
             (t.when_full, when_full.to_owned()),
             (t.own_audience_only, yes(it.own_audience_only)),
             (t.single_use, yes(it.single_use_assertions)),
+            (t.on_leak, if it.flags_leaks { t.leak_flag } else { t.leak_revoke }.to_owned()),
         ];
         facts.extend(t.limits.into_iter().zip(&it.limits).map(|(name, field)| {
             let value = if field.value.is_empty() { t.servers } else { &field.value };

@@ -5,6 +5,7 @@
 
 mod channels;
 mod created_by;
+mod leaks;
 mod limits;
 mod object;
 mod people;
@@ -16,6 +17,7 @@ pub use channels::{
     SecretReplaced,
 };
 pub use created_by::CreatedByRevoked;
+pub use leaks::LeakReported;
 pub use limits::{CooldownBegan, SecretThrottled};
 pub use people::{
     AdminTokenCreated, AdminTokenNamed, IdentityNamed, LoginThrottled, PersonChanged,
@@ -128,6 +130,10 @@ events! {
     TokenRevoke(TokensRevoked) = "token.revoke",
     /// What an actor had created was revoked, over all channels.
     TokenRevokeCreatedBy(CreatedByRevoked) = "token.revoke-created-by",
+    /// Leaked tokens of a channel were reported.
+    LeakReport(LeakReported) = "leak.report",
+    /// Forged reports of leaked tokens from one source are rejected for a while.
+    LeakThrottle(SecretThrottled) = "leak.throttle",
     /// A signing key was added.
     SigningKeyRotate(SigningKeyNamed) = "signing-key.rotate",
     /// The pending signing key became the active one.
@@ -221,6 +227,7 @@ impl AuditEvent {
                     || it.group.as_ref().is_some_and(of_group)
                     || it.assertion_key.is_some_and(of_key)
             }
+            Self::LeakReport(it) => it.revoked > 0 && it.names(token.id),
             Self::GroupDelete(it) => of_group(&it.group),
             Self::KeyDelete(it) => it.revoke_tokens && of_key(it.kid),
             Self::ChannelRotateSecret(it) => it.revoke_tokens.scope().is_some_and(|scope| {

@@ -15,7 +15,7 @@ use super::{
     upkeep::Upkeep,
 };
 use crate::{
-    channel::{Channel, GroupRule, RevokeTokens, Secret},
+    channel::{Channel, GroupRule, OnLeak, RevokeTokens, Secret},
     permission::{ChannelRole, RoleChange},
     rules::TokenRules,
     secret::HashedSecret,
@@ -63,6 +63,7 @@ impl Act for CreateChannel {
             group_rule: GroupRule::default(),
             own_audience_only: false,
             single_use_assertions: false,
+            on_leak: OnLeak::default(),
             limits: Default::default(),
             secrets: vec![Secret { hash: new.secret, until: None }],
             assertion_keys: Vec::new(),
@@ -160,6 +161,7 @@ fn changes_of(patch: &ChannelPatch, old: &Channel, new: &Channel) -> ChannelChan
         own_audience_only: patch.own_audience_only,
         limits: (new.limits != old.limits).then_some(new.limits),
         single_use_assertions: patch.single_use_assertions,
+        on_leak: patch.on_leak,
     }
 }
 
@@ -278,6 +280,7 @@ impl ChannelPatch {
             },
             own_audience_only: self.own_audience_only.unwrap_or(old.own_audience_only),
             single_use_assertions: self.single_use_assertions.unwrap_or(old.single_use_assertions),
+            on_leak: self.on_leak.unwrap_or(old.on_leak),
             limits: self.limits.applied_to(old.limits),
             revision: old.revision + u64::from(revised),
             ..old.clone()

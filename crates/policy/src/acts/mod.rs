@@ -20,6 +20,7 @@ mod issue;
 mod journal;
 mod keys;
 mod known;
+mod leaks;
 mod locked;
 mod people;
 mod person;
@@ -51,6 +52,7 @@ pub use instances::{DropInstances, MOST_INSTANCES, RegisterInstance, Registratio
 pub use issue::{Issue, Issued, Issuer, TakeAssertion};
 pub use journal::{Commit, JournalEntry};
 pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
+pub use leaks::ReportLeaks;
 pub use locked::{Before, Count, Locked, LockedProvider, Needs, Remembered, StoredKey, Tokens};
 pub use people::{
     AcceptInvitation, ChangePassword, ChangePerson, CreateAdminToken, DeleteAdminToken,
@@ -143,6 +145,8 @@ pub enum ActName {
     TakeAssertion,
     /// [`Revoke`]
     Revoke,
+    /// [`ReportLeaks`]
+    ReportLeaks,
     /// [`Forget`]
     Forget,
     /// [`CreateProvider`]
@@ -251,10 +255,11 @@ pub enum ActName {
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 55] = [
+    pub const ALL: [Self; 56] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
+        Self::ReportLeaks,
         Self::Forget,
         Self::CreateProvider,
         Self::RenameProvider,
@@ -316,6 +321,7 @@ impl ActName {
         match self {
             Self::Issue
             | Self::Revoke
+            | Self::ReportLeaks
             | Self::ChangeChannel
             | Self::ReplaceSecret
             | Self::DeletePreviousSecret

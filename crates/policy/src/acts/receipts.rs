@@ -23,6 +23,7 @@ pub fn receipt_of(act: ActName, effects: &Effects, now: UnixTime) -> Option<Rece
     let provider = effects.changes.iter().find_map(|it| it.about().0);
     match act {
         ActName::Revoke
+        | ActName::ReportLeaks
         | ActName::ReplaceSecret
         | ActName::DeletePreviousSecret
         | ActName::DeleteKey

@@ -150,14 +150,24 @@ fn revoke_stateless(
     if held.contains_key(&id) || until <= now {
         return Ok(0);
     }
-    // Those whose token has expired only wait to be forgotten.
-    let count = held.values().filter(|&&until| until > now).count();
-    if count >= MAX_STATELESS_REVOCATIONS || held.len() >= STATELESS_HELD {
+    if !has_room_for_stateless(&locked.revocations, 1, now) {
         return Err(Denied::TooManyStatelessRevocations.into());
     }
     let tokens = vec![SingleRevocation { token: RevokedToken::Stateless { id }, until }];
     effects.tokens(channel, &locked.revocations, ChannelChange::Revoked { tokens });
     Ok(1)
+}
+
+/// Whether so many more stateless tokens of a channel can be revoked one by one.
+pub(super) fn has_room_for_stateless(
+    revocations: &ChannelRevocations,
+    more: usize,
+    now: UnixTime,
+) -> bool {
+    let held = &revocations.stateless;
+    // Those whose token has expired only wait to be forgotten.
+    let count = held.values().filter(|&&until| until > now).count();
+    count + more <= MAX_STATELESS_REVOCATIONS && held.len() + more <= STATELESS_HELD
 }
 
 /// The active tokens that a scope covers.

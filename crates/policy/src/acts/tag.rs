@@ -22,7 +22,7 @@ impl SettingsTag {
     /// The tag of a channel: what a patch of it changes.
     #[must_use]
     pub fn of_channel(it: &Channel) -> Self {
-        let flags = (it.own_audience_only, it.single_use_assertions);
+        let flags = (it.own_audience_only, it.single_use_assertions, it.on_leak);
         Self::of(&(&it.name, it.state, it.rules, it.group_rule, flags, it.limits))
     }
 

@@ -2,7 +2,7 @@
 
 use super::{audit_event::AuditEvent, expected::ExpectedSettings};
 use crate::{
-    channel::{ChannelLimits, GroupSettings, RevokeTokens},
+    channel::{ChannelLimits, GroupSettings, OnLeak, RevokeTokens},
     rules::{ChannelType, TokenRules, WhenFull},
     secret::HashedSecret,
 };
@@ -106,6 +106,8 @@ pub struct ChannelPatch {
     pub own_audience_only: Option<bool>,
     /// Whether each assertion is accepted only once.
     pub single_use_assertions: Option<bool>,
+    /// What a report of a leaked token does.
+    pub on_leak: Option<OnLeak>,
     /// Its limits; the journal has an entry of its own for them.
     #[serde(skip)]
     pub limits: LimitsPatch,

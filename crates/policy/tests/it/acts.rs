@@ -5,25 +5,29 @@ use crate::signer::{OTHER, OWN};
 use std::{collections::BTreeMap, sync::Arc};
 use tegata_policy::{
     acts::{
-        Act, ActName, AdvanceClock, Before, BeginProviderRevocation, By, ChangeChannel,
+        Act, ActName, AdvanceClock, Before, BeginProviderRevocation, By, Change, ChangeChannel,
         ChangeSigningKeys, ChannelPatch, ContinueProviderRevocation, Count, CreateChannel,
         CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret, DeleteProvider, Effects,
         Event, ExpectedSettings, Forget, GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch,
         Locked, LockedProvider, NewChannel, Record, RecordForAll, RegisterKey, RenameProvider,
-        ReplaceSecret, RevocationTarget, Revoke, RewrapKeys, SetGroup, SigningKeyChange,
-        SigningKeyRow, StoredKey, StoredToken, TakeAssertion, Times, WrappedKey,
+        ReplaceSecret, ReportLeaks, RevocationTarget, Revoke, RewrapKeys, SetGroup,
+        SigningKeyChange, SigningKeyRow, StoredKey, StoredToken, TakeAssertion, Times, WrappedKey,
+        Write,
         audit_event::{AuditEvent, NoDetail},
     },
     authorize::Grant,
-    channel::{Channel, GroupSettings, RevokeTokens, Secret},
+    channel::{Channel, GroupSettings, OnLeak, RevokeTokens, Secret},
     rules::{ChannelType, TokenRules, WhenFull},
 };
 use tegata_token::{
-    id::{ProviderId, Serial, SigningKeyId, TokenId},
+    claims::Claims,
+    id::{Group, ProviderId, Serial, SigningKeyId, TokenId},
     key::{KeyState, SigningKey},
     kind::Kind,
     time::DAY,
-    view::{ChannelChange, ChannelState, RevokedToken, SingleRevocation},
+    view::{
+        ChannelChange, ChannelRevocations, ChannelState, RevokedToken, Scope, SingleRevocation,
+    },
 };
 
 pub fn by() -> By {
@@ -130,6 +134,95 @@ fn of_end() -> Vec<Example> {
     targets.into_iter().map(revoke).collect()
 }
 
+/// The claims of the stored tokens, and of a stateless one.
+fn some_claims() -> Vec<Claims> {
+    let stored = some_tokens().into_iter().map(|it| (it.serial, it.kind, it.group));
+    let all = stored.chain([(Serial(0), Kind::Stateless, None)]);
+    let claims = |(serial, kind, group): (Serial, Kind, Option<Group>)| Claims {
+        id: TokenId([u8::try_from(serial.0).unwrap(); 16]),
+        kind,
+        provider: channel().provider,
+        channel: id(),
+        group,
+        assertion_key: None,
+        serial,
+        issued_at: NOW,
+        expires_at: NOW.plus(900),
+        key: signing_key(1, KeyState::Active).id,
+    };
+    all.map(claims).collect()
+}
+
+fn report(tokens: Vec<Claims>) -> ReportLeaks {
+    ReportLeaks { channel: id(), tokens, found_at: Vec::new(), by: by() }
+}
+
+fn of_leaks() -> Vec<Example> {
+    let flags = Channel { on_leak: OnLeak::Flag, ..channel() };
+    let (revokes, flags) = (locked(channel(), some_tokens()), locked(flags, some_tokens()));
+    vec![
+        Example("revoked", effects(&report(some_claims()), &revokes), NARROWS),
+        Example("flagged", effects(&report(some_claims()), &flags), NOTHING),
+    ]
+}
+
+#[test]
+fn leaked_tokens_of_a_channel_are_revoked_at_once_or_flagged_as_it_prescribes() {
+    let tokens = [some_tokens(), vec![token(3, Kind::V21, None)]].concat();
+    let (revoked, effects) =
+        report(some_claims()).decide(&locked(channel(), tokens.clone()), NOW).unwrap();
+    assert_eq!((revoked, effects.taken.len()), (3, 2), "one of them has no row");
+    let mut after = ChannelRevocations::default();
+    for change in &effects.changes {
+        let Change::Tokens { change, .. } = change else { panic!("{change:?}") };
+        after.apply(change);
+    }
+    assert!(after.stateless.contains_key(&TokenId([0; 16])));
+    let serials: Vec<u64> = after.singles.keys().map(|serial| serial.0).collect();
+    assert_eq!(serials, [1, 2], "token 3 is not revoked");
+    let written = effects.writes.iter().rev().find_map(|it| match it {
+        Write::Revocations(_, written) => Some(written),
+        _ => None,
+    });
+    assert_eq!(written, Some(&after), "the store has what the log has");
+
+    let again = Locked { revocations: after.into(), ..locked(channel(), Vec::new()) };
+    let (revoked, effects) = report(some_claims()).decide(&again, NOW).unwrap();
+    assert_eq!((revoked, effects.changes.len()), (0, 0), "nothing is left");
+
+    let flags = Channel { on_leak: OnLeak::Flag, ..channel() };
+    let (revoked, effects) = report(some_claims()).decide(&locked(flags, tokens), NOW).unwrap();
+    assert_eq!((revoked, effects.changes.len(), effects.journal.len()), (0, 0, 0));
+    let event = effects.audit.unwrap().event.event;
+    let AuditEvent::LeakReport(event) = event else { panic!("{event:?}") };
+    assert_eq!((event.on_leak, event.token_ids.len()), (OnLeak::Flag, 3));
+}
+
+#[test]
+fn more_stateless_tokens_than_can_be_named_are_revoked_with_all_of_their_kind() {
+    let stateless = |number: u64| {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        Claims { id: TokenId(id), ..some_claims().pop().unwrap() }
+    };
+    let leaked: Vec<Claims> = (0..1_001).map(stateless).collect();
+    let locked = locked(channel(), some_tokens());
+    let (revoked, effects) = report(leaked[..1_000].to_vec()).decide(&locked, NOW).unwrap();
+    assert_eq!((revoked, effects.changes.len()), (1_000, 1), "one by one");
+    let all = [leaked, vec![some_claims().swap_remove(0)]].concat();
+    let (revoked, effects) = report(all).decide(&locked, NOW).unwrap();
+    assert_eq!(revoked, 1_002);
+    let mut after = ChannelRevocations::default();
+    let changes = effects.changes.iter().filter_map(|it| match it {
+        Change::Tokens { change, .. } => Some(change),
+        _ => None,
+    });
+    changes.for_each(|change| after.apply(change));
+    assert!(after.stateless.is_empty() && after.singles.contains_key(&Serial(1)));
+    let scopes: Vec<_> = after.cutoffs.iter().map(|it| it.scope.clone()).collect();
+    assert_eq!(scopes, [Scope::Kind { kind: Kind::Stateless }]);
+}
+
 fn of_change() -> Vec<Example> {
     let none = ChannelPatch::default;
     let state = |state| ChannelPatch { state: Some(state), ..none() };
@@ -146,6 +239,7 @@ fn of_change() -> Vec<Example> {
         ("when full", ChannelPatch { group_when_full: Some(WhenFull::Deny), ..none() }, NARROWS),
         ("audience", ChannelPatch { own_audience_only: Some(true), ..none() }, NARROWS),
         ("single use", ChannelPatch { single_use_assertions: Some(true), ..none() }, NARROWS),
+        ("leaks", ChannelPatch { on_leak: Some(OnLeak::Flag), ..none() }, NARROWS),
         ("suspended", state(ChannelState::Suspended), NARROWS),
         ("deleted", state(ChannelState::Deleted), NARROWS),
     ];
@@ -261,6 +355,7 @@ fn examples(name: ActName) -> Vec<Example> {
     match name {
         ActName::Issue => of_issue(),
         ActName::Revoke => of_end(),
+        ActName::ReportLeaks => of_leaks(),
         ActName::ChangeChannel => of_change(),
         ActName::ReplaceSecret | ActName::DeletePreviousSecret => of_secrets(),
         ActName::ChangeSigningKeys => of_signing_keys(),
@@ -416,7 +511,6 @@ fn a_change_of_a_channel_names_its_provider() {
 
 #[test]
 fn every_change_that_authorization_depends_on_makes_replicas_discard_the_channel() {
-    use tegata_policy::acts::{Change, Write};
     for name in ActName::ALL {
         for Example(what, effects, _) in examples(name) {
             let authorizes = |it: &Write| {

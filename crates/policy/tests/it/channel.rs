@@ -40,6 +40,7 @@ pub fn channel() -> Channel {
         group_rule: GroupRule::default(),
         own_audience_only: false,
         single_use_assertions: false,
+        on_leak: Default::default(),
         limits: Default::default(),
         secrets: vec![Secret { hash: secret(SECRET).hash(), until: None }],
         assertion_keys: vec![registered(&OWN, None)],

@@ -89,7 +89,9 @@ fn a_channel_role_gives_nothing_in_the_provider_or_the_authority() {
     for &act in P::ALL {
         let found = verdict(act, &[channel(ChannelRole::Admin)]);
         let expected = match act.level() {
-            Level::Channel if act == P::RevokeOwnToken || act == P::LeaveChannel => {
+            Level::Channel
+                if [P::RevokeOwnToken, P::ReportLeaks, P::LeaveChannel].contains(&act) =>
+            {
                 Access::Forbidden
             }
             Level::Channel | Level::Account => Access::Allowed,
@@ -100,8 +102,10 @@ fn a_channel_role_gives_nothing_in_the_provider_or_the_authority() {
     }
 }
 
-/// What no person does: the server promotes keys, and a channel revokes its own tokens.
-const NOT_OF_OPERATORS: [P; 3] = [P::PromoteSigningKey, P::RevokeOwnToken, P::LeaveChannel];
+/// What no person does: the server promotes keys, a channel revokes its own tokens, and a
+/// scanner reports leaks.
+const NOT_OF_OPERATORS: [P; 4] =
+    [P::PromoteSigningKey, P::RevokeOwnToken, P::ReportLeaks, P::LeaveChannel];
 
 #[test]
 fn an_administrator_does_everything_on_call_takes_away_and_an_auditor_reads() {
@@ -135,6 +139,14 @@ fn a_channel_may_revoke_its_own_tokens_and_nothing_else() {
     for &act in P::ALL {
         let own = act.verdict(&[Role::OwnChannel]) == Access::Allowed;
         assert_eq!(own, act == P::RevokeOwnToken, "{act:?}");
+    }
+}
+
+#[test]
+fn a_reporter_may_report_leaks_and_nothing_else() {
+    for &act in P::ALL {
+        let own = act.verdict(&[Role::Reporter]) == Access::Allowed;
+        assert_eq!(own, act == P::ReportLeaks, "{act:?}");
     }
 }
 

@@ -5,7 +5,8 @@ use crate::{
     api::faults::Faults,
     authority::{
         Authority, CertificateUntil, Error, Result, actor::Actor, admin, admin_token::TokenSource,
-        health::Health, jobs::Jobs, limits::Operation, source::Source, tokens::Token,
+        health::Health, jobs::Jobs, leaks::LeakReceiver, limits::Operation, source::Source,
+        tokens::Token,
     },
     metrics::{Metrics, NotIssued, Verifications, reason},
 };
@@ -43,6 +44,8 @@ pub struct App {
     pub admin_token: Arc<TokenSource>,
     /// The periodic jobs, which run at once when the clock is moved.
     pub jobs: Arc<Jobs>,
+    /// Who may report leaked tokens in a programme's name.
+    pub leaks: Arc<LeakReceiver>,
     /// The expiry of the TLS certificate in force, where TLS is used.
     pub certificate_until: Option<CertificateUntil>,
 }

@@ -13,6 +13,7 @@ pub mod feed;
 pub mod form;
 pub mod gateway;
 mod header;
+pub mod leaks;
 pub mod line;
 pub mod oauth;
 mod operations;
@@ -56,7 +57,7 @@ pub fn router(app: Arc<App>, shows: Shows) -> Router {
     }
     if shows.public {
         router = router.merge(line::router()).merge(gateway::router()).merge(well_known::router());
-        router = router.merge(feed::router()).merge(oauth::router());
+        router = router.merge(feed::router()).merge(oauth::router()).merge(leaks::router());
         if app.dev {
             router = router.merge(dev::router());
         }
@@ -135,7 +136,7 @@ pub fn refuse(path: &str, unread: Unread) -> Response {
         Unread::TooLong => (
             StatusCode::PAYLOAD_TOO_LARGE,
             Code::BodyTooLong,
-            if path == USAGE {
+            if path == USAGE || leaks::takes_reports(path) {
                 "the body is longer than 1048576 bytes"
             } else {
                 "the body is longer than 65536 bytes"

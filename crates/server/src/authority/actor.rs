@@ -17,6 +17,21 @@ pub enum Actor {
     System,
     /// The operator, on the machine of the store, without a request to the server.
     Operator,
+    /// A sender of a report of leaked tokens.
+    Reporter(Reporter),
+}
+
+/// Who sent a report of leaked tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reporter {
+    /// A client that proved nothing but that it holds the tokens.
+    Unsigned,
+    /// GitHub's secret scanning, by its signature.
+    GitHub,
+    /// GitLab.com's secret detection, by its signature.
+    GitLab,
+    /// A self-managed GitLab, by the token that it shares with the operator.
+    GitLabSelfManaged,
 }
 
 impl Actor {
@@ -29,6 +44,7 @@ impl Actor {
             Self::Person(_) => Role::Person,
             Self::System => Role::System,
             Self::Operator => Role::Machine,
+            Self::Reporter(_) => Role::Reporter,
         }
     }
 }
@@ -42,6 +58,12 @@ impl fmt::Display for Actor {
             Self::Person(id) => write!(f, "person {id}"),
             Self::System => f.write_str("tegata"),
             Self::Operator => f.write_str("operator"),
+            Self::Reporter(Reporter::Unsigned) => f.write_str("reporter"),
+            Self::Reporter(Reporter::GitHub) => f.write_str("reporter github"),
+            Self::Reporter(Reporter::GitLab) => f.write_str("reporter gitlab"),
+            Self::Reporter(Reporter::GitLabSelfManaged) => {
+                f.write_str("reporter gitlab-self-managed")
+            }
         }
     }
 }

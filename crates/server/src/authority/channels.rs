@@ -146,6 +146,7 @@ pub(super) mod tests {
             group_rule: Default::default(),
             own_audience_only: false,
             single_use_assertions: false,
+            on_leak: Default::default(),
             limits: Default::default(),
             secrets: Vec::new(),
             assertion_keys: Vec::new(),

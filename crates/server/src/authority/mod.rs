@@ -19,6 +19,7 @@ pub mod jobs;
 pub mod keeping;
 mod keyring;
 mod last_used;
+pub mod leaks;
 mod lease;
 pub mod limits;
 pub mod master_key;

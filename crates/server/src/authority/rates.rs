@@ -98,6 +98,30 @@ impl Authority {
         }
     }
 
+    /// Counts a report of leaked tokens without a signature.
+    ///
+    /// # Errors
+    /// [`LimitExceeded`]: too many from this source.
+    pub fn take_report(&self, source: Source) -> std::result::Result<(), LimitExceeded> {
+        self.limits.report(source, self.clock().steady())
+    }
+
+    /// Counts a report with a wrong signature or a wrong token.
+    ///
+    /// # Errors
+    /// [`LimitExceeded`]: too many from this source.
+    pub fn forged_report(&self, source: Source) -> std::result::Result<(), LimitExceeded> {
+        self.limits.forged_report(source, self.clock().steady()).map_err(|it| {
+            if it.begins {
+                let seconds = it.wait.0;
+                tracing::warn!(%source, seconds, "forged reports from this source are throttled");
+                let event = AuditEvent::LeakThrottle(SecretThrottled { seconds });
+                self.record(Event::of(event), Some(source));
+            }
+            it.wait
+        })
+    }
+
     /// Counts a wrong administrator's token. The audit records a series of them.
     pub fn wrong_administrator(&self, source: Source) {
         if self.limits.guess_administrator(source, self.clock().steady()) {

@@ -34,6 +34,7 @@ pub async fn read(
     let longest = match path {
         api::USAGE => LONGEST_USAGE,
         LEAK_DESK => LONGEST_LEAK,
+        path if api::leaks::takes_reports(path) => api::leaks::LONGEST,
         _ => LONGEST,
     };
     let unread = match timeout_at(due, collect(body, longest)).await {

@@ -87,7 +87,8 @@ struct Server {
 pub async fn serve(app: Arc<App>, listener: TcpListener, terms: Terms, stop: CancellationToken) {
     let Terms { shows, connections, idle, tls, trusted_proxies } = terms;
     let server = Server {
-        router: api::router(app.clone(), shows).layer(axum::middleware::from_fn(route::arrive)),
+        router: api::router(app.clone(), shows)
+            .layer(axum::middleware::from_fn_with_state(app.clone(), route::arrive)),
         app,
         shows,
         has_tls: tls.is_some(),

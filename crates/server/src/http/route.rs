@@ -2,12 +2,12 @@
 //! after routing, so that the error for a body is logged with its route.
 
 use super::body;
-use crate::api::{Shows, feed::CHANGES};
+use crate::api::{Shows, app::App, feed::CHANGES, leaks};
 use axum::{
     body::Body,
-    extract::{FromRequestParts, MatchedPath, RawPathParams},
+    extract::{FromRequestParts, MatchedPath, RawPathParams, State},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use http::{Method, Request, Uri};
 use std::sync::{Arc, OnceLock};
@@ -120,10 +120,15 @@ pub(super) struct Arriving {
 }
 
 /// Records the route of a request, and reads its body.
-pub(super) async fn arrive(request: Request<Body>, next: Next) -> Response {
+pub(super) async fn arrive(
+    State(app): State<Arc<App>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
     let (mut parts, mut body) = request.into_parts();
     if let Some(Arriving { routed, due }) = parts.extensions.remove() {
         let path = parts.extensions.get::<MatchedPath>().cloned();
+        let is_report = path.is_some() && parts.method == Method::POST;
         if let Some(path) = path {
             let ids = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
             let mut ids = ids.iter().flatten();
@@ -131,6 +136,12 @@ pub(super) async fn arrive(request: Request<Body>, next: Next) -> Response {
             let channel = channel.and_then(|(_, id)| id.parse().ok());
             // It is set only here, once.
             let _ = routed.set(Routed { path, channel });
+        }
+        if is_report && leaks::takes_reports(parts.uri.path()) {
+            match leaks::admit(&app, &parts) {
+                Ok(admitted) => drop(parts.extensions.insert(admitted)),
+                Err(reply) => return leaks::unread(*reply).into_response(),
+            }
         }
         body = match body::read(body, due, parts.uri.path()).await {
             Ok(body) => body.into(),

@@ -82,6 +82,8 @@ pub struct Revocations {
     pub provider: Counter,
     /// The tokens signed by one signing key.
     pub signing_key: Counter,
+    /// Leaked tokens, by reports: one per channel and report.
+    pub leak: Counter,
     /// What an actor created.
     pub created_by: Counter,
     /// All tokens.
@@ -201,6 +203,7 @@ fn revocations(registry: &mut Registry) -> Revocations {
         channel: count("channel"),
         provider: count("provider"),
         signing_key: count("signing_key"),
+        leak: count("leak"),
         created_by: count("created_by"),
         everything: count("everything"),
     }

@@ -17,6 +17,8 @@ pub struct Throttled {
     pub guess: Counter,
     /// By the limits on signing in.
     pub sign_in: Counter,
+    /// By the limits on reports of leaked tokens.
+    pub report: Counter,
     /// Cooldowns that the surge limit began.
     pub cooldowns: Counter,
 }
@@ -37,6 +39,7 @@ impl Throttled {
         let words = "Issuance cooldowns that began, each of one channel, kind and group";
         registry.register("cooldowns", words, cooldowns.clone());
         let (rate, surge, guess) = (count("rate"), count("surge"), count("guess"));
-        Self { rate, surge, guess, sign_in: count("sign_in"), cooldowns }
+        let (sign_in, report) = (count("sign_in"), count("report"));
+        Self { rate, surge, guess, sign_in, report, cooldowns }
     }
 }

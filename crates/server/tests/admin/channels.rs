@@ -22,7 +22,8 @@ async fn a_channel_shows_its_secret_once_and_its_settings_always() {
         json!({
             "channel_id": id, "provider_id": provider, "name": "shop", "type": "messaging-api",
             "state": "active", "rules": "current", "group_cap": 2, "group_when_full": "evict-oldest",
-            "own_audience_only": false, "single_use_assertions": false, "created_at": created_at,
+            "own_audience_only": false, "single_use_assertions": false, "on_leak": "revoke",
+            "created_at": created_at,
             "limits": {
                 "issue_rate_short_lived": null, "issue_rate": null, "verify_rate": null,
                 "surge_limit": null,
@@ -48,6 +49,7 @@ async fn every_setting_of_a_channel_can_be_changed_and_is_checked() {
     let changes = json!({
         "name": "店", "rules": "legacy-2020", "state": "suspended", "group_cap": 5,
         "group_when_full": "deny", "own_audience_only": true, "single_use_assertions": true,
+        "on_leak": "flag",
         "limits": {
             "issue_rate_short_lived": 10, "issue_rate": 20, "verify_rate": 30,
             "surge_limit": 0,
@@ -78,6 +80,7 @@ async fn every_setting_of_a_channel_can_be_changed_and_is_checked() {
         json!({ "group_cap": 2.5 }),
         json!({ "group_when_full": "end" }),
         json!({ "own_audience_only": "true" }),
+        json!({ "on_leak": "ignore" }),
         json!({ "limits": 5 }),
         json!({ "limits": { "issue_rate": 0 } }),
         json!({ "limits": { "verify_rate": 0 } }),

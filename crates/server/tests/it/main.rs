@@ -10,6 +10,7 @@ mod gateway;
 mod groups;
 mod http2;
 mod introspecting;
+mod leaks;
 mod lease;
 mod limits;
 mod line_check;

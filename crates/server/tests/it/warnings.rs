@@ -9,6 +9,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use tegata_policy::channel::OnLeak;
 use tegata_server::{
     authority::warnings::{
         find,
@@ -16,7 +17,7 @@ use tegata_server::{
     },
     config::Settings,
 };
-use tegata_store::{GroupPatch, Holding};
+use tegata_store::{ChannelPatch, GroupPatch, Holding};
 use tegata_token::kind::Kind;
 
 const DAY: i64 = 86_400;
@@ -79,6 +80,41 @@ fn expiring(group: &str) -> (String, Value) {
 
 async fn holding(world: &World, channel: &Channel) -> Holding {
     world.admin().channel(channel.id).await.unwrap().holding
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaked_token_is_warned_of_once_with_the_contact_of_its_group() {
+    let (world, receiver) = world().await;
+    let (shop, flagged) = (world.channel("shop").await, world.channel("other").await);
+    let patch = ChannelPatch { on_leak: Some(OnLeak::Flag), ..ChannelPatch::default() };
+    world.change(&flagged, patch).await;
+    let contact =
+        GroupPatch { contact: Some(Some("blue@example.com".into())), ..Default::default() };
+    world.admin().change_group(shop.id, "blue".parse().unwrap(), contact).await.unwrap();
+    let token = world.issue_to(&shop, Kind::V21, "blue").await;
+    let stays = world.issue_to(&flagged, Kind::ShortLived, "red").await;
+    for _ in 0..2 {
+        let body = json!({ "credentials": [token, stays, "other"] }).to_string();
+        let json = [("content-type", "application/json")];
+        let reply = world.send(reqwest::Method::POST, "/credentials/revoke", &json, body).await;
+        assert_eq!(reply.status, 202, "{}", reply.text);
+    }
+    // Advancing the clock runs the jobs.
+    world.advance(60).await;
+    let mut accepted = receiver.lock().unwrap().accepted.clone();
+    accepted.sort_by_key(|(_, body)| body.contains(&flagged.id.to_string()));
+    assert_eq!(accepted.len(), 2, "{accepted:?}");
+    let said: Vec<Value> =
+        accepted.iter().map(|(_, body)| serde_json::from_str(body).unwrap()).collect();
+    assert!(said.iter().all(|it| it["type"] == "token.leaked"), "{said:?}");
+    assert_eq!(said[0]["data"]["contact"], "blue@example.com");
+    assert_eq!(
+        (&said[0]["data"]["group"], &said[1]["data"]["group"]),
+        (&json!("blue"), &json!("red"))
+    );
+    let advice = |at: usize| said[at]["data"]["advice"].as_str().unwrap().to_owned();
+    assert!(advice(0).contains("is revoked") && advice(1).contains("is still active"));
+    assert!(accepted.iter().all(|(_, body)| !body.contains(&token) && !body.contains(&stays)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -221,6 +221,17 @@ impl World {
         headers: &[(&str, &str)],
         body: String,
     ) -> HttpResponse {
+        self.send_bytes(method, path, headers, body.into_bytes()).await
+    }
+
+    /// The same with a body of any bytes.
+    pub async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> HttpResponse {
         let mut request = self.http.request(method, self.url(path)).body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);

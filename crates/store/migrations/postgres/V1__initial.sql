@@ -67,6 +67,7 @@ CREATE TABLE channel (
     group_when_full          TEXT NOT NULL,               -- evict-oldest, deny
     own_audience_only        BOOLEAN NOT NULL,
     single_use               BOOLEAN NOT NULL,
+    on_leak                  TEXT NOT NULL DEFAULT 'revoke', -- revoke, flag
     secret                   BYTEA NOT NULL,              -- SHA-256
     previous_secret          BYTEA,                       -- SHA-256; accepted until previous_until
     previous_until           BIGINT,

@@ -39,6 +39,7 @@ CREATE TABLE channel (
     group_when_full          TEXT NOT NULL,       -- evict-oldest, deny
     own_audience_only        INTEGER NOT NULL,
     single_use               INTEGER NOT NULL,
+    on_leak                  TEXT NOT NULL DEFAULT 'revoke', -- revoke, flag
     secret                   BLOB NOT NULL,       -- SHA-256
     previous_secret          BLOB,                -- SHA-256; accepted until previous_until
     previous_until           INTEGER,

@@ -16,8 +16,8 @@ use tegata_token::{
 
 /// The columns of a channel that [`channel`] reads.
 pub(crate) const CHANNEL: &str = "SELECT c.number, c.id, c.provider, c.name, c.type, c.created_at,
-    c.state, c.rules, c.group_cap, c.group_when_full, c.own_audience_only, c.single_use, c.limits,
-    c.secret,
+    c.state, c.rules, c.group_cap, c.group_when_full, c.own_audience_only, c.single_use, c.on_leak,
+    c.limits, c.secret,
     c.previous_secret, c.previous_until, n.revision, n.bulk_serial
     FROM channel c JOIN channel_count n ON n.channel = c.id";
 
@@ -60,6 +60,7 @@ pub(crate) fn channel<R: Columns>(row: &R, parts: Parts) -> Result<Channel, R::E
         },
         own_audience_only: row.value("own_audience_only")?,
         single_use_assertions: row.value("single_use")?,
+        on_leak: row.word("on_leak")?,
         limits: row.json("limits")?,
         secrets,
         assertion_keys: parts.assertion_keys,

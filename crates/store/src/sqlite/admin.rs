@@ -22,8 +22,8 @@ use tegata_token::{
 
 pub(super) fn insert_channel(tx: &Tx<'_>, new: &Channel) -> Result<()> {
     let sql = "INSERT INTO channel (id, provider, name, type, created_at, state, rules, group_cap,
-                   group_when_full, own_audience_only, single_use, limits, secret)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+                   group_when_full, own_audience_only, single_use, limits, secret, on_leak)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     let secret = new.secrets.first().map(|it| it.hash.to_stored());
     let values = params![
         new.id.number(),
@@ -39,6 +39,7 @@ pub(super) fn insert_channel(tx: &Tx<'_>, new: &Channel) -> Result<()> {
         new.single_use_assertions,
         rows::json(&new.limits),
         secret,
+        rows::word(new.on_leak),
     ];
     insert(tx, sql, values)?;
     let sql = "INSERT INTO channel_count (channel, serial, bulk_serial, revision)
@@ -49,7 +50,8 @@ pub(super) fn insert_channel(tx: &Tx<'_>, new: &Channel) -> Result<()> {
 /// Writes a channel's name, state, rules and limits.
 pub(super) fn write_settings(tx: &Tx<'_>, new: &Channel) -> Result<()> {
     let sql = "UPDATE channel SET name = ?2, rules = ?3, state = ?4, group_cap = ?5,
-                   group_when_full = ?6, own_audience_only = ?7, single_use = ?8, limits = ?9
+                   group_when_full = ?6, own_audience_only = ?7, single_use = ?8, limits = ?9,
+                   on_leak = ?10
                WHERE id = ?1";
     let values = params![
         new.id.number(),
@@ -61,6 +63,7 @@ pub(super) fn write_settings(tx: &Tx<'_>, new: &Channel) -> Result<()> {
         new.own_audience_only,
         new.single_use_assertions,
         rows::json(&new.limits),
+        rows::word(new.on_leak),
     ];
     write(tx, sql, values).map(drop)
 }

@@ -4,13 +4,15 @@
 use crate::world::{Ask, NOW, Shop, World, by, group, signing_key};
 use std::num::NonZeroU32;
 use tegata_policy::{
+    acts::ReportLeaks,
     admit::MAX_SINGLE_REVOCATIONS,
     channel::{Channel, GroupSettings, RevokeTokens},
     rules::{TokenRules, WhenFull},
     secret::PlainSecret,
 };
 use tegata_store::{
-    ChannelPatch, LimitsPatch, NewVerifier, RevocationTarget, SigningKeyChange, VerifierPatch,
+    ActStore, ChannelPatch, LimitsPatch, NewVerifier, RevocationTarget, SigningKeyChange, Taking,
+    VerifierPatch,
 };
 use tegata_token::{
     claims::Claims,
@@ -37,6 +39,7 @@ pub enum Act {
     RevokeKind,
     RevokeAssertionKey,
     RevokeAll,
+    RevokeLeaks,
     Evict,
     Reissue,
     ReissueWithDelay,
@@ -67,7 +70,7 @@ use crate::people::{self, PersonAct};
 use Act::*;
 
 /// All of them.
-pub const ALL: [Act; 39] = [
+pub const ALL: [Act; 40] = [
     RevokeOne,
     RevokeOneOfMany,
     RevokeStateless,
@@ -75,6 +78,7 @@ pub const ALL: [Act; 39] = [
     RevokeKind,
     RevokeAssertionKey,
     RevokeAll,
+    RevokeLeaks,
     Evict,
     Reissue,
     ReissueWithDelay,
@@ -154,7 +158,7 @@ impl Act {
             RevokeOne | RevokeOneOfMany | RevokeStateless | RevokeGroup | RevokeKind
             | RevokeAssertionKey | RevokeAll => "revoke",
             Evict | Reissue | ReissueWithDelay => "issue",
-            Suspend | DeleteChannel | TightenRules | TightenLimits => "take",
+            RevokeLeaks | Suspend | DeleteChannel | TightenRules | TightenLimits => "take",
             ReplaceSecret
             | ReplaceSecretAndRevoke
             | ReplaceSecretAndRevokeBySecret
@@ -265,6 +269,13 @@ impl Scene {
             RevokeKind => revoke(RevocationTarget::Kind(Kind::V21)).await,
             RevokeAssertionKey => revoke(RevocationTarget::AssertionKey(self.groups_key)).await,
             RevokeAll => revoke(RevocationTarget::All).await,
+            RevokeLeaks => {
+                let tokens = self.tokens.iter().filter(|it| it.channel == id).cloned().collect();
+                let found_at = vec!["https://example.com/leaked".to_owned()];
+                let act = ReportLeaks { channel: id, tokens, found_at, by: by(at) };
+                let revoked = ActStore::take(&**world, Taking::Leaks(act)).await.unwrap();
+                assert_eq!(revoked.tokens, 9, "stateless ones included");
+            }
             Evict => ask(Ask::new(Kind::ShortLived).group("team")).await,
             Reissue => ask(Ask::new(Kind::LongLived)).await,
             ReissueWithDelay => ask(Ask::new(Kind::LongLived).delay(3_600)).await,
@@ -395,6 +406,7 @@ fn patch(act: Act) -> ChannelPatch {
         group_when_full: tight.then_some(WhenFull::Deny),
         own_audience_only: tight.then_some(true),
         single_use_assertions: tight.then_some(true),
+        on_leak: None,
         limits: match act {
             TightenLimits => LimitsPatch {
                 issue_rate_short_lived: rate(1),

@@ -121,6 +121,32 @@ fn the_prefixes_are_those_that_secret_scanners_look_for() {
 
 // ---- every other spelling is rejected
 
+/// The expressions of `docs/book/src/scanners.md`, by which scanners of others recognise tokens.
+/// Those who use them do not learn of a change, so this test must not be changed for one.
+#[test]
+fn what_the_published_patterns_fix_stays_as_it_is() {
+    let is_letters =
+        |text: &str| text.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_'));
+    let longest = "a".repeat(64);
+    for kind in Kind::all() {
+        for of in [None, Some("a"), Some(longest.as_str())] {
+            let token = written(&claims(kind, of));
+            if let WireForm::Opaque(prefix) = kind.form() {
+                let body = token.strip_prefix(prefix).unwrap();
+                assert!(matches!(prefix, "tgs_" | "tgl_") && is_letters(body));
+                assert!((168..=254).contains(&body.len()), "{}", body.len());
+                continue;
+            }
+            let parts: Vec<&str> = token.split('.').collect();
+            let [header, payload, signature] = parts[..] else { panic!("{token}") };
+            let fixed = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6I";
+            let kid = header.strip_prefix(fixed).unwrap();
+            assert_eq!((kid.len(), signature.len()), (18, 86));
+            assert!(is_letters(kid) && is_letters(payload) && is_letters(signature));
+        }
+    }
+}
+
 #[test]
 fn every_bit_of_a_token_is_significant() {
     for claims in samples() {

@@ -16,6 +16,11 @@ pub const TEXTS: SecurityTexts = SecurityTexts {
     own_audience_hint: "Their audience must be this server’s address. Otherwise LINE’s address is \
                         accepted, too.",
     single_use: "Each assertion is accepted once",
+    on_leak: "When a scanner reports a leaked token",
+    leak_revoke: "The token is revoked",
+    leak_flag: "The token stays active, and a warning names it",
+    leak_hint: "Either way, the audit records the report, and the webhook gets a warning with \
+                the group’s contact.",
     limits_title: "Limits",
     limits_under: "Empty: the server’s limit applies.",
     limits: [

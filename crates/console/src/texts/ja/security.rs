@@ -16,6 +16,10 @@ pub const TEXTS: SecurityTexts = SecurityTexts {
     own_audience_hint: "audienceは、このサーバーのアドレスでなければなりません。選択しない場合は、LINEの\
                         アドレスも受け付けます。",
     single_use: "アサーションを一度だけ受け付ける",
+    on_leak: "漏えいしたトークンをスキャナーが報告したとき",
+    leak_revoke: "トークンを失効させる",
+    leak_flag: "トークンを有効のままにし、警告だけを送る",
+    leak_hint: "いずれの場合も監査に記録し、グループの連絡先を付けた警告をWebhookに送ります。",
     limits_title: "制限",
     limits_under: "空欄の場合は、サーバーの制限が適用されます。",
     limits: [

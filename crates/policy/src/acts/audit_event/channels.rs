@@ -1,7 +1,7 @@
 //! Details of events about channels, their keys and groups.
 
 use crate::{
-    channel::{ChannelLimits, GroupSettings, RevokeTokens},
+    channel::{ChannelLimits, GroupSettings, OnLeak, RevokeTokens},
     rules::{ChannelType, TokenRules, WhenFull},
 };
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,9 @@ pub struct ChannelChanged {
     /// Whether each assertion is accepted once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub single_use_assertions: Option<bool>,
+    /// What a report of a leaked token does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_leak: Option<OnLeak>,
 }
 
 /// How a secret was replaced.

@@ -1,6 +1,6 @@
 //! What an audit event concerns, named for people.
 
-use super::{AuditEvent, CooldownBegan, CreatedByRevoked, TokensRevoked};
+use super::{AuditEvent, CooldownBegan, CreatedByRevoked, LeakReported, TokensRevoked};
 use crate::permission::RoleChange;
 use core::fmt::Display;
 use serde_json::json;
@@ -51,6 +51,8 @@ impl AuditEvent {
             Self::TokenIssue(it) => vec![part("kind", it.kind), part("token id", it.token_id)],
             Self::TokenRevoke(it) => revoked(it),
             Self::TokenRevokeCreatedBy(it) => vec![created_by(it)],
+            Self::LeakReport(it) => leaked(it),
+            Self::LeakThrottle(_) => vec!["reports of leaked tokens".to_owned()],
             Self::SigningKeyRotate(it) | Self::SigningKeyPromote(it) => vec![part("kid", it.kid)],
             Self::SigningKeyRevoke(it) | Self::SigningKeyRevokeAll(it) => match it.kids.is_empty() {
                 true => vec!["no signing key".to_owned()],
@@ -132,6 +134,17 @@ fn revoked(it: &TokensRevoked) -> Parts {
     ])
 }
 
+/// The token that leaked, or how many did.
+fn leaked(it: &LeakReported) -> Parts {
+    let several = (!it.token_ids.is_empty()).then(|| format!("{} tokens", it.token_ids.len()));
+    some([
+        it.group.as_ref().map(|it| part("group", it)),
+        it.kind.map(|it| part("kind", it)),
+        it.token_id.map(|it| part("token id", it)),
+        several,
+    ])
+}
+
 fn created_by(it: &CreatedByRevoked) -> String {
     let from = it.created_from.map_or(String::new(), |it| format!(" from {it}"));
     format!("created by {}{from}", it.created_by)
@@ -199,7 +212,7 @@ mod tests {
             "revoked_everything": false, "issued_before": 1, "audit_begins_anew": false,
             "settings": { "cap": null, "when_full": null, "contact": null },
             "role": { "in": "operator", "role": "on-call" }, "disabled": true,
-            "kids": ["T1vmQdH_YGc"], "issuer": "https://id.example.com", "subject": "s",
+            "kids": ["T1vmQdH_YGc"], "on_leak": "revoke", "issuer": "https://id.example.com", "subject": "s",
         });
         for (name, value) in NAMES {
             detail[name] = value.into();

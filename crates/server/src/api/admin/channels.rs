@@ -15,7 +15,7 @@ use axum::{Json, response::Response};
 use http::StatusCode;
 use serde::Deserialize;
 use tegata_policy::{
-    channel::RevokeTokens,
+    channel::{OnLeak, RevokeTokens},
     rules::{ChannelType, TokenRules, WhenFull},
 };
 use tegata_store::{ChannelFilter, ChannelPatch, SettingsTag};
@@ -145,6 +145,10 @@ pub struct ChannelChange {
     /// Whether each assertion is accepted only once.
     #[schema(nullable = false)]
     single_use_assertions: Option<bool>,
+    /// What a report of a leaked token does: revoke it, or only flag it in a warning and the
+    /// audit.
+    #[schema(value_type = Option<schema::OnLeak>, nullable = false)]
+    on_leak: Option<OnLeak>,
     /// Absent limits stay unchanged; null sets the server's limit.
     #[schema(nullable = false)]
     limits: Option<Limits>,
@@ -164,6 +168,7 @@ impl From<ChannelChange> for ChannelPatch {
             group_when_full: it.group_when_full,
             own_audience_only: it.own_audience_only,
             single_use_assertions: it.single_use_assertions,
+            on_leak: it.on_leak,
             limits: it.limits.unwrap_or_default().into(),
         }
     }

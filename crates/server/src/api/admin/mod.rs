@@ -38,7 +38,11 @@ mod tokens;
 mod verifiers;
 mod warnings;
 
-use crate::authority::{Authority, admin_token::TokenSource, warnings::Warning};
+use crate::authority::{
+    Authority,
+    admin_token::TokenSource,
+    warnings::{Warning, leak::LeakWarning},
+};
 use administrator::{Administrator, Gate};
 use axum::{
     Router, middleware,
@@ -47,6 +51,7 @@ use axum::{
 use http::header::CONTENT_TYPE;
 use problem::{Code, Problem};
 use std::sync::{Arc, LazyLock};
+use tegata_policy::channel::Channel;
 use tegata_store::Holding;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -153,7 +158,14 @@ async fn describe() -> Response {
     ([(CONTENT_TYPE, "application/json")], document()).into_response()
 }
 
+/// Renders a warning about a leaked token as the JSON that webhooks send.
+#[must_use]
+pub fn render_leak(warning: &LeakWarning, channel: &Channel) -> String {
+    serde_json::to_string(&show::Warning::of_leak(warning, channel)).unwrap_or_default()
+}
+
 /// Renders a warning as the JSON that lists show and webhooks send.
+#[must_use]
 pub fn render_warning(warning: &Warning, holding: &Holding) -> String {
     serde_json::to_string(&show::Warning::of(warning, holding)).unwrap_or_default()
 }

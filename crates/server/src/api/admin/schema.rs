@@ -141,6 +141,11 @@ word! {
     WhenFull, ["evict-oldest", "deny"]
 }
 word! {
+    /// What a report of a leaked token does: the token is revoked, or stays active and is
+    /// named in a warning.
+    OnLeak, ["revoke", "flag"]
+}
+word! {
     /// Whether a channel is active or suspended.
     ChannelState, ["active", "suspended"]
 }

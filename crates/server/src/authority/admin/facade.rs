@@ -178,7 +178,7 @@ impl Admin {
         self.by_reason(options.reason.clone().or_else(|| self.reason.clone()))
     }
 
-    fn by_reason(&self, reason: Option<String>) -> By {
+    pub(super) fn by_reason(&self, reason: Option<String>) -> By {
         let source = self.source.map(|it| it.to_string());
         let (expected, request_id) = (self.expected.clone(), self.request_id.clone());
         By { expected, request_id, ..self.authority.by(self.actor, source, reason) }

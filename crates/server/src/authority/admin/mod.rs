@@ -16,6 +16,7 @@ mod facade;
 mod groups;
 mod identity;
 mod ids;
+mod leaks;
 mod options;
 mod people;
 mod permits;
@@ -41,6 +42,7 @@ pub use explain::{Explanation, Why};
 pub use facade::{Admin, Error, Result};
 #[cfg(feature = "openid-connect")]
 pub use identity::{Departure, IdentityError, Return};
+pub use leaks::LeakedText;
 pub use options::ActOptions;
 pub use people::{Invited, ListedPerson, NewPerson, PersonToDelete};
 pub use providers::ListedProvider;

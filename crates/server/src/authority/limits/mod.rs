@@ -6,6 +6,7 @@
 //! client with the right secret. A restart resets them. They do not depend on protocols
 //! or the store.
 
+mod attempts;
 mod bucket;
 mod guess;
 mod share;
@@ -16,10 +17,10 @@ mod wait;
 #[cfg(test)]
 mod tests;
 
-use crate::{authority::source::Source, metrics::Throttled};
+use crate::metrics::Throttled;
 use bucket::Bucket;
+use guess::Guesses;
 pub use guess::TooMany;
-use guess::{Guesses, network_of};
 use std::{
     net::IpAddr,
     num::NonZeroU32,
@@ -125,6 +126,8 @@ pub struct Limits {
     /// Wrong codes of a second factor, after a right password.
     codes: Table<PersonId, Guesses>,
     surges: Table<(ChannelId, Kind), Surge>,
+    /// Reports of leaked tokens.
+    reports: attempts::Reports,
     /// Limits how many events per minute are written to the audit.
     events: Mutex<Bucket>,
     throttled: Throttled,
@@ -223,6 +226,7 @@ impl Limits {
             sign_ins: Table::new(GUESSERS),
             codes: Table::new(GUESSERS),
             surges: Table::new(SURGES),
+            reports: attempts::Reports::default(),
             events: Mutex::default(),
             throttled,
             servers: share::ServerShares::default(),
@@ -352,60 +356,6 @@ impl Limits {
         self.surges.sum(|surge| surge.cooldowns(now).count())
     }
 
-    /// Counts a wrong secret for a channel that exists or not. The error states whether
-    /// throttling begins with this one.
-    ///
-    /// # Errors
-    /// [`TooMany`] wrong secrets.
-    pub fn guess(
-        &self,
-        source: Source,
-        channel: ChannelId,
-        is_known: bool,
-        now: Instant,
-    ) -> Result<(), TooMany> {
-        let now = self.nanoseconds(now);
-        let table = if is_known { &self.guesses } else { &self.made_up };
-        let name = (network_of(source.0), channel);
-        let added = table.with(name, now, || Guesses::new(now), |it| it.add(now));
-        if added.is_err() {
-            self.throttled.guess.inc();
-        }
-        added
-    }
-
-    /// Counts a wrong administrator's token; returns true for the first one in a window
-    /// that exceeds what mistakes explain.
-    pub fn guess_administrator(&self, source: Source, now: Instant) -> bool {
-        let now = self.nanoseconds(now);
-        let name = network_of(source.0);
-        let added = self.administrators.with(name, now, || Guesses::new(now), |it| it.add(now));
-        added.is_err_and(|it| it.begins)
-    }
-
-    /// Counts an attempt to sign in.
-    ///
-    /// # Errors
-    /// [`TooMany`] from one source within a minute.
-    pub fn sign_in(&self, source: Source, now: Instant) -> Result<(), TooMany> {
-        let now = self.nanoseconds(now);
-        let name = network_of(source.0);
-        self.sign_ins.with(name, now, || Guesses::new(now), |it| it.add(now))
-    }
-
-    /// Counts a code of a person's second factor, if it is wrong: ten within an hour. Codes
-    /// of six digits can be guessed; only those who know the password get so far.
-    ///
-    /// # Errors
-    /// [`TooMany`], also for a right code.
-    pub fn code(&self, person: PersonId, is_right: bool, now: Instant) -> Result<(), TooMany> {
-        // A window whose time runs sixty times as slowly.
-        let now = self.nanoseconds(now) / 60;
-        let checked =
-            self.codes.with(person, now, || Guesses::new(now), |it| it.check(now, is_right));
-        checked.map_err(|it| TooMany { wait: LimitExceeded(it.wait.0 * 60), ..it })
-    }
-
     /// Whether one more event may be written to the audit: sixty at once, and sixty a
     /// minute. Unauthenticated requests cause them, and each is a commit.
     #[must_use]
@@ -426,6 +376,7 @@ impl Limits {
         self.codes.tidy(now / 60);
         self.administrators.tidy(now);
         self.surges.tidy(now);
+        self.reports.tidy(now);
     }
 
     fn nanoseconds(&self, now: Instant) -> u64 {

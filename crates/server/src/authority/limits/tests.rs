@@ -1,6 +1,7 @@
 //! The limits, with the clock as an argument.
 
 use super::{surge::SurgeRule, table::TableEntry, *};
+use crate::authority::source::Source;
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -350,4 +351,37 @@ fn a_full_set_drops_the_entry_of_least_weight_and_never_a_pinned_one() {
         table.with(key, 0, || Weight(99), |_| ());
     }
     assert_eq!(table.len(), 40, "all pinned entries stay");
+}
+
+// ---- reports of leaked tokens
+
+#[test]
+fn a_source_sends_sixty_reports_at_once_and_one_more_each_second() {
+    let (limits, at) = limits(Rates::default());
+    let sent = |from, now| (0..100).filter(|_| limits.report(source(from), now).is_ok()).count();
+    assert_eq!((sent(1, at(0)), sent(1, at(900))), (60, 0));
+    assert_eq!((sent(1, at(3_100)), sent(2, at(3_100))), (3, 60), "another source is not limited");
+    assert_eq!(sent(1, at(200_000)), 60);
+    assert_eq!(limits.report(source(1), at(200_000)), Err(LimitExceeded(1)));
+}
+
+#[test]
+fn a_source_of_forged_reports_is_throttled_after_ten_and_named_once() {
+    let (limits, at) = limits(Rates::default());
+    let forge = |now| limits.forged_report(source(1), now);
+    assert!((0..10).all(|n| forge(at(n)).is_ok()));
+    let first = forge(at(100)).unwrap_err();
+    assert!(first.begins && !forge(at(200)).unwrap_err().begins);
+    assert!(limits.report(source(1), at(200)).is_ok(), "reports without a signature are apart");
+    assert!(forge(at(60_001)).is_ok(), "the next minute");
+}
+
+#[test]
+fn a_known_leak_is_new_again_after_an_hour() {
+    let (limits, at) = limits(Rates::default());
+    let token = tegata_token::id::TokenId([1; 16]);
+    assert!(!limits.is_known_leak(token, at(0)));
+    limits.note_leak(token, at(0));
+    assert!(limits.is_known_leak(token, at(3_599_000)));
+    assert!(!limits.is_known_leak(token, at(3_600_000)));
 }

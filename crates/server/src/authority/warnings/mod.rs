@@ -5,6 +5,7 @@
 //! [`webhook`] delivers them. What it found stays in memory as a [`walk`].
 
 pub mod job;
+pub mod leak;
 pub mod own;
 pub mod walk;
 pub mod webhook;

@@ -56,8 +56,8 @@ pub(super) fn apply<'a>(to: &mut Statements<'a>, of: Of<'a>, it: &'a Write) {
 
 fn insert_channel<'a>(to: &mut Statements<'a>, new: &'a Channel) {
     let sql = "INSERT INTO channel (id, provider, name, type, created_at, state, rules, group_cap,
-                   group_when_full, own_audience_only, single_use, limits, secret)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+                   group_when_full, own_audience_only, single_use, limits, secret, on_leak)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
     let secret = new.secrets.first().map(|it| it.hash.to_stored().to_vec());
     let values = keep![
         int(new.id.number()),
@@ -73,6 +73,7 @@ fn insert_channel<'a>(to: &mut Statements<'a>, new: &'a Channel) {
         new.single_use_assertions,
         json(&new.limits),
         secret,
+        word(new.on_leak),
     ];
     to.add(sql, values);
     let sql = "INSERT INTO channel_count (channel, serial, bulk_serial, revision)
@@ -83,7 +84,8 @@ fn insert_channel<'a>(to: &mut Statements<'a>, new: &'a Channel) {
 /// Writes a channel's name, state, rules and limits.
 fn write_settings<'a>(to: &mut Statements<'a>, new: &'a Channel) {
     let sql = "UPDATE channel SET name = $2, rules = $3, state = $4, group_cap = $5,
-                   group_when_full = $6, own_audience_only = $7, single_use = $8, limits = $9
+                   group_when_full = $6, own_audience_only = $7, single_use = $8, limits = $9,
+                   on_leak = $10
                WHERE id = $1";
     let values = keep![
         int(new.id.number()),
@@ -95,6 +97,7 @@ fn write_settings<'a>(to: &mut Statements<'a>, new: &'a Channel) {
         new.own_audience_only,
         new.single_use_assertions,
         json(&new.limits),
+        word(new.on_leak),
     ];
     to.add(sql, values);
 }

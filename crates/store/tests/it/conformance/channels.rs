@@ -3,7 +3,7 @@
 use crate::world::{ALL, Ask, NOW, World, by, denied, group, signing_key};
 use std::num::NonZeroU32;
 use tegata_policy::{
-    channel::{GroupRule, GroupSettings, RevokeTokens},
+    channel::{GroupRule, GroupSettings, OnLeak, RevokeTokens},
     denied::Denied,
     rules::{TokenRules, WhenFull},
     secret::PlainSecret,
@@ -155,6 +155,7 @@ pub async fn the_revision_changes_only_with_what_requests_are_authorized_with(wo
     );
     after!(patch(ChannelPatch { own_audience_only: Some(true), ..none() }), moves: true);
     after!(patch(ChannelPatch { single_use_assertions: Some(true), ..none() }), moves: true);
+    after!(patch(ChannelPatch { on_leak: Some(OnLeak::Flag), ..none() }), moves: true);
     after!(patch(ChannelPatch { state: Some(ChannelState::Suspended), ..none() }), moves: true);
     after!(patch(ChannelPatch { state: Some(ChannelState::Active), ..none() }), moves: true);
     let secret = PlainSecret::from_random([2; 16]).hash();
@@ -322,6 +323,7 @@ pub async fn settings_survive_reopening(mut world: World) {
                 group_when_full: Some(WhenFull::Deny),
                 own_audience_only: Some(true),
                 single_use_assertions: Some(true),
+                on_leak: Some(OnLeak::Flag),
                 limits: LimitsPatch {
                     issue_rate: Some(NonZeroU32::new(11)),
                     surge_limit: Some(Some(0)),
@@ -341,6 +343,7 @@ pub async fn settings_survive_reopening(mut world: World) {
     assert_eq!(channel.state, ChannelState::Suspended);
     assert_eq!(channel.group_rule, GroupRule { cap: 9, when_full: WhenFull::Deny });
     assert!(channel.own_audience_only && channel.single_use_assertions);
+    assert_eq!(channel.on_leak, OnLeak::Flag);
     assert_eq!(
         (channel.limits.issue_rate, channel.limits.surge_limit),
         (NonZeroU32::new(11), Some(0))

@@ -10,7 +10,7 @@ use crate::{
 };
 use serde::Serialize;
 use tegata_policy::{
-    channel,
+    channel::{self, OnLeak},
     rules::{ChannelType, TokenRules, WhenFull},
 };
 use tegata_store::GroupRow;
@@ -94,6 +94,9 @@ pub struct Channel {
     own_audience_only: bool,
     /// Whether each assertion is accepted only once.
     single_use_assertions: bool,
+    /// What a report of a leaked token does.
+    #[schema(value_type = schema::OnLeak)]
+    on_leak: OnLeak,
     limits: Limits,
     #[schema(required, value_type = Option<schema::Time>)]
     created_at: Option<String>,
@@ -112,6 +115,7 @@ impl From<&tegata_policy::channel::Channel> for Channel {
             group_when_full: it.group_rule.when_full,
             own_audience_only: it.own_audience_only,
             single_use_assertions: it.single_use_assertions,
+            on_leak: it.on_leak,
             limits: it.limits.into(),
             created_at: time(it.created_at),
         }

@@ -3,9 +3,10 @@
 use super::{VerifierWarning, time::time};
 use crate::{
     api::admin::schema,
-    authority::warnings::{self, Subject, own, webhook},
+    authority::warnings::{self, Subject, leak::LeakWarning, own, webhook},
 };
 use serde::Serialize;
+use tegata_policy::channel::Channel;
 use tegata_store::Holding;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, ProviderId, SigningKeyId, TokenId},
@@ -18,7 +19,8 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 pub struct Warning {
     /// The type: `token.expiring`, `token.unused`, `token.replaced-in-use`,
-    /// `secret.expiring`, `assertion-key.unused` or `channel.nearly-full`.
+    /// `secret.expiring`, `assertion-key.unused` or `channel.nearly-full`; to webhooks also
+    /// `token.leaked`.
     #[schema(example = "token.expiring")]
     r#type: &'static str,
     #[schema(value_type = schema::ProviderId)]
@@ -61,6 +63,9 @@ pub struct Warning {
     /// The newer token that should be used in its place.
     #[schema(required, value_type = Option<String>)]
     replaced_by: Option<TokenId>,
+    /// Of `token.leaked`: where the token was found, if an authenticated reporter names it.
+    #[schema(required)]
+    found_at: Option<String>,
     /// What to do.
     advice: &'static str,
 }
@@ -81,16 +86,13 @@ impl Warning {
             Subject::TokenReplaced { by, .. } => Some(*by),
             _ => None,
         };
-        let settings = it.group().and_then(|name| {
-            of.channel.groups.iter().find(|(group, _)| group.as_str() == name).map(|it| it.1)
-        });
         Self {
             r#type: it.kind(),
             provider_id: of.channel.provider,
             channel_id: of.channel.id,
             channel_name: of.channel.name.clone(),
             group: it.group().map(str::to_owned),
-            contact: settings.and_then(|settings| settings.contact.clone()),
+            contact: contact(&of.channel, it.group()),
             token_id: token.map(|token| token.id),
             kind: token.map(|token| token.kind).or(room.map(|it| it.0)),
             since: time(it.since),
@@ -101,9 +103,41 @@ impl Warning {
             expires_at: it.expires_at().and_then(time),
             last_used_at: token.and_then(|token| token.last_used_at).and_then(time),
             replaced_by,
+            found_at: None,
             advice: it.advice(),
         }
     }
+
+    /// A warning about a leaked token of this channel.
+    pub fn of_leak(it: &LeakWarning, of: &Channel) -> Self {
+        let token = &it.token;
+        Self {
+            r#type: LeakWarning::KIND,
+            provider_id: of.provider,
+            channel_id: of.id,
+            channel_name: of.name.clone(),
+            contact: contact(of, token.group.as_deref()),
+            group: token.group.clone(),
+            token_id: Some(token.id),
+            kind: Some(token.kind),
+            since: time(it.since),
+            active: None,
+            cap: None,
+            kid: None,
+            made_at: time(token.issued_at),
+            expires_at: time(token.expires_at),
+            last_used_at: None,
+            replaced_by: None,
+            found_at: it.found_at.clone(),
+            advice: it.advice(),
+        }
+    }
+}
+
+/// The contact of a channel's group.
+fn contact(of: &Channel, group: Option<&str>) -> Option<String> {
+    let group = group?;
+    of.groups.iter().find(|(it, _)| it.as_str() == group)?.1.contact.clone()
 }
 
 /// A page of warnings, by channel.

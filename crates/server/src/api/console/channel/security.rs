@@ -25,6 +25,7 @@ use tegata_console::{
     pages::{Security, SecurityPage},
 };
 use tegata_policy::{
+    channel::OnLeak,
     permission::Permission,
     rules::{TokenRules, WhenFull},
 };
@@ -50,6 +51,7 @@ async fn view(who: &SignedIn, id: ChannelId) -> Result<Security, Failure> {
         group_cap: Field::of(it.group_rule.cap.to_string()),
         own_audience_only: it.own_audience_only,
         single_use_assertions: it.single_use_assertions,
+        flags_leaks: it.on_leak == OnLeak::Flag,
         limits: [
             positive(it.limits.issue_rate_short_lived),
             positive(it.limits.issue_rate),
@@ -117,6 +119,10 @@ fn patch(who: &SignedIn, form: &Form<'_>, shown: Security) -> Result<ChannelPatc
         Some("deny") => WhenFull::Deny,
         _ => WhenFull::EvictOldest,
     };
+    let on_leak = match form.get("on_leak") {
+        Some("flag") => OnLeak::Flag,
+        _ => OnLeak::Revoke,
+    };
     let limits = LimitsPatch {
         issue_rate_short_lived: positive(limits[0]),
         issue_rate: positive(limits[1]),
@@ -131,6 +137,7 @@ fn patch(who: &SignedIn, form: &Form<'_>, shown: Security) -> Result<ChannelPatc
         group_when_full: Some(when_full),
         own_audience_only: Some(form.get("own_audience_only").is_some()),
         single_use_assertions: Some(form.get("single_use_assertions").is_some()),
+        on_leak: Some(on_leak),
         limits,
         ..ChannelPatch::default()
     })
