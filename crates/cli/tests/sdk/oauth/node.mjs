@@ -67,10 +67,10 @@ async function withOpenidClient({ channelId, secret, key, kid, otherToken }) {
       check(issued.expires_in > 890 && issued.expires_in <= 900, `expires_in ${issued.expires_in}`);
       checkSame(issued.scope, SCOPE, "scope");
       const about = await openid.tokenIntrospection(config, issued.access_token);
-      const { active, client_id, sub, iss, token_type, kind, scope } = about;
+      const { active, client_id, sub, iss, aud, token_type, kind, scope } = about;
       checkSame(
-        { active, client_id, sub, iss, token_type, kind, scope },
-        { active: true, client_id: channelId, sub: channelId, iss: url, token_type: "Bearer", kind: "stateless", scope: SCOPE },
+        { active, client_id, sub, iss, aud, token_type, kind, scope },
+        { active: true, client_id: channelId, sub: channelId, iss: url, aud: url, token_type: "Bearer", kind: "stateless", scope: SCOPE },
         "introspection",
       );
       checkSame((await openid.tokenIntrospection(config, otherToken)).active, false, "another channel's");

@@ -48,6 +48,8 @@ struct ActiveToken {
     token_type: &'static str,
     scope: &'static str,
     iss: String,
+    /// Like that of a token in JWS form.
+    aud: String,
     jti: TokenId,
     iat: UnixTime,
     exp: UnixTime,
@@ -76,6 +78,7 @@ pub async fn introspect(call: &Call) -> Result<Reply, OAuthError> {
             token_type: "Bearer",
             scope: claims.kind.scope(),
             iss: call.app.authority.issuer().to_owned(),
+            aud: call.app.authority.issuer().to_owned(),
             jti: claims.id,
             iat: claims.issued_at,
             exp: active.until,
