@@ -71,14 +71,13 @@ use Act::*;
 
 /// All of them.
 pub const ALL: [Act; 40] = [
-    RevokeOne,
+    RevokeLeaks,
     RevokeOneOfMany,
     RevokeStateless,
     RevokeGroup,
     RevokeKind,
     RevokeAssertionKey,
     RevokeAll,
-    RevokeLeaks,
     Evict,
     Reissue,
     ReissueWithDelay,
@@ -111,6 +110,7 @@ pub const ALL: [Act; 40] = [
     Person(PersonAct::UnlinkIdentity),
     Person(PersonAct::DeletePerson),
     Person(PersonAct::DeleteAdminToken),
+    RevokeOne,
 ];
 
 /// Acts of a store that narrow nothing, or nothing that a rollback can restore.

@@ -185,6 +185,22 @@ mod tests {
         assert_eq!(keys.check("a", &unpadded, body.as_bytes()), Err(ForgedReport));
     }
 
+    /// The sample request of GitHub's documentation, and GitHub's key of that time.
+    #[test]
+    fn the_sample_of_githubs_documentation_is_accepted() {
+        let id = "bcb53661c06b4728e59d897fb6165d5c9cda0fd9cdf9d09ead458168deb7518c";
+        let key = "-----BEGIN PUBLIC KEY-----\n\
+            MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEYAGMWO8XgCamYKMJS6jc/qgvSlAd\n\
+            AjPuDPRcXU22YxgBrz+zoN19MzuRyW87qEt9/AmtoNP5GrobzUvQSyJFVw==\n\
+            -----END PUBLIC KEY-----\n";
+        let keys = ProgrammeKeys::parse(&file(&[(id, key.to_owned())])).unwrap();
+        let body = br#"[{"source":"commit","token":"some_token","type":"some_type","url":"https://example.com/base-repo-url/"}]"#;
+        let signature = "MEQCIQDaMKqrGnE27S0kgMrEK0eYBmyG0LeZismAEz/BgZyt7AIfXt9fErtRS4XaeSt/\
+            AO1RtBY66YcAdjxji410VQV4xg==";
+        assert_eq!(keys.check(id, signature, body), Ok(()));
+        assert_eq!(keys.check(id, signature, b"[]"), Err(ForgedReport));
+    }
+
     #[test]
     fn a_file_of_other_keys_or_of_none_is_rejected() {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
