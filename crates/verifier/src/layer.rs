@@ -5,7 +5,8 @@
 //! own `/gateway/verify`.
 
 use crate::{
-    driver::{NotAccepted, TokenVerifier, VerifiedToken},
+    driver::{TokenVerifier, VerifiedToken},
+    gate::{admit, fits},
     standing::Use,
 };
 use http::{Extensions, Request, Response};
@@ -20,7 +21,6 @@ use tegata_gateway::{bearer::bearer, conditions::Conditions, decision::Refusal};
 use tegata_token::{
     id::{ChannelId, Group},
     kind::Kind,
-    wire::LONGEST,
 };
 use tower::{Layer, Service};
 
@@ -79,23 +79,10 @@ impl VerifyLayer {
 
     /// Verifies the token of a request.
     async fn verify(&self, token: &[u8], source: Option<IpAddr>) -> Result<VerifiedToken, Refusal> {
-        if token.len() > LONGEST {
-            return Err(Refusal::TooLong);
-        }
-        let verified = self.verifier.verify_for(token, self.wanted).await.map_err(refusal)?;
-        if !self.conditions.are_met_by(&verified.claims) {
-            return Err(Refusal::Denied);
-        }
+        let verified = self.verifier.verify_for(fits(token)?, self.wanted).await;
+        let verified = admit(verified, &self.conditions)?;
         self.verifier.record_use(&verified.claims, source);
         Ok(verified)
-    }
-}
-
-/// The refusal of a request whose token is not accepted.
-fn refusal(denied: NotAccepted) -> Refusal {
-    match denied {
-        NotAccepted::Invalid(_) | NotAccepted::Inactive => Refusal::Invalid,
-        NotAccepted::Unknown(_) => Refusal::Unknown,
     }
 }
 

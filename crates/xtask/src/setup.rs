@@ -3,7 +3,8 @@
 //! schemas, pinned in `crates/cli/tests/agent`; the proxies that the book has
 //! configuration for; a browser, with the accessibility rules that are pinned in
 //! `crates/cli/tests/browser`; an identity provider, pinned in
-//! `crates/server/tests/console/openid`; two versions of PostgreSQL, a pooler and a cluster that
+//! `crates/server/tests/console/openid`; what builds and uses the packages, pinned in
+//! `crates/cli/tests/bindings`; two versions of PostgreSQL, a pooler and a cluster that
 //! fails over, pinned in `crates/postgres-fixture`; and a few tools.
 //!
 //! The SDKs go to `target/test-parts`, where the tests look for them, through the
@@ -35,6 +36,7 @@ pub fn workspace() -> anyhow::Result<PathBuf> {
 /// `long` also installs what the long tests alone need.
 pub fn everything(long: bool) -> anyhow::Result<()> {
     sdks()?;
+    bindings()?;
     tools()?;
     databases(long)?;
     proxies()?;
@@ -69,6 +71,22 @@ pub fn sdks() -> anyhow::Result<Sdks> {
     let pins = workspace.join("crates/cli/tests/agent");
     install(&kubernetes, &pins, &["requirements.txt"], &validator, install_python)?;
     Ok(sdks)
+}
+
+/// Installs what builds the package for Python, and what the tests of the packages for Python
+/// and Node.js use; returns the virtual environment.
+///
+/// Fails as [`sdks`] does.
+pub fn bindings() -> anyhow::Result<PathBuf> {
+    let workspace = workspace()?;
+    let pins = workspace.join("crates/cli/tests/bindings");
+    let python = workspace.join("target/test-parts/bindings");
+    let program = python.join("bin/maturin");
+    install(&python, &pins, &["requirements.txt"], &program, install_python)?;
+    let node = workspace.join("target/test-parts/bindings-node");
+    let program = node.join("node_modules/fastify/fastify.js");
+    install(&node, &pins, &["package.json", "package-lock.json"], &program, install_node)?;
+    Ok(python)
 }
 
 /// Replaces `into` unless it holds a `program` that was installed for these `pins`. The

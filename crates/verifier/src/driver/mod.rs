@@ -1,10 +1,14 @@
 //! Sends a follower's requests, puts its views in force, and verifies.
 
+#[cfg(feature = "blocking")]
+mod blocking;
 mod clock;
 mod copy;
 mod send;
 mod settings;
 
+#[cfg(feature = "blocking")]
+pub use blocking::BlockingVerifier;
 pub use settings::{FollowSettings, VerifierStartError};
 
 use crate::{
