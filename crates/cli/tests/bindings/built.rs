@@ -46,7 +46,7 @@ fn stripped_library(profile: &Path, to: &Path) -> PathBuf {
 
 /// A copy without debug information, which is most of it.
 fn stripped(file: &Path, to: &Path) -> PathBuf {
-    let status = Command::new("objcopy").arg("--strip-debug").args([file, to]).status();
+    let status = Command::new("objcopy").arg("--strip-all").args([file, to]).status();
     assert!(status.expect("start objcopy").success(), "objcopy {}", file.display());
     to.to_owned()
 }
