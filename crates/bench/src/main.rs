@@ -16,6 +16,7 @@ mod agent;
 mod assertions;
 mod authority;
 mod baseline;
+mod bindings;
 mod channel;
 mod console;
 mod feed;
@@ -88,7 +89,7 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
             }
             "http" | "proxy" | "issue" | "journal" | "verify" | "agent" | "soak" | "fairness"
             | "console" | "feed" | "herd" | "snapshots" | "idle" | "load" | "layer"
-            | "postgres-issues" | "postgres-full" | "postgres-revoke" | "scale" => {
+            | "bindings" | "postgres-issues" | "postgres-full" | "postgres-revoke" | "scale" => {
                 sections.push(arg)
             }
             other => bail!("unknown argument {other}; see: cargo xtask bench --help"),
@@ -128,6 +129,7 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
             "postgres-issues" => postgres::issues::run(&plan, &folder, &mut report),
             "postgres-full" => postgres::full::run(&plan, &folder, &mut report),
             "postgres-revoke" => postgres::revoke::run(&plan, &folder, &mut report),
+            "bindings" => bindings::run(&plan, &folder, &mut report),
             "scale" => scale::run(&plan, &folder, &mut report),
             _ => http::fairness(&plan, &folder, &mut report),
         };

@@ -6,6 +6,7 @@
 
 use crate::{
     driver::{NotAccepted, TokenVerifier, VerifiedToken},
+    gate::{admit, fits},
     standing::Use,
 };
 use futures_util::future::Either;
@@ -21,7 +22,6 @@ use tegata_gateway::{bearer::bearer, conditions::Conditions, decision::Refusal};
 use tegata_token::{
     id::{ChannelId, Group},
     kind::Kind,
-    wire::LONGEST,
 };
 use tower::{Layer, Service};
 
@@ -78,18 +78,16 @@ impl VerifyLayer {
         self
     }
 
-    /// Verifies the token of a request; `None` if the authority is to be asked.
-    fn verify_at_once(
+    /// Verifies the token of a request from memory; `None` if the authority is to be asked.
+    fn recall(
         &self,
         headers: &HeaderMap,
         source: Option<IpAddr>,
     ) -> Option<Result<VerifiedToken, Refusal>> {
-        let token = match token(headers) {
-            Ok(token) => token,
-            Err(refusal) => return Some(Err(refusal)),
-        };
-        let decided = self.verifier.verify_at_once(token, self.wanted)?;
-        Some(self.accept(decided, source))
+        match token(headers) {
+            Ok(token) => Some(self.conclude(self.verifier.recall(token, self.wanted)?, source)),
+            Err(refusal) => Some(Err(refusal)),
+        }
     }
 
     /// Verifies the token of a request, and asks the authority if need be.
@@ -98,19 +96,16 @@ impl VerifyLayer {
         headers: &HeaderMap,
         source: Option<IpAddr>,
     ) -> Result<VerifiedToken, Refusal> {
-        let decided = self.verifier.verify_for(token(headers)?, self.wanted).await;
-        self.accept(decided, source)
+        let verified = self.verifier.verify_for(token(headers)?, self.wanted).await;
+        self.conclude(verified, source)
     }
 
-    fn accept(
+    fn conclude(
         &self,
-        decided: Result<VerifiedToken, NotAccepted>,
+        verified: Result<VerifiedToken, NotAccepted>,
         source: Option<IpAddr>,
     ) -> Result<VerifiedToken, Refusal> {
-        let verified = decided.map_err(refusal)?;
-        if !self.conditions.are_met_by(&verified.claims) {
-            return Err(Refusal::Denied);
-        }
+        let verified = admit(verified, &self.conditions)?;
         self.verifier.record_use(&verified.claims, source);
         Ok(verified)
     }
@@ -118,16 +113,7 @@ impl VerifyLayer {
 
 /// The token of a request.
 fn token(headers: &HeaderMap) -> Result<&[u8], Refusal> {
-    let token = bearer(headers).ok_or(Refusal::NoToken)?;
-    if token.len() > LONGEST { Err(Refusal::TooLong) } else { Ok(token) }
-}
-
-/// The refusal of a request whose token is not accepted.
-fn refusal(denied: NotAccepted) -> Refusal {
-    match denied {
-        NotAccepted::Invalid(_) | NotAccepted::Inactive => Refusal::Invalid,
-        NotAccepted::Unknown(_) => Refusal::Unknown,
-    }
+    fits(bearer(headers).ok_or(Refusal::NoToken)?)
 }
 
 impl<S> Layer<S> for VerifyLayer {
@@ -168,7 +154,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let source = (self.layer.source)(request.extensions());
         // Nearly always from memory: then nothing is cloned or allocated here.
-        if let Some(verified) = self.layer.verify_at_once(request.headers(), source) {
+        if let Some(verified) = self.layer.recall(request.headers(), source) {
             return match verified {
                 Ok(verified) => {
                     request.extensions_mut().insert(verified);

@@ -7,12 +7,16 @@
 //!   numbers are its arguments.
 //! - [`standing`] decides about one token: by the view, its age and what the use allows.
 //! - [`TokenVerifier`] sends the follower's requests, and verifies.
+//! - `BlockingVerifier` and `gate`, with the feature `blocking`, are for programs without a
+//!   Tokio runtime, and for other languages.
 //! - `layer`, with the feature `tower`, verifies the bearer token of each request.
 //! - `simulation`, with the feature of that name, tests any follower.
 
 pub mod clocks;
 mod driver;
 pub mod follower;
+#[cfg(any(feature = "blocking", feature = "tower"))]
+pub mod gate;
 #[cfg(feature = "tower")]
 pub mod layer;
 #[cfg(feature = "simulation")]
@@ -20,6 +24,8 @@ pub mod simulation;
 pub mod standing;
 pub mod usage;
 
+#[cfg(feature = "blocking")]
+pub use driver::BlockingVerifier;
 pub use driver::{
     FollowSettings, NotAccepted, RequestFailure, TokenVerifier, VerifiedToken, VerifierHealth,
     VerifierStartError,

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: builds the shipped program and the benchmarks, and runs them.
 
 use crate::{cargo::cargo, dist};
+use anyhow::ensure;
 
 const HELP: &str = "\
 usage: cargo xtask bench [--long] [--tegata FILE] [SECTION…]
@@ -18,6 +19,7 @@ usage: cargo xtask bench [--long] [--tegata FILE] [SECTION…]
   snapshots memory for 1,000 snapshots of 100,000 facts at once
   load      issues and verifications with 2,000 followers and a revocation a second
   layer     a service with the verifier's tower layer against one without
+  bindings  a warm verification from Python and from Node.js, against introspection
   idle      what 2,000 idle followers cost
   postgres-issues  issues of 1 and 3 servers on PostgreSQL against the same rows by pgbench
   postgres-full    issues that evict, at 3 servers on PostgreSQL, against plain ones
@@ -39,6 +41,11 @@ pub fn run(args: &[&str]) -> anyhow::Result<()> {
     if !args.contains(&"--tegata") {
         // A build of this package alone, so that it has the features that are shipped.
         dist::build()?;
+    }
+    if args.contains(&"bindings") {
+        let modules = ["--package", "tegata-node", "--package", "tegata-python"];
+        let build = cargo(&["build", "--locked", "--profile", "dist"])?.args(modules).status()?;
+        ensure!(build.success(), "the native modules do not build");
     }
     let measure = ["run", "--locked", "--profile", "dist", "--package", "tegata-bench", "--"];
     let measured = cargo(&measure)?.args(args).status()?;

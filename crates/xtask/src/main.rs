@@ -2,10 +2,12 @@
 
 mod again;
 mod bench;
+mod bindings;
 mod book;
 mod cargo;
 mod dist;
 mod fuzz;
+mod package;
 mod progress;
 mod reference;
 mod screenshots;
@@ -23,6 +25,7 @@ const USAGE: &str = "usage: cargo xtask <task>
   test [--long]   run setup, then all checks and tests; --long: with many more rounds
   bench [--help]  measure Tegata's speed as ratios to what the machine can do
   dist            build the shipped program, with its debug information in a separate file
+  bindings        build the packages for Python and Node.js, as they are shipped
   fuzz [--help]   run coverage-guided fuzzing of every parser
   timing [N]      measure whether response times reveal secrets, with N measurements
   book            build the book as a website, with mdbook
@@ -52,6 +55,7 @@ fn run() -> anyhow::Result<()> {
         ["test", "--long"] => test::run(true),
         ["bench", ref options @ ..] => bench::run(options),
         ["dist"] => dist::run(),
+        ["bindings"] => bindings::run(),
         ["fuzz", ref options @ ..] => fuzz::run(options),
         ["timing", ref options @ ..] => timing::run(options),
         ["book"] => book::run(),

@@ -4,7 +4,8 @@
 //! scanners, pinned in `crates/cli/tests/scanners`; the proxies that the book has
 //! configuration for; a browser, with the accessibility rules that are pinned in
 //! `crates/cli/tests/browser`; an identity provider, pinned in
-//! `crates/server/tests/console/openid`; two versions of PostgreSQL, a pooler and a cluster that
+//! `crates/server/tests/console/openid`; what builds and uses the packages, pinned in
+//! `crates/cli/tests/bindings`; two versions of PostgreSQL, a pooler and a cluster that
 //! fails over, pinned in `crates/postgres-fixture`; and a few tools.
 //!
 //! The SDKs go to `target/test-parts`, where the tests look for them, through the
@@ -36,13 +37,15 @@ pub fn workspace() -> anyhow::Result<PathBuf> {
 /// `long` also installs what the long tests alone need.
 pub fn everything(long: bool) -> anyhow::Result<()> {
     sdks()?;
+    bindings()?;
     tools()?;
     databases(long)?;
     proxies()?;
     browser()
 }
 
-/// Installs the SDKs, OAuth's clients, the identity provider and the schemas if they are missing, and returns the SDKs' paths.
+/// Installs the SDKs, OAuth's clients, the identity provider, the schemas and the scanners if
+/// they are missing, and returns the SDKs' paths.
 ///
 /// Fails, naming the missing part, if the machine has no Python 3 or no npm, or if a
 /// package cannot be downloaded.
@@ -85,6 +88,22 @@ fn oauth(parts: &Path, pins: &Path) -> anyhow::Result<()> {
     install(&node, pins, &["package.json", "package-lock.json"], &client, install_node)?;
     let python = parts.join("oauth-python");
     install(&python, pins, &["requirements.txt"], &python.join("bin/python"), install_python)
+}
+
+/// Installs what builds the package for Python, and what the tests of the packages for Python
+/// and Node.js use; returns the virtual environment.
+///
+/// Fails as [`sdks`] does.
+pub fn bindings() -> anyhow::Result<PathBuf> {
+    let workspace = workspace()?;
+    let pins = workspace.join("crates/cli/tests/bindings");
+    let python = workspace.join("target/test-parts/bindings");
+    let program = python.join("bin/maturin");
+    install(&python, &pins, &["requirements.txt"], &program, install_python)?;
+    let node = workspace.join("target/test-parts/bindings-node");
+    let program = node.join("node_modules/fastify/fastify.js");
+    install(&node, &pins, &["package.json", "package-lock.json"], &program, install_node)?;
+    Ok(python)
 }
 
 /// Replaces `into` unless it holds a `program` that was installed for these `pins`. The

@@ -53,7 +53,9 @@ pub fn write() -> anyhow::Result<()> {
 /// Reports source files that do not begin with a module comment.
 fn introductions(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut wrong = Vec::new();
-    for file in rust_files(&root.join("crates"))? {
+    let mut files = rust_files(&root.join("crates"))?;
+    files.extend(rust_files(&root.join("bindings"))?);
+    for file in files {
         let text = fs::read_to_string(&file)?;
         if !text.starts_with("//!") && !text.starts_with("#!") {
             wrong.push(format!("{}: does not begin with `//!`", place(root, &file)));
@@ -67,7 +69,9 @@ fn named_paths(root: &Path) -> anyhow::Result<Vec<String>> {
     let architecture =
         fs::read_to_string(root.join("ARCHITECTURE.md")).context("ARCHITECTURE.md must exist")?;
     let named = architecture.split('`').skip(1).step_by(2);
-    let is_path = |named: &&str| named.starts_with("crates/") || named.starts_with("docs/");
+    let is_path = |named: &&str| {
+        ["bindings/", "crates/", "docs/"].iter().any(|folder| named.starts_with(folder))
+    };
     Ok(named
         .filter(|named| is_path(named) && !root.join(named).exists())
         .map(|named| format!("ARCHITECTURE.md names `{named}`, which does not exist"))
@@ -102,6 +106,18 @@ fn decisions(root: &Path) -> anyhow::Result<Vec<String>> {
     }
     wrong.sort();
     Ok(wrong)
+}
+
+/// The folders of the workspace's crates.
+fn crate_folders(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for parent in ["bindings", "crates"] {
+        for entry in fs::read_dir(root.join(parent))? {
+            folders.push(entry?.path());
+        }
+    }
+    folders.sort();
+    Ok(folders)
 }
 
 fn place(root: &Path, file: &Path) -> String {

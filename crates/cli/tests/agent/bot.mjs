@@ -6,9 +6,9 @@
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 
-const { EXAMPLES, SDK, TOKEN_FILE, SOCKET, CALLER_SECRET, API } = process.env;
+const { BINDINGS, SDK, TOKEN_FILE, SOCKET, CALLER_SECRET, API } = process.env;
 const { messagingApi } = createRequire(`${SDK}/`)("@line/bot-sdk");
-const { fresh, fromFile, fromSocket } = await import(`${EXAMPLES}/fresh-token.mjs`);
+const { fresh, fromFile, fromSocket } = await import(`${BINDINGS}/node/line.js`);
 
 const seen = new Set();
 const noting = (token) => async () => {

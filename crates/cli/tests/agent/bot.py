@@ -6,10 +6,10 @@ its stdin does."""
 import os
 import sys
 
-sys.path.insert(0, os.environ["EXAMPLES"])
+sys.path.insert(0, os.path.join(os.environ["BINDINGS"], "python"))
 
-from fresh_token import FreshConfiguration, from_file, from_socket  # noqa: E402
 from linebot.v3.messaging import ApiClient, MessagingApi  # noqa: E402
+from tegata.line import FreshConfiguration, from_file, from_socket  # noqa: E402
 
 seen = set()
 

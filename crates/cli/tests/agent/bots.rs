@@ -1,5 +1,5 @@
 //! Long-running bots on LINE's own SDKs, unmodified, that read their token from the agent's
-//! file and socket with the suppliers in `examples/bots`. The Messaging API is a small
+//! file and socket with the suppliers of the packages in `bindings`. The Messaging API is a small
 //! server that verifies each bearer token at the real authority's gateway.
 
 use crate::{
@@ -66,7 +66,7 @@ impl Bot {
         let interpreter = part(&parts, interpreter);
         let mut process = Command::new(&interpreter)
             .arg(package.join("tests/agent").join(program))
-            .env("EXAMPLES", package.join("../../examples/bots"))
+            .env("BINDINGS", package.join("../../bindings"))
             .env("SDK", parts.join("node"))
             .env("TOKEN_FILE", world.path("out/bot"))
             .env("SOCKET", world.path("agent.sock"))

@@ -1,10 +1,14 @@
 //! Sends a follower's requests, puts its views in force, and verifies.
 
+#[cfg(feature = "blocking")]
+mod blocking;
 mod clock;
 mod copy;
 mod send;
 mod settings;
 
+#[cfg(feature = "blocking")]
+pub use blocking::BlockingVerifier;
 pub use settings::{FollowSettings, VerifierStartError};
 
 use crate::{
@@ -259,15 +263,11 @@ impl TokenVerifier {
         }
     }
 
-    /// Verifies a token for a use, if no request to the authority is needed for it: `None` if
-    /// only [`TokenVerifier::verify_for`] can answer. Takes no lock, and allocates nothing if the
-    /// token's signature is known.
+    /// Verifies a token for a use from memory alone. `None`: that needs a response of the
+    /// authority, for which [`TokenVerifier::verify_for`] waits. Takes no lock, and allocates
+    /// nothing if the token's signature is known.
     #[must_use]
-    pub fn verify_at_once(
-        &self,
-        token: &[u8],
-        wanted: Use,
-    ) -> Option<Result<VerifiedToken, NotAccepted>> {
+    pub fn recall(&self, token: &[u8], wanted: Use) -> Option<Result<VerifiedToken, NotAccepted>> {
         settled(self.decide(token, clock::steady(), wanted)).ok()
     }
 

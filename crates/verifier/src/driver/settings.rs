@@ -45,9 +45,15 @@ pub enum VerifierStartError {
     /// The HTTP client cannot be built.
     #[error("the HTTP client cannot be built: {0}")]
     Http(#[from] reqwest::Error),
+    /// A document of certificates holds none.
+    #[error("the document holds no certificate in PEM")]
+    NoCertificate,
     /// The copy cannot be locked.
     #[error("{0}")]
     Copy(io::Error),
+    /// The follower's thread cannot be started.
+    #[error("the follower's thread cannot be started: {0}")]
+    Thread(io::Error),
     /// The system returned no random bytes.
     #[error("the system returned no random bytes")]
     NoRandomness,
@@ -75,6 +81,17 @@ impl FollowSettings {
             usage_interval: Some(Duration::from_secs(60)),
             cached_tokens: 10_000,
         })
+    }
+
+    /// Accepts only certificates of the certificate authorities in this PEM document, in place of
+    /// those that the machine trusts.
+    ///
+    /// # Errors
+    /// The document has no certificate, or one that cannot be read.
+    pub fn trust(&mut self, pem: &[u8]) -> Result<(), VerifierStartError> {
+        self.certificates = Certificate::from_pem_bundle(pem)?;
+        let is_empty = self.certificates.is_empty();
+        if is_empty { Err(VerifierStartError::NoCertificate) } else { Ok(()) }
     }
 
     pub(super) fn check(&self) -> Result<(), VerifierStartError> {

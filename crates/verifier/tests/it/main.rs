@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 mod authority;
+mod blocking;
 mod network;
 mod planted;
 mod rules;

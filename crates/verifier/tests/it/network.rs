@@ -20,7 +20,7 @@ use tower::ServiceExt;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn settings(authority: &Authority, on_stale: OnStale) -> FollowSettings {
+pub fn settings(authority: &Authority, on_stale: OnStale) -> FollowSettings {
     let url = authority.url.parse().unwrap();
     let mut settings = FollowSettings::new(url, "canary-verifier-token").unwrap();
     settings.wanted = Use { staleness: SECOND, on_stale };
@@ -48,7 +48,7 @@ fn of_channel(change: ChannelChange) -> FeedChange {
     FeedChange::Channel { provider: provider(), channel: channel(), change }
 }
 
-fn revoke(serial: u64) -> FeedChange {
+pub fn revoke(serial: u64) -> FeedChange {
     let token = RevokedToken::Stored { kind: Kind::V21, serial: Serial(serial) };
     let until = UnixTime(1_790_003_600);
     of_channel(ChannelChange::Revoked { tokens: vec![SingleRevocation { token, until }] })

@@ -3,6 +3,7 @@
 //! `deny.toml` is the list. `cargo deny` reads the same file in CI, where it also
 //! compares the versions with the known advisories.
 
+use super::crate_folders;
 use crate::cargo::{built, metadata};
 use anyhow::Context;
 use serde_json::Value;
@@ -56,9 +57,7 @@ fn reasons(named: &BTreeSet<String>, decision: &str) -> Vec<String> {
 fn unused(root: &Path, named: &BTreeSet<String>) -> anyhow::Result<Vec<String>> {
     let mut used = BTreeSet::new();
     let mut manifests = vec![root.join("fuzz/Cargo.toml")];
-    for entry in fs::read_dir(root.join("crates"))? {
-        manifests.push(entry?.path().join("Cargo.toml"));
-    }
+    manifests.extend(crate_folders(root)?.into_iter().map(|it| it.join("Cargo.toml")));
     for file in manifests {
         let manifest = manifest(&file)?;
         for table in ["dependencies", "dev-dependencies", "build-dependencies"] {

@@ -44,7 +44,12 @@ fn draw(root: &Path) -> anyhow::Result<String> {
     let edges = borrowed(&crates);
     let mut picture = diagram(&edges);
     for name in in_order(&edges) {
-        let uses = modules::uses(&root.join("crates").join(name).join("src"))?;
+        // The bindings' few modules need no picture.
+        let sources = root.join("crates").join(name).join("src");
+        if !sources.exists() {
+            continue;
+        }
+        let uses = modules::uses(&sources)?;
         for (parent, edges) in &uses {
             if parent.is_empty() && edges.len() > 1 || edges.len() >= WORTH_DRAWING {
                 let title = [&[name.to_owned()], parent.as_slice()].concat().join("::");
@@ -65,8 +70,7 @@ fn borrowed(edges: &Uses) -> Edges<'_> {
 fn crates(root: &Path) -> anyhow::Result<Uses> {
     let mut names = BTreeMap::new();
     let mut manifests = BTreeMap::new();
-    for entry in fs::read_dir(root.join("crates"))? {
-        let folder = entry?.path();
+    for folder in super::crate_folders(root)? {
         let text = fs::read_to_string(folder.join("Cargo.toml"))?;
         let manifest: toml::Table = text.parse()?;
         let name = manifest.get("package").and_then(|it| it.get("name")?.as_str());

@@ -1,6 +1,6 @@
 //! Maximum lengths of files and functions.
 
-use super::{place, rust_files};
+use super::{crate_folders, place, rust_files};
 use std::{fs, path::Path};
 
 /// Maximum lines of a file under `src`.
@@ -15,8 +15,8 @@ pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut wrong = Vec::new();
     let mut long = Vec::new();
     let mut count = 0;
-    for entry in fs::read_dir(root.join("crates"))? {
-        for file in rust_files(&entry?.path().join("src"))? {
+    for folder in crate_folders(root)? {
+        for file in rust_files(&folder.join("src"))? {
             let text = fs::read_to_string(&file)?;
             let (place, lines) = (place(root, &file), text.lines().count());
             if lines > FILE {

@@ -17,7 +17,7 @@ const BANNED: [&str; 16] = [
 const ELSEWHERE: [&str; 4] = [".floor()", "User=nobody", "'nobody:nogroup'", "seal_in_place"];
 
 /// The folders and top-level files that are read.
-const READ: [&str; 14] = [
+const READ: [&str; 15] = [
     ".github",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -25,6 +25,7 @@ const READ: [&str; 14] = [
     "Cargo.toml",
     "README.md",
     "SECURITY.md",
+    "bindings",
     "clippy.toml",
     "crates",
     "deny.toml",
@@ -35,8 +36,10 @@ const READ: [&str; 14] = [
 ];
 
 /// Extensions of the files that are read.
-const KINDS: [&str; 11] =
-    ["json", "lua", "md", "mjs", "py", "rs", "service", "sql", "toml", "yaml", "yml"];
+const KINDS: [&str; 14] = [
+    "js", "json", "lua", "md", "mjs", "py", "pyi", "rs", "service", "sql", "toml", "ts", "yaml",
+    "yml",
+];
 
 /// Reports every place of a banned word, in a sentence or in a name.
 pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {

@@ -1,22 +1,11 @@
-/** A channel access token that is always fresh, for bots on LINE's SDK for Node.js.
- *
- *  `tegata agent` renews the token; the bot reads it for each call instead of holding
- *  one that expires. Copy this file into your bot's folder:
- *
- *      import { messagingApi } from "@line/bot-sdk";
- *      import { fresh, fromFile } from "./fresh-token.mjs";
- *
- *      const client = fresh(messagingApi.MessagingApiClient, fromFile("/run/bot/token"));
- *      await client.pushMessage(...);
- *
- *  and use `client` for as long as the process runs.
- */
+/** A channel access token that is always fresh, for bots on LINE's SDK for Node.js: see
+ *  `line.d.ts`. */
+"use strict";
 
-import { readFile } from "node:fs/promises";
-import { request } from "node:http";
+const { readFile } = require("node:fs/promises");
+const { request } = require("node:http");
 
-/** A client of the SDK that is replaced when the token changes. */
-export function fresh(Client, token, options = {}) {
+function fresh(Client, token, options = {}) {
   let client, held;
   const call = (name) => async (...args) => {
     const channelAccessToken = await token();
@@ -30,13 +19,11 @@ export function fresh(Client, token, options = {}) {
   return new Proxy({}, { get: (_, name) => (name === "then" ? undefined : call(name)) });
 }
 
-/** The token in a file that the agent replaces as a whole. */
-export function fromFile(path) {
+function fromFile(path) {
   return async () => (await readFile(path, "ascii")).trim();
 }
 
-/** The token of this name, from the agent's Unix socket. */
-export function fromSocket(socketPath, name, secret) {
+function fromSocket(socketPath, name, secret) {
   const headers = { authorization: `Bearer ${secret}` };
   return () =>
     new Promise((resolve, reject) => {
@@ -54,3 +41,5 @@ export function fromSocket(socketPath, name, secret) {
       sent.end();
     });
 }
+
+module.exports = { fresh, fromFile, fromSocket };

@@ -1,15 +1,15 @@
 """A channel access token that is always fresh, for bots on LINE's SDK for Python.
 
-`tegata agent` renews the token; the bot reads it for each call instead of holding one
-that expires. Copy this file into your bot's folder:
+`tegata agent` renews the token; the bot reads it for each call instead of holding one that
+expires:
 
     from linebot.v3.messaging import ApiClient, MessagingApi
-    from fresh_token import FreshConfiguration, from_file
+    from tegata.line import FreshConfiguration, from_file
 
     configuration = FreshConfiguration(from_file("/run/bot/token"))
     api = MessagingApi(ApiClient(configuration))
 
-and use `api` for as long as the process runs.
+Use `api` for as long as the process runs.
 """
 
 import http.client

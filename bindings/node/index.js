@@ -1,0 +1,157 @@
+/** Verifies channel access tokens of Tegata in memory: see `index.d.ts`. */
+"use strict";
+
+const native = require("./tegata.node");
+
+class NotAccepted extends Error {
+  constructor(message, status) {
+    super(message);
+    this.name = new.target.name;
+    this.status = status;
+  }
+}
+
+class Invalid extends NotAccepted {}
+
+class Unknown extends NotAccepted {}
+
+/** A token that is active. The native module hands its facts over as one string. */
+class Token {
+  #facts;
+
+  constructor(facts) {
+    this.#facts = facts;
+  }
+
+  #fact(number) {
+    if (typeof this.#facts === "string") this.#facts = this.#facts.split("\n");
+    return this.#facts[number];
+  }
+
+  get id() {
+    return this.#fact(0);
+  }
+
+  get kind() {
+    return this.#fact(1);
+  }
+
+  get channel() {
+    return this.#fact(2);
+  }
+
+  get provider() {
+    return this.#fact(3);
+  }
+
+  get group() {
+    return this.#fact(4) || null;
+  }
+
+  get issuedAt() {
+    return Number(this.#fact(5));
+  }
+
+  get until() {
+    return Number(this.#fact(6));
+  }
+
+  get stale() {
+    return this.#fact(7) || null;
+  }
+}
+
+/** How long the exit of the process waits for the authority, in seconds. */
+const EXIT = 0.5;
+
+/** The verifiers that are closed when the process exits. */
+const open = new Set();
+
+process.once("exit", () => {
+  for (const reference of open) {
+    try {
+      reference.deref()?.closeNow(EXIT);
+    } catch {
+      // Its copy cannot be deleted; the process exits all the same.
+    }
+  }
+});
+
+function accepted(found) {
+  if (typeof found === "string") return new Token(found);
+  throw new (found.status === 503 ? Unknown : Invalid)(found.message, found.status);
+}
+
+class Verifier {
+  #native;
+  #reference;
+
+  constructor(authority, verifierToken, options) {
+    this.#native = new native.Verifier(authority, verifierToken, options);
+    this.#reference = new WeakRef(this.#native);
+    open.add(this.#reference);
+  }
+
+  async verify(token) {
+    return accepted(this.#native.recall(token) ?? (await this.#native.verify(token)));
+  }
+
+  recall(token) {
+    const found = this.#native.recall(token);
+    return found === null ? null : accepted(found);
+  }
+
+  ready(seconds = 1) {
+    return this.#native.ready(seconds);
+  }
+
+  age() {
+    return this.#native.age();
+  }
+
+  health() {
+    return this.#native.health();
+  }
+
+  recordUse(token, source) {
+    this.#native.recordUse(token, source);
+  }
+
+  async close(seconds = 1) {
+    open.delete(this.#reference);
+    await this.#native.close(seconds);
+  }
+
+  gate({ kinds = [], channels = [], groups = [] } = {}) {
+    const lists = { kind: kinds, channel: channels, group: groups };
+    const conditions = Object.entries(lists).flatMap(([name, values]) =>
+      values.map((value) => ({ name, value: String(value) })),
+    );
+    return new Gate(new native.Gate(this.#native, conditions));
+  }
+}
+
+/** Decides about requests by their `Authorization` headers. */
+class Gate {
+  #native;
+
+  constructor(gate) {
+    this.#native = gate;
+  }
+
+  /** Resolves to `{ token }`, or to `{ refused }` with the response. */
+  async decide(request) {
+    // Node.js itself drops the second of two such headers.
+    const sent = request.headersDistinct.authorization ?? [];
+    const source = request.socket.remoteAddress;
+    const found = this.#native.recall(sent, source) ?? (await this.#native.verify(sent, source));
+    return typeof found === "string" ? { token: new Token(found) } : { refused: found };
+  }
+}
+
+function connect(authority, verifierToken, options) {
+  return new Verifier(authority, verifierToken, options);
+}
+
+// Modules with `import` find these names by reading this line.
+module.exports = { Invalid, NotAccepted, Token, Unknown, Verifier, connect };

@@ -1,0 +1,189 @@
+/** Verification against a server, and the follower's thread and the process. */
+"use strict";
+
+const assert = require("node:assert");
+const { spawnSync } = require("node:child_process");
+const net = require("node:net");
+const test = require("node:test");
+const { connect, Invalid, Unknown } = require("tegata");
+const { StandIn, withStandIn } = require("tegata/stand-in");
+
+let server, verifier;
+
+test.before(async () => {
+  server = await StandIn.start();
+  verifier = await server.connect({ staleness: 30 });
+  assert(await verifier.ready(60));
+});
+
+test.after(() => server.stop());
+
+/** An address that accepts connections and never answers; resolves to it and how to close it. */
+function silent() {
+  const open = new Set();
+  const listener = net.createServer((socket) => open.add(socket));
+  const close = () => {
+    listener.close();
+    for (const socket of open) socket.destroy();
+  };
+  return new Promise((resolve) => {
+    listener.listen(0, "127.0.0.1", () =>
+      resolve({ url: `http://127.0.0.1:${listener.address().port}`, close }),
+    );
+  });
+}
+
+async function credential(server, name) {
+  const made = await server.admin("POST", "/verifiers", { name });
+  return { path: `/verifiers/${made.verifier_id}`, secret: made.verifier_token };
+}
+
+/** Runs a program in a process of its own; returns what it prints, or fails. */
+function run(program, ...words) {
+  const done = spawnSync(process.execPath, ["-e", program, ...words], { encoding: "utf8", timeout: 120_000 });
+  assert.strictEqual(done.status, 0, done.stderr);
+  return done.stdout.trim();
+}
+
+test("every kind of token is verified with its facts", async () => {
+  for (const kind of ["stateless", "short-lived", "long-lived", "v2.1"]) {
+    const token = await verifier.verify(await server.issue(kind));
+    assert.deepStrictEqual([token.kind, token.channel], [kind, server.channel.id]);
+    assert(token.until > token.issuedAt && token.issuedAt >= (await server.now()) - 60);
+    assert(token.stale === null && token.group === null && token.id && token.provider);
+  }
+  const grouped = await verifier.verify(await server.issue("stateless", { group: "kitchen" }));
+  assert.strictEqual(grouped.group, "kitchen");
+});
+
+test("a revoked token is invalid once its receipt is complete", async () => {
+  const token = await server.issue("short-lived");
+  assert(verifier.recall(token));
+  await server.revoke(token);
+  const invalid = (error) => error instanceof Invalid && error.status === 401;
+  await assert.rejects(verifier.verify(token), invalid);
+  assert.throws(() => verifier.recall(token), /revoked/);
+});
+
+test("what is no token is invalid", async () => {
+  for (const text of ["", "x", "tgs_none", "eyJ.a.b", "\u00e9", "x".repeat(10_000)]) {
+    await assert.rejects(verifier.verify(text), Invalid);
+  }
+});
+
+test("a token expires when the clock is moved", withStandIn(async (server) => {
+  const token = await server.issue();
+  const verifier = await server.connect({ staleness: 30 });
+  assert(await verifier.verify(token));
+  await server.advance(15 * 60);
+  await assert.rejects(verifier.verify(token), /expired/);
+}));
+
+test("the state is unknown and not invalid without a view, and the event loop runs on", async () => {
+  const { url, close } = await silent();
+  const verifier = connect(url, "token");
+  let ticks = 0;
+  const ticking = setInterval(() => (ticks += 1), 10);
+  const unknown = (error) => error instanceof Unknown && error.status === 503;
+  await assert.rejects(verifier.verify("eyJ.a.b"), unknown);
+  clearInterval(ticking);
+  assert(ticks > 3);
+  assert(verifier.age() === null && !(await verifier.ready(0)));
+  await verifier.close(0);
+  close();
+});
+
+test("after close the state is unknown and the instance is gone", async () => {
+  const { path, secret } = await credential(server, "closed");
+  const token = await server.issue();
+  const verifier = connect(server.url, secret);
+  assert((await verifier.verify(token)) && verifier.age() < 60);
+  assert.strictEqual((await server.admin("GET", path)).instances.length, 1);
+  await verifier.close(60);
+  assert.deepStrictEqual((await server.admin("GET", path)).instances, []);
+  await assert.rejects(verifier.verify(token), /stopped/);
+});
+
+test("uses are reported to the authority", async () => {
+  const { secret } = await credential(server, "uses");
+  const token = await server.issue("short-lived");
+  const verifier = connect(server.url, secret);
+  const { id } = await verifier.verify(token);
+  verifier.recordUse(token, "192.0.2.1");
+  await verifier.close(60);
+  const row = await server.admin("GET", `/channels/${server.channel.id}/tokens/${id}`);
+  assert(row.last_used_at);
+});
+
+test("wrong settings are rejected with what is right", () => {
+  for (const [options, words] of [
+    [{ staleness: 0.1 }, /out of range/],
+    [{ onStale: "perhaps" }, /onStale is `deny`/],
+    [{ authorityCa: "x" }, /no certificate/],
+  ]) {
+    assert.throws(() => connect("https://tokens.example", "token", options), words);
+  }
+  assert.throws(() => connect("ftp://tokens.example", "token"), /address of an authority/);
+});
+
+test("modules with import find every name", async () => {
+  const found = await import("tegata");
+  for (const name of ["Invalid", "NotAccepted", "Token", "Unknown", "Verifier", "connect"]) {
+    assert(name in found, name);
+  }
+  const { StandIn, withStandIn } = await import("tegata/stand-in");
+  const { fresh, fromFile, fromSocket } = await import("tegata/line");
+  assert(StandIn && withStandIn && fresh && fromFile && fromSocket);
+});
+
+test("a blocked event loop does not age the view", async () => {
+  const verifier = await server.connect({ staleness: 5 });
+  const token = await server.issue();
+  assert(await verifier.verify(token));
+  const until = Date.now() + 6_500;
+  while (Date.now() < until);
+  assert(await verifier.verify(token));
+});
+
+test("a process exits without close and says so to the authority", async () => {
+  const { path, secret } = await credential(server, "exits");
+  const program = `
+    const { connect } = require("tegata");
+    const verifier = connect(process.argv[1], process.argv[2]);
+    verifier.verify(process.argv[3]).then((token) => console.log(token.channel));`;
+  assert.strictEqual(run(program, server.url, secret, await server.issue()), server.channel.id);
+  assert.deepStrictEqual((await server.admin("GET", path)).instances, []);
+});
+
+test("a process exits while the authority is silent", async () => {
+  const { url, close } = await silent();
+  const began = Date.now();
+  run('require("tegata").connect(process.argv[1], "token")', url);
+  assert(Date.now() - began < 30_000);
+  close();
+});
+
+test("threads and forked processes follow by themselves", async () => {
+  const { path, secret } = await credential(server, "many");
+  const program = `
+    const cluster = require("node:cluster");
+    const { Worker, isMainThread, workerData } = require("node:worker_threads");
+    const { connect } = require("tegata");
+    const words = isMainThread ? JSON.parse(process.env.WORDS) : workerData;
+    const verifier = connect(words[0], words[1]);
+    verifier.verify(words[2]).then(() => {
+      if (cluster.isWorker) return process.exit(0);
+      if (!isMainThread) return;
+      const fail = (code) => code && process.exit(1);
+      new Worker(process.argv[1], { workerData: words }).once("exit", fail);
+      cluster.fork().once("exit", fail);
+    });`;
+  const file = require("node:path").join(require("node:os").tmpdir(), `many-${process.pid}.js`);
+  require("node:fs").writeFileSync(file, `process.argv[1] = __filename;${program}`);
+  const words = JSON.stringify([server.url, secret, await server.issue()]);
+  const env = { ...process.env, WORDS: words };
+  const done = spawnSync(process.execPath, [file], { encoding: "utf8", timeout: 120_000, env });
+  require("node:fs").rmSync(file);
+  assert.strictEqual(done.status, 0, done.stderr);
+  assert.deepStrictEqual((await server.admin("GET", path)).instances, []);
+});

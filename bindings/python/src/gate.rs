@@ -1,0 +1,93 @@
+//! The decision about a request.
+
+use crate::{token::Token, verifier::Verifier};
+use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
+use std::net::IpAddr;
+use tegata_gateway::decision::Refusal;
+use tegata_verifier::{VerifiedToken, gate::BlockingGate};
+
+/// Decides about requests by their `Authorization` headers.
+#[pyclass(frozen, module = "tegata")]
+pub struct Gate(BlockingGate);
+
+/// The response to a request that is not let through.
+#[pyclass(frozen, module = "tegata")]
+pub struct Refused(Refusal);
+
+/// What a decision results in.
+#[derive(IntoPyObject)]
+pub enum Decision {
+    /// The request is let through.
+    LetThrough(Token),
+    /// It is not.
+    Refused(Refused),
+}
+
+impl From<Result<VerifiedToken, Refusal>> for Decision {
+    fn from(result: Result<VerifiedToken, Refusal>) -> Self {
+        match result {
+            Ok(token) => Self::LetThrough(token.into()),
+            Err(refusal) => Self::Refused(Refused(refusal)),
+        }
+    }
+}
+
+#[pymethods]
+impl Gate {
+    #[new]
+    fn new(verifier: &Verifier, conditions: Vec<(String, String)>) -> PyResult<Self> {
+        let pairs = conditions.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let gate = BlockingGate::new(verifier.0.clone(), pairs);
+        gate.map(Self).map_err(|bad| PyValueError::new_err(bad.to_string()))
+    }
+
+    /// Decides from memory alone; `None` if that does not answer.
+    #[pyo3(signature = (authorization, source=None))]
+    fn recall(&self, authorization: Vec<Vec<u8>>, source: Option<&str>) -> Option<Decision> {
+        self.0.recall(&slices(&authorization), address(source)).map(Decision::from)
+    }
+
+    /// Decides; waits for the authority, for a second at most, if memory does not answer.
+    #[pyo3(signature = (authorization, source=None))]
+    fn verify(
+        &self,
+        py: Python<'_>,
+        authorization: Vec<Vec<u8>>,
+        source: Option<&str>,
+    ) -> Decision {
+        py.detach(|| self.0.verify(&slices(&authorization), address(source))).into()
+    }
+}
+
+fn slices(headers: &[Vec<u8>]) -> Vec<&[u8]> {
+    headers.iter().map(Vec::as_slice).collect()
+}
+
+fn address(source: Option<&str>) -> Option<IpAddr> {
+    source.and_then(|it| it.parse().ok())
+}
+
+#[pymethods]
+impl Refused {
+    /// Its status.
+    #[getter]
+    fn status(&self) -> u16 {
+        self.0.status().as_u16()
+    }
+
+    /// Its headers.
+    #[getter]
+    fn headers(&self) -> Vec<(String, String)> {
+        let response = self.0.response::<String>();
+        let shown = response.headers().iter().filter_map(|(name, value)| {
+            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        });
+        shown.collect()
+    }
+
+    /// Its body.
+    #[getter]
+    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.body().as_bytes())
+    }
+}

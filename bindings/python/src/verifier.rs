@@ -1,0 +1,115 @@
+//! The verifier.
+
+use crate::token::{Token, exception};
+use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tegata_verifier::{BlockingVerifier, FollowSettings, NotAccepted, VerifiedToken};
+
+/// Verifies tokens from memory; `tegata.Verifier` is its only subclass.
+#[pyclass(frozen, subclass, module = "tegata")]
+pub struct Verifier(pub(crate) Arc<BlockingVerifier>);
+
+fn value_error(error: impl ToString) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+fn time(seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(value_error)
+}
+
+#[pymethods]
+impl Verifier {
+    #[new]
+    #[pyo3(signature = (
+        authority, verifier_token, *, staleness=60.0, on_stale="deny", authority_ca=None,
+        copy=None, report_uses=true, cached_tokens=10_000
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
+    fn new(
+        authority: &str,
+        verifier_token: &str,
+        staleness: f64,
+        on_stale: &str,
+        authority_ca: Option<&[u8]>,
+        copy: Option<PathBuf>,
+        report_uses: bool,
+        cached_tokens: usize,
+    ) -> PyResult<Self> {
+        let authority = authority.parse().map_err(value_error)?;
+        let mut settings = FollowSettings::new(authority, verifier_token).map_err(value_error)?;
+        settings.wanted.staleness = time(staleness)?;
+        let on_stale = on_stale.parse().map_err(|it| value_error(format!("on_stale is {it}")))?;
+        settings.wanted.on_stale = on_stale;
+        settings.copy = copy;
+        settings.usage_interval = settings.usage_interval.filter(|_| report_uses);
+        settings.cached_tokens = cached_tokens;
+        if let Some(pem) = authority_ca {
+            settings.trust(pem).map_err(value_error)?;
+        }
+        BlockingVerifier::start(settings).map(Arc::new).map(Self).map_err(value_error)
+    }
+
+    /// Verifies a token; waits for the authority, for a second at most, only if memory does not
+    /// answer.
+    fn verify(&self, py: Python<'_>, token: &str) -> PyResult<Token> {
+        let token = token.as_bytes();
+        // The usual case keeps the interpreter's lock: to release it costs more than this takes.
+        match self.0.recall(token) {
+            Some(found) => result(py, found),
+            None => result(py, py.detach(|| self.0.verify(token))),
+        }
+    }
+
+    /// Verifies a token from memory alone; `None` if that does not answer.
+    fn recall(&self, py: Python<'_>, token: &str) -> PyResult<Option<Token>> {
+        self.0.recall(token.as_bytes()).map(|found| result(py, found)).transpose()
+    }
+
+    /// Waits until there is a view.
+    #[pyo3(signature = (timeout=1.0))]
+    fn ready(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        let limit = time(timeout)?;
+        Ok(py.detach(|| self.0.ready(limit)))
+    }
+
+    /// The age of the view in seconds.
+    fn age(&self) -> Option<f64> {
+        self.0.age().map(|age| age.as_secs_f64())
+    }
+
+    /// The health at this moment.
+    fn health<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let shown = PyDict::new(py);
+        // After a fork this starts a follower.
+        let Some(health) = py.detach(|| self.0.health()) else { return Ok(shown) };
+        shown.set_item("age", health.age.map(|it| it.as_secs_f64()))?;
+        shown.set_item("stale", health.stale.map(|it| it.to_string()))?;
+        shown.set_item("rejected", health.rejected.map(|it| it.to_string()))?;
+        shown.set_item("failure", health.failure.map(|it| it.to_string()))?;
+        shown.set_item("cannot", health.cannot)?;
+        shown.set_item("copy_problem", health.copy_problem)?;
+        shown.set_item("position", health.position.map(|it| it.to_string()))?;
+        shown.set_item("keys", health.keys)?;
+        shown.set_item("channels", health.channels)?;
+        shown.set_item("revocations", health.revocations)?;
+        Ok(shown)
+    }
+
+    /// Counts a use of a token, for the report to the authority.
+    #[pyo3(signature = (token, source=None))]
+    fn record_use(&self, py: Python<'_>, token: &Token, source: Option<&str>) {
+        let source = source.and_then(|it| it.parse().ok());
+        py.detach(|| self.0.record_use(&token.inner().claims, source));
+    }
+
+    /// Stops; every later verification raises `Unknown`.
+    #[pyo3(signature = (timeout=1.0))]
+    fn close(&self, py: Python<'_>, timeout: f64) -> PyResult<()> {
+        let limit = time(timeout)?;
+        Ok(py.detach(|| self.0.stop(limit))?)
+    }
+}
+
+fn result(py: Python<'_>, found: Result<VerifiedToken, NotAccepted>) -> PyResult<Token> {
+    found.map(Token::from).map_err(|why| exception(py, &why))
+}

@@ -1,0 +1,5 @@
+"""`python -m tegata` is the program `tegata`."""
+
+from .program import main
+
+main()

@@ -1,0 +1,202 @@
+"""The follower's thread and the process: forks, a blocked event loop, and exits."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import tegata
+
+
+def run(program, *arguments):
+    """Runs a program with its own interpreter; returns what it prints, or fails."""
+    command = [sys.executable, "-c", textwrap.dedent(program), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def credential(server, name):
+    made = server.admin("POST", "/verifiers", {"name": name})
+    return f"/verifiers/{made['verifier_id']}", made["verifier_token"]
+
+
+FORK = """
+    import os, sys, threading, tegata
+
+    url, secret, token = sys.argv[1:]
+    verifier = tegata.connect(url, secret)
+    assert verifier.verify(token) and verifier.age() is not None
+
+    def verify():
+        while True:
+            verifier.verify(token)
+
+    # A fork comes at any moment of other threads' verifications.
+    for _ in range(2):
+        threading.Thread(target=verify, daemon=True).start()
+    children = []
+    for _ in range(6):
+        child = os.fork()
+        if child == 0:
+            assert verifier.recall(token) is None, "the parent's follower is not here"
+            assert verifier.verify(token).channel
+            assert verifier.recall(token) is not None
+            os._exit(0)
+        children.append(child)
+    for child in children:
+        assert os.waitpid(child, 0)[1] == 0
+    assert verifier.recall(token) is not None
+    os._exit(0)
+"""
+
+
+def test_a_forked_process_verifies_by_a_follower_of_its_own(stand_in):
+    path, secret = credential(stand_in, "forks")
+    run(FORK, stand_in.url, secret, stand_in.issue())
+    instances = stand_in.admin("GET", path)["instances"]
+    assert len({it["instance"] for it in instances}) == 7
+
+
+def test_a_process_forked_after_close_starts_no_follower(server):
+    path, secret = credential(server, "closed")
+    program = """
+        import os, sys, tegata
+        url, secret, token = sys.argv[1:]
+        verifier = tegata.connect(url, secret)
+        verifier.verify(token)
+        verifier.close()
+        child = os.fork()
+        try:
+            verifier.verify(token)
+        except tegata.Unknown:
+            os._exit(0) if child == 0 else sys.exit(os.waitpid(child, 0)[1])
+        os._exit(1)
+    """
+    run(program, server.url, secret, server.issue())
+    assert server.admin("GET", path)["instances"] == []
+
+
+def test_a_blocked_event_loop_does_not_age_the_view(server):
+    staleness = 5
+    verifier = server.connect(staleness=staleness)
+    token = server.issue()
+
+    async def blocks():
+        await verifier.verify_async(token)
+        # Nothing else runs in the loop meanwhile.
+        time.sleep(1.3 * staleness)
+        return await verifier.verify_async(token)
+
+    assert asyncio.run(blocks()).channel == server.channel.id
+
+
+def test_waiting_for_the_authority_does_not_block_the_event_loop(server):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        verifier = tegata.connect(f"http://127.0.0.1:{silent.getsockname()[1]}", "token")
+
+        async def tick():
+            ticks = 0
+            try:
+                while True:
+                    await asyncio.sleep(0.01)
+                    ticks += 1
+            except asyncio.CancelledError:
+                return ticks
+
+        async def both():
+            ticking = asyncio.create_task(tick())
+            await asyncio.sleep(0)
+            try:
+                await verifier.verify_async("eyJ.a.b")
+            except tegata.Unknown:
+                ticking.cancel()
+                return await ticking
+            raise AssertionError("there is no view")
+
+        assert asyncio.run(both()) > 3
+        verifier.close(0)
+
+
+def test_other_threads_run_while_one_waits_for_the_authority(server):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        verifier = tegata.connect(f"http://127.0.0.1:{silent.getsockname()[1]}", "token")
+        waiting = threading.Thread(target=lambda: verifier.ready(1))
+        waiting.start()
+        rounds = 0
+        while waiting.is_alive():
+            time.sleep(0.01)
+            rounds += 1
+        assert rounds > 3
+        verifier.close(0)
+
+
+def test_an_interpreter_exits_without_close_and_says_so_to_the_authority(server):
+    path, secret = credential(server, "exits")
+    program = """
+        import sys, tegata
+        url, secret, token = sys.argv[1:]
+        verifier = tegata.connect(url, secret)
+        print(verifier.verify(token).channel)
+    """
+    assert run(program, server.url, secret, server.issue()) == [server.channel.id]
+    assert server.admin("GET", path)["instances"] == []
+
+
+def test_an_interpreter_exits_while_the_authority_is_silent():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        program = """
+            import sys, tegata, time
+            verifier = tegata.connect(sys.argv[1], "token")
+            print(time.monotonic())
+        """
+        [began] = run(program, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        # The clock is the machine's. The exit waits for half a second.
+        assert time.monotonic() - float(began) < 30
+
+
+def test_an_exit_by_exception_or_signal_hangs_no_more_than_another(stand_in):
+    _, secret = credential(stand_in, "signals")
+    for act, code in [("raise SystemExit(3)", 3), ("os.kill(os.getpid(), 15)", -15)]:
+        program = f"import os, tegata; v = tegata.connect({stand_in.url!r}, {secret!r}); v.ready(60); {act}"
+        assert subprocess.run([sys.executable, "-c", program], timeout=120).returncode == code
+
+
+def test_a_dropped_verifier_leaves_no_thread():
+    program = """
+        import os, tegata, time
+        def threads():
+            return sum(open(f"/proc/self/task/{it}/comm").read() == "tegata-verifier\\n" for it in os.listdir("/proc/self/task"))
+        def until(number):
+            began = time.monotonic()
+            while threads() != number:
+                assert time.monotonic() - began < 60, threads()
+                time.sleep(0.01)
+        verifier = tegata.connect("http://127.0.0.1:9", "token")
+        until(1)
+        del verifier
+        until(0)
+    """
+    run(program)
+
+
+def test_the_module_has_no_thread_until_a_verifier_is_connected():
+    program = "import tegata, os; tegata.Verifier; print(len(os.listdir('/proc/self/task')))"
+    assert run(program) == ["1"]
+
+
+def test_the_program_of_the_package_runs():
+    name = os.path.join(os.path.dirname(sys.executable), "tegata")
+    for command in [[name], [sys.executable, "-m", "tegata"]]:
+        shown = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60)
+        assert shown.stdout.startswith("tegata "), shown.stderr

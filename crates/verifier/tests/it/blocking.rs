@@ -1,0 +1,104 @@
+//! The verifier for programs without a Tokio runtime, and its decision about requests.
+
+use crate::{
+    authority::{Authority, channel, token},
+    network::{revoke, settings},
+};
+use std::{sync::Arc, time::Duration};
+use tegata_gateway::decision::Refusal;
+use tegata_token::{feed::OnStale, verify::Invalid};
+use tegata_verifier::{
+    BlockingVerifier, FollowSettings, NotAccepted, gate::BlockingGate, standing::Stale,
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a program without a runtime while the authority answers.
+async fn without_a_runtime(program: impl FnOnce() + Send + 'static) {
+    tokio::task::spawn_blocking(program).await.unwrap();
+}
+
+fn start(settings: FollowSettings) -> Arc<BlockingVerifier> {
+    Arc::new(BlockingVerifier::start(settings).unwrap())
+}
+
+/// Settings with a staleness that a busy machine does not reach.
+fn patient(authority: &Authority) -> FollowSettings {
+    let mut settings = settings(authority, OnStale::Deny);
+    settings.wanted.staleness = PATIENCE;
+    settings
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_waits_for_the_first_view_and_then_verifies_from_memory() {
+    let authority = Authority::start().await;
+    let settings = patient(&authority);
+    without_a_runtime(move || {
+        let verifier = start(settings);
+        assert!(verifier.ready(PATIENCE));
+        assert_eq!(verifier.verify(token(1).as_bytes()).unwrap().claims.channel, channel());
+        assert!(verifier.recall(token(1).as_bytes()).unwrap().is_ok());
+        assert!(verifier.age().unwrap() < PATIENCE);
+        authority.append(revoke(1));
+        let invalid = loop {
+            match verifier.recall(token(1).as_bytes()).unwrap() {
+                Ok(_) => std::thread::yield_now(),
+                Err(invalid) => break invalid,
+            }
+        };
+        assert!(matches!(invalid, NotAccepted::Invalid(Invalid::Revoked(_))), "{invalid}");
+        verifier.stop(PATIENCE).unwrap();
+        let stopped = NotAccepted::Unknown(Stale::Withdrawn);
+        assert_eq!(verifier.verify(token(2).as_bytes()).unwrap_err(), stopped);
+        assert!(authority.seen().queries.last().unwrap().contains(&("bye".into(), "1".into())));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_view_the_state_is_unknown_after_a_second() {
+    without_a_runtime(|| {
+        let url = "http://127.0.0.1:9".parse().unwrap();
+        let verifier = start(FollowSettings::new(url, "token").unwrap());
+        assert!(verifier.recall(b"x").is_none(), "the view may be on its way");
+        let unknown = NotAccepted::Unknown(Stale::NoView);
+        assert_eq!(verifier.verify(token(1).as_bytes()).unwrap_err(), unknown);
+        assert!(!verifier.ready(Duration::ZERO) && verifier.age().is_none());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_answers_as_the_layer_does_and_counts_the_uses() {
+    let authority = Authority::start().await;
+    let settings = patient(&authority);
+    without_a_runtime(move || {
+        let verifier = start(settings);
+        let gate = |name, value| BlockingGate::new(verifier.clone(), [(name, value)]).unwrap();
+        let (open, other) = (gate("kind", "v2.1"), gate("group", "a"));
+        let header = format!("Bearer {}", token(1));
+        let header = header.as_bytes();
+        assert_eq!(open.verify(&[header], None).unwrap().claims.channel, channel());
+        assert!(open.recall(&[header], None).unwrap().is_ok());
+        let refusal = |gate: &BlockingGate, headers: &[&[u8]]| {
+            let found = gate.recall(headers, None).unwrap().unwrap_err();
+            assert_eq!(gate.verify(headers, None).unwrap_err(), found);
+            found
+        };
+        assert_eq!(refusal(&other, &[header]), Refusal::Denied);
+        assert_eq!(refusal(&open, &[]), Refusal::NoToken);
+        assert_eq!(refusal(&open, &[header, header]), Refusal::NoToken);
+        assert_eq!(refusal(&open, &[b"Basic abc"]), Refusal::NoToken);
+        assert_eq!(refusal(&open, &[b"Bearer abc"]), Refusal::Invalid);
+        let long = [b"Bearer ".to_vec(), vec![b'a'; 9_000]].concat();
+        assert_eq!(refusal(&open, &[&long]), Refusal::TooLong);
+        assert!(BlockingGate::new(verifier.clone(), [("kinds", "v2.1")]).is_err());
+        verifier.stop(PATIENCE).unwrap();
+        assert_eq!(refusal(&open, &[header]), Refusal::Unknown);
+        // Of the first two alone.
+        let counts = authority.seen().reports.into_iter().flat_map(|it| it.minutes);
+        let counts = counts.flat_map(|it| it.uses).map(|it| it.count);
+        assert_eq!(counts.sum::<u64>(), 2);
+    })
+    .await;
+}
