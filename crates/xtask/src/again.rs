@@ -6,7 +6,7 @@
 //! a binary that crashed, a random history that found something, or more than [`MOST`]
 //! failures fail the run.
 
-use crate::suite::{Binary, End, finish};
+use crate::binary::{Binary, End, finish};
 
 /// Maximum number of failed tests that run again: more have a common cause.
 const MOST: usize = 4;
@@ -54,7 +54,7 @@ pub fn run(failed: &[Failed<'_>], long: bool) -> u64 {
         it.tests.iter().map(of_binary)
     }) {
         if RANDOM.iter().any(|words| name.contains(words) || printed.contains(words)) {
-            println!("\nFAILED, and not run again: {name} of {}. It printed:", binary.name());
+            println!("\nFAILED, and not run again: {name} of {}. It printed:", binary.name);
             println!("{printed}");
             continue;
         }
@@ -62,7 +62,7 @@ pub fn run(failed: &[Failed<'_>], long: bool) -> u64 {
         let end = finish(name, command.args(["--exact", name, "--test-threads=1"]), long);
         let alone = end.counts.passed == 1 && end.counts.failed == 0;
         passed += u64::from(alone);
-        let name = format!("{} of {}", name, binary.name());
+        let name = format!("{} of {}", name, binary.name);
         match alone {
             true => println!("\nPASSED ONLY ALONE: {name}. When it failed, it printed:"),
             false => println!("\nFAILED AGAIN, ALONE: {name}. The first time it printed:"),
@@ -94,7 +94,7 @@ fn printed(output: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::suite::Counts;
+    use crate::binary::Counts;
     use std::time::Duration;
 
     const OUTPUT: &str = "running 3 tests\n\nfailures:\n\n---- a::b stdout ----\nleft\nright\n\n\

@@ -2,6 +2,7 @@
 
 mod again;
 mod bench;
+mod binary;
 mod bindings;
 mod book;
 mod cargo;

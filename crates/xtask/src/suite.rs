@@ -5,12 +5,13 @@
 //! mix. Tests that compare times run alone, at the end.
 
 use crate::again::{self, Failed};
+use crate::binary::{Binary, Counts, End, finish};
 use crate::cargo::cargo;
 use crate::progress::{minutes, now};
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -60,56 +61,6 @@ const ON_SQLITE_ONLY: [&str; 16] = [
 /// Interval at which the running binaries are listed.
 const REPORT: Duration = Duration::from_secs(30);
 
-/// A compiled test binary.
-pub struct Binary {
-    /// Its package and target: `tegata/crash`.
-    name: String,
-    program: PathBuf,
-    /// Working directory, as cargo sets it.
-    folder: PathBuf,
-    /// Whether its servers have their stores on PostgreSQL.
-    on_postgres: bool,
-}
-
-impl Binary {
-    /// Its package and target.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The command that runs its tests.
-    pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
-        if self.on_postgres {
-            command.env("TEGATA_TEST_STORE", "postgres");
-            command.args(ON_SQLITE_ONLY.iter().flat_map(|test| ["--skip", test]));
-        }
-        command
-    }
-
-    /// A binary for a test of the runner.
-    #[cfg(test)]
-    pub fn named(name: &str, program: &str) -> Self {
-        let (name, program) = (name.to_owned(), program.into());
-        Self { name, program, folder: "/".into(), on_postgres: false }
-    }
-
-    /// The same, with its servers on PostgreSQL.
-    fn on_postgres(&self) -> Self {
-        let name = format!("{} on PostgreSQL", self.name);
-        let (program, folder) = (self.program.clone(), self.folder.clone());
-        Self { name, program, folder, on_postgres: true }
-    }
-}
-
-/// How many tests passed and failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Counts {
-    pub passed: u64,
-    pub failed: u64,
-}
-
 /// Compiles all test binaries, and the program that some of them start.
 pub fn compile() -> anyhow::Result<Vec<Binary>> {
     let words = ["test", "--workspace", "--locked", "--no-run"];
@@ -132,7 +83,9 @@ pub fn compile() -> anyhow::Result<Vec<Binary>> {
     }
     for name in ON_POSTGRES {
         let found = binaries.iter().find(|it| it.name == name);
-        let again = found.with_context(|| format!("there is no test binary {name}"))?.on_postgres();
+        let again = found
+            .with_context(|| format!("there is no test binary {name}"))?
+            .on_postgres(&ON_SQLITE_ONLY);
         binaries.push(again);
     }
     binaries.sort_by_key(|it| order(&it.name));
@@ -159,7 +112,7 @@ fn test_binary(message: &Value) -> anyhow::Result<Option<Binary>> {
     let kind = if message["target"]["kind"][0] == "test" { "" } else { "src of " };
     let name = format!("{package}/{kind}{target}");
     let (program, folder) = (program.into(), folder.into());
-    Ok(Some(Binary { name, program, folder, on_postgres: false }))
+    Ok(Some(Binary { name, program, folder, on_postgres: None }))
 }
 
 /// Runs all binaries and the examples in the documentation; `long` means more rounds.
@@ -221,18 +174,6 @@ impl Summary {
     }
 }
 
-/// Result of one binary.
-pub struct End {
-    /// The binary.
-    pub name: String,
-    /// Its tests.
-    pub counts: Counts,
-    /// What it printed.
-    pub output: String,
-    /// How long it took.
-    pub time: Duration,
-}
-
 /// Runs `binaries` in their order, up to `width` at a time.
 fn side_by_side(
     binaries: &[&Binary],
@@ -287,64 +228,10 @@ fn note<'a>(
     }
 }
 
-/// Runs one test command and counts its results.
-pub fn finish(name: &str, command: &mut Command, long: bool) -> End {
-    let start = now();
-    if long {
-        command.env("TEGATA_LONG", "1");
-    }
-    let (succeeded, output) = match command.stdin(Stdio::null()).output() {
-        Ok(it) => {
-            let streams = [it.stdout, it.stderr].concat();
-            (it.status.success(), String::from_utf8_lossy(&streams).into_owned())
-        }
-        Err(error) => (false, format!("{command:?} does not start: {error}")),
-    };
-    let mut counts = count(&output);
-    if !succeeded {
-        // A binary that crashed has printed no counts.
-        counts.failed = counts.failed.max(1);
-    }
-    End { name: name.to_owned(), counts, output, time: start.elapsed() }
-}
-
-/// Adds up the lines `test result: ok. 12 passed; 0 failed; …`.
-fn count(output: &str) -> Counts {
-    let mut counts = Counts::default();
-    for line in output.lines().filter(|line| line.starts_with("test result: ")) {
-        let number = |what: &str| -> u64 {
-            let words: Vec<_> = line.split([' ', ';']).collect();
-            let place = words.iter().position(|word| *word == what);
-            place.and_then(|at| words.get(at.checked_sub(1)?)?.parse().ok()).unwrap_or(0)
-        };
-        counts.passed += number("passed");
-        counts.failed += number("failed");
-    }
-    counts
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn the_counts_of_all_results_are_added_up() {
-        let output = "running 14 tests\n\
-            test result: ok. 12 passed; 0 failed; 2 ignored; 0 measured; finished in 0.01s\n\
-            test result: FAILED. 3 passed; 4 failed; 0 ignored; 0 measured; 0 filtered out\n";
-        assert_eq!(count(output), Counts { passed: 15, failed: 4 });
-        assert_eq!(count("Segmentation fault"), Counts::default());
-    }
-
-    #[test]
-    fn a_binary_that_crashes_or_is_missing_has_failed() {
-        let crashed = finish("it", Command::new("false").arg("x"), false);
-        assert_eq!(crashed.counts, Counts { passed: 0, failed: 1 });
-        let missing = finish("it", &mut Command::new("/nowhere/at/all"), false);
-        assert_eq!(missing.counts, Counts { passed: 0, failed: 1 });
-        assert!(missing.output.contains("/nowhere/at/all"), "{}", missing.output);
-    }
 
     #[test]
     fn the_longest_binaries_start_first() {
@@ -372,8 +259,7 @@ mod tests {
 
     #[test]
     fn every_binary_is_run_and_a_failure_is_counted() {
-        let all =
-            [("a", "true"), ("b", "false"), ("c", "true")].map(|(a, b)| Binary::named(a, b));
+        let all = [("a", "true"), ("b", "false"), ("c", "true")].map(|(a, b)| Binary::named(a, b));
         let mut summary = Summary::default();
         side_by_side(&all.iter().collect::<Vec<_>>(), 2, false, &mut summary).unwrap();
         assert_eq!((summary.done, summary.counts.failed), (3, 1));

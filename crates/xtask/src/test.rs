@@ -3,10 +3,10 @@
 //! The steps run one after the other, and the first that fails stops the run. Missing
 //! parts are installed during the compilation, never skipped.
 
+use crate::binary::Counts;
 use crate::cargo::cargo;
 use crate::progress::{minutes, now};
-use crate::suite::{self, Counts};
-use crate::{fuzz, setup, tidy};
+use crate::{fuzz, setup, suite, tidy};
 use anyhow::{Context, ensure};
 use std::{thread, time::Instant};
 

@@ -121,10 +121,15 @@ fn denied(
     Ok(wrong)
 }
 
-/// Whether a package needs the library of this name on every platform.
+/// Whether a package needs the library of this name on every platform. What the tests of a
+/// package from elsewhere need is not compiled.
 fn depends_on(package: &Value, name: &str) -> bool {
     let all = package["dependencies"].as_array();
-    let is_it = |it: &Value| it["name"] == name && it["target"].is_null() && it["optional"] != true;
+    let is_own = package["source"].is_null();
+    let is_it = |it: &Value| {
+        let is_compiled = is_own || it["kind"] != "dev";
+        it["name"] == name && is_compiled && it["target"].is_null() && it["optional"] != true
+    };
     all.is_some_and(|all| all.iter().any(is_it))
 }
 

@@ -1,0 +1,125 @@
+//! One test binary: its command, and the result of a run.
+
+use crate::progress::now;
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+/// A compiled test binary.
+pub struct Binary {
+    /// Its package and target: `tegata/crash`.
+    pub name: String,
+    /// Its file.
+    pub program: PathBuf,
+    /// Working directory, as cargo sets it.
+    pub folder: PathBuf,
+    /// If its servers have their stores on PostgreSQL: the tests that cannot.
+    pub on_postgres: Option<&'static [&'static str]>,
+}
+
+impl Binary {
+    /// The command that runs its tests.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
+        if let Some(without) = self.on_postgres {
+            command.env("TEGATA_TEST_STORE", "postgres");
+            command.args(without.iter().flat_map(|test| ["--skip", test]));
+        }
+        command
+    }
+
+    /// A binary for a test of the runner.
+    #[cfg(test)]
+    pub fn named(name: &str, program: &str) -> Self {
+        let (name, program) = (name.to_owned(), program.into());
+        Self { name, program, folder: "/".into(), on_postgres: None }
+    }
+
+    /// The same, with its servers on PostgreSQL and without some tests.
+    pub fn on_postgres(&self, without: &'static [&'static str]) -> Self {
+        let name = format!("{} on PostgreSQL", self.name);
+        let (program, folder) = (self.program.clone(), self.folder.clone());
+        Self { name, program, folder, on_postgres: Some(without) }
+    }
+}
+
+/// How many tests passed and failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counts {
+    pub passed: u64,
+    pub failed: u64,
+}
+
+/// Result of one binary.
+pub struct End {
+    /// The binary.
+    pub name: String,
+    /// Its tests.
+    pub counts: Counts,
+    /// What it printed.
+    pub output: String,
+    /// How long it took.
+    pub time: Duration,
+}
+
+/// Runs one test command and counts its results.
+pub fn finish(name: &str, command: &mut Command, long: bool) -> End {
+    let start = now();
+    if long {
+        command.env("TEGATA_LONG", "1");
+    }
+    let (succeeded, output) = match command.stdin(Stdio::null()).output() {
+        Ok(it) => {
+            let streams = [it.stdout, it.stderr].concat();
+            (it.status.success(), String::from_utf8_lossy(&streams).into_owned())
+        }
+        Err(error) => (false, format!("{command:?} does not start: {error}")),
+    };
+    let mut counts = count(&output);
+    if !succeeded {
+        // A binary that crashed has printed no counts.
+        counts.failed = counts.failed.max(1);
+    }
+    End { name: name.to_owned(), counts, output, time: start.elapsed() }
+}
+
+/// Adds up the lines `test result: ok. 12 passed; 0 failed; …`.
+fn count(output: &str) -> Counts {
+    let mut counts = Counts::default();
+    for line in output.lines().filter(|line| line.starts_with("test result: ")) {
+        let number = |what: &str| -> u64 {
+            let words: Vec<_> = line.split([' ', ';']).collect();
+            let place = words.iter().position(|word| *word == what);
+            place.and_then(|at| words.get(at.checked_sub(1)?)?.parse().ok()).unwrap_or(0)
+        };
+        counts.passed += number("passed");
+        counts.failed += number("failed");
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counts_of_all_results_are_added_up() {
+        let output = "running 14 tests\n\
+            test result: ok. 12 passed; 0 failed; 2 ignored; 0 measured; finished in 0.01s\n\
+            test result: FAILED. 3 passed; 4 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        assert_eq!(count(output), Counts { passed: 15, failed: 4 });
+        assert_eq!(count("Segmentation fault"), Counts::default());
+    }
+
+    #[test]
+    fn a_binary_that_crashes_or_is_missing_has_failed() {
+        let crashed = finish("it", Command::new("false").arg("x"), false);
+        assert_eq!(crashed.counts, Counts { passed: 0, failed: 1 });
+        let missing = finish("it", &mut Command::new("/nowhere/at/all"), false);
+        assert_eq!(missing.counts, Counts { passed: 0, failed: 1 });
+        assert!(missing.output.contains("/nowhere/at/all"), "{}", missing.output);
+    }
+}
