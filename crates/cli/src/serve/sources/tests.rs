@@ -35,7 +35,9 @@ fn examples(arg: &Arg) -> [String; 2] {
     let addresses = ["127.0.0.1:1", "127.0.0.1:2", "10.0.0.1", "10.0.0.2"];
     let urls = ["sqlite:a", "sqlite:b", "http://a.example/", "http://b.example/"];
     let words = ["tegata", "identity-provider", "https://a.example", "https://b.example"];
-    let all = all.iter().chain(&addresses).chain(&urls).chain(&words).map(ToString::to_string);
+    let keys = ["github=a", "gitlab=b"];
+    let all = all.iter().chain(&addresses).chain(&urls).chain(&words).chain(&keys);
+    let all = all.map(ToString::to_string);
     let mut good = all.filter(|it| check(arg, std::slice::from_ref(it)).is_ok());
     // Of two possible values one is the default.
     let other = good.by_ref().find(|it| Some(it) != default.as_ref());

@@ -146,6 +146,9 @@ async fn a_body_in_another_form_is_refused_on_every_path_and_revokes_nothing() {
     assert_eq!(desk.events("leak.report").await.len(), 0);
 }
 
+/// A path, headers, a body, and the status of the response.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Vec<u8>, u16);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_path_refuses_what_is_no_text_and_no_list() {
     let desk = Desk::new().await;
@@ -159,7 +162,7 @@ async fn an_open_path_refuses_what_is_no_text_and_no_list() {
     let with = |header| [JSON, header];
     let (gzip_header, form) =
         (with(("content-encoding", "gzip")), [("content-type", "application/octet-stream")]);
-    let cases: [(&str, &[(&str, &str)], Vec<u8>, u16); 9] = [
+    let cases: [Case<'_>; 9] = [
         ("/report", &[text], utf16, 400),
         ("/report", &[text], [token.as_bytes(), b"\xff"].concat(), 400),
         ("/report", &[text], gzip(token.as_bytes()), 400),
