@@ -4,6 +4,7 @@ mod bench;
 mod book;
 mod cargo;
 mod dist;
+mod features;
 mod fuzz;
 mod progress;
 mod reference;
@@ -19,7 +20,9 @@ const USAGE: &str = "usage: cargo xtask <task>
   setup [--long]  install everything that the tests need besides Rust
   test [--long]   run setup, then all checks and tests; --long: with many more rounds
   bench [--help]  measure Tegata's speed as ratios to what the machine can do
-  dist            build the shipped program, with its debug information in a separate file
+  dist            build what is shipped: the program, Debian's packages, a bill of materials
+  dist --program FILE --into FOLDER [--version V]   the same, of a program that was compiled before
+  features        compile each crate with each combination of its features
   fuzz [--help]   run coverage-guided fuzzing of every parser
   timing [N]      measure whether response times reveal secrets, with N measurements
   book            build the book as a website, with mdbook
@@ -38,7 +41,8 @@ fn main() -> anyhow::Result<()> {
         ["test"] => test::run(false),
         ["test", "--long"] => test::run(true),
         ["bench", ref options @ ..] => bench::run(options),
-        ["dist"] => dist::run(),
+        ["dist", ref options @ ..] => dist::run(options),
+        ["features"] => features::check(),
         ["fuzz", ref options @ ..] => fuzz::run(options),
         ["timing", ref options @ ..] => timing::run(options),
         ["book"] => book::run(),

@@ -19,7 +19,7 @@ const ALONE: [&str; 2] = ["tegata/faults", "tegata/seeing"];
 
 /// The binaries that take longest, longest first. They start in this order and before the
 /// others, so that none of them runs alone at the end.
-const LONGEST: [&str; 9] = [
+const LONGEST: [&str; 10] = [
     "tegata/browser",
     "tegata/agent",
     "client/month",
@@ -29,6 +29,7 @@ const LONGEST: [&str; 9] = [
     "store/it",
     "tegata/cli",
     "tegata/hostile",
+    "tegata/packages",
 ];
 
 /// Binaries that run a second time with their servers on PostgreSQL.
