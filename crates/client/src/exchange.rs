@@ -11,10 +11,16 @@ use std::{
 use tegata_policy::text::is_plain;
 use tegata_token::time::UnixTime;
 
-/// An address that no authority can be at.
+/// An address that no request can be sent to.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}: write it as https://HOST, or http://HOST:PORT for an authority on this machine")]
-pub struct BadAddress(String);
+pub enum BadAddress {
+    /// No authority can be at it.
+    #[error("{0}: write it as https://HOST, or http://HOST:PORT for an authority on this machine")]
+    Form(String),
+    /// This machine cannot verify certificates, for the reason in the second text.
+    #[error("{0}: {1}; install the package `ca-certificates`, or name a file in SSL_CERT_FILE")]
+    NoCertificates(String, String),
+}
 
 /// A request that did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -169,7 +175,7 @@ impl Exchange {
     /// Waits `patience` for each response. Follows no redirects, which could carry a
     /// secret elsewhere, and uses no proxy for this machine.
     pub fn new(base: &str, patience: Duration) -> Result<Self, BadAddress> {
-        let bad = || BadAddress(base.to_owned());
+        let bad = || BadAddress::Form(base.to_owned());
         let url = Url::parse(base).map_err(|_| bad())?;
         let has_credentials = !url.username().is_empty() || url.password().is_some();
         if !matches!(url.scheme(), "http" | "https") || has_credentials {
@@ -180,7 +186,7 @@ impl Exchange {
             .pool_max_idle_per_host(2)
             .user_agent(concat!("tegata-client/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|_| bad())?;
+            .map_err(|error| BadAddress::NoCertificates(base.to_owned(), cause(&error)))?;
         Ok(Self { http, base: url })
     }
 

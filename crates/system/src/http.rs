@@ -9,11 +9,16 @@ use std::net::IpAddr;
 /// It follows no redirects, since a redirect could carry a secret to another host. It
 /// uses the proxy that the environment names (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`,
 /// `NO_PROXY`, in either case), but never for this machine: such a request would reach
-/// the proxy's machine instead, with the secrets in it.
+/// the proxy's machine instead, with the secrets in it. A target without TLS on this machine
+/// needs no certificate authorities, which a machine need not have.
 pub fn client_for(target: &Url) -> ClientBuilder {
     #[expect(clippy::disallowed_methods, reason = "this is the one constructor")]
     let builder = reqwest::Client::builder().redirect(redirect::Policy::none());
-    if is_this_machine(target) { builder.no_proxy() } else { builder }
+    match (is_this_machine(target), target.scheme()) {
+        (true, "http") => builder.no_proxy().tls_certs_only([]),
+        (true, _) => builder.no_proxy(),
+        (false, _) => builder,
+    }
 }
 
 /// Whether a URL's host is this machine: a loopback or unspecified address, or a name that

@@ -16,11 +16,13 @@ pub fn cargo(words: &[&str]) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// All packages of the lock file for this machine, as `cargo metadata` describes them.
-pub fn metadata() -> anyhow::Result<Value> {
+/// All packages of the lock file for this machine, as `cargo metadata` describes them, with
+/// `more` words for cargo.
+pub fn metadata(more: &[&str]) -> anyhow::Result<Value> {
     let triple = host();
     let words = ["metadata", "--format-version=1", "--locked", "--filter-platform", &triple];
-    serde_json::from_slice(&output(&words)?).context("cargo metadata printed no JSON")
+    let all = [&words[..], more].concat();
+    serde_json::from_slice(&output(&all)?).context("cargo metadata printed no JSON")
 }
 
 /// The packages that a build of the workspace compiles: `serde 1.0.0`.
@@ -30,11 +32,16 @@ pub fn built() -> anyhow::Result<BTreeSet<String>> {
     packages(cargo(&words)?)
 }
 
-/// The packages that a program compiles for this package of ours with one of its features,
-/// and for no other.
-pub fn compiled_for(package: &str, feature: &str) -> anyhow::Result<BTreeSet<String>> {
+/// The kinds of dependencies that are compiled for a program.
+pub const COMPILED: &str = "normal,build";
+/// Those among them that are linked into it.
+pub const LINKED: &str = "normal,no-proc-macro";
+
+/// The packages that a program compiles or links (`edges`) for this package of ours with one
+/// of its features, and for no other.
+pub fn needed_by(package: &str, feature: &str, edges: &str) -> anyhow::Result<BTreeSet<String>> {
     let words = ["tree", "--package", package, "--features", feature, "--locked"];
-    let mut tree = cargo(&[&words[..], &["--edges", "normal,build", "--prefix", "none"]].concat())?;
+    let mut tree = cargo(&[&words[..], &["--edges", edges, "--prefix", "none"]].concat())?;
     // It would add the features that other crates of the workspace ask for.
     tree.env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION");
     packages(tree)

@@ -7,6 +7,7 @@ mod bindings;
 mod book;
 mod cargo;
 mod dist;
+mod features;
 mod fuzz;
 mod package;
 mod progress;
@@ -25,8 +26,10 @@ const USAGE: &str = "usage: cargo xtask <task>
   setup [--long]  install everything that the tests need besides Rust
   test [--long]   run setup, then all checks and tests; --long: with many more rounds
   bench [--help]  measure Tegata's speed as ratios to what the machine can do
-  dist            build the shipped program, with its debug information in a separate file
+  dist            build what is shipped: the program, Debian's packages, a bill of materials
+  dist --program FILE --into FOLDER [--version V]   the same, of a program that was compiled before
   bindings        build the packages for Python and Node.js, as they are shipped
+  features        compile each crate with each combination of its features
   fuzz [--help]   run coverage-guided fuzzing of every parser
   timing [N]      measure whether response times reveal secrets, with N measurements
   book            build the book as a website, with mdbook
@@ -55,8 +58,9 @@ fn run() -> anyhow::Result<()> {
         ["test"] => test::run(false),
         ["test", "--long"] => test::run(true),
         ["bench", ref options @ ..] => bench::run(options),
-        ["dist"] => dist::run(),
+        ["dist", ref options @ ..] => dist::run(options),
         ["bindings"] => bindings::run(),
+        ["features"] => features::check(),
         ["fuzz", ref options @ ..] => fuzz::run(options),
         ["timing", ref options @ ..] => timing::run(options),
         ["book"] => book::run(),

@@ -6,7 +6,8 @@
 //! `crates/cli/tests/browser`; an identity provider, pinned in
 //! `crates/server/tests/console/openid`; what builds and uses the packages, pinned in
 //! `crates/cli/tests/bindings`; two versions of PostgreSQL, a pooler and a cluster that
-//! fails over, pinned in `crates/postgres-fixture`; and a few tools.
+//! fails over, pinned in `crates/postgres-fixture`; a fresh root of Debian, in which the package is
+//! installed; and a few tools.
 //!
 //! The SDKs go to `target/test-parts`, where the tests look for them, through the
 //! machine's `pip` and `npm`. Parts that are installed at the pinned versions are left
@@ -41,6 +42,7 @@ pub fn everything(long: bool) -> anyhow::Result<()> {
     tools()?;
     databases(long)?;
     proxies()?;
+    packages(long)?;
     browser()
 }
 
@@ -148,6 +150,61 @@ pub fn tools() -> anyhow::Result<()> {
         .filter(|tool| !works(Command::new(tool).arg("--version")))
         .collect();
     if missing.is_empty() { Ok(()) } else { apt(&missing) }
+}
+
+/// What Debian packages are made with.
+pub const DEBIAN_TOOLS: [&str; 3] = ["debhelper", "dpkg-dev", "make"];
+
+/// Whether this machine has them.
+pub fn has_debian_tools() -> bool {
+    // `dh` fails outside of a package.
+    Path::new("/usr/bin/dh").exists()
+        && works(Command::new("dpkg-shlibdeps").arg("--version"))
+        && works(Command::new("make").arg("--version"))
+}
+
+/// Whether this machine has the checker of Debian packages.
+pub fn has_lintian() -> bool {
+    works(Command::new("lintian").arg("--version"))
+}
+
+/// Installs what the tests of the packages need: those tools, a fresh root of this
+/// machine's Debian, and the validators of the files for containers, pinned in
+/// `crates/cli/tests/packages`; for the long tests, the checker of Debian packages.
+///
+/// Fails, naming the missing part, if one cannot be installed.
+pub fn packages(long: bool) -> anyhow::Result<()> {
+    if !has_debian_tools() {
+        apt(&DEBIAN_TOOLS)?;
+    }
+    if long && !has_lintian() {
+        apt(&["lintian"])?;
+    }
+    let workspace = workspace()?;
+    let parts = workspace.join("target/test-parts");
+    let pins = workspace.join("crates/cli/tests/packages");
+    let validators = parts.join("packages");
+    let program = validators.join("bin/hadolint");
+    install(&validators, &pins, &["requirements.txt"], &program, install_python)?;
+    let debian = parts.join("debian");
+    let systemd = debian.join("root/lib/systemd/systemd");
+    install(&debian, Path::new("/etc"), &["os-release"], &systemd, install_debian)
+}
+
+/// Installs a root of the release of Debian, or of what is made from it, that `pins` names:
+/// that of this machine, for which the programs are compiled.
+fn install_debian(pins: &Path, into: &Path) -> anyhow::Result<()> {
+    if !works(Command::new("mmdebstrap").arg("--version")) {
+        apt(&["mmdebstrap"])?;
+    }
+    let release = fs::read_to_string(pins.join("os-release"))?;
+    let release = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let release = release.context("this machine's release has no name: is it Debian?")?;
+    run(Command::new("mmdebstrap")
+        .args(["--variant=essential", "--include=apt,systemd"])
+        .args(["--aptopt=Acquire::Languages \"none\"", "--dpkgopt=force-unsafe-io"])
+        .args(["--dpkgopt=path-exclude=/usr/share/locale/*", release])
+        .arg(into.join("root")))
 }
 
 /// Installs the proxies that the book has configuration for: Debian's packages, and

@@ -32,6 +32,7 @@ const LONGEST: [&str; 10] = [
     "store/it",
     "tegata/cli",
     "tegata/hostile",
+    "tegata/packages",
 ];
 
 /// Binaries that run a second time with their servers on PostgreSQL.

@@ -6,13 +6,13 @@
 use crate::binary::Counts;
 use crate::cargo::cargo;
 use crate::progress::{minutes, now};
-use crate::{fuzz, setup, suite, tidy};
+use crate::{features, fuzz, setup, suite, tidy};
 use anyhow::{Context, ensure};
 use std::{thread, time::Instant};
 
 /// Runs all checks and tests; `long` gives the random tests many more rounds.
 pub fn run(long: bool) -> anyhow::Result<()> {
-    let mut steps = Steps { done: 0, all: if long { 8 } else { 7 }, start: now() };
+    let mut steps = Steps { done: 0, all: if long { 9 } else { 7 }, start: now() };
     steps.next("the project's rules", tidy::run)?;
     steps.next("formatting", || run_cargo(&["fmt", "--all", "--check"]))?;
     let counts = thread::scope(|scope| {
@@ -28,6 +28,7 @@ pub fn run(long: bool) -> anyhow::Result<()> {
     })?;
     steps.next("compile the fuzzers", fuzz::check)?;
     if long {
+        steps.next("each combination of features", features::check)?;
         steps.next("fuzzing, three minutes each", || fuzz::run(&["--seconds", "180"]))?;
     }
     let Counts { passed, failed } = counts;

@@ -35,35 +35,42 @@ pub(crate) struct Machine {
     unshare: Child,
     cgroup: PathBuf,
     name: String,
+    /// The kinds of its namespaces, as options.
+    spaces: Vec<&'static str>,
 }
 
 impl Machine {
+    /// Boots the machine outside once more, with one unit and nothing else.
     pub(crate) fn boot(boot: &Boot<'_>) -> Self {
         fs::create_dir(boot.home.join("over")).expect("made");
-        let cgroup = own_cgroup().join(format!("tegata-test-{}", std::process::id()));
-        fs::create_dir(&cgroup).expect("a cgroup: run this as root");
-        let procs = cgroup.join("cgroup.procs");
-        let mut command = Command::new("unshare");
-        command
-            .args(["--pid", "--mount", "--cgroup", "--ipc", "--uts", "--fork", "--mount-proc"])
-            .args(["--kill-child", "sh"])
+        let mut script = Command::new("sh");
+        script
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machine/boot.sh"))
             .env("HOME_OF_TEST", boot.home)
             .env("NAME", boot.name)
             .env("CONFIG", boot.config)
             .env("SERVICE", boot.service)
             .env("UNIT", packaged(&format!("systemd/{}.service", boot.name)))
-            .env("TEGATA", env!("CARGO_BIN_EXE_tegata"))
-            .stdin(Stdio::null());
+            .env("TEGATA", env!("CARGO_BIN_EXE_tegata"));
+        let spaces = ["--pid", "--mount", "--cgroup", "--ipc", "--uts"];
+        Self::start(&script, &spaces, boot.name)
+    }
+
+    /// Runs `script`, which starts systemd in the end, in these namespaces of its own.
+    pub(crate) fn start(script: &Command, spaces: &[&'static str], name: &str) -> Self {
+        let cgroup = own_cgroup().join(format!("tegata-test-{}-{name}", std::process::id()));
+        fs::create_dir(&cgroup).expect("a cgroup: run this as root");
+        let procs = cgroup.join("cgroup.procs");
         // Into its cgroup before its namespaces are made, so that those begin there.
         // All of it is killed with the test, even if the test is killed.
         let mut joined = Command::new("setpriv");
         joined.args(["--pdeathsig", "KILL", "sh"]);
         joined.args(["-c", "echo $$ > \"$PROCS\"; exec \"$@\"", "sh"]).env("PROCS", procs);
-        joined.arg(command.get_program()).args(command.get_args());
-        joined.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        joined.arg("unshare").args(spaces).args(["--fork", "--mount-proc", "--kill-child"]);
+        joined.arg(script.get_program()).args(script.get_args());
+        joined.envs(script.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let unshare = joined.stdin(Stdio::null()).process_group(0).spawn().expect("unshare");
-        Self { unshare, cgroup, name: boot.name.to_owned() }
+        Self { unshare, cgroup, name: name.to_owned(), spaces: spaces.to_vec() }
     }
 
     /// The first process in there.
@@ -76,8 +83,14 @@ impl Machine {
     /// A command that runs in there, as root.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
-        let inside = ["--pid", "--mount", "--cgroup", "--ipc", "--uts"];
-        command.args(["--target", &self.first()]).args(inside).arg(program);
+        command.args(["--target", &self.first()]).args(&self.spaces).arg(program);
+        command
+    }
+
+    /// A command of the machine outside that runs in its network, as root.
+    pub(crate) fn outside(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.first(), "--net", program]);
         command
     }
 
@@ -87,11 +100,16 @@ impl Machine {
         command.args(words).env("SYSTEMD_IGNORE_CHROOT", "1").output().expect("nsenter")
     }
 
-    /// The state of the unit.
+    /// The state of the unit that the machine is named after.
     pub(crate) fn unit(&self) -> HashMap<String, String> {
+        self.state(&self.name)
+    }
+
+    /// The state of a unit.
+    pub(crate) fn state(&self, unit: &str) -> HashMap<String, String> {
         let shown = self.systemctl(&[
             "show",
-            &self.name,
+            unit,
             "--property=ActiveState,SubState,MainPID,NRestarts,StatusText,Result",
         ]);
         let text = String::from_utf8_lossy(&shown.stdout).into_owned();

@@ -2,7 +2,7 @@
 //! ours, compiles neither a database nor a web framework; the book states how many crates it
 //! compiles.
 
-use crate::cargo::compiled_for;
+use crate::cargo::{COMPILED, needed_by};
 use anyhow::Context;
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -33,7 +33,7 @@ const UNWANTED: [&str; 16] = [
 
 /// Reports crates that have no place in such a program, and a number that is not theirs.
 pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
-    let compiled = compiled_for("tegata-verifier", "tower")?;
+    let compiled = needed_by("tegata-verifier", "tower", COMPILED)?;
     let page = fs::read_to_string(root.join(PAGE)).context(PAGE)?;
     Ok(judged(&compiled, &page))
 }
