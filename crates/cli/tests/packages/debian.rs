@@ -236,6 +236,12 @@ fn install(debian: &Debian) -> (String, String) {
     }
     debian.sh("man_pages=$(ls /usr/share/man/man1/tegata*.1.gz | wc -l); test $man_pages -gt 50");
 
+    // This machine has no certificate authorities; loopback needed none.
+    let https = "cd /var/lib/tegata && tegata provider list --url https://localhost \
+                 --admin-token-file admin.token 2>&1 || true";
+    let refused = debian.sh(https);
+    assert!(refused.contains("install the package `ca-certificates`"), "{refused}");
+
     let provider = debian.tegata("provider create Company");
     let provider = provider["provider_id"].as_str().expect("an id");
     let words = format!("channel create --type messaging-api --provider {provider} shop");
