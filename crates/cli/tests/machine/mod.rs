@@ -73,8 +73,8 @@ impl Machine {
         Self { unshare, cgroup, name: name.to_owned(), spaces: spaces.to_vec() }
     }
 
-    /// The first process in there.
-    fn first(&self) -> String {
+    /// The id of the first process in there.
+    pub(crate) fn first(&self) -> String {
         let id = self.unshare.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
         children.unwrap_or_default().trim().to_owned()
@@ -84,13 +84,6 @@ impl Machine {
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.first()]).args(&self.spaces).arg(program);
-        command
-    }
-
-    /// A command of the machine outside that runs in its network, as root.
-    pub(crate) fn outside(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        command.args(["--target", &self.first(), "--net", program]);
         command
     }
 

@@ -112,7 +112,9 @@ impl Debian {
 
     /// The response of the server in there.
     fn ask(&self, words: &[&str]) -> String {
-        let mut curl = self.machine.outside("curl");
+        // That of the machine outside, in the network in there.
+        let mut curl = Command::new("nsenter");
+        curl.args(["--target", &self.machine.first(), "--net", "curl"]);
         succeeds(curl.args(["-sS", "-w", "\n%{http_code}"]).args(words))
     }
 

@@ -235,14 +235,18 @@ mod tests {
         assert_eq!(other("name", "openssl-sys"), ["openssl-sys 1.0.0 is banned by deny.toml"]);
         // A ban can except the libraries that are the only ones to need it.
         let wrapped = json!({ "name": "wrapped", "version": "1.0.0", "license": "MIT" });
-        let needs_it = |name: &str| {
-            let needs = json!([{ "name": "wrapped", "target": null, "optional": false }]);
-            let user = json!({ "name": name, "version": "1.0.0", "license": "MIT", "dependencies": needs });
+        let needs_it = |name: &str, kind: Value, source: Value| {
+            let needs = json!({ "name": "wrapped", "kind": kind });
+            let mut user = json!({ "name": name, "version": "1.0.0", "license": "MIT" });
+            (user["dependencies"], user["source"]) = (json!([needs]), source);
             let built = ["wrapped", name].map(|it| format!("{it} 1.0.0")).into();
             denied(&rules(), &json!({ "packages": [wrapped, user] }), &built).unwrap()
         };
-        assert!(needs_it("wrapper").is_empty());
-        assert_eq!(needs_it("a"), ["wrapped 1.0.0 is banned by deny.toml"]);
+        let banned = ["wrapped 1.0.0 is banned by deny.toml"];
+        assert!(needs_it("wrapper", Value::Null, home.into()).is_empty());
+        assert_eq!(needs_it("a", Value::Null, home.into()), banned);
+        assert_eq!(needs_it("a", "dev".into(), Value::Null), banned, "our own tests");
+        assert!(needs_it("a", "dev".into(), home.into()).is_empty(), "another project's tests");
         assert_eq!(other("license", "GPL-3.0"), ["a 1.0.0: deny.toml does not allow `GPL-3.0`"]);
         let excepted = json!({ "name": "excepted", "version": "1.0.0", "license": "MPL-2.0" });
         assert!(broken(excepted).is_empty());
