@@ -62,7 +62,7 @@ class Token {
 }
 
 /** How long the exit of the process waits for the authority, in seconds. */
-const EXIT = 0.5;
+const EXIT = 1;
 
 /** The verifiers that are closed when the process exits. */
 const open = new Set();

@@ -52,7 +52,7 @@ export class StandIn {
   revoke(token: string): Promise<void>;
   /** Whether the server accepts a token now, as a gateway asks it. */
   isActive(token: string): Promise<boolean>;
-  /** A verifier that follows this server; it is closed with it. */
+  /** A verifier that follows this server, with a view already; it is closed with the server. */
   connect(options?: Options): Promise<Verifier>;
   /** Calls the admin API; `path` is what follows `/admin/v1`. Throws `RequestFailed`. */
   admin(method: string, path: string, body?: object): Promise<any>;

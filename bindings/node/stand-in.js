@@ -176,7 +176,8 @@ class StandIn {
     const made = await this.admin("POST", "/verifiers", { name: "tests" });
     const verifier = require("./index.js").connect(this.url, made.verifier_token, options);
     this.#verifiers.push(verifier);
-    return verifier;
+    if (await verifier.ready(60)) return verifier;
+    throw new Error(`the verifier has no view: ${JSON.stringify(verifier.health())}`);
   }
 
   admin(method, path, body) {

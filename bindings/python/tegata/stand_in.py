@@ -223,13 +223,15 @@ class StandIn:
         return True
 
     def connect(self, **settings):
-        """A `tegata.Verifier` that follows this server; it is closed with it. The settings are
-        those of `tegata.connect`."""
+        """A `tegata.Verifier` that follows this server, with a view already; it is closed with the
+        server. The settings are those of `tegata.connect`."""
         from .verifier import connect
 
         made = self.admin("POST", "/verifiers", {"name": "tests"})
         verifier = connect(self.url, made["verifier_token"], **settings)
         self._verifiers.append(verifier)
+        if not verifier.ready(_PATIENCE):
+            raise RuntimeError(f"the verifier has no view: {verifier.health()}")
         return verifier
 
     def admin(self, method: str, path: str, body: dict | None = None):

@@ -13,7 +13,7 @@ __all__ = ["Token", "Verifier", "connect", "gate"]
 _open: "weakref.WeakSet[Verifier]" = weakref.WeakSet()
 
 #: How long the exit of the interpreter waits for the authority, in seconds.
-_EXIT = 0.5
+_EXIT = 1.0
 
 
 class Verifier(_tegata.Verifier):

@@ -6,6 +6,7 @@ import tegata
 from tegata.asgi import Middleware
 
 verifier = tegata.connect(os.environ["AUTHORITY"], os.environ["SECRET"], staleness=30)
+verifier.ready(60)
 
 
 async def inner(scope, receive, send):

@@ -5,6 +5,7 @@ import socket
 import pytest
 
 import tegata
+from waiting import until
 
 
 def test_every_kind_of_token_is_verified_with_its_facts(server, verifier):
@@ -69,6 +70,7 @@ def test_after_close_the_state_is_unknown_and_the_instance_is_gone(server):
     made = server.admin("POST", "/verifiers", {"name": "closed"})
     token = server.issue()
     verifier = tegata.connect(server.url, made["verifier_token"])
+    assert verifier.ready(60)
     assert verifier.verify(token) and verifier.age() < 60
     path = f"/verifiers/{made['verifier_id']}"
     assert len(server.admin("GET", path)["instances"]) == 1
@@ -83,6 +85,7 @@ def test_uses_are_reported_to_the_authority(server):
     made = server.admin("POST", "/verifiers", {"name": "uses"})
     text = server.issue("short-lived")
     with tegata.connect(server.url, made["verifier_token"]) as verifier:
+        assert verifier.ready(60)
         token = verifier.verify(text)
         verifier.record_use(token, "192.0.2.1")
         verifier.close(60)
@@ -106,4 +109,5 @@ def test_a_rejected_verifier_token_is_unknown_with_the_status(server):
     with tegata.connect(server.url, "tgv_wrong") as verifier:
         with pytest.raises(tegata.Unknown):
             verifier.verify(server.issue())
+        until(lambda: verifier.health()["rejected"], "no response")
         assert "401" in verifier.health()["rejected"]

@@ -19,6 +19,7 @@ import pytest
 import tegata
 import tegata.flask
 from tegata.asgi import Middleware
+from waiting import until_gone
 
 HERE = Path(__file__).parent
 
@@ -71,12 +72,15 @@ def test_workers_that_gunicorn_forks_each_follow_and_reject_what_was_revoked(ser
         workers = set()
         began = time.monotonic()
         while len(workers) < 2:
+            assert time.monotonic() - began < 60, "one worker answers alone"
             status, body, _ = get(port, token)
+            if status == 503:
+                # On a busy machine, its first view is not there within a second.
+                continue
             assert status == 200, body
             worker, channel = body.split()
             assert channel == server.channel.id
             workers.add(worker)
-            assert time.monotonic() - began < 60, "one worker answers alone"
         instances = {it["instance"] for it in server.admin("GET", verifier)["instances"]}
         assert len(instances) == 3, "the first process and both workers"
         server.revoke(token)
@@ -84,7 +88,7 @@ def test_workers_that_gunicorn_forks_each_follow_and_reject_what_was_revoked(ser
             status, body, headers = get(port, token)
             assert status == 401 and "message" in body
             assert headers["www-authenticate"] == 'Bearer error="invalid_token"'
-    assert server.admin("GET", verifier)["instances"] == [], "each said that it stopped"
+    until_gone(server, verifier)
 
 
 def test_uvicorn_answers_401_403_and_the_application(server):
@@ -98,7 +102,7 @@ def test_uvicorn_answers_401_403_and_the_application(server):
         assert get(port, token)[0] == 200
         server.revoke(token)
         assert get(port, token)[0] == 401
-    assert server.admin("GET", verifier)["instances"] == []
+    until_gone(server, verifier)
 
 
 def test_an_unknown_state_is_503_with_when_to_ask_again():

@@ -22,8 +22,11 @@ pub fn wheel(
     let inside = package.join("tegata/_program");
     fs::create_dir_all(&inside)?;
     fs::copy(program, inside.join("tegata")).with_context(|| program.display().to_string())?;
+    let licence = package.join("LICENSE");
+    fs::copy(root.join("LICENSE"), &licence)?;
     maturin.arg("build").args(options).arg("--out").arg(to).current_dir(&package);
     let built = run(&mut maturin);
+    fs::remove_file(licence)?;
     fs::remove_dir_all(inside)?;
     built?;
     only(to, ".whl")
@@ -47,6 +50,7 @@ pub fn archive(root: &Path, program: &Path, library: &Path, to: &Path) -> anyhow
             fs::copy(&path, staged.join(name))?;
         }
     }
+    fs::copy(root.join("LICENSE"), staged.join("LICENSE"))?;
     fs::copy(library, staged.join("tegata.node")).with_context(|| library.display().to_string())?;
     fs::copy(program, staged.join("bin/tegata")).with_context(|| program.display().to_string())?;
     run(Command::new("npm").args(["pack", "--silent", "--pack-destination"]).arg(to).arg(&staged))?;

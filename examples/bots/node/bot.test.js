@@ -21,9 +21,7 @@ const DAY = 24 * 60 * 60;
 /** A test with a server, a Messaging API that verifies by it, and the bot. */
 function withBot(test) {
   return withStandIn(async (server) => {
-    const verifier = await server.connect({ staleness: 30 });
-    assert(await verifier.ready(60));
-    const api = await MessagingApi.start(verifier);
+    const api = await MessagingApi.start(await server.connect({ staleness: 30 }));
     const { id, secret } = server.channel;
     const bot = new Bot({ api: api.url, authority: server.url, channelId: id, channelSecret: secret });
     try {

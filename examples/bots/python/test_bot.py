@@ -18,9 +18,7 @@ DAY = 24 * 60 * 60
 
 @pytest.fixture
 def api(stand_in):
-    verifier = stand_in.connect(staleness=30)
-    assert verifier.ready(60)
-    api = MessagingApi(verifier)
+    api = MessagingApi(stand_in.connect(staleness=30))
     yield api
     api.close()
 
