@@ -9,6 +9,9 @@ use tegata_verifier::{BlockingVerifier, FollowSettings, NotAccepted, VerifiedTok
 #[pyclass(frozen, subclass, module = "tegata")]
 pub struct Verifier(pub(crate) Arc<BlockingVerifier>);
 
+/// Time between two looks for signals, while a program waits for a view.
+const SLICE: Duration = Duration::from_millis(100);
+
 fn value_error(error: impl ToString) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
@@ -68,8 +71,19 @@ impl Verifier {
     /// Waits until there is a view.
     #[pyo3(signature = (timeout=1.0))]
     fn ready(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
-        let limit = time(timeout)?;
-        Ok(py.detach(|| self.0.ready(limit)))
+        let mut rest = time(timeout)?;
+        loop {
+            let slice = rest.min(SLICE);
+            if py.detach(|| self.0.ready(slice)) {
+                return Ok(true);
+            }
+            // An interrupt at the terminal does not wait for the authority.
+            py.check_signals()?;
+            rest -= slice;
+            if rest.is_zero() {
+                return Ok(false);
+            }
+        }
     }
 
     /// The age of the view in seconds.

@@ -177,6 +177,20 @@ def test_an_exit_by_exception_or_signal_hangs_no_more_than_another(stand_in):
         assert subprocess.run([sys.executable, "-c", program], timeout=120).returncode == code
 
 
+def test_an_interrupt_ends_a_wait_for_a_view():
+    program = """
+        import signal, tegata, threading, os, time
+        verifier = tegata.connect("http://127.0.0.1:9", "token")
+        timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+        timer.start()
+        try:
+            verifier.ready(600)
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    assert run(program) == ["interrupted"]
+
+
 def test_a_dropped_verifier_leaves_no_thread():
     program = """
         import os, tegata, time
