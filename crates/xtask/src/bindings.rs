@@ -9,7 +9,7 @@ use std::{fs, path::Path, process::Command};
 
 /// Builds the wheel and the archive, and prints where they are.
 pub fn run() -> anyhow::Result<()> {
-    dist::run()?;
+    dist::run(&[])?;
     let root = setup::workspace()?;
     let target = target_folder()?;
     let to = target.join("bindings");

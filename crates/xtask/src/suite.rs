@@ -21,7 +21,7 @@ const ALONE: [&str; 2] = ["tegata/faults", "tegata/seeing"];
 
 /// The binaries that take longest, longest first. They start in this order and before the
 /// others, so that none of them runs alone at the end.
-const LONGEST: [&str; 10] = [
+const LONGEST: [&str; 11] = [
     "tegata/browser",
     "tegata/agent",
     "client/month",
