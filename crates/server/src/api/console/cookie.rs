@@ -10,7 +10,9 @@ const SECURE_SESSION: &str = "__Host-tegata-session";
 /// The session without TLS, as on loopback.
 const SESSION: &str = "tegata-session";
 /// The ticket, by the same rules.
+#[cfg(feature = "openid-connect")]
 const SECURE_TICKET: &str = "__Host-tegata-ticket";
+#[cfg(feature = "openid-connect")]
 const TICKET: &str = "tegata-ticket";
 /// The colours.
 pub const THEME: &str = "tegata-theme";
@@ -45,11 +47,13 @@ pub fn of_session(token: &str, seconds: i64, tls: bool) -> Option<HeaderValue> {
 
 /// The ticket of a browser that signs in by an identity provider; `tls`: whether browsers reach
 /// the console by TLS. It returns with a link of the provider, so `SameSite` is not strict.
+#[cfg(feature = "openid-connect")]
 pub fn ticket(headers: &HeaderMap, tls: bool) -> Option<&str> {
     get(headers, if tls { SECURE_TICKET } else { TICKET })
 }
 
 /// The cookie of a ticket for so many seconds; at 0 it is deleted.
+#[cfg(feature = "openid-connect")]
 pub fn of_ticket(ticket: &str, seconds: i64, tls: bool) -> Option<HeaderValue> {
     let (name, secure) = if tls { (SECURE_TICKET, "; Secure") } else { (TICKET, "") };
     let text =
