@@ -126,7 +126,7 @@ struct Filter {
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<TokenId>,
     /// Only acts of this actor, as the list names it: `administrator`, `person ID`,
-    /// `channel ID`, `operator` or `tegata`.
+    /// `channel ID`, `operator`, `tegata`, `reporter` or `reporter github`.
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     actor: Option<String>,

@@ -67,6 +67,9 @@ pub enum BadAssertion {
     /// `token_exp`.
     #[error("Invalid token_exp: must be a whole number of seconds from 1 to 2592000")]
     TokenExpiry,
+    /// The `token_exp` of the assertion is not that of the request.
+    #[error("Invalid token_exp: that of the assertion and that of the form differ; leave one out")]
+    TokenExpiriesDiffer,
     /// The signature is not by the registered key.
     #[error("Invalid signature: it does not verify with the registered key")]
     Signature,
@@ -315,16 +318,22 @@ impl UnverifiedAssertion {
     }
 
     /// The requested lifetime of a v2.1 token (`token_exp`), in seconds from 1 to
-    /// `longest`: the assertion's, or the one that the request names `beside` it. Only v2.1
+    /// `longest`: the assertion's, or the one `requested` otherwise. Only v2.1
     /// issuing reads it.
     ///
     /// # Errors
     /// Absent, not a whole number, out of range, or two that differ.
-    pub fn token_lifetime(&self, beside: Option<i64>, longest: i64) -> Result<i64, BadAssertion> {
-        let life = match (self.0.claims.token_lifetime, beside) {
-            (Some(own), Some(beside)) => own.filter(|own| *own == beside),
-            (Some(own), None) => own,
-            (None, beside) => beside,
+    pub fn token_lifetime(
+        &self,
+        requested: Option<i64>,
+        longest: i64,
+    ) -> Result<i64, BadAssertion> {
+        let life = match (self.0.claims.token_lifetime, requested) {
+            (Some(Some(own)), Some(other)) if own != other => {
+                return Err(BadAssertion::TokenExpiriesDiffer);
+            }
+            (Some(own), _) => own,
+            (None, requested) => requested,
         };
         life.filter(|life| (1..=longest).contains(life)).ok_or(BadAssertion::TokenExpiry)
     }

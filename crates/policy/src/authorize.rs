@@ -30,7 +30,7 @@ pub struct IssueRequest {
     pub group: Option<Group>,
     /// The SHA-256 of the caller's `Idempotency-Key`.
     pub idempotency: Option<[u8; 32]>,
-    /// The requested lifetime of a v2.1 token in seconds, if the request names it beside its
+    /// The requested lifetime of a v2.1 token in seconds, if the request names it outside its
     /// assertion.
     pub lifetime: Option<i64>,
 }

@@ -1,5 +1,5 @@
 //! The packages for Python and Node.js: built from the sources, installed in fresh environments
-//! and used there without a compiler. Their own tests, which are beside their sources, and the
+//! and used there without a compiler. Their own tests, which are next to their sources, and the
 //! worked examples of bots with LINE's unmodified SDKs run in these environments.
 //!
 //! `cargo xtask test` installs what they need. Without it these tests fail: a skipped test proves

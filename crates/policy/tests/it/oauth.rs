@@ -190,26 +190,27 @@ fn iss_and_sub_are_the_channel_by_both_rules() {
 }
 
 /// The lifetime of a v2.1 token whose assertion has this `token_exp`, and whose request has that
-/// one beside it.
-fn lifetime(own: Option<Value>, beside: Option<i64>) -> Result<i64, Denied> {
+/// one.
+fn lifetime(own: Option<Value>, requested: Option<i64>) -> Result<i64, Denied> {
     let claims = own.map_or_else(claims, |own| claims_with("token_exp", own));
     let text = OWN.jws(&header().to_string(), &claims.to_string());
     let assertion = UnverifiedAssertion::parse(&text, OAuth)?;
     let mut request = request(Kind::V21, Credential::Assertion(assertion), None);
-    request.lifetime = beside;
+    request.lifetime = requested;
     Ok(authorize(request, Arc::new(channel()), audience(), NOW)?.parameters().0)
 }
 
 #[test]
-fn token_exp_is_in_the_assertion_or_beside_it() {
+fn token_exp_is_in_the_assertion_or_in_the_request() {
     let bad = Err(BadAssertion::TokenExpiry.into());
     assert_eq!(lifetime(Some(json!(60)), None), Ok(60));
     assert_eq!(lifetime(None, Some(60)), Ok(60));
     assert_eq!(lifetime(Some(json!(60)), Some(60)), Ok(60));
     assert_eq!(lifetime(None, None), bad);
-    assert_eq!(lifetime(Some(json!(60)), Some(61)), bad, "two that differ");
+    let differ = Err(BadAssertion::TokenExpiriesDiffer.into());
+    assert_eq!(lifetime(Some(json!(60)), Some(61)), differ);
     assert_eq!(lifetime(Some(json!("60")), Some(60)), bad, "of another type is not absent");
-    for beside in [0, -1, 2_592_001] {
-        assert_eq!(lifetime(None, Some(beside)), bad, "{beside}");
+    for requested in [0, -1, 2_592_001] {
+        assert_eq!(lifetime(None, Some(requested)), bad, "{requested}");
     }
 }

@@ -208,7 +208,7 @@ fn the_pages_about_the_api_are_up_to_date() {
             writeln!(page, "| `{} {path}` | {what} |", method.to_uppercase()).unwrap();
         }
     }
-    page.push_str("\nOther addresses: `GET /gateway/verify`, `/.well-known/jwks.json`, `/.well-known/oauth-authorization-server`, `POST /oauth2/token`, `/oauth2/introspect`, `/oauth2/revoke`, `/livez`, `/readyz`, `/metrics`.\n");
+    page.push_str("\nOther addresses: `GET /gateway/verify`, `/.well-known/jwks.json`, `/.well-known/oauth-authorization-server`, `POST /oauth2/token`, `/oauth2/introspect`, `/oauth2/revoke`, `/report`, `/credentials/revoke`, `/leaks/github`, `/leaks/gitlab`, `/v1/revoke_tokens`, `GET /v1/revocable_token_types`, `/livez`, `/readyz`, `/metrics`.\n");
     same("book/src/reference/api.md", &page);
 
     let mut page = "<!-- Written by `cargo xtask reference`; do not edit. -->\n# Error codes\n\n\

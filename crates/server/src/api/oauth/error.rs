@@ -137,9 +137,9 @@ impl OAuthError {
             | Denied::WrongSecret
             | Denied::Suspended => Self::wrong(presented, Self::unknown(denied, presented)),
             // Part of the request rather than of the credential.
-            Denied::Assertion(bad @ BadAssertion::TokenExpiry) => {
-                Self::invalid_request(bad.to_string())
-            }
+            Denied::Assertion(
+                bad @ (BadAssertion::TokenExpiry | BadAssertion::TokenExpiriesDiffer),
+            ) => Self::invalid_request(bad.to_string()),
             Denied::Assertion(_) | Denied::AssertionUsed => {
                 Self::wrong(presented, denied.to_string())
             }
