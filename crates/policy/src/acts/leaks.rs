@@ -12,6 +12,7 @@ use super::{
 use crate::{
     admit::{Live, revoke_singly},
     channel::{Channel, OnLeak},
+    denied::Denied,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,6 +36,9 @@ pub struct ReportLeaks {
     pub tokens: Vec<Claims>,
     /// Where they were found, if the report says so and its sender is authenticated.
     pub found_at: Vec<String>,
+    /// If there are more stateless tokens than can be named: revoke all of the channel. Not for a
+    /// report that anyone can send, since it would revoke the tokens of other groups, too.
+    pub all_if_full: bool,
     /// Who reported them.
     pub by: By,
 }
@@ -106,6 +110,8 @@ impl ReportLeaks {
             };
             let tokens = stateless.iter().map(single).collect();
             effects.tokens(channel, &held, ChannelChange::Revoked { tokens });
+        } else if !self.all_if_full {
+            return Err(Denied::TooManyStatelessRevocations.into());
         } else {
             // Too many to name: all stateless tokens of the channel. Its clients, which need
             // new ones every quarter of an hour, get new ones at once.

@@ -17,6 +17,7 @@ use tegata_policy::{
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, OnLeak, RevokeTokens, Secret},
+    denied::Denied,
     rules::{ChannelType, TokenRules, WhenFull},
 };
 use tegata_token::{
@@ -154,7 +155,7 @@ fn some_claims() -> Vec<Claims> {
 }
 
 fn report(tokens: Vec<Claims>) -> ReportLeaks {
-    ReportLeaks { channel: id(), tokens, found_at: Vec::new(), by: by() }
+    ReportLeaks { channel: id(), tokens, found_at: Vec::new(), all_if_full: true, by: by() }
 }
 
 fn of_leaks() -> Vec<Example> {
@@ -210,6 +211,9 @@ fn more_stateless_tokens_than_can_be_named_are_revoked_with_all_of_their_kind() 
     let (revoked, effects) = report(leaked[..1_000].to_vec()).decide(&locked, NOW).unwrap();
     assert_eq!((revoked, effects.changes.len()), (1_000, 1), "one by one");
     let all = [leaked, vec![some_claims().swap_remove(0)]].concat();
+    let unsigned = ReportLeaks { all_if_full: false, ..report(all.clone()) };
+    let denied = unsigned.decide(&locked, NOW).unwrap_err().to_string();
+    assert_eq!(denied, Denied::TooManyStatelessRevocations.to_string(), "other groups keep theirs");
     let (revoked, effects) = report(all).decide(&locked, NOW).unwrap();
     assert_eq!(revoked, 1_002);
     let mut after = ChannelRevocations::default();

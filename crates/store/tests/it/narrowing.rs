@@ -272,7 +272,8 @@ impl Scene {
             RevokeLeaks => {
                 let tokens = self.tokens.iter().filter(|it| it.channel == id).cloned().collect();
                 let found_at = vec!["https://example.com/leaked".to_owned()];
-                let act = ReportLeaks { channel: id, tokens, found_at, by: by(at) };
+                let act =
+                    ReportLeaks { channel: id, tokens, found_at, all_if_full: true, by: by(at) };
                 let revoked = ActStore::take(&**world, Taking::Leaks(act)).await.unwrap();
                 assert_eq!(revoked.tokens, 9, "stateless ones included");
             }

@@ -8,7 +8,7 @@ use crate::{
     },
     authority::{
         actor::Reporter,
-        leaks::{Programme, ProgrammeKeys},
+        leaks::{Programme, ProgrammeKeys, Slot},
         limits::LimitExceeded,
         source::Source,
     },
@@ -16,7 +16,6 @@ use crate::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use std::sync::Arc;
 use tegata_policy::secret::PlainSecret;
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 /// The longest body of a report, in bytes.
 pub const LONGEST: usize = 1 << 20;
@@ -48,12 +47,10 @@ pub fn takes_reports(path: &str) -> bool {
 /// A report whose body may be read.
 #[derive(Clone)]
 pub struct Admitted {
-    /// When its headers had arrived.
-    pub began: Instant,
     /// Who sends it. What a programme's headers say is checked against the body.
     pub reporter: Reporter,
     /// Held until the report is answered.
-    _slot: Arc<OwnedSemaphorePermit>,
+    _slot: Arc<Slot>,
 }
 
 /// Decides by the headers whether to read a report.
@@ -61,7 +58,6 @@ pub struct Admitted {
 /// # Errors
 /// The response.
 pub fn admit(app: &App, parts: &Parts) -> Result<Admitted, Box<Reply>> {
-    let began = Instant::now();
     let found = PATHS.iter().find(|(path, _)| *path == parts.uri.path());
     let Some((_, path)) = found else { return Err(Box::new(not_found())) };
     let (headers, source) = (&parts.headers, Source::of(&parts.extensions));
@@ -93,8 +89,8 @@ pub fn admit(app: &App, parts: &Parts) -> Result<Admitted, Box<Reply>> {
         let words = "the body must be application/json";
         return Err(Box::new(reply::message(StatusCode::UNSUPPORTED_MEDIA_TYPE, words)));
     }
-    let slot = app.leaks.slot(reporter).ok_or_else(|| Box::new(reply::unavailable()))?;
-    Ok(Admitted { began, reporter, _slot: Arc::new(slot) })
+    let slot = app.leaks.slot(reporter, source).ok_or_else(|| Box::new(reply::unavailable()))?;
+    Ok(Admitted { reporter, _slot: Arc::new(slot) })
 }
 
 /// The id of the key and the signature of a programme's report; `None` if one is missing or

@@ -18,7 +18,7 @@ use crate::{
     },
     authority::{
         actor::{Actor, Reporter},
-        admin::{self, LeakedText},
+        admin::{self, HandledReport, LeakedText},
         leaks::Programme,
         source::Source,
     },
@@ -110,7 +110,7 @@ async fn github(call: Call) -> Reply {
         .map(|it| (HEXLOWER.encode(&sha256(&[it.text.reveal().as_bytes()])), it.kind.clone()))
         .collect();
     let ours = match call.handle(reported).await {
-        Ok(ours) => ours,
+        Ok(handled) => handled.ours,
         Err(reply) => return *reply,
     };
     let label = |ours: bool| if ours { "true_positive" } else { "false_positive" };
@@ -171,8 +171,8 @@ impl Call {
             Err(bad) => return rejected(bad),
         };
         match self.handle(reported).await {
-            Ok(_) => {
-                later(self.admitted.began).await;
+            Ok(handled) => {
+                later(handled.acts_began.into()).await;
                 let words = "the report was accepted";
                 reply::message(StatusCode::ACCEPTED, words)
             }
@@ -194,30 +194,43 @@ impl Call {
 
     /// Handles a report; returns for each entry whether it has a token that this authority
     /// signed.
-    async fn handle(&self, reported: Vec<ReportedToken>) -> Result<Vec<bool>, Box<Reply>> {
+    async fn handle(&self, reported: Vec<ReportedToken>) -> Result<HandledReport, Box<Reply>> {
         let reporter = self.admitted.reporter;
         let admin = self.app.authority.admin(Actor::Reporter(reporter), Some(self.source));
         let admin = admin.for_request(self.id.map(|it| it.0.to_string()));
-        let leaked = reported.into_iter().map(|it| leaked(it, reporter)).collect();
-        admin.report_leaks(leaked, render_leak).await.map_err(|error| {
+        let entries = reported.len();
+        let (mut leaked, mut entry_of) = (Vec::new(), Vec::new());
+        for (entry, it) in reported.into_iter().enumerate() {
+            let room = body::ENTRIES.saturating_sub(leaked.len()).max(1);
+            let found = leaked_of(it, reporter).into_iter().take(room);
+            leaked.extend(found);
+            entry_of.resize(leaked.len(), entry);
+        }
+        let done = admin.report_leaks(leaked, render_leak).await.map_err(|error| {
             match error {
                 admin::Error::Store(Error::Unavailable(_)) => {}
                 error => tracing::error!(%error, "a report of leaked tokens failed"),
             }
             Box::new(reply::unavailable())
-        })
+        })?;
+        let mut ours = vec![false; entries];
+        for (entry, is_ours) in entry_of.into_iter().zip(done.ours) {
+            ours[entry] |= is_ours;
+        }
+        Ok(HandledReport { ours, ..done })
     }
 }
 
-/// The token of an entry, which may have more around it than the token. An address is taken
-/// from an authenticated reporter alone.
-fn leaked(it: ReportedToken, reporter: Reporter) -> LeakedText {
-    let Some(finder) = finder() else { return LeakedText { text: it.text, found_at: None } };
-    let found = body::text(finder, it.text.reveal().as_bytes()).unwrap_or_default();
-    let text = found.into_iter().next().map_or(it.text, |found| found.text);
+/// The tokens of an entry, which may have more around it than one token. An address is taken
+/// from an authenticated reporter alone, and without any secret that we know by its form.
+fn leaked_of(it: ReportedToken, reporter: Reporter) -> Vec<LeakedText> {
+    static SECRETS: LazyLock<Option<Finder>> = LazyLock::new(|| Finder::new().ok());
     let url = it.url.filter(|_| reporter != Reporter::Unsigned);
-    let found_at = url.and_then(|url| body::address(finder, &url));
-    LeakedText { text, found_at }
+    let found_at = url.and_then(|url| body::address(SECRETS.as_ref()?, &url));
+    let found = finder().and_then(|finder| body::text(finder, it.text.reveal().as_bytes()).ok());
+    let texts: Vec<_> = found.into_iter().flatten().map(|found| found.text).collect();
+    let texts = if texts.is_empty() { vec![it.text] } else { texts };
+    texts.into_iter().map(|text| LeakedText { text, found_at: found_at.clone() }).collect()
 }
 
 /// Finds tokens in texts. Its patterns always compile.
@@ -226,8 +239,9 @@ fn finder() -> Option<&'static Finder> {
     FINDER.as_ref()
 }
 
-/// Unsigned reports are answered at multiples of this time after they began: a commit takes
-/// less, so the time of the answer does not show whether there was one.
+/// Unsigned reports are answered at multiples of this time after their signatures were checked: a
+/// commit takes less, so the time of the answer does not show whether there was one. From an
+/// earlier moment the sender could choose how much of a step is over before the commit.
 const STEP: Duration = Duration::from_millis(100);
 
 async fn later(began: Instant) {

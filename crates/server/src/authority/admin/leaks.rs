@@ -1,10 +1,14 @@
 //! Reports of leaked tokens: what a report does is the setting of each token's channel.
 
 use super::facade::{Admin, Result};
-use crate::authority::warnings::leak::{LeakWarning, RenderLeak};
+use crate::authority::{
+    actor::{Actor, Reporter},
+    warnings::leak::{LeakWarning, RenderLeak},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Instant,
 };
 use tegata_policy::{
     acts::ReportLeaks,
@@ -30,6 +34,15 @@ pub struct LeakedText {
     pub found_at: Option<String>,
 }
 
+/// What came of a report.
+#[derive(Debug)]
+pub struct HandledReport {
+    /// For each text, whether this authority signed it.
+    pub ours: Vec<bool>,
+    /// When all signatures were checked, and the acts began.
+    pub acts_began: Instant,
+}
+
 /// The tokens of one channel that a report names, and that are not invalid already.
 #[derive(Default)]
 struct Leaks {
@@ -49,7 +62,7 @@ const WARNINGS: usize = 20;
 impl Admin {
     /// Handles a report: revokes or flags each token that this authority signed and that can
     /// still be used, all tokens of a channel in one act, the acts of all channels together.
-    /// Returns for each text whether this authority signed it. `render` renders warnings.
+    /// `render` renders warnings.
     ///
     /// # Errors
     /// [`Unavailable`](StoreError::Unavailable): some may be revoked; repeating the report
@@ -58,7 +71,7 @@ impl Admin {
         &self,
         leaked: Vec<LeakedText>,
         render: RenderLeak,
-    ) -> Result<Vec<bool>> {
+    ) -> Result<HandledReport> {
         self.may(Permission::ReportLeaks)?;
         let leaked = Arc::new(leaked);
         let mut read = self.read_all(&leaked).await?;
@@ -70,6 +83,7 @@ impl Admin {
         let read = self.authority.current(read)?;
         let ours = read.iter().map(std::result::Result::is_ok).collect();
         let found_at = leaked.iter().map(|it| it.found_at.as_ref());
+        let acts_began = self.authority.clock().steady();
         let mut acts = JoinSet::new();
         for (channel, leaks) in self.usable(read.into_iter().zip(found_at)) {
             let own = self.clone();
@@ -86,7 +100,7 @@ impl Admin {
             }
         }
         self.queue(warnings).await;
-        failed.map_or(Ok(ours), Err)
+        failed.map_or(Ok(HandledReport { ours, acts_began }), Err)
     }
 
     /// Checks the signatures, apart from the threads that serve connections: there may be a
@@ -143,20 +157,33 @@ impl Admin {
     ) -> Result<Vec<NewWarning>> {
         let (authority, steady) = (&self.authority, self.authority.clock().steady());
         let Some(of) = authority.channel(channel).await? else { return Ok(Vec::new()) };
+        let is_signed = self.actor != Actor::Reporter(Reporter::Unsigned);
         if of.on_leak == OnLeak::Flag {
-            leaks.tokens.retain(|it| !authority.limits.is_known_leak(it.id, steady));
+            leaks.tokens.retain(|it| !authority.limits.is_known_leak(it.id, is_signed, steady));
         }
         if leaks.tokens.is_empty() {
             return Ok(Vec::new());
         }
         let by = self.by_reason(Some(REASON.to_owned()));
         let Leaks { tokens, found_at } = leaks;
-        let act = ReportLeaks { channel, tokens: tokens.clone(), found_at: found_at.clone(), by };
+        let act = ReportLeaks {
+            channel,
+            tokens: tokens.clone(),
+            found_at: found_at.clone(),
+            all_if_full: is_signed,
+            by,
+        };
         match authority.store().take(Taking::Leaks(act)).await {
             Ok(_) if of.on_leak == OnLeak::Revoke => {
                 authority.metrics().revocations.leak.inc();
             }
-            Ok(_) => tokens.iter().for_each(|it| authority.limits.note_leak(it.id, steady)),
+            Ok(_) => {
+                tokens.iter().for_each(|it| authority.limits.note_leak(it.id, is_signed, steady))
+            }
+            // Until some of the revoked ones have expired.
+            Err(StoreError::Denied(denied @ Denied::TooManyStatelessRevocations)) => {
+                return Err(StoreError::Unavailable(denied.to_string().into()).into());
+            }
             // The channel was deleted meanwhile, which revoked all its tokens.
             Err(
                 StoreError::NotFound(_)

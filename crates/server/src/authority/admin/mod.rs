@@ -42,7 +42,7 @@ pub use explain::{Explanation, Why};
 pub use facade::{Admin, Error, Result};
 #[cfg(feature = "openid-connect")]
 pub use identity::{Departure, IdentityError, Return};
-pub use leaks::LeakedText;
+pub use leaks::{HandledReport, LeakedText};
 pub use options::ActOptions;
 pub use people::{Invited, ListedPerson, NewPerson, PersonToDelete};
 pub use providers::ListedProvider;

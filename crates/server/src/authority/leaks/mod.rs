@@ -3,11 +3,15 @@
 //! once.
 
 mod keys;
+mod slots;
 
 pub use keys::{BadKeys, ForgedReport, ProgrammeKeys};
 
-use crate::authority::actor::Reporter;
+pub use slots::Slot;
+
+use crate::authority::{actor::Reporter, source::Source};
 use arc_swap::ArcSwap;
+use slots::Slots;
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -16,7 +20,6 @@ use std::{
 };
 use tegata_policy::secret::{HashedSecret, PlainSecret};
 use tegata_system::file::{self, Links};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A programme that signs its reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,21 +116,18 @@ pub enum BadLeakSettings {
 /// The largest file of keys, in bytes.
 const LARGEST_FILE: u64 = 1 << 20;
 
-/// Reports of one sort that are read at once, of up to 1 MiB each.
-const AT_ONCE: usize = 32;
-
 /// The keys of a programme, and the file that they come from.
-struct Source {
+struct KeySource {
     of: KeysFile,
     keys: ArcSwap<ProgrammeKeys>,
 }
 
 /// Checks who reports, and how many reports are read at once.
 pub struct LeakReceiver {
-    sources: Vec<Source>,
+    sources: Vec<KeySource>,
     gitlab_token: Option<HashedSecret>,
     /// For each [`Reporter`], so that one sort cannot keep the others out.
-    slots: [Arc<Semaphore>; 4],
+    slots: [Arc<Slots>; 4],
 }
 
 impl LeakReceiver {
@@ -136,15 +136,15 @@ impl LeakReceiver {
     /// # Errors
     /// [`BadLeakSettings`].
     pub fn new(settings: LeakSettings) -> Result<Self, BadLeakSettings> {
-        let mut sources: Vec<Source> = Vec::new();
+        let mut sources: Vec<KeySource> = Vec::new();
         for of in settings.keys {
             if sources.iter().any(|it| it.of.programme == of.programme) {
                 return Err(BadLeakSettings::Twice(of.programme.name()));
             }
             let keys = ArcSwap::from_pointee(read(&of.file)?);
-            sources.push(Source { of, keys });
+            sources.push(KeySource { of, keys });
         }
-        let slots = std::array::from_fn(|_| Arc::new(Semaphore::new(AT_ONCE)));
+        let slots = std::array::from_fn(|_| Arc::default());
         let gitlab_token = settings.gitlab_token.map(|it| it.hash());
         Ok(Self { sources, gitlab_token, slots })
     }
@@ -181,16 +181,16 @@ impl LeakReceiver {
         Some(self.gitlab_token.as_ref()?.is_of(token))
     }
 
-    /// A slot for reading one report; `None`: all are taken.
+    /// A slot for reading one report; `None`: all are taken, or all that one network may take.
     #[must_use]
-    pub fn slot(&self, reporter: Reporter) -> Option<OwnedSemaphorePermit> {
+    pub fn slot(&self, reporter: Reporter, source: Source) -> Option<Slot> {
         let of = match reporter {
             Reporter::Unsigned => 0,
             Reporter::GitHub => 1,
             Reporter::GitLab => 2,
             Reporter::GitLabSelfManaged => 3,
         };
-        self.slots[of].clone().try_acquire_owned().ok()
+        self.slots[of].take(source)
     }
 }
 

@@ -29,8 +29,8 @@ pub(super) struct Reports {
     known: Table<TokenId, KnownLeak>,
 }
 
-/// When the leak of a token was recorded.
-struct KnownLeak(u64);
+/// When the leak of a token was recorded, and whether its reporter was authenticated.
+struct KnownLeak(u64, bool);
 
 impl TableEntry for KnownLeak {
     fn is_expired(&self, now: u64) -> bool {
@@ -91,18 +91,20 @@ impl Limits {
         added
     }
 
-    /// Whether the leak of this token was recorded within the last hour, by this server.
+    /// Whether the leak of this token was recorded within the last hour, by this server. An
+    /// unsigned report hides no signed one, which has more to record.
     #[must_use]
-    pub fn is_known_leak(&self, token: TokenId, now: Instant) -> bool {
+    pub fn is_known_leak(&self, token: TokenId, is_signed: bool, now: Instant) -> bool {
         let now = self.nanoseconds(now);
-        let known = self.reports.known.with_existing(&token, |it| !it.is_expired(now));
-        known.unwrap_or(false)
+        let is_known = |it: &mut KnownLeak| !it.is_expired(now) && (it.1 || !is_signed);
+        self.reports.known.with_existing(&token, is_known).unwrap_or(false)
     }
 
     /// Notes that the leak of this token is recorded.
-    pub fn note_leak(&self, token: TokenId, now: Instant) {
+    pub fn note_leak(&self, token: TokenId, is_signed: bool, now: Instant) {
         let now = self.nanoseconds(now);
-        self.reports.known.with(token, now, || KnownLeak(now), |it| *it = KnownLeak(now));
+        let new = || KnownLeak(now, is_signed);
+        self.reports.known.with(token, now, new, |it| *it = new());
     }
 
     /// Counts a wrong secret for a channel that exists or not. The error states whether

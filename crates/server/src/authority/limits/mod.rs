@@ -20,7 +20,7 @@ mod tests;
 use crate::metrics::Throttled;
 use bucket::Bucket;
 use guess::Guesses;
-pub use guess::TooMany;
+pub use guess::{TooMany, network_of};
 use std::{
     net::IpAddr,
     num::NonZeroU32,

@@ -380,8 +380,14 @@ fn a_source_of_forged_reports_is_throttled_after_ten_and_named_once() {
 fn a_known_leak_is_new_again_after_an_hour() {
     let (limits, at) = limits(Rates::default());
     let token = tegata_token::id::TokenId([1; 16]);
-    assert!(!limits.is_known_leak(token, at(0)));
-    limits.note_leak(token, at(0));
-    assert!(limits.is_known_leak(token, at(3_599_000)));
-    assert!(!limits.is_known_leak(token, at(3_600_000)));
+    assert!(!limits.is_known_leak(token, false, at(0)));
+    limits.note_leak(token, false, at(0));
+    assert!(limits.is_known_leak(token, false, at(3_599_000)));
+    assert!(
+        !limits.is_known_leak(token, true, at(3_599_000)),
+        "a signed report has more to record"
+    );
+    assert!(!limits.is_known_leak(token, false, at(3_600_000)));
+    limits.note_leak(token, true, at(0));
+    assert!(limits.is_known_leak(token, true, at(3_599_000)));
 }
