@@ -1,6 +1,6 @@
 //! Reports of the partner programmes and of a self-managed GitLab.
 
-use super::{Desk, GITLAB, array_of};
+use super::{Desk, GITLAB, array_of, flag};
 use crate::world::{JSON, World};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
@@ -38,6 +38,55 @@ async fn github_learns_which_of_its_matches_are_tokens_and_they_are_revoked() {
     assert_eq!(*places, json!(["https://github.com/a/b/blob/main/c.env"]), "without its query");
     let receipt = events[0].position.unwrap();
     assert!(desk.world.admin().receipt(receipt, std::time::Duration::ZERO).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_token_of_an_entry_counts_and_a_long_one_rejects_no_others() {
+    let desk = Desk::new().await;
+    let shop = desk.world.channel("shop").await;
+    let mut tokens = Vec::new();
+    for _ in 0..3 {
+        tokens.push(desk.world.issue(&shop, Kind::ShortLived).await);
+    }
+    let foreign = format!("tgs_{}", "A".repeat(228));
+    let long = "a".repeat(9_000);
+    let two = format!("{foreign} {} {}", tokens[0], tokens[1]);
+    let reply = desk.github(&array_of(&[&long, &two, &foreign, &tokens[2]])).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let said: Vec<Value> = serde_json::from_str(&reply.text).unwrap();
+    let labels: Vec<_> = said.iter().map(|it| it["label"].as_str().unwrap()).collect();
+    assert_eq!(labels, ["false_positive", "true_positive", "false_positive", "true_positive"]);
+    for token in &tokens {
+        assert!(!desk.world.is_good(token).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unsigned_report_of_a_flagged_token_does_not_hide_a_signed_one() {
+    let desk = Desk::new().await;
+    let shop = desk.world.channel("shop").await;
+    desk.world.change(&shop, flag()).await;
+    let token = desk.world.issue(&shop, Kind::V21).await;
+    for _ in 0..2 {
+        let body = json!({ "token": token }).to_string();
+        assert_eq!(desk.post("/report", &[JSON], body).await.status, 202);
+        assert_eq!(desk.github(&array_of(&[&token])).await.status, 200);
+    }
+    let actors: Vec<_> = desk.events("leak.report").await.into_iter().map(|it| it.actor).collect();
+    assert_eq!(actors, ["reporter github", "reporter"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_with_any_secret_of_ours_is_not_kept() {
+    let desk = Desk::new().await;
+    let shop = desk.world.channel("shop").await;
+    let token = desk.world.issue(&shop, Kind::V21).await;
+    let administrators = format!("tga_{}", "A".repeat(43));
+    let url = format!("https://github.com/{administrators}/x");
+    let body = json!([{ "token": token, "type": "tegata", "url": url }]).to_string();
+    assert_eq!(desk.github(&body).await.status, 200);
+    let events = desk.events("leak.report").await;
+    assert!(!events[0].detail.to_string().contains("tga_"), "{}", events[0].detail);
 }
 
 #[tokio::test(flavor = "multi_thread")]
