@@ -180,6 +180,8 @@ def test_an_exit_by_exception_or_signal_hangs_no_more_than_another(stand_in):
 def test_an_interrupt_ends_a_wait_for_a_view():
     program = """
         import signal, tegata, threading, os, time
+        # A shell starts what runs in the background with interrupts ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         verifier = tegata.connect("http://127.0.0.1:9", "token")
         timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
         timer.start()

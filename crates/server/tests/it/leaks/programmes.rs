@@ -81,7 +81,7 @@ async fn an_address_with_any_secret_of_ours_is_not_kept() {
     let desk = Desk::new().await;
     let shop = desk.world.channel("shop").await;
     let token = desk.world.issue(&shop, Kind::V21).await;
-    let administrators = format!("tga_{}", "A".repeat(43));
+    let administrators = format!("tga_{}", "0123456789abcdef".repeat(4));
     let url = format!("https://github.com/{administrators}/x");
     let body = json!([{ "token": token, "type": "tegata", "url": url }]).to_string();
     assert_eq!(desk.github(&body).await.status, 200);
