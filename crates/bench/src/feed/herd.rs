@@ -45,7 +45,7 @@ pub(in super::super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> 
         authority = Authority::start_at(&plan.tegata, folder, address, &[])?;
         readiness.push(killed.elapsed().as_secs_f64());
         let ready = stopwatch();
-        current.push(until_current(&mut herd, ready)?);
+        current.push(until_current(&mut herd, killed, ready)?);
         let rest = QUIET.saturating_sub(killed.elapsed());
         std::thread::sleep(rest);
         let during = figures(&mut herd)?;
@@ -60,13 +60,18 @@ pub(in super::super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> 
     Ok(())
 }
 
-/// Seconds from readiness until every verifier has a response of the new process.
-fn until_current(herd: &mut [Followers], ready: std::time::Instant) -> anyhow::Result<f64> {
+/// Seconds from readiness until every verifier has a response of the new process: one since the
+/// old one was `killed`. The first come before this process finds the new one ready.
+fn until_current(
+    herd: &mut [Followers],
+    killed: std::time::Instant,
+    ready: std::time::Instant,
+) -> anyhow::Result<f64> {
     loop {
         let mut current = 0.0;
         for it in &mut *herd {
             // Each process reads its own clock, a little later than this one.
-            let ms = ready.elapsed().as_millis();
+            let ms = killed.elapsed().as_millis();
             current += it.ask(&format!("younger {ms}"))?[0];
         }
         if current as usize == PROCESSES * OF_A_PROCESS {
