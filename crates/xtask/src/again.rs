@@ -55,7 +55,7 @@ pub fn run(failed: &[Failed<'_>], long: bool) -> u64 {
     }) {
         if RANDOM.iter().any(|words| name.contains(words) || printed.contains(words)) {
             println!("\nFAILED, and not run again: {name} of {}. It printed:", binary.name);
-            println!("{printed}");
+            println!("{}", shortened(printed));
             continue;
         }
         let mut command = binary.command();
@@ -67,7 +67,7 @@ pub fn run(failed: &[Failed<'_>], long: bool) -> u64 {
             true => println!("\nPASSED ONLY ALONE: {name}. When it failed, it printed:"),
             false => println!("\nFAILED AGAIN, ALONE: {name}. The first time it printed:"),
         }
-        println!("{printed}");
+        println!("{}", shortened(printed));
     }
     passed
 }
@@ -82,13 +82,17 @@ fn names(output: &str) -> Vec<String> {
     names
 }
 
-/// What a failed test printed, shortened.
+/// What a failed test printed.
 fn printed(output: &str, name: &str) -> String {
     let head = format!("---- {name} stdout ----\n");
     let text = output.split_once(&head).map_or("", |(_, text)| text);
     let end = text.find("\n---- ").into_iter().chain(text.find("\nfailures:\n")).min();
-    let lines = text[..end.unwrap_or(text.len())].lines().take(LINES);
-    lines.collect::<Vec<_>>().join("\n")
+    text[..end.unwrap_or(text.len())].trim_end().to_owned()
+}
+
+/// Its beginning.
+fn shortened(printed: &str) -> String {
+    printed.lines().take(LINES).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -146,7 +150,8 @@ mod tests {
             [Failed { binary: &passes, tests: vec![(name, text.to_owned())] }]
         };
         assert_eq!(run(&test("late", "no answer"), false), 1);
-        assert_eq!(run(&test("late", "minimal failing input: a"), false), 0);
+        let late = format!("{}minimal failing input: a", "a line\n".repeat(LINES));
+        assert_eq!(run(&test("late", &late), false), 0, "wherever it is in the output");
         assert_eq!(run(&test("of_a_random_history", "no answer"), false), 0);
     }
 

@@ -201,6 +201,7 @@ impl Call {
         let entries = reported.len();
         let (mut leaked, mut entry_of) = (Vec::new(), Vec::new());
         for (entry, it) in reported.into_iter().enumerate() {
+            // The first token of each entry, and further ones as far as a report may have tokens.
             let room = body::ENTRIES.saturating_sub(leaked.len()).max(1);
             let found = leaked_of(it, reporter).into_iter().take(room);
             leaked.extend(found);
