@@ -62,8 +62,9 @@ const ON_SQLITE_ONLY: [&str; 16] = [
 /// Interval at which the running binaries are listed.
 const REPORT: Duration = Duration::from_secs(30);
 
-/// Compiles all test binaries, and the program that some of them start.
+/// Compiles all test binaries, and the programs that some of them start.
 pub fn compile() -> anyhow::Result<Vec<Binary>> {
+    next_version()?;
     let words = ["test", "--workspace", "--locked", "--no-run"];
     let mut command = cargo(&words)?;
     // The messages on stdout name the binaries; cargo's progress goes to the terminal.
@@ -91,6 +92,28 @@ pub fn compile() -> anyhow::Result<Vec<Binary>> {
     }
     binaries.sort_by_key(|it| order(&it.name));
     Ok(binaries)
+}
+
+/// Compiles a second program, of the version after this one, as `tegata-next`: the test of
+/// upgrades replaces servers of one by servers of the other. The compilation of the tests then
+/// puts this version's program back at its place.
+fn next_version() -> anyhow::Result<()> {
+    let words = ["build", "--locked", "--package", "tegata", "--features", "next-version"];
+    let mut command = cargo(&words)?;
+    let output = command
+        .arg("--message-format=json-render-diagnostics")
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(output.status.success(), "the next version does not compile");
+    for line in String::from_utf8(output.stdout)?.lines() {
+        let message: Value = serde_json::from_str(line).context("cargo printed no JSON")?;
+        if let Some(program) = message["executable"].as_str() {
+            let program = Path::new(program);
+            std::fs::copy(program, program.with_file_name("tegata-next"))?;
+            return Ok(());
+        }
+    }
+    bail!("cargo named no program of the next version")
 }
 
 /// The place of a binary in the order in which they start.

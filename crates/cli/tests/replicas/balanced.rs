@@ -12,12 +12,13 @@ use crate::{
 use postgres_fixture::ReservedPort;
 use std::{
     fs,
+    net::SocketAddr,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 /// A running balancer; dropping it stops it.
-struct Balancer {
+pub(crate) struct Balancer {
     process: Child,
     port: ReservedPort,
 }
@@ -47,7 +48,7 @@ impl Balancer {
         panic!("the balancer does not serve");
     }
 
-    async fn try_ask(&self, request: &Request) -> Option<HttpResponse> {
+    pub(crate) async fn try_ask(&self, request: &Request) -> Option<HttpResponse> {
         Connection::open(self.port.at()).await.ok()?.ask(request).await.ok()
     }
 
@@ -84,13 +85,13 @@ async fn nginx(field: &Field<'_>, servers: &[&Server]) -> Balancer {
     Balancer::start(command, port).await
 }
 
-async fn haproxy(field: &Field<'_>, servers: &[&Server]) -> Balancer {
+pub(crate) async fn haproxy(field: &Field<'_>, servers: &[SocketAddr]) -> Balancer {
     let port = ReservedPort::new().unwrap();
     let at = port.at();
     let all: String = servers
         .iter()
         .enumerate()
-        .map(|(n, it)| format!("server s{n} {} check inter 1s fall 1 rise 1\n", it.address()))
+        .map(|(n, it)| format!("server s{n} {it} check inter 1s fall 1 rise 1\n"))
         .collect();
     let conf = format!(
         "defaults\nmode http\ntimeout connect 2s\ntimeout client 60s\ntimeout server 60s\n\
@@ -143,6 +144,6 @@ async fn nginx_spreads_requests_over_three_servers() {
 async fn haproxy_spreads_requests_over_three_servers() {
     let field = Field::new();
     let (a, b, c) = tokio::join!(field.start("a"), field.start("b"), field.start("c"));
-    let balancer = haproxy(&field, &[&a, &b, &c]).await;
+    let balancer = haproxy(&field, &[a.address(), b.address(), c.address()]).await;
     serves(&field, &balancer, vec![a, b, c]).await;
 }

@@ -15,6 +15,7 @@ mod audit;
 mod balanced;
 mod doctor;
 mod failing;
+mod upgrade;
 
 use line::{Channel, With, is_good, provider, token_in, verify};
 use postgres_fixture::{PostgresServer, ServerSettings};

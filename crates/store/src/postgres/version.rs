@@ -18,23 +18,26 @@ pub(super) struct Version {
     pub since: fn(&Change) -> u32,
 }
 
-/// This program.
-pub(super) const THIS: Version = Version {
+/// This program. A test builds a second one, of the version after it.
+pub(super) const THIS: Version = if cfg!(feature = "next-version") { NEXT } else { PRESENT };
+
+/// The version of these sources.
+const PRESENT: Version = Version {
     speaks: Change::VOCABULARY,
     migrations: &[(1, "initial", include_str!("../../migrations/postgres/V1__initial.sql"))],
     since: Change::since,
 };
 
-/// A later program, as a test plants it: with one more migration, and one kind of change that
+/// The version after it, as tests have it: with one more migration, and one kind of change that
 /// this one cannot read.
 const NEXT: Version = Version {
-    speaks: THIS.speaks + 1,
+    speaks: PRESENT.speaks + 1,
     migrations: &[
         (1, "initial", include_str!("../../migrations/postgres/V1__initial.sql")),
         (2, "next", "ALTER TABLE verifier ADD COLUMN next BIGINT"),
     ],
     since: |change| match change {
-        Change::Verifier { .. } => THIS.speaks + 1,
+        Change::Verifier { .. } => PRESENT.speaks + 1,
         other => other.since(),
     },
 };
@@ -98,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_versions_have_one_beginning() {
-        assert_eq!(NEXT.migrations[..THIS.migrations.len()], *THIS.migrations);
-        assert_eq!(NEXT.newest_schema(), THIS.newest_schema() + 1);
+        assert_eq!(NEXT.migrations[..PRESENT.migrations.len()], *PRESENT.migrations);
+        assert_eq!(NEXT.newest_schema(), PRESENT.newest_schema() + 1);
     }
 }

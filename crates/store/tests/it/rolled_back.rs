@@ -5,7 +5,6 @@ use crate::{
     agree,
     crash_points::Kept,
     narrowing::{ALL, Act, LATER, OTHERS, Scene, finish_provider_revocations},
-    people::PersonAct,
     place::Place,
     world::{World, after, by, signing_key},
 };
@@ -19,18 +18,6 @@ use tegata_store::{
     sqlite::{self, Recovering, RollbackGuardFile},
 };
 use tegata_token::{id::ChannelId, key::KeyState, view::View};
-
-/// What a replay takes away for an act: of a person whose secrets were replaced also the account
-/// at an identity provider, since the person needs a new invitation.
-fn replayed(act: Act, revocations: Vec<String>) -> Vec<String> {
-    match act {
-        Act::Person(PersonAct::ChangePassword) => {
-            let unlinked = |it: String| it.replace("\"Some(3000000001)\"", "\"None\"");
-            revocations.into_iter().map(unlinked).collect()
-        }
-        _ => revocations,
-    }
-}
 
 /// The store and its rollback guard, which are on one disk, without the journal.
 const FILES: [&str; 3] = ["tegata.db", "tegata.db-wal", "guard"];
@@ -118,7 +105,7 @@ async fn a_commit_that_only_the_journal_has_is_replayed_with_its_counters() {
         world.close();
         put_back(&files, &folder);
         start(&mut world).await;
-        assert_eq!(scene.revocations(&world).await, replayed(act, revocations), "{act:?}");
+        assert_eq!(scene.revocations(&world).await, act.replayed(revocations), "{act:?}");
         follower.follow(&world, &scene, act).await;
         let lines = fs::read_to_string(folder.join("journal")).unwrap().lines().count();
         assert_eq!(lines, journal, "{act:?}: its lines are already there");
@@ -151,7 +138,7 @@ async fn a_narrowing_act_after_a_backup_survives_a_restore_and_a_replay() {
         let (lost, by) = (Vec::new(), by(LATER));
         recovering.recover(signing_key(8), lost, false, guard, by).await.unwrap();
         start(&mut world).await;
-        assert_eq!(scene.revocations(&world).await, replayed(act, revocations), "{act:?}");
+        assert_eq!(scene.revocations(&world).await, act.replayed(revocations), "{act:?}");
         finish_provider_revocations(&world).await;
         scene.new_tokens_are_good(&world, act, LATER).await;
     }

@@ -81,7 +81,11 @@ pub fn admit(app: &App, parts: &Parts) -> Result<Admitted, Box<Reply>> {
             Reporter::GitLabSelfManaged
         }
     };
-    if headers.get_all(header::CONTENT_ENCODING).iter().any(|it| it != "identity") {
+    if headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|it| !it.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
         let words = "send the body without Content-Encoding";
         return Err(Box::new(reply::message(StatusCode::UNSUPPORTED_MEDIA_TYPE, words)));
     }
