@@ -98,8 +98,11 @@ pub fn compile() -> anyhow::Result<Vec<Binary>> {
 /// upgrades replaces servers of one by servers of the other. The compilation of the tests then
 /// puts this version's program back at its place.
 fn next_version() -> anyhow::Result<()> {
-    let words = ["build", "--locked", "--package", "tegata", "--features", "next-version"];
-    let mut command = cargo(&words)?;
+    // The example only because cargo then takes the libraries' features of the tests, and compiles
+    // none of them again.
+    let words = ["build", "--workspace", "--bin", "tegata", "--example", "messaging_api"];
+    let mut command = cargo(&[&words[..], &["--features", "tegata/next-version"]].concat())?;
+    command.arg("--locked");
     let output = command
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())
@@ -107,7 +110,9 @@ fn next_version() -> anyhow::Result<()> {
     ensure!(output.status.success(), "the next version does not compile");
     for line in String::from_utf8(output.stdout)?.lines() {
         let message: Value = serde_json::from_str(line).context("cargo printed no JSON")?;
-        if let Some(program) = message["executable"].as_str() {
+        if message["target"]["name"] == "tegata"
+            && let Some(program) = message["executable"].as_str()
+        {
             let program = Path::new(program);
             std::fs::copy(program, program.with_file_name("tegata-next"))?;
             return Ok(());
