@@ -7,6 +7,7 @@ use crate::{
     texts::Texts,
     times::PageTimes,
 };
+use std::sync::{Arc, OnceLock};
 use tegata_token::time::UnixTime;
 
 /// The person who is signed in.
@@ -60,6 +61,32 @@ impl Crumb {
     }
 }
 
+/// A random text for the forms of one page, made when the first of them is rendered. Its clones
+/// are the same one.
+#[derive(Debug, Clone)]
+pub struct FormToken {
+    text: Arc<OnceLock<String>>,
+    make: fn() -> String,
+}
+
+impl FormToken {
+    /// A text that `make` makes once it is needed.
+    #[must_use]
+    pub fn new(make: fn() -> String) -> Self {
+        Self { text: Arc::default(), make }
+    }
+
+    /// Whether a form has it: each rendering of the page differs then.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.text.get().is_some()
+    }
+
+    fn text(&self) -> &str {
+        self.text.get_or_init(self.make)
+    }
+}
+
 /// What all pages have in common.
 #[derive(Debug, Clone)]
 pub struct Frame {
@@ -81,9 +108,9 @@ pub struct Frame {
     pub dev: Option<Dev>,
     /// What the request before has done.
     pub notice: Option<Html>,
-    /// A random text for the forms of the page that create something, so that one that is sent
-    /// twice creates one thing.
-    pub form_token: String,
+    /// For the forms of the page that create something, so that one that is sent twice creates
+    /// one thing.
+    pub form_token: FormToken,
 }
 
 impl Frame {
@@ -104,7 +131,7 @@ impl Frame {
     pub fn once(&self) -> Html {
         crate::html!(
             "<input type=\"hidden\" name=\"request\" value=\"{}\">",
-            Html::text(&self.form_token)
+            Html::text(self.form_token.text())
         )
     }
 

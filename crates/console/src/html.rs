@@ -21,7 +21,10 @@ impl Html {
     /// A piece that shows this text as it is.
     #[must_use]
     pub fn text(text: &str) -> Self {
-        Self(Escaped(text).to_string())
+        match special(text) {
+            None => Self(text.to_owned()),
+            Some(_) => Self(Escaped(text).to_string()),
+        }
     }
 
     /// The text alone, without its markup and not escaped; for the title of a window, which
@@ -129,7 +132,7 @@ struct Escaped<'a>(&'a str);
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.0;
-        while let Some(at) = rest.find(['<', '>', '&', '"', '\'']) {
+        while let Some(at) = special(rest) {
             let (plain, special) = rest.split_at(at);
             f.write_str(plain)?;
             f.write_str(match special.as_bytes()[0] {
@@ -143,6 +146,12 @@ impl fmt::Display for Escaped<'_> {
         }
         f.write_str(rest)
     }
+}
+
+/// The place of the first character that is escaped. They are single bytes, which no other
+/// character contains.
+fn special(text: &str) -> Option<usize> {
+    text.bytes().position(|it| matches!(it, b'<' | b'>' | b'&' | b'"' | b'\''))
 }
 
 #[cfg(test)]

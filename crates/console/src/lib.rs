@@ -18,5 +18,5 @@ pub mod texts;
 pub mod times;
 
 pub use askama::Template;
-pub use frame::{Crumb, Dev, Frame, Section, User};
+pub use frame::{Crumb, Dev, FormToken, Frame, Section, User};
 pub use named::{Language, Theme};

@@ -56,7 +56,11 @@ impl HtmlTable<'_> {
     /// The table.
     #[must_use]
     pub fn html(&self) -> Html {
-        let mut it = format!(
+        let text = |row: &Row| row.cells.iter().map(|it| it.as_str().len() + CELL).sum::<usize>();
+        let mut it =
+            String::with_capacity(self.rows.iter().map(text).sum::<usize>() + CELL * MARGIN);
+        let _ = write!(
+            it,
             "<table role=\"table\" class=\"cards\"><caption class=\"hide\">{}</caption>\
              <thead role=\"rowgroup\"><tr role=\"row\">",
             self.caption
@@ -72,37 +76,59 @@ impl HtmlTable<'_> {
             let _ = write!(it, "<th role=\"columnheader\" scope=\"col\"{class}>{name}</th>");
         }
         it.push_str("</tr></thead><tbody role=\"rowgroup\">\n");
+        let starts: Vec<_> = self.columns.iter().enumerate().map(CellStart::of).collect();
         for row in &self.rows {
-            self.row(&mut it, row);
+            draw_row(&mut it, &starts, row);
         }
         it.push_str("</tbody></table>");
         Html::trusted(it)
     }
+}
 
-    fn row(&self, it: &mut String, row: &Row) {
-        let past = class(if row.past { "past" } else { "" });
-        let _ = write!(it, "<tr role=\"row\"{past}>");
-        for (number, (cell, column)) in row.cells.iter().zip(&self.columns).enumerate() {
-            let label = match column.class {
-                "act" => String::new(),
-                _ => format!(" data-label=\"{}\"", Html::text(column.name)),
-            };
-            let _ = if number == 0 {
-                let class = class(column.class);
-                write!(
-                    it,
-                    "<th role=\"rowheader\" scope=\"row\"{class}{label}><div>{cell}</div></th>"
-                )
-            } else if cell.as_str().is_empty() {
-                let class = class(format!("{} none", column.class).trim());
-                write!(it, "<td role=\"cell\"{class}{label}></td>")
-            } else {
-                let class = class(column.class);
-                write!(it, "<td role=\"cell\"{class}{label}><div>{cell}</div></td>")
-            };
+/// About as many bytes as the tags of a cell take, and the head of a table in cells.
+const CELL: usize = 90;
+const MARGIN: usize = 20;
+
+/// How the cells of a column begin, the same in each row: one with a content, and an empty one.
+struct CellStart {
+    full: String,
+    empty: String,
+    end: &'static str,
+}
+
+impl CellStart {
+    fn of((number, column): (usize, &Column<'_>)) -> Self {
+        let label = match column.class {
+            "act" => String::new(),
+            _ => format!(" data-label=\"{}\"", Html::text(column.name)),
+        };
+        let of = class(column.class);
+        if number == 0 {
+            let full = format!("<th role=\"rowheader\" scope=\"row\"{of}{label}><div>");
+            return Self { full, empty: String::new(), end: "</div></th>" };
         }
-        it.push_str("</tr>\n");
+        let none = class(format!("{} none", column.class).trim());
+        Self {
+            full: format!("<td role=\"cell\"{of}{label}><div>"),
+            empty: format!("<td role=\"cell\"{none}{label}>"),
+            end: "</div></td>",
+        }
     }
+}
+
+fn draw_row(it: &mut String, starts: &[CellStart], row: &Row) {
+    it.push_str(if row.past { "<tr role=\"row\" class=\"past\">" } else { "<tr role=\"row\">" });
+    for (number, (cell, start)) in row.cells.iter().zip(starts).enumerate() {
+        // The first one names the row, and is drawn in any case.
+        let (start, end) = match cell.as_str() {
+            "" if number > 0 => (&start.empty, "</td>"),
+            _ => (&start.full, start.end),
+        };
+        it.push_str(start);
+        it.push_str(cell.as_str());
+        it.push_str(end);
+    }
+    it.push_str("</tr>\n");
 }
 
 fn class(name: &str) -> String {

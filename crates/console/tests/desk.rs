@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use tegata_console::{
-    Frame, Language, Template, Theme, User,
+    FormToken, Frame, Language, Template, Theme, User,
     pages::{
         Acts, ChannelHead, ChannelTab, Desk, Expiring, Filter, Found, GroupsPage, InstanceStanding,
         KindCount, LeakDeskPage, LeakedToken, OtherSecrets, PageHead, ReceiptPage, RunningInstance,
@@ -40,7 +40,7 @@ fn frame(language: Language) -> Frame {
         user: Some(User { name: EVIL.to_owned(), role: None }),
         sections: Vec::new(),
         dev: None,
-        form_token: "0f".to_owned(),
+        form_token: FormToken::new(|| "0f".to_owned()),
         notice: None,
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use tegata_console::{
-    Dev, Frame, Language, Section, Template, Theme, User,
+    Dev, FormToken, Frame, Language, Section, Template, Theme, User,
     forms::{Field, Once},
     html::{Bdi, Html},
     pages::*,
@@ -33,7 +33,7 @@ fn frame(language: Language) -> Frame {
         user: Some(User { name: EVIL.to_owned(), role: Some(OperatorRole::OnCall) }),
         sections: Section::BAR.to_vec(),
         dev: Some(Dev { ahead: 3 * DAY }),
-        form_token: "0f".to_owned(),
+        form_token: FormToken::new(|| "0f".to_owned()),
         notice: Some(Html::text(EVIL)),
     }
 }

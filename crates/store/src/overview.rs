@@ -4,7 +4,7 @@ use crate::{ExpiryFilter, Result, RowId, TokenRow};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use tegata_token::{
-    id::{ChannelId, ProviderId},
+    id::{ChannelId, ProviderId, Serial},
     time::UnixTime,
 };
 
@@ -19,6 +19,12 @@ pub trait OverviewStore: Send + Sync {
         most: usize,
         now: UnixTime,
     ) -> Result<Vec<(RowId, ChannelId, TokenRow)>>;
+    /// Those of these tokens that have a row, in the same order, with their channels.
+    async fn tokens_of(
+        &self,
+        names: Vec<(ChannelId, Serial)>,
+        now: UnixTime,
+    ) -> Result<Vec<(ChannelId, TokenRow)>>;
     /// How many channels each of these providers has that are not deleted.
     async fn count_channels(
         &self,

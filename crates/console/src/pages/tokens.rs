@@ -110,6 +110,12 @@ impl TokensPage {
         Self { page, it, lines, more_groups }
     }
 
+    /// The channel.
+    #[must_use]
+    pub fn channel_id(&self) -> ChannelId {
+        self.it.channel
+    }
+
     fn count_html(&self, count: &KindCount) -> Html {
         let t = &self.page.frame.t().tokens;
         let kinds: Vec<_> = count.kinds.iter().map(|it| it.name()).collect();

@@ -49,8 +49,8 @@ pub struct Shows {
     pub ext_authz: bool,
 }
 
-/// The router of a listener.
-pub fn router(app: Arc<App>, shows: Shows) -> Router {
+/// The router of a listener, and where the console keeps pages for it.
+pub fn router(app: Arc<App>, shows: Shows, pages: &Arc<console::KeptPages>) -> Router {
     let mut router = Router::new().merge(operations::router());
     if shows.metrics {
         router = router.merge(operations::metrics_router());
@@ -64,7 +64,7 @@ pub fn router(app: Arc<App>, shows: Shows) -> Router {
     }
     let admin = shows.admin.then(|| {
         let api = admin::router(app.authority.clone(), app.admin_token.clone());
-        let console = console::router(&app);
+        let console = console::router(&app, pages);
         // With a slash at its end, as people enter it.
         let slash = get(async || Redirect::to(console::CONSOLE));
         Router::new().nest(ADMIN, api).nest(console::CONSOLE, console).route("/console/", slash)

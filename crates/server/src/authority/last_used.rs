@@ -7,7 +7,7 @@ use std::{
     hash::Hash,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 use tegata_policy::{idle::KnownUses, secret::HashedSecret};
@@ -29,6 +29,8 @@ pub struct LastUsed {
     uses: bool,
     /// The last time when the use of a token was not recorded.
     left_out: AtomicI64,
+    /// How often the use of a key or secret was recorded.
+    stamped: AtomicU64,
 }
 
 /// The tokens of one stripe.
@@ -37,6 +39,8 @@ struct Tokens {
     used: HashMap<(ChannelId, Serial), TokenUsed>,
     /// Apart, since most of the memory is here: see [`MOST_WITH_USES`].
     uses: Vec<Uses>,
+    /// How often a use was recorded.
+    noted: u64,
 }
 
 /// The last use of a token, and the place of its uses.
@@ -64,7 +68,14 @@ impl LastUsed {
     pub fn new() -> Self {
         let tokens = std::array::from_fn(|_| Mutex::default());
         let left_out = AtomicI64::new(i64::MIN);
-        Self { tokens, keys: Mutex::default(), secrets: Mutex::default(), uses: true, left_out }
+        Self {
+            tokens,
+            keys: Mutex::default(),
+            secrets: Mutex::default(),
+            uses: true,
+            left_out,
+            stamped: AtomicU64::new(0),
+        }
     }
 
     /// The same, without the uses of tokens.
@@ -84,7 +95,8 @@ impl LastUsed {
     /// Records uses of a stored token, the last of them `at` this time.
     pub fn note_uses(&self, channel: ChannelId, serial: Serial, used: RecentUse, at: UnixTime) {
         let mut stripe = lock(self.stripe(channel, serial));
-        let Tokens { used: tokens, uses } = &mut *stripe;
+        let Tokens { used: tokens, uses, noted } = &mut *stripe;
+        *noted += 1;
         let full = tokens.len() >= MOST;
         let token = match tokens.get_mut(&(channel, serial)) {
             Some(token) => token,
@@ -107,12 +119,24 @@ impl LastUsed {
 
     /// Records that an assertion was signed with this key.
     pub fn note_key(&self, key: AssertionKeyId, now: UnixTime) {
-        stamp(&mut lock(&self.keys), key, now);
+        self.stamp(&mut lock(&self.keys), key, now);
     }
 
     /// Records that a client authenticated with this secret of a channel.
     pub fn note_secret(&self, channel: ChannelId, secret: HashedSecret, now: UnixTime) {
-        stamp(&mut lock(&self.secrets), (channel, secret.to_stored()), now);
+        self.stamp(&mut lock(&self.secrets), (channel, secret.to_stored()), now);
+    }
+
+    /// Records a time, while its map is locked: what is read after [`Self::noted`] is then as
+    /// new as the number.
+    fn stamp<K: Hash + Eq>(&self, stamps: &mut HashMap<K, UnixTime>, name: K, now: UnixTime) {
+        self.stamped.fetch_add(1, Ordering::Relaxed);
+        if let Some(stamp) = stamps.get_mut(&name) {
+            // A verifier reports uses late.
+            *stamp = now.max(*stamp);
+        } else if stamps.len() < MOST {
+            stamps.insert(name, now);
+        }
     }
 
     /// Notes that the use of a token at that time is not recorded.
@@ -140,6 +164,13 @@ impl LastUsed {
         Some((token.at, uses.into_iter().flatten().flatten().copied().collect()))
     }
 
+    /// A number that changes with each use that is recorded or left out.
+    pub fn noted(&self) -> u64 {
+        let others = self.stamped.load(Ordering::Relaxed);
+        let others = others.wrapping_add(self.left_out.load(Ordering::Relaxed).cast_unsigned());
+        self.tokens.iter().fold(others, |sum, it| sum.wrapping_add(lock(it).noted))
+    }
+
     /// Takes out all times, and all uses of tokens.
     pub fn take(&self) -> (Vec<Stamp>, Vec<NotedUse>) {
         let keys = std::mem::take(&mut *lock(&self.keys)).into_iter();
@@ -150,11 +181,14 @@ impl LastUsed {
         }));
         let mut uses = Vec::new();
         for stripe in &self.tokens {
-            let stripe = std::mem::take(&mut *lock(stripe));
-            for ((channel, serial), token) in stripe.used {
+            let mut stripe = lock(stripe);
+            let (tokens, all) =
+                (std::mem::take(&mut stripe.used), std::mem::take(&mut stripe.uses));
+            drop(stripe);
+            for ((channel, serial), token) in tokens {
                 stamps.push(Stamp::Token(channel, serial, token.at));
                 let place = token.uses.and_then(|place| usize::try_from(place).ok());
-                let of_token = place.and_then(|place| stripe.uses.get(place));
+                let of_token = place.and_then(|place| all.get(place));
                 let used = of_token.into_iter().flatten().flatten();
                 uses.extend(used.map(|&used| NotedUse { channel, serial, used }));
             }
@@ -193,15 +227,6 @@ fn add(uses: &mut Uses, used: RecentUse) {
     others.count = others.count.saturating_add(used.count);
 }
 
-fn stamp<K: Hash + Eq>(stamps: &mut HashMap<K, UnixTime>, name: K, now: UnixTime) {
-    if let Some(stamp) = stamps.get_mut(&name) {
-        // A verifier reports uses late.
-        *stamp = now.max(*stamp);
-    } else if stamps.len() < MOST {
-        stamps.insert(name, now);
-    }
-}
-
 fn lock<T>(stripe: &Mutex<T>) -> MutexGuard<'_, T> {
     stripe.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -234,6 +259,25 @@ mod tests {
         assert_eq!(many.len(), 8);
         assert_eq!(many.iter().map(|(_, count)| count).sum::<u32>(), 200);
         assert_eq!(many[7], (false, 193));
+    }
+
+    #[test]
+    fn each_use_changes_the_number_and_taking_them_out_does_not() {
+        let all = noted([1]);
+        let (channel, serial) = (ChannelId::from_number(1_000_000_000).unwrap(), Serial(1));
+        let mut before = all.noted();
+        let mut changes = || {
+            let now = all.noted();
+            std::mem::replace(&mut before, now) != now
+        };
+        all.note_uses(channel, serial, RecentUse::once(None, NOW), NOW);
+        assert!(changes(), "the same token in the same second");
+        let _ = all.take();
+        assert!(!changes(), "the store changes then");
+        all.note_key(AssertionKeyId([7; 16]), NOW);
+        assert!(changes());
+        all.leave_out(NOW);
+        assert!(changes());
     }
 
     #[test]

@@ -12,7 +12,10 @@ use arc_swap::ArcSwap;
 use std::{
     collections::HashMap,
     num::NonZeroU32,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tegata_store::{Change, Committed, OnCommit, SigningKeyRow, State};
 use tegata_token::{
@@ -40,6 +43,8 @@ pub struct Memory {
     pub(super) clock: Clock,
     /// Commits come one at a time; if they ever do not, this prevents a lost update.
     applying: Mutex<()>,
+    /// How many commits wrote something.
+    commits: AtomicU64,
     /// Commits that came before the state was read, which may have them; `None`: it was read.
     early: Mutex<Option<Vec<Committed>>>,
 }
@@ -65,6 +70,7 @@ impl Memory {
             people: People::default(),
             clock,
             applying: Mutex::new(()),
+            commits: AtomicU64::new(0),
             early: Mutex::new(Some(Vec::new())),
         })
     }
@@ -85,6 +91,11 @@ impl Memory {
         })
     }
 
+    /// How many commits have written something, also those that the change log does not have.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Acquire)
+    }
+
     /// Takes in a commit.
     fn learn(&self, committed: &Committed) {
         if let Some(time) = committed.written_at {
@@ -93,6 +104,10 @@ impl Memory {
         self.apply(committed.position, &committed.changes);
         if !committed.receipts.is_empty() {
             self.feed.begin_receipts(&committed.receipts, self.clock.steady());
+        }
+        // Last: what is read after this number is at least as new as the commit.
+        if committed.written_at.is_some() {
+            self.commits.fetch_add(1, Ordering::Release);
         }
     }
 

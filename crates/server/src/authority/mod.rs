@@ -8,6 +8,7 @@ pub mod activity;
 pub mod actor;
 pub mod admin;
 pub mod admin_token;
+pub mod as_of;
 pub mod audit;
 mod changes;
 mod channels;

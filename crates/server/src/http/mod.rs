@@ -28,24 +28,29 @@ pub use tls::{BadCertificate, CertificateValidity, SELF_SIGNED_CA, Tls, TlsFiles
 
 use crate::metrics::ConnectionCounts;
 use crate::{
-    api::{self, Shows, app::App, reply},
+    api::{
+        self, Shows,
+        app::App,
+        console::{self, KeptPages},
+        reply,
+    },
     authority::{random, source::Source},
 };
 use axum::Router;
 use http::{
     HeaderName, HeaderValue, Request, Response, StatusCode, Version, header, request::Parts,
 };
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use listener::either_response;
 use log::{Finished, Log};
 use proxies::TrustedProxies;
-use route::{Arriving, Route, Shortcut, merge_slashes};
+use route::{Arriving, Route, Routed, Shortcut, merge_slashes};
 use std::{
     future::{Future, poll_fn},
     net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::Poll,
     time::{Duration, UNIX_EPOCH},
 };
@@ -81,18 +86,22 @@ struct Server {
     shows: Shows,
     has_tls: bool,
     trusted_proxies: Arc<TrustedProxies>,
+    /// Pages of the console as they were sent.
+    pages: Arc<KeptPages>,
 }
 
 /// Serves `app` on `listener` until `stop`, and then completes the requests in progress.
 pub async fn serve(app: Arc<App>, listener: TcpListener, terms: Terms, stop: CancellationToken) {
     let Terms { shows, connections, idle, tls, trusted_proxies } = terms;
+    let pages = Arc::default();
     let server = Server {
-        router: api::router(app.clone(), shows)
+        router: api::router(app.clone(), shows, &pages)
             .layer(axum::middleware::from_fn_with_state(app.clone(), route::arrive)),
         app,
         shows,
         has_tls: tls.is_some(),
         trusted_proxies,
+        pages,
     };
     let terms = ConnectionTerms { connections, idle, tls };
     serve_with(server, Socket::Tcp(listener), terms, stop).await;
@@ -217,7 +226,10 @@ impl Server {
                 });
                 return it.trace.work(&it.id, issue).await;
             }
-            Route::Routed(routed) => routed.clone(),
+            Route::Routed(routed) => match self.kept_page(&parts, &body, routed) {
+                Some(page) => return page,
+                None => routed.clone(),
+            },
         };
         let mut request = Request::from_parts(parts, axum::body::Body::new(body));
         let extensions = request.extensions_mut();
@@ -231,6 +243,20 @@ impl Server {
 }
 
 impl Server {
+    /// The page of the console that a request asks for, if it is kept.
+    fn kept_page(
+        &self,
+        parts: &Parts,
+        body: &Incoming,
+        routed: &OnceLock<Routed>,
+    ) -> Option<ServerResponse> {
+        let takes = self.shows.admin && body.is_end_stream();
+        let page = takes.then(|| console::kept_page(&self.pages, &self.app, parts)).flatten()?;
+        // The router sets it for the others, later.
+        let _ = routed.set(Routed::new(page.route, page.channel));
+        Some(routed_response(page.response))
+    }
+
     async fn ext_authz(
         &self,
         request: Request<Incoming>,

@@ -93,6 +93,13 @@ pub(super) struct Routed {
     channel: Option<ChannelId>,
 }
 
+impl Routed {
+    /// A route with the channel that its path names.
+    pub fn new(path: MatchedPath, channel: Option<ChannelId>) -> Self {
+        Self { path, channel }
+    }
+}
+
 impl Route {
     /// The path with a name for each id, such as `/admin/v1/channels/{channel}`; `None`
     /// if the path is unknown.

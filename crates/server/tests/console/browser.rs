@@ -35,7 +35,7 @@ pub const PASSWORD: &str = "correct horse battery staple";
 /// A server on a free port of loopback, with a store of its own.
 pub struct World {
     pub running: Running,
-    _folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
 }
 
 /// A person who has accepted an invitation.
@@ -74,7 +74,7 @@ impl World {
         settings.dev = true;
         change(&mut settings);
         let running = serve(settings).await.unwrap();
-        Self { running, _folder: folder }
+        Self { running, folder }
     }
 
     pub fn authority(&self) -> &Arc<Authority> {

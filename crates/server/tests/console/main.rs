@@ -7,6 +7,7 @@ mod browser;
 mod daily;
 mod gate;
 mod journeys;
+mod kept;
 mod leaks;
 mod many;
 mod openid;

@@ -5,7 +5,7 @@ use crate::{ExpiryFilter, OverviewStore, Result, RowId, TokenRow};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use tegata_token::{
-    id::{ChannelId, ProviderId},
+    id::{ChannelId, ProviderId, Serial},
     time::UnixTime,
 };
 
@@ -18,6 +18,14 @@ impl OverviewStore for PostgresStore {
         now: UnixTime,
     ) -> Result<Vec<(RowId, ChannelId, TokenRow)>> {
         ask!(self List, |db, filter| across::expiring(&db, filter, most, now))
+    }
+
+    async fn tokens_of(
+        &self,
+        names: Vec<(ChannelId, Serial)>,
+        now: UnixTime,
+    ) -> Result<Vec<(ChannelId, TokenRow)>> {
+        ask!(self List, |db, names| across::tokens_of(&db, names, now))
     }
 
     async fn count_channels(

@@ -4,13 +4,13 @@ use super::{
     SqliteStore, load, read,
     rows::{self, unavailable},
 };
-use crate::{ExpiryFilter, OverviewStore, Result, RowId, TokenRow, TokenState};
+use crate::{ExpiryFilter, OverviewStore, Result, RowId, TokenName, TokenRow, TokenState};
 use async_trait::async_trait;
 use rusqlite::{Connection, named_params};
 use std::collections::BTreeMap;
 use tegata_policy::acts::{StoredKey, Tokens};
 use tegata_token::{
-    id::{ChannelId, ProviderId},
+    id::{ChannelId, ProviderId, Serial},
     time::UnixTime,
 };
 
@@ -23,6 +23,14 @@ impl OverviewStore for SqliteStore {
         now: UnixTime,
     ) -> Result<Vec<(RowId, ChannelId, TokenRow)>> {
         self.list(move |conn| expiring(conn, &filter, most, now).map_err(unavailable)).await
+    }
+
+    async fn tokens_of(
+        &self,
+        names: Vec<(ChannelId, Serial)>,
+        now: UnixTime,
+    ) -> Result<Vec<(ChannelId, TokenRow)>> {
+        self.list(move |conn| tokens_of(conn, &names, now).map_err(unavailable)).await
     }
 
     async fn count_channels(
@@ -73,6 +81,19 @@ fn expiring(
         }
     }
     Ok(page)
+}
+
+/// Those of these tokens that have a row.
+fn tokens_of(
+    conn: &Connection,
+    names: &[(ChannelId, Serial)],
+    now: UnixTime,
+) -> rusqlite::Result<Vec<(ChannelId, TokenRow)>> {
+    let row = |(channel, serial): &(ChannelId, Serial)| {
+        let found = read::token(conn, *channel, TokenName::Serial(*serial), now);
+        found.map(|row| Some((*channel, row?))).transpose()
+    };
+    names.iter().filter_map(row).collect()
 }
 
 /// How many channels each of these providers has.

@@ -112,13 +112,20 @@ pub(super) fn channels(
          ORDER BY c.number DESC LIMIT ?3",
         rows::CHANNEL
     );
-    let mut query = conn.prepare_cached(&sql)?;
+    // One snapshot of rows, keys and groups.
+    let tx = conn.unchecked_transaction()?;
+    let mut query = tx.prepare_cached(&sql)?;
     let (channels, providers) = seen.as_ref().map(Seen::numbers).unzip();
     let provider = provider.map(ProviderId::number);
-    let found = query.query_map((provider, before, most, search, channels, providers), |row| {
-        Ok((row.get("number")?, rows::channel(conn, row)?))
-    })?;
-    found.collect()
+    let names = Names::of(&query);
+    let mut found = query.query((provider, before, most, search, channels, providers))?;
+    let mut all = Vec::new();
+    while let Some(row) = found.next()? {
+        let row = names.row(row);
+        all.push((row.value("number")?, rows::channel_alone(&row)?));
+    }
+    rows::add_parts(&tx, all.iter_mut().map(|(_, channel)| channel))?;
+    Ok(all)
 }
 
 pub(super) fn groups(

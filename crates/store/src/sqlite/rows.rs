@@ -14,7 +14,7 @@ use rusqlite::{
     Connection, OptionalExtension, Row, Statement,
     types::{FromSql, FromSqlError},
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use tegata_policy::{acts::StoredKey, channel::Channel};
 use tegata_token::{
     id::ChannelId,
@@ -126,6 +126,50 @@ pub(super) fn channel(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<Chan
         used_groups: list(conn, used, id, |row| channels::group_use(row))?.into_iter().collect(),
     };
     channels::channel(row, parts)
+}
+
+/// A channel's snapshot from one row of [`CHANNEL`], without its keys and groups.
+pub(super) fn channel_alone<R: Columns<Error = rusqlite::Error>>(
+    row: &R,
+) -> rusqlite::Result<Channel> {
+    channels::channel(row, channels::Parts::default())
+}
+
+/// Adds keys and groups to the snapshots of many channels: three statements for all of them.
+pub(super) fn add_parts<'a>(
+    conn: &Connection,
+    all: impl Iterator<Item = &'a mut Channel>,
+) -> rusqlite::Result<()> {
+    let mut all: BTreeMap<u64, &mut Channel> = all.map(|it| (it.id.number(), it)).collect();
+    let ids = json(&all.keys().collect::<Vec<_>>());
+    let mut each = |sql: &str, add: fn(&mut Channel, &Row<'_>) -> rusqlite::Result<()>| {
+        let mut query = conn.prepare_cached(sql)?;
+        let mut found = query.query([&ids])?;
+        while let Some(row) = found.next()? {
+            if let Some(channel) = all.get_mut(&row.value::<u64>("channel")?) {
+                add(channel, row)?;
+            }
+        }
+        Ok::<_, rusqlite::Error>(())
+    };
+    let keys = "SELECT channel, id, grp, modulus, created_at FROM assertion_key
+                WHERE channel IN (SELECT value FROM json_each(?1)) ORDER BY channel, number";
+    each(keys, |it, row| {
+        it.assertion_keys.push(channels::assertion_key(row)?);
+        Ok(())
+    })?;
+    let groups = "SELECT channel, name, settings FROM channel_group
+                  WHERE channel IN (SELECT value FROM json_each(?1))";
+    each(groups, |it, row| {
+        it.groups.extend([channels::group_settings(row)?]);
+        Ok(())
+    })?;
+    let used = "SELECT channel, name, until FROM group_use
+                WHERE channel IN (SELECT value FROM json_each(?1)) AND deleted = 0";
+    each(used, |it, row| {
+        it.used_groups.extend([channels::group_use(row)?]);
+        Ok(())
+    })
 }
 
 /// One channel's snapshot, deleted ones included.

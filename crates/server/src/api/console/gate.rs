@@ -3,9 +3,10 @@
 use super::{
     CONSOLE, Console, cookie,
     failure::{Failure, status},
-    visit::{Visit, redirect},
+    kept::{KeptPage, KeptPages, Place},
+    visit::{Visit, here, redirect},
 };
-use crate::api::{form::pairs, subject::RequestId};
+use crate::api::{app::App, form::pairs, subject::RequestId};
 use axum::{
     body::{Body, Bytes, HttpBody as _, to_bytes},
     extract::{Request, State},
@@ -16,7 +17,7 @@ use form_urlencoded::byte_serialize;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use std::sync::Arc;
 use tegata_console::{
-    Frame, Language, Template, Theme,
+    FormToken, Frame, Language, Template, Theme,
     pages::{ErrorPage, FormAgain, Trouble},
 };
 use tegata_token::time::UnixTime;
@@ -33,12 +34,15 @@ pub async fn guard(State(console): State<Arc<Console>>, request: Request, next: 
     let (mut parts, body) = request.into_parts();
     // What a page before has done may be known to another server only.
     let caught_up = console.authority.catch_up().await;
-    let visit = Visit::of(&console, &parts);
+    let as_of = console.authority.as_of();
+    let visit = Visit::of(&console.authority, console.dev, &parts, here(&parts));
+    let place = Place::of(&console.kept, as_of, &visit, &parts);
     let id = parts.extensions.get::<RequestId>().map(|it| it.0.to_string());
     let (body, sent) = kept(&parts, body).await;
     let response = match (caught_up, is_own(&console, &visit, &parts)) {
         (Ok(()), true) => {
             parts.extensions.insert(visit.clone());
+            parts.extensions.insert(place);
             next.run(Request::from_parts(parts, body)).await
         }
         (Ok(()), false) => Failure::Trouble(Trouble::Foreign).into_response(),
@@ -50,6 +54,20 @@ pub async fn guard(State(console): State<Arc<Console>>, request: Request, next: 
     }
     add_headers(response.headers_mut());
     response
+}
+
+/// The page that a request asks for, if it is kept. The HTTP server looks for it before it
+/// calls the router, whose layers would cost more than to send the page.
+pub fn kept_page(pages: &Arc<KeptPages>, app: &App, parts: &Parts) -> Option<KeptPage> {
+    if !super::serves(parts.uri.path()) {
+        return None;
+    }
+    let as_of = app.authority.as_of();
+    let here = parts.uri.path_and_query()?.as_str().to_owned();
+    let visit = Visit::of(&app.authority, app.dev, parts, here);
+    let mut page = Place::of(pages, as_of, &visit, parts)?.shown()?;
+    add_headers(page.response.headers_mut());
+    Some(page)
 }
 
 /// Whether a request comes from a page of this console, or changes nothing.
@@ -161,7 +179,7 @@ pub fn bare_error(status: StatusCode, trouble: Trouble) -> Response {
         sections: Vec::new(),
         dev: None,
         notice: None,
-        form_token: String::new(),
+        form_token: FormToken::new(String::new),
     };
     let page = ErrorPage::new(frame, trouble, None).render().unwrap_or_default();
     let html = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];

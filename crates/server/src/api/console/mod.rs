@@ -19,6 +19,7 @@ mod groups;
 mod identity;
 mod ids;
 mod invitation;
+mod kept;
 mod leak_desk;
 mod live;
 mod make;
@@ -64,6 +65,8 @@ pub struct Console {
     dev: bool,
     /// Secrets that the next page shows.
     once: once::OnceShown,
+    /// Pages as they were sent.
+    kept: Arc<KeptPages>,
 }
 
 impl Console {
@@ -86,19 +89,21 @@ pub const LEAK_DESK: (&str, usize) = ("/console/leak-desk", leak_desk::LONGEST_F
 /// The prefix of the console.
 pub(super) const CONSOLE: &str = "/console";
 
-pub use gate::bare_error;
+pub use gate::{bare_error, kept_page};
+pub use kept::KeptPages;
 
 /// Whether this path belongs to the console, whose errors are pages.
 pub fn serves(path: &str) -> bool {
     path.strip_prefix(CONSOLE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The routes below `/console`.
-pub fn router(app: &App) -> Router {
+/// The routes below `/console`, whose pages are kept there.
+pub fn router(app: &App, kept: &Arc<KeptPages>) -> Router {
     let console = Arc::new(Console {
         authority: app.authority.clone(),
         dev: app.dev,
         once: Default::default(),
+        kept: kept.clone(),
     });
     all()
         .router

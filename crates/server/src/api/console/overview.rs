@@ -20,7 +20,7 @@ use tegata_console::pages::{
     Alert, AlertKind, ChannelLine, Overview, OverviewPage, OwnAlert, ProviderLine,
 };
 use tegata_policy::{channel::Channel, permission::Permission};
-use tegata_store::ChannelFilter;
+use tegata_store::{ChannelFilter, Provider, ProviderRevocation};
 use tegata_token::time::UnixTime;
 
 /// Maximum number of warnings that are shown.
@@ -41,17 +41,17 @@ pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
         None => who.admin.own_warnings(&WarningFilter::default()).await?,
     };
     let pager = Pager::of(&query, "providers")?;
-    let rows = who.admin.providers(search.clone(), pager.page()).await?;
+    let rows = who.admin.providers_alone(search.clone(), pager.page()).await?;
     let (providers, providers_next) = pager.split(rows, "/console", &fields);
     let pager = Pager::of(&query, "channels")?;
     let filter = ChannelFilter { search: search.clone(), ..ChannelFilter::default() };
     let rows = who.admin.channels(filter, pager.page()).await?;
     let (channels, channels_next) = pager.split(rows, "/console", &fields);
-    let provider = |it: crate::authority::admin::ListedProvider| ProviderLine {
-        id: it.provider.id,
-        name: it.provider.name,
-        created_at: it.provider.created_at,
-        channels_left: it.revocation.map(|it| it.channels_left),
+    let provider = |(it, revocation): (Provider, Option<ProviderRevocation>)| ProviderLine {
+        id: it.id,
+        name: it.name,
+        created_at: it.created_at,
+        channels_left: revocation.map(|it| it.channels_left),
     };
     let live = match search {
         Some(_) => Vec::new(),

@@ -3,6 +3,7 @@
 use super::{
     Answer, channel,
     ids::Ids,
+    kept::{self, Place},
     render,
     shown::{self, parsed},
     visit::SignedIn,
@@ -11,7 +12,7 @@ use crate::{
     api::{console::failure::Failure, form::Form},
     authority::admin::{ChannelTokens, ChannelWithUse},
 };
-use axum::extract::RawQuery;
+use axum::extract::{Extension, MatchedPath, RawQuery};
 use tegata_console::pages::{
     ChannelTab, Filter, KindCount, ShownToken, TokenPage, TokensPage, TokensView,
 };
@@ -35,6 +36,8 @@ const LATELY: usize = 50;
 /// The list, with counts and a timeline.
 pub async fn list(
     who: SignedIn,
+    Extension(place): Extension<Option<Place>>,
+    route: MatchedPath,
     Ids(channel): Ids<ChannelId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
@@ -74,7 +77,8 @@ pub async fn list(
         rows: rows.iter().map(|(_, row)| shown::token(channel, row)).collect(),
         next,
     };
-    render(&TokensPage::new(head.page(who.frame(), ChannelTab::Tokens), tokens))
+    let page = TokensPage::new(head.page(who.frame(), ChannelTab::Tokens), tokens);
+    kept::render(&who, place, route, &page)
 }
 
 fn filter(form: &Form<'_>) -> Result<Filter, Failure> {

@@ -1,7 +1,7 @@
 //! Who sends a request, from which page, and how the answer looks.
 
 use super::{CONSOLE, Console, cookie, failure::Failure};
-use crate::authority::{admin::Admin, random, source::Source};
+use crate::authority::{Authority, admin::Admin, random, source::Source};
 use axum::{
     extract::FromRequestParts,
     response::{IntoResponse, Response},
@@ -9,7 +9,7 @@ use axum::{
 use data_encoding::HEXLOWER;
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use std::sync::{Arc, Mutex, PoisonError};
-use tegata_console::{Dev, Frame, Language, Section, Theme, User, html::Html};
+use tegata_console::{Dev, FormToken, Frame, Language, Section, Theme, User, html::Html};
 use tegata_policy::{
     acts::PersonRow,
     permission::{Access, Permission},
@@ -37,15 +37,14 @@ pub struct Visit {
     pub session: Option<(Admin, Arc<PersonRow>)>,
     /// What the request before has done.
     pub notice: Option<Html>,
-    /// A random text for the forms of its page.
-    form_token: String,
+    form_token: FormToken,
     /// Cookies to set, whatever the answer is.
     cookies: Arc<Mutex<Vec<HeaderValue>>>,
 }
 
 impl Visit {
-    /// What a request shows.
-    pub fn of(console: &Console, parts: &Parts) -> Self {
+    /// What a request shows, which is for a page `here`.
+    pub fn of(authority: &Arc<Authority>, dev: bool, parts: &Parts, here: String) -> Self {
         let headers = &parts.headers;
         let text = |name: http::HeaderName| headers.get(name).and_then(|it| it.to_str().ok());
         let accepted = text(header::ACCEPT_LANGUAGE).map_or(Language::En, Language::accepted);
@@ -54,7 +53,6 @@ impl Visit {
         let host = parts.uri.authority().map(|it| it.as_str()).or_else(|| text(header::HOST));
         let tls = text(header::ORIGIN).is_some_and(|it| it.starts_with("https://"));
         let source = parts.extensions.get::<Source>().copied();
-        let authority = &console.authority;
         let session = cookie::session(headers, tls)
             .and_then(|token| authority.admin_in_session(&token, source))
             .and_then(|admin| Some((admin.clone(), admin.own().ok()?)));
@@ -63,15 +61,14 @@ impl Visit {
             language,
             theme: theme.unwrap_or_default(),
             host: host.unwrap_or_default().to_owned(),
-            here: here(parts),
+            here,
             tls,
             source,
             now: authority.now(),
-            dev: console.dev.then(|| Dev { ahead: authority.clock().offset() }),
+            dev: dev.then(|| Dev { ahead: authority.clock().offset() }),
             session,
             notice: None,
-            // Without randomness, a form is carried out as often as it is sent.
-            form_token: random::bytes::<16>().map(|it| HEXLOWER.encode(&it)).unwrap_or_default(),
+            form_token: FormToken::new(form_token),
             cookies: Arc::default(),
         }
     }
@@ -85,6 +82,12 @@ impl Visit {
     /// The cookies to set.
     pub fn cookies(&self) -> Vec<HeaderValue> {
         std::mem::take(&mut self.cookies.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether its page shows something that the same request would not show again.
+    pub fn shows_own_request(&self) -> bool {
+        let cookies = self.cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        self.notice.is_some() || self.form_token.is_used() || !cookies.is_empty()
     }
 
     /// What its page has in common with all pages.
@@ -105,8 +108,14 @@ impl Visit {
     }
 }
 
+/// The token of a page's forms. Without randomness, a form is carried out as often as it is
+/// sent.
+fn form_token() -> String {
+    random::bytes::<16>().map(|it| HEXLOWER.encode(&it)).unwrap_or_default()
+}
+
 /// The path and query of a request, which the router has shortened.
-fn here(parts: &Parts) -> String {
+pub fn here(parts: &Parts) -> String {
     let path = parts.uri.path_and_query().map_or("/", |it| it.as_str());
     let path = path.strip_prefix('/').unwrap_or(path);
     match path.chars().next() {

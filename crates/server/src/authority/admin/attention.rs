@@ -134,16 +134,20 @@ impl Admin {
         most: usize,
     ) -> Result<Vec<(Arc<Channel>, TokenRow)>> {
         let (authority, now) = (&self.authority, self.authority.now());
-        let mut first = Vec::new();
-        for (id, serial) in walk.first(now) {
-            let Some(channel) = authority.channel(id).await? else { continue };
-            let row = authority.store().token(id, TokenName::Serial(serial), now).await?;
-            let Some(mut row) = row.filter(|it| it.state == TokenState::Active) else { continue };
-            row.state = row.state.in_channel(channel.state);
-            authority.note_last_use(id, &mut row);
-            first.push((channel, row));
-            if first.len() == most {
+        let (mut first, mut names) = (Vec::new(), walk.first(now));
+        // Nearly always those that are read at first are active still.
+        while first.len() < most {
+            let part: Vec<_> = names.by_ref().take(most).collect();
+            if part.is_empty() {
                 break;
+            }
+            for (id, mut row) in authority.store().tokens_of(part, now).await? {
+                let Some(channel) = authority.channel(id).await? else { continue };
+                if row.state == TokenState::Active && first.len() < most {
+                    row.state = row.state.in_channel(channel.state);
+                    authority.note_last_use(id, &mut row);
+                    first.push((channel, row));
+                }
             }
         }
         Ok(first)

@@ -122,16 +122,32 @@ impl Admin {
         search: Option<String>,
         page: Page,
     ) -> Result<Vec<(RowId, ListedProvider)>> {
+        let providers = self.providers_alone(search, page).await?;
+        let ids = providers.iter().map(|(_, (it, _))| it.id).collect();
+        let counts = self.authority.store().count_channels(ids).await?;
+        let listed = |(row, (provider, revocation)): (RowId, (Provider, _))| {
+            let channels = counts.get(&provider.id).copied().unwrap_or_default();
+            (row, ListedProvider { provider, revocation, channels, active_tokens: None })
+        };
+        Ok(providers.into_iter().map(listed).collect())
+    }
+
+    /// The same without what is counted, which takes longer the more channels there are.
+    ///
+    /// # Errors
+    /// As [`Self::providers`].
+    pub async fn providers_alone(
+        &self,
+        search: Option<String>,
+        page: Page,
+    ) -> Result<Vec<(RowId, (Provider, Option<ProviderRevocation>))>> {
         let seen = self.seen(Permission::ReadProvider)?.map(|it| it.providers);
         let filter = ProviderFilter { search, seen };
         let providers = self.authority.store().providers(filter, page).await?;
         let revocations = self.authority.store().provider_revocations().await?;
-        let ids = providers.iter().map(|(_, it)| it.id).collect();
-        let counts = self.authority.store().count_channels(ids).await?;
         let listed = |(row, provider): (RowId, Provider)| {
             let revocation = revocations.iter().find(|it| it.provider == provider.id).copied();
-            let channels = counts.get(&provider.id).copied().unwrap_or_default();
-            (row, ListedProvider { provider, revocation, channels, active_tokens: None })
+            (row, (provider, revocation))
         };
         Ok(providers.into_iter().map(listed).collect())
     }

@@ -14,7 +14,7 @@ impl Instances {
         began: Instant,
         now: Instant,
     ) {
-        let mut known = self.lock();
+        let mut known = self.change();
         let mut there = HashSet::new();
         for (verifier, rows) in all {
             let verifier = Arc::new(verifier);
@@ -37,7 +37,7 @@ impl Instances {
 
     /// Learns what instances have acknowledged to other servers.
     pub(super) fn learn(&self, all: Vec<Acknowledged>) {
-        let mut known = self.lock();
+        let mut known = self.change();
         for theirs in all {
             let Some(it) = known.get_mut(&(theirs.verifier, theirs.instance)) else { continue };
             if let Some((position, at)) = theirs.position

@@ -3,7 +3,10 @@
 use super::judge::{self, Fate, Line};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tegata_policy::{
@@ -22,7 +25,11 @@ pub(super) type Name = (VerifierId, InstanceId);
 
 /// The instances that have a row.
 #[derive(Default)]
-pub struct Instances(Mutex<HashMap<Name, Known>>);
+pub struct Instances {
+    all: Mutex<HashMap<Name, Known>>,
+    /// How often they were locked to be changed.
+    changes: AtomicU64,
+}
 
 /// What is known of an instance.
 pub(super) struct Known {
@@ -118,12 +125,25 @@ pub(super) enum Standing {
 
 impl Instances {
     pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Name, Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, for a change that lists and pages show.
+    pub(super) fn change(&self) -> MutexGuard<'_, HashMap<Name, Known>> {
+        let all = self.lock();
+        // While they are locked: what is read after `changes` is then as new as the number.
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        all
+    }
+
+    /// A number that changes with each change.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
     }
 
     /// Learns the stored instances at the start.
     pub fn fill(&self, all: Vec<(VerifierRow, Vec<Instance>)>, now: Instant) {
-        let mut known = self.lock();
+        let mut known = self.change();
         for (verifier, instances) in all {
             let verifier = Arc::new(verifier);
             for row in instances {
@@ -140,7 +160,7 @@ impl Instances {
         query: &FeedQuery,
         now: Instant,
     ) -> Standing {
-        let mut known = self.lock();
+        let mut known = self.change();
         let Some(it) = known.get_mut(&(verifier.id, query.instance.clone())) else {
             return Standing::New;
         };
@@ -158,7 +178,7 @@ impl Instances {
 
     /// Notes a row that was written.
     pub(super) fn registered(&self, row: Instance, verifier: Arc<VerifierRow>, now: Instant) {
-        let mut all = self.lock();
+        let mut all = self.change();
         let name = (row.verifier, row.instance.clone());
         match all.get_mut(&name) {
             Some(known) => {
@@ -175,7 +195,7 @@ impl Instances {
 
     /// Notes that an instance got an answer that was read at `read_at`.
     pub(super) fn answered(&self, name: &Name, read_at: Instant) {
-        if let Some(known) = self.lock().get_mut(name) {
+        if let Some(known) = self.change().get_mut(name) {
             known.seen = known.seen.max(read_at);
         }
     }
@@ -183,7 +203,7 @@ impl Instances {
     /// Notes that an instance has applied everything up to that position; whether a receipt
     /// waits for that.
     pub(super) fn acknowledge(&self, name: &Name, position: Position, at: UnixTime) -> bool {
-        let mut all = self.lock();
+        let mut all = self.change();
         let Some(known) = all.get_mut(name) else { return false };
         known.cannot = None;
         let is_new = known.acknowledged.is_none_or(|(before, _)| before < position);
@@ -196,7 +216,7 @@ impl Instances {
 
     /// Notes that an instance cannot apply what it received up to `head` at the most.
     pub(super) fn cannot(&self, name: &Name, head: Position, reason: String) {
-        if let Some(known) = self.lock().get_mut(name) {
+        if let Some(known) = self.change().get_mut(name) {
             known.cannot = Some((head, reason));
             known.unwritten = true;
         }
@@ -205,7 +225,7 @@ impl Instances {
     /// The newest minute whose uses an instance had reported before this report, whose
     /// newest is `newest`; `None` if it is not registered.
     pub(super) fn report(&self, name: &Name, newest: UnixTime) -> Option<UnixTime> {
-        let mut all = self.lock();
+        let mut all = self.change();
         let known = all.get_mut(name)?;
         let before = known.reported;
         known.reported = before.max(newest);
@@ -214,7 +234,7 @@ impl Instances {
 
     /// Notes that an instance, or the server, left out uses of a minute.
     pub(super) fn leave_out(&self, name: &Name, minute: UnixTime) {
-        if let Some(known) = self.lock().get_mut(name) {
+        if let Some(known) = self.change().get_mut(name) {
             known.left_out = known.left_out.max(Some(minute));
         }
     }
@@ -239,7 +259,7 @@ impl Instances {
         revoked_at: UnixTime,
         used: AcceptedRevoked,
     ) -> bool {
-        let mut all = self.lock();
+        let mut all = self.change();
         let Some(known) = all.get_mut(name) else { return false };
         let lease = i64::try_from(known.line().lease().as_secs()).unwrap_or(i64::MAX);
         let is_late = used.minute.since(revoked_at) > lease.saturating_add(1);
@@ -252,7 +272,7 @@ impl Instances {
 
     /// Drops instances.
     pub fn remove(&self, names: &[Name]) {
-        let mut all = self.lock();
+        let mut all = self.change();
         names.iter().for_each(|name| drop(all.remove(name)));
     }
 
@@ -323,7 +343,7 @@ impl Instances {
 
     /// Forgets the instances whose rows were dropped, unless they have asked again.
     pub(super) fn forget(&self, now: Instant) {
-        self.lock().retain(|_, it| !it.is_gone(now));
+        self.change().retain(|_, it| !it.is_gone(now));
     }
 }
 

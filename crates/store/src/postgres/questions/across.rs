@@ -2,7 +2,7 @@
 
 use super::{channels::channel_numbers, tokens};
 use crate::{
-    ExpiryFilter, RowId, TokenRow, TokenState,
+    ExpiryFilter, RowId, TokenName, TokenRow, TokenState,
     columns::Columns,
     postgres::{
         failed::Failed,
@@ -10,10 +10,10 @@ use crate::{
         sql::values,
     },
 };
-use futures_util::future::try_join;
+use futures_util::future::{try_join, try_join_all};
 use std::collections::BTreeMap;
 use tegata_token::{
-    id::{ChannelId, ProviderId},
+    id::{ChannelId, ProviderId, Serial},
     time::UnixTime,
 };
 use tokio_postgres::Client;
@@ -55,6 +55,20 @@ pub(in crate::postgres) async fn expiring(
         (row, after) = *last;
     }
     Ok(page)
+}
+
+/// Those of these tokens that have a row.
+pub(in crate::postgres) async fn tokens_of(
+    db: &Client,
+    names: &[(ChannelId, Serial)],
+    now: UnixTime,
+) -> Result<Vec<(ChannelId, TokenRow)>, Failed> {
+    // The statements are sent together.
+    let found = names.iter().map(|&(channel, serial)| async move {
+        let row = tokens::token(db, channel, TokenName::Serial(serial), now).await?;
+        Ok::<_, Failed>(row.map(|row| (channel, row)))
+    });
+    Ok(try_join_all(found).await?.into_iter().flatten().collect())
 }
 
 /// How many channels each of these providers has.
