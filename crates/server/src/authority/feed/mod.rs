@@ -61,6 +61,7 @@ impl NewInstances {
 
 /// The state of the feed in memory.
 pub struct Feed {
+    began: Instant,
     tail: Tail,
     pub(super) instances: Instances,
     pub(super) receipts: Receipts,
@@ -79,8 +80,9 @@ impl Feed {
     /// An empty feed of a process that starts `now`.
     pub fn new(now: Instant) -> Self {
         Self {
+            began: now,
             tail: Tail::new(),
-            instances: Instances::default(),
+            instances: Instances::new(now),
             receipts: Receipts::new(now),
             snapshots: Snapshots::default(),
             shared: Rests::default(),
@@ -130,9 +132,91 @@ impl Feed {
         is_due
     }
 
+    /// When a hold of that length ends that begins `now`: a 32nd earlier at most, when others of
+    /// this length end as well. So thousands of idle followers are answered in few wake-ups.
+    fn end_of_hold(&self, now: Instant, hold: Duration) -> Instant {
+        let end = now + hold;
+        let (since, step) = (end.saturating_duration_since(self.began), hold / 32);
+        let over = since.as_nanos().checked_rem(step.as_nanos()).unwrap_or(0);
+        end - Duration::from_nanos(u64::try_from(over).unwrap_or(0))
+    }
+
     /// Forgets what is of another store's state.
     pub fn fill(&self, state: &State) {
         self.tail.begin_at(state.view.position());
         self.shared.forget();
+    }
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a moment to count from, never compared with the clock"
+)]
+mod tests {
+    use super::{instances::Standing, *};
+    use std::sync::Arc;
+    use tegata_policy::acts::{Instance, TokenHash};
+    use tegata_store::VerifierRow;
+    use tegata_token::{
+        feed::{FeedQuery, OnStale},
+        time::UnixTime,
+    };
+
+    #[test]
+    fn holds_of_one_length_end_together_and_a_32nd_earlier_at_most() {
+        let began = Instant::now();
+        let feed = Feed::new(began);
+        let (hold, step) = (Duration::from_millis(640), Duration::from_millis(20));
+        let end = |ms| feed.end_of_hold(began + Duration::from_millis(ms), hold) - began;
+        assert_eq!(end(0), hold);
+        assert_eq!(end(19), hold);
+        assert_eq!(end(20), hold + step);
+        for hold in [Duration::ZERO, Duration::from_nanos(31)] {
+            assert_eq!(feed.end_of_hold(began, hold), began + hold);
+        }
+    }
+
+    #[test]
+    fn the_rows_of_all_instances_are_due_in_the_same_periods() {
+        let began = Instant::now();
+        let at = |seconds| began + Duration::from_secs(seconds);
+        let verifier = Arc::new(VerifierRow {
+            id: VerifierId::from_number(1).unwrap(),
+            name: "v".to_owned(),
+            provider: None,
+            max_staleness: 200_000,
+            allow: false,
+            token: TokenHash([0; 32]),
+            created_at: UnixTime(0),
+        });
+        for (staleness, period) in [(2_000, 60), (90_000, 90)] {
+            let instances = Instances::new(began);
+            let query = |number: u64| FeedQuery {
+                instance: format!("{number:_>22}").parse().unwrap(),
+                staleness: Duration::from_millis(staleness.into()),
+                on_stale: OnStale::Deny,
+                seq: None,
+            };
+            let standing = |number, now| instances.standing(&verifier, &query(number), now);
+            let register = |number, now| {
+                let row = Instance {
+                    verifier: verifier.id,
+                    instance: query(number).instance,
+                    staleness,
+                    on_stale: OnStale::Deny,
+                    registered_at: UnixTime(0),
+                    renewed_at: UnixTime(0),
+                    stopped: false,
+                };
+                instances.registered(row, verifier.clone(), now);
+            };
+            for number in 0..period {
+                assert_eq!(standing(number, at(number)), Standing::New);
+                register(number, at(number));
+                assert_eq!(standing(number, at(period - 1)), Standing::Registered);
+            }
+            assert!((0..period).all(|it| standing(it, at(period)) == Standing::Due));
+        }
     }
 }
