@@ -21,10 +21,8 @@ use tegata_token::{
 pub(super) type Name = (VerifierId, InstanceId);
 
 /// The instances that have a row.
-pub struct Instances {
-    all: Mutex<HashMap<Name, Known>>,
-    began: Instant,
-}
+#[derive(Default)]
+pub struct Instances(Mutex<HashMap<Name, Known>>);
 
 /// What is known of an instance.
 pub(super) struct Known {
@@ -91,10 +89,8 @@ impl ListedInstance {
     }
 }
 
-/// A row is renewed once in each period of this length, or of the staleness if it is longer. It
-/// is dropped only an hour after the last renewal, so an instance with a short staleness need
-/// not cause a commit for each of its requests. All rows have the same periods: those that are
-/// due together are written in one commit.
+/// A row is renewed at most this often. It is dropped only an hour after the last renewal,
+/// so an instance with a short staleness need not cause a commit for each of its requests.
 const RENEWED: Duration = Duration::from_secs(60);
 
 /// How long the row of an instance that does not ask any more is kept beyond three times its
@@ -122,12 +118,7 @@ pub(super) enum Standing {
 
 impl Instances {
     pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Name, Known>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// None, in a process that starts `now`.
-    pub fn new(now: Instant) -> Self {
-        Self { all: Mutex::default(), began: now }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Learns the stored instances at the start.
@@ -158,9 +149,7 @@ impl Instances {
         }
         it.seen = now;
         let least = RENEWED.max(it.staleness());
-        let period =
-            |at: Instant| at.saturating_duration_since(self.began).as_millis() / least.as_millis();
-        let recent = period(now) == period(it.renewed);
+        let recent = now.saturating_duration_since(it.renewed) <= least;
         match recent && it.staleness() >= query.staleness && it.row.on_stale >= query.on_stale {
             true => Standing::Registered,
             false => Standing::Due,

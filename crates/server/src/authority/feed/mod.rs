@@ -82,7 +82,7 @@ impl Feed {
         Self {
             began: now,
             tail: Tail::new(),
-            instances: Instances::new(now),
+            instances: Instances::default(),
             receipts: Receipts::new(now),
             snapshots: Snapshots::default(),
             shared: Rests::default(),
@@ -154,14 +154,7 @@ impl Feed {
     reason = "a moment to count from, never compared with the clock"
 )]
 mod tests {
-    use super::{instances::Standing, *};
-    use std::sync::Arc;
-    use tegata_policy::acts::{Instance, TokenHash};
-    use tegata_store::VerifierRow;
-    use tegata_token::{
-        feed::{FeedQuery, OnStale},
-        time::UnixTime,
-    };
+    use super::*;
 
     #[test]
     fn holds_of_one_length_end_together_and_a_32nd_earlier_at_most() {
@@ -174,49 +167,6 @@ mod tests {
         assert_eq!(end(20), hold + step);
         for hold in [Duration::ZERO, Duration::from_nanos(31)] {
             assert_eq!(feed.end_of_hold(began, hold), began + hold);
-        }
-    }
-
-    #[test]
-    fn the_rows_of_all_instances_are_due_in_the_same_periods() {
-        let began = Instant::now();
-        let at = |seconds| began + Duration::from_secs(seconds);
-        let verifier = Arc::new(VerifierRow {
-            id: VerifierId::from_number(1).unwrap(),
-            name: "v".to_owned(),
-            provider: None,
-            max_staleness: 200_000,
-            allow: false,
-            token: TokenHash([0; 32]),
-            created_at: UnixTime(0),
-        });
-        for (staleness, period) in [(2_000, 60), (90_000, 90)] {
-            let instances = Instances::new(began);
-            let query = |number: u64| FeedQuery {
-                instance: format!("{number:_>22}").parse().unwrap(),
-                staleness: Duration::from_millis(staleness.into()),
-                on_stale: OnStale::Deny,
-                seq: None,
-            };
-            let standing = |number, now| instances.standing(&verifier, &query(number), now);
-            let register = |number, now| {
-                let row = Instance {
-                    verifier: verifier.id,
-                    instance: query(number).instance,
-                    staleness,
-                    on_stale: OnStale::Deny,
-                    registered_at: UnixTime(0),
-                    renewed_at: UnixTime(0),
-                    stopped: false,
-                };
-                instances.registered(row, verifier.clone(), now);
-            };
-            for number in 0..period {
-                assert_eq!(standing(number, at(number)), Standing::New);
-                register(number, at(number));
-                assert_eq!(standing(number, at(period - 1)), Standing::Registered);
-            }
-            assert!((0..period).all(|it| standing(it, at(period)) == Standing::Due));
         }
     }
 }
