@@ -86,6 +86,11 @@ impl Faults {
         Ok(all.clone())
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// The faults still to come.
     pub fn list(&self) -> Vec<Fault> {
         self.lock().clone()

@@ -30,6 +30,7 @@ use std::{
     task::{Context, Poll},
     vec,
 };
+use tegata_gateway::bearer::token;
 use tegata_store::VerifierRow;
 use tegata_token::feed::{BadParameter, ChangesQuery, FeedQuery, UsageReport, VERSION};
 
@@ -95,14 +96,35 @@ async fn snapshot(app: &App, headers: &HeaderMap, query: &str) -> Answer {
 /// would keep the buffer of the connection alive for as long as the hold.
 pub struct AskedChanges(Result<(Arc<VerifierRow>, ChangesQuery, Encoding), Failure>);
 
+impl AskedChanges {
+    fn read(
+        verifier: Result<Arc<VerifierRow>, Refused>,
+        query: &str,
+        encoding: Encoding,
+    ) -> Result<(Arc<VerifierRow>, ChangesQuery, Encoding), Failure> {
+        let verifier = verifier?;
+        let asked = ChangesQuery::parse(borrowed(&pairs(query)?))?;
+        Ok((verifier, asked, encoding))
+    }
+}
+
 /// Authenticates and reads a request for changes.
 pub async fn ask_for_changes(app: &App, headers: &HeaderMap, query: &str) -> AskedChanges {
-    let read = async {
-        let verifier = app.authority.verifier_of(bearer(headers)).await?;
-        let asked = ChangesQuery::parse(borrowed(&pairs(query)?))?;
-        Ok((verifier, asked, encoding(headers)))
-    };
-    AskedChanges(read.await)
+    let verifier = app.authority.verifier_of(bearer(headers)).await;
+    AskedChanges(AskedChanges::read(verifier, query, encoding(headers)))
+}
+
+/// The same from the values of the only `Authorization` and `Accept-Encoding`, without
+/// waiting; `None`: the server must learn more first.
+pub fn ask_at_once(
+    app: &App,
+    authorization: Option<&[u8]>,
+    accept_encoding: Option<&[u8]>,
+    query: &str,
+) -> Option<AskedChanges> {
+    let verifier = app.authority.verifier_at_once(authorization.and_then(token))?;
+    let encoding = encoding_of(accept_encoding.into_iter());
+    Some(AskedChanges(AskedChanges::read(verifier, query, encoding)))
 }
 
 /// Answers a request for changes, at the end of its hold at the latest.
@@ -137,14 +159,18 @@ fn borrowed<'a>(
 /// Whether the client takes gzip. A weight of zero means that it does not (RFC 9110,
 /// section 12.5.3).
 fn encoding(headers: &HeaderMap) -> Encoding {
+    encoding_of(headers.get_all(header::ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes))
+}
+
+fn encoding_of<'a>(values: impl Iterator<Item = &'a [u8]>) -> Encoding {
     let accepts = |it: &str| {
         let mut parts = it.split(';').map(str::trim);
         let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
         let weight = |it: &str| it.strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok());
         is_gzip && !parts.any(|it| weight(it) == Some(0.0))
     };
-    let all = headers.get_all(header::ACCEPT_ENCODING).iter();
-    let mut offers = all.filter_map(|it| it.to_str().ok()).flat_map(|it| it.split(','));
+    let texts = values.filter_map(|it| std::str::from_utf8(it).ok());
+    let mut offers = texts.flat_map(|it| it.split(','));
     if offers.any(accepts) { Encoding::Gzip } else { Encoding::Plain }
 }
 

@@ -10,9 +10,17 @@ use super::{
     pace::{PARK_AFTER, PATIENCE, Pace, Progress, Slow},
     wire::{Stream, Version, Wire},
 };
-use hyper::service::service_fn;
+use hyper::{body::Body, service::service_fn};
 use hyper_util::rt::TokioIo;
-use std::{convert::Infallible, future::Future, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    net::IpAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// How long a peer has to close the connection after it was asked to.
@@ -55,13 +63,21 @@ impl<H: Handler> Listener<H> {
         match began {
             Ok(Some((wire, Version::Http2))) => Box::pin(self.http2(wire, peer)).await,
             Ok(Some((mut wire, Version::Http1))) => {
-                while let Some(parked) = Box::pin(self.http1(wire, peer)).await {
+                loop {
+                    let held = self.is_held(wire.ahead());
+                    if held && !Box::pin(self.follow(&mut wire, peer)).await {
+                        break;
+                    }
+                    // Requests of a client that always need the library stay with it.
+                    let leaves = !self.is_held(wire.ahead());
+                    let parked = Box::pin(self.http1(wire, peer, leaves)).await;
+                    let Some(parked) = parked else { return };
                     wire = parked;
                     if !self.park(&mut wire).await {
-                        close(wire).await;
-                        return;
+                        break;
                     }
                 }
+                close(wire).await;
             }
             Ok(None) => {}
             Err(_) => drop(self.too_slow(Slow::Sending)),
@@ -94,10 +110,13 @@ impl<H: Handler> Listener<H> {
         Future = impl Future<Output = Result<ServerResponse, Infallible>> + Send + use<H>,
     > + use<H> {
         let (listener, pace) = (self.clone(), pace.clone());
-        service_fn(move |request| {
+        service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             let (listener, pace) = (listener.clone(), pace.clone());
             async move {
                 let under_way = pace.begin(version == Version::Http1, Instant::now());
+                // What is left of a body would be taken for the next request.
+                let is_whole = request.body().is_end_stream();
+                pace.holds(is_whole && listener.handler.held() == Some(request.uri().path()));
                 let mut response = listener.handler.respond(request, peer, under_way.due()).await;
                 if version == Version::Http2 {
                     response.body_mut().outgoing = Some(pace.respond(Instant::now()));
@@ -107,18 +126,29 @@ impl<H: Handler> Listener<H> {
         })
     }
 
-    /// Serves HTTP/1 until the connection is closed, or returns it to be parked.
-    async fn http1(self: &Arc<Self>, wire: Wire, peer: IpAddr) -> Option<Wire> {
+    /// Serves HTTP/1 until the connection is closed, or returns it to be parked, before the
+    /// next request that is held if it `leaves` then.
+    async fn http1(self: &Arc<Self>, wire: Wire, peer: IpAddr, leaves: bool) -> Option<Wire> {
         let pace = wire.pace().clone();
         let service = self.service(&pace, peer, Version::Http1);
         let mut connection = self.http1.serve_connection(TokioIo::new(wire), service);
         let mut next_check = pin!(sleep_until(Instant::now() + PARK_AFTER));
         let (mut parked, mut stopping) = (false, false);
         loop {
+            let progress = poll_fn(|context| match Pin::new(&mut connection).poll(context) {
+                // The next request needs no memory of the library.
+                Poll::Pending if leaves && !parked && pace.is_between_holds() => Poll::Ready(None),
+                other => other.map(Some),
+            });
             tokio::select! {
                 biased;
-                // An error of the connection is caused by its peer, and ignored.
-                ended = &mut connection => {
+                progress = progress => {
+                    let Some(ended) = progress else {
+                        parked = true;
+                        Pin::new(&mut connection).graceful_shutdown();
+                        continue;
+                    };
+                    // An error of the connection is caused by its peer, and ignored.
                     ended.ok()?;
                     let parts = connection.into_parts();
                     let mut wire = parts.io.into_inner();
@@ -213,7 +243,7 @@ impl<H: Handler> Listener<H> {
     }
 
     /// Counts a peer that is disconnected because it is too slow.
-    fn too_slow(&self, at: Slow) -> bool {
+    pub(super) fn too_slow(&self, at: Slow) -> bool {
         match at {
             Slow::Sending => self.handler.counts().cut_sending.inc(),
             Slow::Reading => self.handler.counts().cut_reading.inc(),

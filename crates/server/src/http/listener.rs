@@ -46,9 +46,25 @@ pub trait Handler: Send + Sync + 'static {
         due: Instant,
     ) -> impl Future<Output = ServerResponse> + Send;
 
+    /// The path of requests that wait long for their responses, and come one after the other
+    /// from thousands of peers, if there is one.
+    fn held(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Takes a request for that path from the bytes that came in; `None`: the HTTP library must
+    /// read them.
+    fn hold(&self, bytes: &[u8], peer: IpAddr) -> Option<Held<'_>> {
+        let _ = (bytes, peer);
+        None
+    }
+
     /// The counters of its connections.
     fn counts(&self) -> &ConnectionCounts;
 }
+
+/// The response to a request that was taken without the HTTP library.
+pub type Held<'a> = Pin<Box<dyn Future<Output = ServerResponse> + Send + 'a>>;
 
 /// A socket that connections are accepted on.
 pub enum Socket {

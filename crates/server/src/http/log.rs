@@ -37,13 +37,23 @@ impl Log {
             CHANGES => CHANGES.into(),
             path => path.to_owned().into(),
         };
+        let method = known_method(&parts.method).unwrap_or("*");
+        Self::new(app, method, path, routine)
+    }
+
+    /// The same for a request for changes that was read without the HTTP library.
+    pub fn of_changes(app: &App) -> Option<Self> {
+        Self::new(app, "GET", CHANGES.into(), false)
+    }
+
+    fn new(
+        app: &App,
+        method: &'static str,
+        path: Cow<'static, str>,
+        routine: bool,
+    ) -> Option<Self> {
         let logged = tracing::enabled!(Level::DEBUG) || !routine && tracing::enabled!(Level::INFO);
-        logged.then(|| Self {
-            method: known_method(&parts.method).unwrap_or("*"),
-            path,
-            began: app.authority.clock().steady(),
-            routine,
-        })
+        logged.then(|| Self { method, path, began: app.authority.clock().steady(), routine })
     }
 
     pub fn end(self, app: &App, it: &Finished<'_>) {

@@ -9,10 +9,12 @@
 pub mod body;
 mod connection;
 pub mod descriptors;
+mod following;
 mod frames;
 mod listener;
 mod log;
 mod pace;
+mod plain;
 pub mod proxies;
 mod route;
 mod tls;
@@ -32,6 +34,7 @@ use crate::{
         self, Shows,
         app::App,
         console::{self, KeptPages},
+        feed::{AskedChanges, CHANGES},
         reply,
     },
     authority::{random, source::Source},
@@ -41,8 +44,9 @@ use http::{
     HeaderName, HeaderValue, Request, Response, StatusCode, Version, header, request::Parts,
 };
 use hyper::body::{Body as _, Incoming};
-use listener::either_response;
+use listener::{Held, either_response};
 use log::{Finished, Log};
+use plain::PlainRequest;
 use proxies::TrustedProxies;
 use route::{Arriving, Route, Routed, Shortcut, merge_slashes};
 use std::{
@@ -128,17 +132,9 @@ impl Handler for Server {
         let work =
             self.work(parts, body, Arrival { id, peer, source, due, route: &route, trace: &trace });
         let (response, subject) = api::subject::during(without_panic(work)).await;
-        let response = response.map(|it| match self.may_answer(&it, &route, of_operator) {
-            true => it,
-            false => routed_response(api::signed(api::unavailable(form), &id)),
-        });
+        let mut response = self.answer(response, &id, &route, form, of_operator);
         let channel = route.channel().or(subject.channel);
         let (source, verified) = (subject.source.unwrap_or(source), subject.verified);
-        let mut response = response.unwrap_or_else(|Panicked| {
-            self.app.metrics.internal_errors.inc();
-            tracing::error!(request_id = %id, route = route.template(), "a request failed with an internal error");
-            routed_response(api::signed(api::internal_error(form), &id))
-        });
         let status = response.status();
         if let Some(log) = log {
             let (route, trace) = (&route, &trace);
@@ -156,12 +152,68 @@ impl Handler for Server {
         response
     }
 
+    fn held(&self) -> Option<&'static str> {
+        self.shows.public.then_some(CHANGES)
+    }
+
+    fn hold(&self, bytes: &[u8], peer: IpAddr) -> Option<Held<'_>> {
+        let trace = Trace::unrecorded()?;
+        if self.app.dev && !self.app.faults.is_empty() {
+            return None;
+        }
+        let it = PlainRequest::read(bytes, CHANGES)?;
+        let PlainRequest { query, authorization, accept_encoding } = it;
+        let asked = api::feed::ask_at_once(&self.app, authorization, accept_encoding, query)?;
+        Some(Box::pin(self.changes(asked, Source(peer.to_canonical()), trace)))
+    }
+
     fn counts(&self) -> &ConnectionCounts {
         &self.app.metrics.connections
     }
 }
 
 impl Server {
+    /// Responds to a request for changes that was read without the HTTP library.
+    async fn changes(&self, asked: AskedChanges, source: Source, trace: Trace) -> ServerResponse {
+        let id = random::request_id();
+        let log = Log::of_changes(&self.app);
+        let route = Route::Shortcut(Shortcut::Changes);
+        let work = without_panic(api::feed::changes(&self.app, asked)).await;
+        let form = api::ErrorForm::of(CHANGES);
+        let mut response = self.answer(work.map(either_response), &id, &route, form, false);
+        if let Some(log) = log {
+            let (route, trace, status) = (&route, &trace, response.status());
+            let (channel, verified) = (None, None);
+            log.end(
+                &self.app,
+                &Finished { id: &id, source, route, channel, verified, trace, status },
+            );
+        }
+        add_headers(&mut response, &id, self.has_tls);
+        set_date(&mut response, self.app.authority.now());
+        response
+    }
+
+    /// The response to a request that was handled.
+    fn answer(
+        &self,
+        handled: Result<ServerResponse, Panicked>,
+        id: &Uuid,
+        route: &Route,
+        form: api::ErrorForm,
+        of_operator: bool,
+    ) -> ServerResponse {
+        match handled {
+            Ok(response) if self.may_answer(&response, route, of_operator) => response,
+            Ok(_) => routed_response(api::signed(api::unavailable(form), id)),
+            Err(Panicked) => {
+                self.app.metrics.internal_errors.inc();
+                tracing::error!(request_id = %id, route = route.template(), "a request failed with an internal error");
+                routed_response(api::signed(api::internal_error(form), id))
+            }
+        }
+    }
+
     /// Whether a response may be sent. Asked of every response, after it was made: without a
     /// lease, what memory says may be out of date.
     fn may_answer(&self, response: &ServerResponse, route: &Route, of_operator: bool) -> bool {

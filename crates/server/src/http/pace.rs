@@ -18,7 +18,7 @@ use tokio::time::Instant;
 /// counted from the start of its connection, with the TLS handshake.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a write may make no progress: a peer that does not read is disconnected.
-const STUCK: Duration = Duration::from_secs(10);
+pub(super) const STUCK: Duration = Duration::from_secs(10);
 /// How long a connection must be idle before it is parked.
 pub(super) const PARK_AFTER: Duration = Duration::from_secs(2);
 /// A response over HTTP/2 that its peer has not read after two of these periods, or a
@@ -38,6 +38,8 @@ pub(super) struct Pace {
     stuck: Moment,
     /// Responses that the peer has not read, by the period in which they were given.
     untaken: [AtomicU32; 3],
+    /// Whether the last request was one of those that are held.
+    holds: AtomicBool,
 }
 
 /// The result of a check.
@@ -68,6 +70,7 @@ impl Pace {
             idle: Moment::default(),
             stuck: Moment::default(),
             untaken: Default::default(),
+            holds: AtomicBool::new(false),
         };
         pace.coming.set(Duration::ZERO);
         pace.idle.set(Duration::ZERO);
@@ -97,6 +100,16 @@ impl Pace {
     fn idle(&self) -> Option<Duration> {
         let busy = self.under_way.load(Relaxed) > 0 || self.stuck.get().is_some();
         if busy { None } else { self.idle.get() }
+    }
+
+    /// Records whether a request that begins is one of those that are held.
+    pub fn holds(&self, it: bool) {
+        self.holds.store(it, Relaxed);
+    }
+
+    /// Whether the last request was held and has its response: the next one is, too.
+    pub fn is_between_holds(&self) -> bool {
+        self.holds.load(Relaxed) && self.idle().is_some()
     }
 
     /// Since when the connection is idle; now, if it is not.

@@ -40,6 +40,12 @@ impl Trace {
         Self(span)
     }
 
+    /// The trace of a request while none is recorded; `None`: they are.
+    pub fn unrecorded() -> Option<Self> {
+        let recorded = tracing::span_enabled!(target: TRACES, tracing::Level::INFO);
+        (!recorded).then(|| Self(Span::none()))
+    }
+
     /// The trace's id, if there is one.
     pub fn id(&self) -> Option<TraceId> {
         if self.0.is_disabled() {

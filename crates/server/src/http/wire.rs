@@ -93,10 +93,28 @@ impl Wire {
         Ok(have > 0)
     }
 
+    /// Completes when the peer closes the connection. What it sends first is kept, and nothing
+    /// more is read then. Dropping the future before it completes loses nothing.
+    pub async fn ended(&mut self) {
+        if self.is_ahead() || self.more().await.unwrap_or(false) {
+            std::future::pending().await
+        }
+    }
+
     /// Puts back what was read and not used.
     pub fn put_back(&mut self, bytes: Bytes) {
-        // An empty one may keep the buffer alive that it was split from.
-        self.ahead = if bytes.is_empty() { Bytes::new() } else { bytes };
+        self.ahead = match (bytes.is_empty(), self.ahead.is_empty()) {
+            // An empty one may keep the buffer alive that it was split from.
+            (true, true) => Bytes::new(),
+            (true, false) => return,
+            (false, true) => bytes,
+            (false, false) => [bytes, std::mem::take(&mut self.ahead)].concat().into(),
+        };
+    }
+
+    /// What was read and not used.
+    pub fn ahead(&self) -> &[u8] {
+        &self.ahead
     }
 
     /// Whether something was read and not used.

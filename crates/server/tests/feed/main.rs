@@ -9,6 +9,7 @@
 
 mod credentials;
 mod following;
+mod held;
 mod idle;
 mod introspecting;
 mod keys;

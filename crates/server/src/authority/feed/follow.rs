@@ -80,6 +80,17 @@ impl Authority {
         found.ok_or(Refused::Unauthorized)
     }
 
+    /// The same without waiting; `None`: another server may have created the verifier by now.
+    pub fn verifier_at_once(
+        &self,
+        token: Option<&[u8]>,
+    ) -> Option<Result<Arc<VerifierRow>, Refused>> {
+        let Some(token) = token else { return Some(Err(Refused::Unauthorized)) };
+        let find = || self.memory.verifiers.of_token(token);
+        let found = self.decided_at_once(find, |it| it.is_none() && verifiers::is_like(token))?;
+        Some(found.map_err(Refused::from).and_then(|it| it.ok_or(Refused::Unauthorized)))
+    }
+
     /// Answers a request for a snapshot.
     ///
     /// # Errors
@@ -141,7 +152,8 @@ impl Authority {
         }
         self.note(&name, &query)?;
         let hold = query.hold.min(longest_hold(query.common.staleness));
-        let mut end = pin!(tokio::time::sleep(hold));
+        let end = feed.end_of_hold(self.clock().steady(), hold);
+        let mut end = pin!(tokio::time::sleep_until(end.into()));
         let mut is_over = hold.is_zero();
         let mut news = feed.tail.subscribe(verifier.provider);
         let _held = Held::new(&feed.held);

@@ -61,6 +61,7 @@ impl NewInstances {
 
 /// The state of the feed in memory.
 pub struct Feed {
+    began: Instant,
     tail: Tail,
     pub(super) instances: Instances,
     pub(super) receipts: Receipts,
@@ -79,6 +80,7 @@ impl Feed {
     /// An empty feed of a process that starts `now`.
     pub fn new(now: Instant) -> Self {
         Self {
+            began: now,
             tail: Tail::new(),
             instances: Instances::default(),
             receipts: Receipts::new(now),
@@ -130,9 +132,41 @@ impl Feed {
         is_due
     }
 
+    /// When a hold of that length ends that begins `now`: a 32nd earlier at most, when others of
+    /// this length end as well. So thousands of idle followers are answered in few wake-ups.
+    fn end_of_hold(&self, now: Instant, hold: Duration) -> Instant {
+        let end = now + hold;
+        let (since, step) = (end.saturating_duration_since(self.began), hold / 32);
+        let over = since.as_nanos().checked_rem(step.as_nanos()).unwrap_or(0);
+        end - Duration::from_nanos(u64::try_from(over).unwrap_or(0))
+    }
+
     /// Forgets what is of another store's state.
     pub fn fill(&self, state: &State) {
         self.tail.begin_at(state.view.position());
         self.shared.forget();
+    }
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a moment to count from, never compared with the clock"
+)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holds_of_one_length_end_together_and_a_32nd_earlier_at_most() {
+        let began = Instant::now();
+        let feed = Feed::new(began);
+        let (hold, step) = (Duration::from_millis(640), Duration::from_millis(20));
+        let end = |ms| feed.end_of_hold(began + Duration::from_millis(ms), hold) - began;
+        assert_eq!(end(0), hold);
+        assert_eq!(end(19), hold);
+        assert_eq!(end(20), hold + step);
+        for hold in [Duration::ZERO, Duration::from_nanos(31)] {
+            assert_eq!(feed.end_of_hold(began, hold), began + hold);
+        }
     }
 }
