@@ -1,7 +1,7 @@
 //! The access log.
 
 use super::{
-    route::Route,
+    route::{Route, Shortcut},
     trace::{Trace, known_method},
 };
 use crate::{
@@ -13,6 +13,8 @@ use std::{borrow::Cow, collections::BTreeSet, sync::LazyLock};
 use tegata_gateway::ext_authz;
 use tegata_token::id::ChannelId;
 use tracing::{Level, field::display};
+
+const V21: &str = Shortcut::IssueV21.template();
 
 /// One line of the access log. It contains the route's template and never the query
 /// string, which holds a credential on token operations.
@@ -32,9 +34,10 @@ impl Log {
             }
             path => matches!(path, "/livez" | "/readyz" | "/metrics"),
         };
-        // The request's own text would keep its buffer alive while a verifier waits.
+        // The request's own text would keep its buffer alive while it waits.
         let path = match parts.uri.path() {
             CHANGES => CHANGES.into(),
+            V21 => V21.into(),
             path => path.to_owned().into(),
         };
         let method = known_method(&parts.method).unwrap_or("*");

@@ -267,11 +267,14 @@ impl Server {
                 };
             }
             Route::Shortcut(Shortcut::IssueV21) => {
-                let issue = Box::pin(async {
+                let issue = Box::pin(async move {
                     match body::read(body, it.due, parts.uri.path()).await {
                         Ok(body) => {
-                            let issued = api::line::v21(&self.app, it.source, headers, &body);
-                            direct(issued.await)
+                            let asked = api::line::ask_for_v21(&parts.headers, &body);
+                            // The connection has memory for its next request without
+                            // waiting for the commit.
+                            drop((parts, body));
+                            direct(api::line::v21(&self.app, it.source, asked).await)
                         }
                         Err(refused) => routed_response(refused),
                     }

@@ -43,7 +43,7 @@ impl Shortcut {
         }
     }
 
-    const fn template(self) -> &'static str {
+    pub const fn template(self) -> &'static str {
         match self {
             Self::VerifyJws => "/oauth2/v2.1/verify",
             Self::VerifyOpaque => "/v2/oauth/verify",

@@ -246,6 +246,8 @@ struct Shared {
 struct Latest {
     reached: Reached,
     over: bool,
+    /// Whether the thread waits for a commit.
+    waits: bool,
 }
 
 /// Pause between two writes of the guard file; with the write itself, less than a second.
@@ -267,8 +269,14 @@ impl GuardWriter {
     pub fn tell(&self) -> impl Fn(Reached) + Send + 'static {
         let shared = self.shared.clone();
         move |reached| {
-            shared.latest().reached = reached;
-            shared.changed.notify_one();
+            let mut latest = shared.latest();
+            latest.reached = reached;
+            let waits = latest.waits;
+            drop(latest);
+            // Not during a pause, after which the thread looks by itself.
+            if waits {
+                shared.changed.notify_one();
+            }
         }
     }
 }
@@ -283,7 +291,10 @@ impl Shared {
         loop {
             let latest = self
                 .changed
-                .wait_while(self.latest(), |it| it.reached == written && !it.over)
+                .wait_while(self.latest(), |it| {
+                    it.waits = it.reached == written && !it.over;
+                    it.waits
+                })
                 .unwrap_or_else(PoisonError::into_inner);
             let (reached, over) = (latest.reached, latest.over);
             drop(latest);

@@ -13,27 +13,35 @@ use serde::Serialize;
 use tegata_policy::authorize::{Credential, IssueRequest};
 use tegata_token::{id::ChannelId, kind::Kind};
 
-/// `POST /oauth2/v2.1/token`
-pub async fn v21(app: &App, source: Source, headers: &HeaderMap, body: &[u8]) -> Reply {
-    issue_v21(app, source, headers, body).await.unwrap_or_else(Reply::from)
-}
-
-async fn issue_v21(
-    app: &App,
-    source: Source,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Reply, Wrong> {
+/// Reads the request of `POST /oauth2/v2.1/token`, up to the assertion's signature. What it
+/// returns refers to nothing of the request, whose memory need not wait for the commit.
+///
+/// # Errors
+/// The request is malformed.
+pub fn ask_for_v21(headers: &HeaderMap, body: &[u8]) -> Result<TokenRequest, Wrong> {
     let form = Form::of_body(headers, body)?;
     fields::wants_client_credentials(&form)?;
     let assertion = fields::assertion(&form)?;
-    let asked = TokenRequest {
+    let asked = Asked {
         channel: assertion.channel(),
         kind: Kind::V21,
         credential: Credential::Assertion(assertion),
         presented: Presented::Assertion,
     };
-    let token = asked.issue(app, &form, headers, source).await?;
+    asked.read(&form, headers)
+}
+
+/// The response to `POST /oauth2/v2.1/token`, of which `asked` was read.
+pub async fn v21(app: &App, source: Source, asked: Result<TokenRequest, Wrong>) -> Reply {
+    issue_v21(app, source, asked).await.unwrap_or_else(Reply::from)
+}
+
+async fn issue_v21(
+    app: &App,
+    source: Source,
+    asked: Result<TokenRequest, Wrong>,
+) -> Result<Reply, Wrong> {
+    let token = asked?.issue(app, source).await?;
     #[derive(Serialize)]
     struct IssueBody<'a> {
         access_token: &'a str,
@@ -66,15 +74,15 @@ pub async fn stateless(call: Call) -> Result<Reply, Wrong> {
                 return Err(Wrong::OtherClient);
             }
             let credential = Credential::Assertion(assertion);
-            TokenRequest { channel, kind, credential, presented: Presented::Assertion }
+            Asked { channel, kind, credential, presented: Presented::Assertion }
         }
         (_, false) => {
             let presented = Presented::StatelessSecret;
             let (channel, secret) = fields::secret(&form, presented)?;
-            TokenRequest { channel, kind, credential: Credential::Secret(secret), presented }
+            Asked { channel, kind, credential: Credential::Secret(secret), presented }
         }
     };
-    let token = asked.issue(&app, &form, &headers, source).await?;
+    let token = asked.read(&form, &headers)?.issue(&app, source).await?;
     #[derive(Serialize)]
     struct IssueBody<'a> {
         token_type: &'a str,
@@ -94,13 +102,13 @@ pub async fn short_lived(call: Call) -> Result<Reply, Wrong> {
     let form = Form::of_body(&headers, &body)?;
     fields::wants_client_credentials(&form)?;
     let (channel, secret) = fields::secret(&form, Presented::Secret)?;
-    let asked = TokenRequest {
+    let asked = Asked {
         channel,
         kind: Kind::ShortLived,
         credential: Credential::Secret(secret),
         presented: Presented::Secret,
     };
-    let token = asked.issue(&app, &form, &headers, source).await?;
+    let token = asked.read(&form, &headers)?.issue(&app, source).await?;
     #[derive(Serialize)]
     struct IssueBody<'a> {
         access_token: &'a str,
@@ -114,32 +122,41 @@ pub async fn short_lived(call: Call) -> Result<Reply, Wrong> {
     }))
 }
 
-/// What the three issuing operations have in common.
-struct TokenRequest {
+/// What each of the three issuing operations reads in its own way.
+struct Asked {
     channel: ChannelId,
     kind: Kind,
     credential: Credential,
     presented: Presented,
 }
 
-impl TokenRequest {
-    async fn issue(
-        self,
-        app: &App,
-        form: &Form<'_>,
-        headers: &HeaderMap,
-        source: Source,
-    ) -> Result<Token, Wrong> {
+impl Asked {
+    /// Reads what the three have in common.
+    fn read(self, form: &Form<'_>, headers: &HeaderMap) -> Result<TokenRequest, Wrong> {
+        let Self { channel, kind, credential, presented } = self;
         let request = IssueRequest {
-            kind: self.kind,
-            credential: self.credential,
+            kind,
+            credential,
             group: fields::group(form)?,
             // A token without a row cannot be found again by an idempotency key.
-            idempotency: if self.kind.is_stored() { fields::idempotency(headers)? } else { None },
+            idempotency: if kind.is_stored() { fields::idempotency(headers)? } else { None },
             // LINE's clients name it in the assertion.
             lifetime: None,
         };
-        let issued = app.issue(request, self.channel, source).await;
+        Ok(TokenRequest { request, channel, presented })
+    }
+}
+
+/// A request of one of the three issuing operations, parsed and not authorized.
+pub struct TokenRequest {
+    request: IssueRequest,
+    channel: ChannelId,
+    presented: Presented,
+}
+
+impl TokenRequest {
+    async fn issue(self, app: &App, source: Source) -> Result<Token, Wrong> {
+        let issued = app.issue(self.request, self.channel, source).await;
         issued.map_err(|error| Wrong::of(error, self.presented))
     }
 }

@@ -7,7 +7,7 @@ mod issue;
 mod revoke;
 mod verify;
 
-pub use issue::v21;
+pub use issue::{ask_for_v21, v21};
 pub use verify::{verify_jws, verify_opaque};
 
 use super::app::App;
@@ -32,7 +32,7 @@ pub fn router() -> Router<Arc<App>> {
         };
     let issue_v21 =
         async |State(app): State<Arc<App>>, source: Source, headers: HeaderMap, body: Bytes| {
-            v21(&app, source, &headers, &body).await
+            v21(&app, source, ask_for_v21(&headers, &body)).await
         };
     Router::new()
         .route("/oauth2/v2.1/token", post(issue_v21))
