@@ -13,7 +13,7 @@ use super::{
     rows::{self, int},
     version::{Version, too_new},
 };
-use futures_util::future::{join, try_join, try_join3, try_join4};
+use futures_util::future::{join3, try_join, try_join3, try_join4};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
@@ -63,12 +63,14 @@ pub(super) struct Ground {
 /// An act of a wave that was decided.
 type Act = (usize, Option<ChannelId>, Effects, UnixTime);
 
-/// Runs acts in one transaction; `waves` says which of them are decided together.
-pub(super) async fn run(
+/// Runs acts in one transaction; `waves` says which of them are decided together. Drops `turn`
+/// once the COMMIT was sent.
+pub(super) async fn run<T>(
     db: &Conn,
     ground: &Ground,
     jobs: &mut [Box<dyn Job>],
     waves: &[Vec<usize>],
+    mut turn: Option<T>,
 ) -> Result<Vec<Place>, Undone> {
     let end = steady() + BEFORE_COMMIT;
     let mut held = All::default();
@@ -89,7 +91,7 @@ pub(super) async fn run(
         if matches!(next, Next::Commit) {
             ready.acts.extend(run.last_writes());
         }
-        run.finish(&ready, next, end).await?;
+        run.finish(&ready, next, end, &mut turn).await?;
     }
     if db.warnings() == warned {
         Ok(run.places)
@@ -174,8 +176,15 @@ impl<'a> Run<'a> {
             loaded = within(left(end), load_all(db, &keys, needs)).await?;
         }
         let position = Position { epoch: head.epoch, number: head.position };
-        let place =
-            Place { now: UnixTime(0), position, wrote: false, changed: false, narrowed: false };
+        let place = Place {
+            now: UnixTime(0),
+            position,
+            wrote: false,
+            changed: false,
+            narrowed: false,
+            numbers: (0, 0),
+            rounds: 0,
+        };
         Ok(Self {
             db,
             ground,
@@ -309,6 +318,7 @@ impl<'a> Run<'a> {
         ready: &mut Ready,
     ) {
         for ((n, channel, effects, now), about) in acts.into_iter().zip(receipts) {
+            let before = number;
             for change in &effects.changes {
                 number += 1;
                 ready.log.add(number, now, change);
@@ -320,6 +330,7 @@ impl<'a> Run<'a> {
             place.wrote = true;
             place.changed = changed;
             place.narrowed = narrows(names[n], &effects);
+            place.numbers = (before, number);
             let position = changed.then_some(position);
             let audit = effects.audit.is_some().then(|| {
                 event += 1;
@@ -339,7 +350,13 @@ impl<'a> Run<'a> {
     }
 
     /// Writes a wave, and sends what comes next in the same round trip.
-    async fn finish(&mut self, ready: &Ready, next: Next, end: Instant) -> Result<(), Undone> {
+    async fn finish<T>(
+        &mut self,
+        ready: &Ready,
+        next: Next,
+        end: Instant,
+        turn: &mut Option<T>,
+    ) -> Result<(), Undone> {
         let db = self.db;
         let advance = async {
             match ready.advance {
@@ -365,22 +382,25 @@ impl<'a> Run<'a> {
                 self.loaded = within(left(end), try_join(write, load)).await?.1;
                 Ok(())
             }
-            Next::Commit => commit(db, write).await,
+            Next::Commit => commit(db, write, turn.take()).await,
         }
     }
 }
 
 /// Writes and commits in one round trip. If a statement fails, the COMMIT that was sent after
 /// it rolls back; that is known if the database answers the next statement.
-async fn commit(
+async fn commit<T>(
     db: &Client,
     write: impl Future<Output = Result<((), (), ()), Failed>>,
+    turn: Option<T>,
 ) -> Result<(), Undone> {
     let unknown = |why: Failed| {
         Undone::Unknown(format!("it is unknown whether this was committed: {why}").into())
     };
     let (written, committed) = match within(COMMIT, async {
-        Ok::<_, Failed>(join(write, db.batch_execute("COMMIT")).await)
+        let sent = async { drop(turn) };
+        let (written, committed, ()) = join3(write, db.batch_execute("COMMIT"), sent).await;
+        Ok::<_, Failed>((written, committed))
     })
     .await
     {
