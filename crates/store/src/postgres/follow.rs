@@ -9,7 +9,7 @@ use super::{
     clock::DatabaseClock,
     connect::{Address, Client, Conn},
     failed::{Failed, within},
-    guard::{GuardFile, Reached},
+    guard::{self, GuardFile, Reached},
     jitter::Backoff,
     job::steady,
     journal::Journal,
@@ -294,7 +294,7 @@ impl Follower {
             }
             if guarded.elapsed() >= GUARD {
                 guarded = steady();
-                self.guard = renewed(self.guard).await;
+                self.guard = guard::renewed(self.guard).await;
             }
         }
     }
@@ -385,7 +385,10 @@ impl Follower {
             let why = "changes were dropped before this server had them; start it again";
             return Err(Broken::Lost(why.into()));
         }
-        self.shared.seen.send_modify(|seen| seen.root_token = root_token);
+        self.shared.seen.send_if_modified(|seen| {
+            // Acts that wait need not look at each round twice.
+            std::mem::replace(&mut seen.root_token, root_token) != root_token
+        });
         for it in &mut replicas {
             it.own = it.id == self.shared.id;
         }
@@ -440,17 +443,4 @@ impl Follower {
         }
         Ok(())
     }
-}
-
-/// Writes the guard's file on another thread, since that may take the disk a while.
-async fn renewed(guard: Option<GuardFile>) -> Option<GuardFile> {
-    let mut guard = guard?;
-    if !guard.is_behind() {
-        return Some(guard);
-    }
-    let write = move || {
-        guard.renew();
-        guard
-    };
-    tokio::task::spawn_blocking(write).await.ok()
 }

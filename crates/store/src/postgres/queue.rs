@@ -29,7 +29,7 @@ const WAVES: usize = 32;
 /// So many acts that wait begin a transaction, whatever others are open.
 const FULL: usize = 64;
 /// So long an act waits at most for an open transaction to send its COMMIT.
-const HOLD: Duration = Duration::from_millis(5);
+const HOLD: Duration = Duration::from_millis(20);
 /// How often an act that met another transaction is run again.
 const AGAIN: usize = 8;
 /// Maximum time to roll back; then the connection is closed, which does the same.
@@ -283,7 +283,7 @@ impl Worker {
     ) -> std::result::Result<(), Failed> {
         let Some(open) = conn else { return Err(Failed::unavailable("there is no connection")) };
         let began = steady();
-        let waves = transaction::waves(jobs);
+        let waves = waves(jobs);
         match transaction::run(open, &self.ground, jobs, &waves, turn).await {
             Ok(mut places) => {
                 if places.iter().any(|it| it.wrote) {
@@ -345,6 +345,24 @@ pub(super) async fn connect(
     }
 }
 
+/// Divides acts into waves: no two of one wave have a key in common, and those that have are
+/// in the order in which they came.
+fn waves(jobs: &[Box<dyn Job>]) -> Vec<Vec<usize>> {
+    let mut waves: Vec<(Vec<usize>, BTreeSet<Key>)> = Vec::new();
+    for (n, job) in jobs.iter().enumerate() {
+        let keys: Vec<_> = job.locks().keys().collect();
+        let meets =
+            |wave: &(Vec<usize>, BTreeSet<Key>)| keys.iter().any(|it| wave.1.contains(it));
+        let at = waves.iter().rposition(meets).map_or(0, |last| last + 1);
+        if at == waves.len() {
+            waves.push(<_>::default());
+        }
+        waves[at].0.push(n);
+        waves[at].1.extend(keys);
+    }
+    waves.into_iter().map(|it| it.0).collect()
+}
+
 /// Frees the locks' keys, also if the worker ends.
 struct Free<'a> {
     queue: &'a Queue,
@@ -402,7 +420,7 @@ mod tests {
         let batch = queue.inner().take();
         assert_eq!(batch.len(), WAVES + 1);
         assert_eq!(channels(&batch).last(), Some(&2));
-        let waves = transaction::waves(&batch);
+        let waves = waves(&batch);
         assert_eq!(waves.len(), WAVES);
         assert_eq!(waves[0].len(), 2, "acts on other channels are decided together");
         assert_eq!(queue.waiting(), 1);

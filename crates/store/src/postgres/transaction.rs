@@ -5,7 +5,7 @@ use super::{
     connect::{Client, Conn},
     failed::{Failed, within},
     job::{Job, Place, steady},
-    load::load_all,
+    load::{load_all, load_with},
     locks::{self, All, VERIFIERS},
     log::{Head, Log, advance, head},
     plant::{Plant, Planted},
@@ -15,7 +15,7 @@ use super::{
 };
 use futures_util::future::{join3, try_join, try_join3, try_join4};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -27,6 +27,7 @@ use tegata_token::{
     time::UnixTime,
     view::ChannelRevocations,
 };
+use tokio::sync::oneshot;
 
 /// Maximum time of a transaction before its COMMIT, and of its COMMIT.
 const BEFORE_COMMIT: Duration = Duration::from_secs(5);
@@ -155,16 +156,28 @@ impl<'a> Run<'a> {
             db.batch_execute(&ground.planted.begin(BEGIN)).await?;
             Ok::<_, Failed>(())
         };
-        let reads = async {
-            let load = load_all(db, &known, needs);
-            if ground.planted.plant == Some(Plant::StaleReads) {
-                let stale = load.await?;
-                let read = try_join3(held.take(db), head(db), rows::signing_keys(db)).await?;
-                return Ok((read.0, read.1, read.2, stale));
-            }
-            try_join4(held.take(db), head(db), rows::signing_keys(db), load).await
+        // The counter row is locked after all reads, in their round trip, if it surely is needed:
+        // then it is locked no longer than by a statement after the decisions. No other lock comes
+        // after it, since those of receipts are held.
+        let last = held.expects_change() && ground.planted.plant != Some(Plant::EarlyPositions);
+        let (give, counts) = oneshot::channel();
+        let locks = async {
+            let channels = held.take(db).await?;
+            // The other end may have failed.
+            let _ = give.send(channels.iter().map(|(id, it)| (*id, it.1)).collect());
+            Ok(channels.into_iter().map(|(id, it)| (id, it.0)).collect())
         };
-        let ((), (times, head, keys, mut loaded)) =
+        let counts = async { counts.await.map_err(|_| Failed::unavailable("no lock was taken")) };
+        let reads = async {
+            if ground.planted.plant == Some(Plant::StaleReads) {
+                let stale = load_all(db, &known, needs).await?;
+                let read = try_join3(locks, rows::signing_keys(db), head(db, last)).await?;
+                return Ok((read.0, read.1, stale, read.2));
+            }
+            let load = load_with(db, &known, needs, counts);
+            try_join4(locks, rows::signing_keys(db), load, head(db, last)).await
+        };
+        let ((), (times, keys, mut loaded, head)) =
             within(left(end), try_join(begin, reads)).await?;
         if head.epoch != ground.epoch {
             let why = "the store was recovered meanwhile; this server must be started again";
@@ -189,13 +202,13 @@ impl<'a> Run<'a> {
             db,
             ground,
             keys,
-            head,
             held,
             loaded,
             times,
             places: vec![place; acts],
             revocations: BTreeMap::new(),
-            audit: None,
+            audit: last.then_some(head.audit),
+            head,
         })
     }
 
@@ -428,22 +441,4 @@ fn narrows(act: ActName, effects: &Effects) -> bool {
         ActName::RemoveInstances => !effects.changes.is_empty(),
         _ => act.can_narrow() && !effects.changes.is_empty(),
     }
-}
-
-/// Divides acts into waves: no two of one wave have a key in common, and those that have are
-/// in the order in which they came.
-pub(super) fn waves(jobs: &[Box<dyn Job>]) -> Vec<Vec<usize>> {
-    let mut waves: Vec<(Vec<usize>, BTreeSet<locks::Key>)> = Vec::new();
-    for (n, job) in jobs.iter().enumerate() {
-        let keys: Vec<_> = job.locks().keys().collect();
-        let meets =
-            |wave: &(Vec<usize>, BTreeSet<locks::Key>)| keys.iter().any(|it| wave.1.contains(it));
-        let at = waves.iter().rposition(meets).map_or(0, |last| last + 1);
-        if at == waves.len() {
-            waves.push(<_>::default());
-        }
-        waves[at].0.push(n);
-        waves[at].1.extend(keys);
-    }
-    waves.into_iter().map(|it| it.0).collect()
 }

@@ -55,11 +55,7 @@ impl Waits {
     }
 }
 
-fn all_have(
-    said: &BTreeMap<[u8; 16], Position>,
-    position: Position,
-    rows: &[ReplicaRow],
-) -> bool {
+fn all_have(said: &BTreeMap<[u8; 16], Position>, position: Position, rows: &[ReplicaRow]) -> bool {
     let said = |it: &ReplicaRow| said.get(&it.id).is_some_and(|said| *said >= position);
     rows.iter().all(|it| it.own || it.position >= position || said(it))
 }

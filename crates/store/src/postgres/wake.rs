@@ -96,7 +96,6 @@ pub(super) async fn listen(shared: Arc<Shared>, address: Address) {
                 .is_ok()
         {
             backoff.reset();
-            shared.hears.store(true, Ordering::SeqCst);
             // What was said before is not heard any more.
             shared.grew();
             while !conn.is_closed() {
@@ -110,6 +109,8 @@ pub(super) async fn listen(shared: Arc<Shared>, address: Address) {
 
 /// Lets the follower read, if a notification says anything that memory does not have.
 fn hear(shared: &Shared, channel: &str, text: &str) {
+    // Its own come back, too; through a pooler none may ever come.
+    shared.hears.store(true, Ordering::SeqCst);
     let said = Notice::parse(text);
     if channel == "tegata" {
         let has = |it: Notice| it.server == shared.id || it.position <= shared.seen().applied;
