@@ -351,8 +351,7 @@ fn waves(jobs: &[Box<dyn Job>]) -> Vec<Vec<usize>> {
     let mut waves: Vec<(Vec<usize>, BTreeSet<Key>)> = Vec::new();
     for (n, job) in jobs.iter().enumerate() {
         let keys: Vec<_> = job.locks().keys().collect();
-        let meets =
-            |wave: &(Vec<usize>, BTreeSet<Key>)| keys.iter().any(|it| wave.1.contains(it));
+        let meets = |wave: &(Vec<usize>, BTreeSet<Key>)| keys.iter().any(|it| wave.1.contains(it));
         let at = waves.iter().rposition(meets).map_or(0, |last| last + 1);
         if at == waves.len() {
             waves.push(<_>::default());
