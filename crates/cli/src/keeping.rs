@@ -47,8 +47,8 @@ pub struct Recover {
     /// Revoke all tokens, if the revocations since the backup are not known.
     #[arg(long, group = "how")]
     revoke_everything: bool,
-    /// With --revoke-everything: use this machine's clock, even if the store holds a later
-    /// time; for a clock that was once wrong by days.
+    /// With --revoke-everything: use the clock of the database, or of this machine for a
+    /// file, even if the store holds a later time; for a clock that was once wrong by days.
     #[arg(long, requires = "revoke_everything")]
     set_clock: bool,
     /// The revocation journal to record --revoke-everything in [default: from the settings].

@@ -24,7 +24,7 @@ pub enum Recovery<'a> {
         /// database begins anew when the server starts.
         log: Option<&'a Path>,
         /// The store's new time, which may be earlier: without any active token or old
-        /// key, no token can become active by it.
+        /// key, no token can become active by it. A database takes its own clock's instead.
         clock: Option<UnixTime>,
     },
 }

@@ -22,6 +22,8 @@ pub struct Needs {
     pub channel: Option<ChannelId>,
     /// Its settings are not needed if their revision is still this one.
     pub unless_revision: Option<u64>,
+    /// Whether its settings are needed without its assertion keys and groups.
+    pub without_parts: bool,
     /// Which rows of its tokens.
     pub tokens: Tokens,
     /// Whether its revocations are read.

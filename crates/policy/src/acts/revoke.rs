@@ -92,7 +92,10 @@ impl Revoke {
             _ => None,
         };
         let scope = Self::scope(target);
-        Needs { tokens, named, scope, revocations: true, ..Needs::channel(channel) }
+        // A single token is revoked without a look at keys and groups.
+        let without_parts = scope.is_none();
+        let needs = Needs::channel(channel);
+        Needs { tokens, named, scope, without_parts, revocations: true, ..needs }
     }
 
     /// The scope that a target names; `None`: a single token.

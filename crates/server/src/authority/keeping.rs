@@ -135,7 +135,8 @@ fn time_of(
     clock_offset: i64,
 ) -> UnixTime {
     match how {
-        Recovery::RevokeEverything { clock: Some(clock), .. } => clock,
+        // What the servers of a store have in common comes before this machine's clock.
+        Recovery::RevokeEverything { clock: Some(clock), .. } => common.unwrap_or(clock),
         _ => now(common, written_at, clock_offset),
     }
 }

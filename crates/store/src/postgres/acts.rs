@@ -17,7 +17,7 @@ use crate::{
     taking::Taken,
 };
 use futures_util::future::join_all;
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 use tegata_policy::acts::{Act, ContinueProviderRevocation, Issuer, ProviderProgress};
 use tegata_token::{
     id::{ChannelId, Position},
@@ -121,7 +121,7 @@ impl PostgresStore {
     async fn wait_for(&self, place: Place) -> Result<()> {
         let waits = async {
             if place.narrowed {
-                self.everywhere(place.position).await;
+                self.everywhere(place).await;
             } else if place.changed {
                 self.shared.applied(place.position).await;
             }
@@ -135,18 +135,31 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// Waits until every server has acknowledged a position.
-    async fn everywhere(&self, position: Position) {
-        let _waiting = self.shared.waits.begin();
+    /// Waits until every server has acknowledged an act's position.
+    async fn everywhere(&self, place: Place) {
+        let position = place.position;
+        let _waiting = self.shared.waits.begin(position);
         let (mut pause, mut listed) = (LOOK, false);
+        let mut after = Some(place.rounds);
         loop {
-            // What is read after this call has the servers that there were at the commit.
-            match self.shared.after_now().await {
+            let seen = match after.take() {
+                // What is read after the commit has the servers that there were at it.
+                Some(rounds) => self.shared.after(rounds).await,
+                None => self.shared.after_now().await,
+            };
+            match seen {
                 Ok(seen) if seen.is_everywhere(position) => return,
                 Ok(_) => listed = true,
                 Err(why) => tracing::debug!(%why, "the other servers' positions are not known"),
             }
             let mut rounds = self.shared.watch();
+            // They may have said so while their rows were read.
+            if self.shared.waits.all_have(position, &self.shared.seen().replicas) {
+                self.shared.look();
+            }
+            if self.shared.hears.load(Ordering::SeqCst) {
+                pause = LONGEST_LOOK;
+            }
             let acknowledged = async {
                 if listed {
                     // Fails when the store is closed.

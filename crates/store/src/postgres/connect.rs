@@ -16,8 +16,8 @@ use tokio_postgres::{AsyncMessage, Config, config::SslMode};
 /// The driver's connection, on which statements are pipelined.
 pub(super) type Client = tokio_postgres::Client;
 
-/// Called with the channel of each notification that a connection gets.
-pub(super) type Bell = Arc<dyn Fn(&str) + Send + Sync>;
+/// Called with the channel and the text of each notification that a connection gets.
+pub(super) type Bell = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
 /// Maximum time until a connection can be used.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -88,7 +88,7 @@ impl Address {
                         tracing::warn!(message = notice.message(), "the database warns");
                     }
                     Ok(AsyncMessage::Notification(it)) => {
-                        bell.iter().for_each(|bell| bell(it.channel()));
+                        bell.iter().for_each(|bell| bell(it.channel(), it.payload()));
                     }
                     Ok(_) => {}
                     Err(_) => return,

@@ -9,24 +9,25 @@ use super::{
     clock::DatabaseClock,
     connect::{Address, Client, Conn},
     failed::{Failed, within},
-    guard::{GuardFile, Reached},
+    guard::{self, GuardFile, Reached},
     jitter::Backoff,
     job::steady,
     journal::Journal,
     lease::Lease,
     memory::Memory,
-    queue::{self, Queue},
+    own_changes::OwnChanges,
+    queue::{self, Committed, Queue},
     replicas,
     round::{MOST, Read, read},
     waits::Waits,
     went_back::{self, WentBack},
 };
-use crate::{Committed, ReceiptRow, ReplicaRow, RootTokenHash};
+use crate::{ReceiptRow, ReplicaRow, RootTokenHash};
 use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -73,7 +74,13 @@ pub(super) struct Shared {
     pub lease: Lease,
     pub clock: DatabaseClock,
     /// Notified, the follower reads.
-    pub wanted: Arc<Notify>,
+    wanted: Notify,
+    /// Whether the log is known to have grown since the last round began.
+    news: AtomicBool,
+    /// The changes of this server's own acts.
+    pub own: OwnChanges,
+    /// Whether this server hears what the others say.
+    pub hears: AtomicBool,
     /// Notified, this server acknowledges what was applied.
     pub applied: Notify,
     /// The acts that wait for other servers.
@@ -95,7 +102,10 @@ impl Shared {
             id,
             lease: Lease::new(),
             clock: DatabaseClock::default(),
-            wanted: Arc::default(),
+            wanted: Notify::new(),
+            news: AtomicBool::new(true),
+            own: OwnChanges::default(),
+            hears: AtomicBool::new(false),
             applied: Notify::new(),
             waits: Waits::default(),
             queue,
@@ -112,14 +122,44 @@ impl Shared {
         self.seen.borrow().clone()
     }
 
+    /// Lets the follower read, since the log has grown.
+    pub fn grew(&self) {
+        self.news.store(true, Ordering::SeqCst);
+        self.wanted.notify_one();
+    }
+
+    /// Lets the follower read how far the others are.
+    pub fn look(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Lets the follower read what a transaction of this server has committed; returns how many
+    /// rounds had begun by then.
+    pub fn committed(&self, what: Committed) -> u64 {
+        let rounds = self.begun.load(Ordering::SeqCst);
+        match what {
+            Committed::Known(None) => return rounds,
+            Committed::Known(Some(numbers)) => self.own.add(numbers),
+            Committed::Unknown => {}
+        }
+        self.grew();
+        rounds
+    }
+
     /// What a round has read that began after this call.
     pub async fn after_now(&self) -> Result<Seen, Failed> {
+        self.after(self.begun.load(Ordering::SeqCst)).await
+    }
+
+    /// What a round has read that began when so many others had begun.
+    pub async fn after(&self, before: u64) -> Result<Seen, Failed> {
         if let Some(why) = self.why_stopped() {
             return Err(Failed::Unavailable(why));
         }
-        let before = self.begun.load(Ordering::SeqCst);
         let mut seen = self.seen.subscribe();
-        self.wanted.notify_one();
+        if self.begun.load(Ordering::SeqCst) <= before {
+            self.wanted.notify_one();
+        }
         let after = async {
             let found = seen.wait_for(|it| it.round > before).await;
             found.map(|it| it.clone()).map_err(|_| Failed::unavailable("the store is closed"))
@@ -131,9 +171,8 @@ impl Shared {
         }
     }
 
-    /// Waits until memory has every change up to `position`.
+    /// Waits until memory has every change up to `position`, which this server has committed.
     pub async fn applied(&self, position: Position) {
-        self.wanted.notify_one();
         let mut seen = self.seen.subscribe();
         // It fails when the store is closed, and then no answer comes from its memory.
         let _ = seen.wait_for(|it| it.applied >= position).await;
@@ -255,7 +294,7 @@ impl Follower {
             }
             if guarded.elapsed() >= GUARD {
                 guarded = steady();
-                self.guard = renewed(self.guard).await;
+                self.guard = guard::renewed(self.guard).await;
             }
         }
     }
@@ -267,13 +306,16 @@ impl Follower {
     ) -> Result<Arc<[ReplicaRow]>, Broken> {
         queue::connect(conn, &self.address, backoff).await?;
         let Some(open) = conn else { return Err(Failed::unavailable("no connection").into()) };
+        let mut news = self.shared.news.swap(false, Ordering::SeqCst);
         loop {
-            let applied = self.shared.seen().applied;
-            let mut read = within(ROUND, read(open, applied, self.journal.is_some())).await?;
+            let applied = self.shared.seen.borrow().applied;
+            let read = read(open, applied, self.journal.is_some(), news);
+            let mut read = within(ROUND, read).await?;
             let more = read.changes.len() >= MOST;
             self.shared.clock.read(read.clock)?;
             self.write_journal(applied, &mut read).await?;
             let replicas = self.take_in(read).await?;
+            news = true;
             if !more {
                 self.take_announced().await?;
                 self.drop_silent(open, &replicas).await?;
@@ -343,7 +385,10 @@ impl Follower {
             let why = "changes were dropped before this server had them; start it again";
             return Err(Broken::Lost(why.into()));
         }
-        self.shared.seen.send_modify(|seen| seen.root_token = root_token);
+        self.shared.seen.send_if_modified(|seen| {
+            // Acts that wait need not look at each round twice.
+            std::mem::replace(&mut seen.root_token, root_token) != root_token
+        });
         for it in &mut replicas {
             it.own = it.id == self.shared.id;
         }
@@ -357,10 +402,11 @@ impl Follower {
         let receipts = receipts.into_iter().filter(|it| it.position <= position).collect();
         let changes = changes.into_iter().map(|it| it.2).collect();
         let written_at = Some(written_at.max(at));
-        let committed = Committed { position, changes, receipts, written_at };
+        let committed = crate::Committed { position, changes, receipts, written_at };
         self.memory.learn(committed).await.map_err(|why| Broken::Lost(why.into()))?;
         self.shared.seen.send_modify(|seen| seen.applied = position);
-        if replicas.len() > 1 {
+        let own = self.shared.own.take(applied.number, position.number);
+        if replicas.len() > 1 && !own {
             self.shared.applied.notify_one();
         }
         Ok(replicas.into())
@@ -375,7 +421,7 @@ impl Follower {
             return Ok(());
         }
         let position = self.shared.seen().applied;
-        let committed = Committed { position, receipts, ..Committed::default() };
+        let committed = crate::Committed { position, receipts, ..<_>::default() };
         self.memory.learn(committed).await.map_err(|why| Broken::Lost(why.into()))
     }
 
@@ -397,17 +443,4 @@ impl Follower {
         }
         Ok(())
     }
-}
-
-/// Writes the guard's file on another thread, since that may take the disk a while.
-async fn renewed(guard: Option<GuardFile>) -> Option<GuardFile> {
-    let mut guard = guard?;
-    if !guard.is_behind() {
-        return Some(guard);
-    }
-    let write = move || {
-        guard.renew();
-        guard
-    };
-    tokio::task::spawn_blocking(write).await.ok()
 }

@@ -134,3 +134,16 @@ fn check(
     };
     Err(PostgresOpenError::WentBack(path.to_owned(), why))
 }
+
+/// Writes the guard's file on another thread, since that may take the disk a while.
+pub(super) async fn renewed(guard: Option<GuardFile>) -> Option<GuardFile> {
+    let mut guard = guard?;
+    if !guard.is_behind() {
+        return Some(guard);
+    }
+    let write = move || {
+        guard.renew();
+        guard
+    };
+    tokio::task::spawn_blocking(write).await.ok()
+}

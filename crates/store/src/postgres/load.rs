@@ -12,12 +12,14 @@ mod single;
 mod stamps;
 mod upkeep;
 
+pub(super) use channels::OfEach;
+
 use super::failed::Failed;
 use channels::OfChannels;
 use futures_util::future::{try_join, try_join_all};
 use single::Single;
 use std::{slice, sync::Arc};
-use tegata_policy::acts::{Locked, Needs, StoredKey};
+use tegata_policy::acts::{Count, Locked, Needs, StoredKey};
 use tokio_postgres::Client;
 
 /// Reads all that an act needs.
@@ -36,10 +38,20 @@ pub(super) async fn load_all(
     keys: &Arc<[StoredKey]>,
     needs: &[Needs],
 ) -> Result<Vec<Locked>, Failed> {
+    load_with(db, keys, needs, channels::counts(db, needs)).await
+}
+
+/// Reads all that several acts need, in their order, but the counters of their channels.
+pub(super) async fn load_with(
+    db: &Client,
+    keys: &Arc<[StoredKey]>,
+    needs: &[Needs],
+    counts: impl Future<Output = Result<OfEach<Count>, Failed>>,
+) -> Result<Vec<Locked>, Failed> {
     // Boxed, here and there: with all that it may read it is too large to be moved on a
     // thread's stack.
     let singles = try_join_all(needs.iter().map(|it| Box::pin(single::read(db, keys, it))));
-    let (channels, singles) = try_join(channels::read(db, keys, needs), singles).await?;
+    let (channels, singles) = try_join(channels::read(db, keys, needs, counts), singles).await?;
     let mut locked: Vec<Locked> = needs
         .iter()
         .zip(singles)

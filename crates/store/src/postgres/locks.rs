@@ -1,9 +1,16 @@
 //! What an act locks before anything that it is decided on is read, and in which order: rows
 //! by name, then providers, then channels by their ids. The authority's row comes last.
 
-use super::{connect::Client, failed::Failed, rows::int, sql::values};
+use super::{
+    connect::Client,
+    failed::Failed,
+    load::OfEach,
+    rows::{int, list},
+    sql::values,
+};
+use crate::columns::Columns;
 use std::collections::{BTreeMap, BTreeSet};
-use tegata_policy::acts::{ActName, Needs, Upkeep};
+use tegata_policy::acts::{ActName, Count, Needs, Upkeep};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::UnixTime,
@@ -134,6 +141,11 @@ impl All {
         self.channels.extend(locks.channel);
     }
 
+    /// Whether an act is likely to begin a receipt, and so to make a change.
+    pub fn expects_change(&self) -> bool {
+        self.shared.contains(VERIFIERS)
+    }
+
     /// Whether receipts may be begun.
     pub fn holds_verifiers(&self) -> bool {
         self.shared.contains(VERIFIERS) || self.rows.contains(VERIFIERS)
@@ -149,8 +161,9 @@ impl All {
         self.shared.insert(VERIFIERS);
     }
 
-    /// Takes the locks; returns the highest time that was written for each channel.
-    pub async fn take(&self, db: &Client) -> Result<BTreeMap<ChannelId, UnixTime>, Failed> {
+    /// Takes the locks; returns the highest time that was written for each channel, and its
+    /// counters: of a row that it waits for, a lock reads what it waited for.
+    pub async fn take(&self, db: &Client) -> Result<OfEach<(UnixTime, Count)>, Failed> {
         let rows: Vec<&str> = self.rows.iter().copied().collect();
         let shared: Vec<&str> = self.shared.difference(&self.rows).copied().collect();
         let of = |wanted: bool| {
@@ -167,9 +180,8 @@ impl All {
             lock_providers(db, &beside, "SHARE"),
             lock_channels(db, &channels),
         );
-        let ((), (), (), (), times) = locks.await?;
-        let id = |number: i64| u64::try_from(number).ok().and_then(ChannelId::from_number);
-        Ok(times.into_iter().filter_map(|(number, at)| Some((id(number)?, at))).collect())
+        let ((), (), (), (), channels) = locks.await?;
+        Ok(channels)
     }
 }
 
@@ -192,12 +204,16 @@ async fn lock_providers(db: &Client, ids: &[i64], how: &str) -> Result<(), Faile
     Ok(())
 }
 
-async fn lock_channels(db: &Client, ids: &[i64]) -> Result<Vec<(i64, UnixTime)>, Failed> {
+async fn lock_channels(db: &Client, ids: &[i64]) -> Result<OfEach<(UnixTime, Count)>, Failed> {
     if ids.is_empty() {
-        return Ok(Vec::new());
+        return Ok(OfEach::new());
     }
-    let sql = "SELECT channel, written_at FROM channel_count WHERE channel = ANY($1)
-               ORDER BY channel FOR UPDATE";
-    let found = db.query_typed(sql, values![ids]).await?;
-    found.iter().map(|row| Ok((row.try_get(0)?, UnixTime(row.try_get(1)?)))).collect()
+    let sql = "SELECT channel, written_at, serial, revision FROM channel_count
+               WHERE channel = ANY($1) ORDER BY channel FOR UPDATE";
+    let found: Vec<_> = list(db, sql, values![ids], |row| {
+        let count = Count { serial: row.value("serial")?, revision: row.value("revision")? };
+        Ok((row.value("channel")?, (row.value("written_at")?, count)))
+    })
+    .await?;
+    Ok(found.into_iter().collect())
 }

@@ -13,6 +13,7 @@ use tegata_token::{
 pub(super) struct Head {
     pub epoch: u64,
     pub position: u64,
+    pub audit: i64,
     pub written_at: UnixTime,
 }
 
@@ -20,13 +21,16 @@ fn number(it: i64) -> Result<u64, Failed> {
     u64::try_from(it).map_err(Failed::row)
 }
 
-pub(super) async fn head(db: &Client) -> Result<Head, Failed> {
-    let sql = "SELECT epoch, position, written_at FROM authority";
-    let row = db.query_typed_one(sql, values![]).await?;
+/// Reads the head; if it is to `lock` the row, that is the last lock.
+pub(super) async fn head(db: &Client, lock: bool) -> Result<Head, Failed> {
+    let sql = "SELECT epoch, position, audit, written_at FROM authority";
+    let sql = if lock { format!("{sql} FOR UPDATE") } else { sql.to_owned() };
+    let row = db.query_typed_one(&sql, values![]).await?;
     Ok(Head {
         epoch: number(row.try_get(0)?)?,
         position: number(row.try_get(1)?)?,
-        written_at: UnixTime(row.try_get(2)?),
+        audit: row.try_get(2)?,
+        written_at: UnixTime(row.try_get(3)?),
     })
 }
 

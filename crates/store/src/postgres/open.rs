@@ -14,7 +14,7 @@ use super::{
     migrations::{self, failed},
     open_error::PostgresOpenError,
     plant::{Plant, Planted},
-    queue::{Queue, Worker},
+    queue::{Committed, Queue, Worker},
     readers::Readers,
     renewals::Renewals,
     replicas::{self, Own},
@@ -168,10 +168,12 @@ impl PostgresStore {
         let grown = Arc::new(Notify::new());
         let mut tasks = Vec::new();
         for _ in 0..WORKERS {
-            let (wanted, grown) = (shared.wanted.clone(), grown.clone());
-            let committed = Arc::new(move || {
-                wanted.notify_one();
-                grown.notify_one();
+            let (log, grown) = (shared.clone(), grown.clone());
+            let committed = Arc::new(move |what| {
+                if !matches!(what, Committed::Known(None)) {
+                    grown.notify_one();
+                }
+                log.committed(what)
             });
             let (queue, address, ground) = (shared.queue.clone(), address.clone(), ground.clone());
             let worker = Worker { queue, address, ground, committed };

@@ -16,7 +16,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
@@ -26,6 +26,10 @@ const ROOM: usize = 4096;
 const BATCH: usize = 256;
 /// Maximum number of acts on one channel in one transaction.
 const WAVES: usize = 32;
+/// So many acts that wait begin a transaction, whatever others are open.
+const FULL: usize = 64;
+/// So long an act waits at most for an open transaction to send its COMMIT.
+const HOLD: Duration = Duration::from_millis(20);
 /// How often an act that met another transaction is run again.
 const AGAIN: usize = 8;
 /// Maximum time to roll back; then the connection is closed, which does the same.
@@ -44,6 +48,8 @@ struct Inner {
     waiting: VecDeque<Box<dyn Job>>,
     /// What the running transactions lock.
     busy: BTreeSet<Key>,
+    /// How many transactions have not sent their COMMIT.
+    open: usize,
 }
 
 impl Queue {
@@ -85,16 +91,30 @@ impl Queue {
         self.inner().waiting.clear();
     }
 
-    /// Takes acts that can run now; waits until there are some.
-    async fn take(&self) -> Vec<Box<dyn Job>> {
+    /// Takes acts that can run now; waits until there are some. While a transaction is open, a
+    /// few acts wait until it has sent its COMMIT: so they share one transaction with those that
+    /// come meanwhile.
+    async fn take(&self) -> (Vec<Box<dyn Job>>, Turn<'_>) {
         loop {
-            let batch = self.inner().take();
-            if !batch.is_empty() {
-                // Another worker looks at what is left.
-                self.more.notify_one();
-                return batch;
+            let hold = {
+                let mut inner = self.inner();
+                let hold = inner.hold(steady());
+                if hold.is_none() {
+                    let batch = inner.take();
+                    if !batch.is_empty() {
+                        inner.open += 1;
+                        drop(inner);
+                        // Another worker looks at what is left.
+                        self.more.notify_one();
+                        return (batch, Turn(self));
+                    }
+                }
+                hold
+            };
+            match hold {
+                Some(left) => drop(tokio::time::timeout(left, self.more.notified()).await),
+                None => self.more.notified().await,
             }
-            self.more.notified().await;
         }
     }
 
@@ -105,7 +125,30 @@ impl Queue {
     }
 }
 
+/// A transaction that has not sent its COMMIT, until this is dropped.
+pub(super) struct Turn<'a>(&'a Queue);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.0.inner();
+        inner.open = inner.open.saturating_sub(1);
+        drop(inner);
+        self.0.more.notify_one();
+    }
+}
+
 impl Inner {
+    /// How long the acts that wait may be held back for an open transaction.
+    fn hold(&self, now: Instant) -> Option<Duration> {
+        if self.open == 0 || self.waiting.len() >= FULL {
+            return None;
+        }
+        let free = |it: &&Box<dyn Job>| it.locks().keys().all(|key| !self.busy.contains(&key));
+        let first = self.waiting.iter().find(free)?;
+        let left = HOLD.saturating_sub(now.saturating_duration_since(first.queued()));
+        Some(left).filter(|it| !it.is_zero())
+    }
+
     /// Takes the first act that can run now, and others that lock the same rows by name, so
     /// that no transaction on channels waits for such a row.
     fn take(&mut self) -> Vec<Box<dyn Job>> {
@@ -146,8 +189,17 @@ pub(super) struct Worker {
     pub queue: Arc<Queue>,
     pub address: Address,
     pub ground: Arc<Ground>,
-    /// Called after each commit that has changes.
-    pub committed: Arc<dyn Fn() + Send + Sync>,
+    /// Called after each commit; returns how many rounds of the follower had begun.
+    pub committed: Arc<dyn Fn(Committed) -> u64 + Send + Sync>,
+}
+
+/// What a transaction has committed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Committed {
+    /// Changes after the first of these numbers and up to the second; `None`: no change.
+    Known(Option<(u64, u64)>),
+    /// It is unknown whether anything.
+    Unknown,
 }
 
 impl Worker {
@@ -156,7 +208,7 @@ impl Worker {
         let mut conn = None;
         let mut backoff = Backoff::default();
         loop {
-            let batch = self.queue.take().await;
+            let (batch, turn) = self.queue.take().await;
             let keys: BTreeSet<_> = batch.iter().flat_map(|it| it.locks().keys()).collect();
             let _free = Free { queue: &self.queue, keys };
             if let Err(why) = connect(&mut conn, &self.address, &mut backoff).await {
@@ -164,7 +216,7 @@ impl Worker {
                 batch.into_iter().for_each(|job| job.answer(Err(why.clone())));
                 continue;
             }
-            self.serve(&mut conn, &mut backoff, batch).await;
+            self.serve(&mut conn, &mut backoff, batch, turn).await;
         }
     }
 
@@ -174,12 +226,13 @@ impl Worker {
         conn: &mut Option<Conn>,
         backoff: &mut Backoff,
         mut batch: Vec<Box<dyn Job>>,
+        turn: Turn<'_>,
     ) {
         let began = steady();
         for job in &batch {
             self.queue.figures.waits.observe_time(began.duration_since(job.queued()));
         }
-        match self.attempt(conn, &mut batch).await {
+        match self.attempt(conn, &mut batch, Some(turn)).await {
             Ok(()) => {}
             Err(why) if batch.len() == 1 && !matches!(why, Failed::Retry(_)) => {
                 let why = Error::from(why);
@@ -203,7 +256,7 @@ impl Worker {
                 return;
             }
             let result = match connect(conn, &self.address, backoff).await {
-                Ok(()) => self.attempt(conn, &mut jobs).await,
+                Ok(()) => self.attempt(conn, &mut jobs, None).await,
                 Err(why) => Err(why),
             };
             match result {
@@ -226,26 +279,28 @@ impl Worker {
         &self,
         conn: &mut Option<Conn>,
         jobs: &mut Vec<Box<dyn Job>>,
+        turn: Option<Turn<'_>>,
     ) -> std::result::Result<(), Failed> {
         let Some(open) = conn else { return Err(Failed::unavailable("there is no connection")) };
         let began = steady();
-        let waves = transaction::waves(jobs);
-        match transaction::run(open, &self.ground, jobs, &waves).await {
-            Ok(places) => {
+        let waves = waves(jobs);
+        match transaction::run(open, &self.ground, jobs, &waves, turn).await {
+            Ok(mut places) => {
                 if places.iter().any(|it| it.wrote) {
                     self.queue.figures.commits.observe_time(steady().duration_since(began));
                     self.queue.figures.batches.observe(jobs.len() as u64);
                 }
-                if places.iter().any(|it| it.changed) {
-                    (self.committed)();
-                }
+                let changes = places.iter().filter(|it| it.changed).map(|it| it.numbers);
+                let numbers = changes.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+                let rounds = (self.committed)(Committed::Known(numbers));
+                places.iter_mut().for_each(|it| it.rounds = rounds);
                 jobs.drain(..).zip(places).for_each(|(job, place)| job.answer(Ok(place)));
                 Ok(())
             }
             Err(Undone::Unknown(why)) => {
                 tracing::error!(%why, acts = jobs.len(), "the outcome of a commit is unknown");
                 *conn = None;
-                (self.committed)();
+                (self.committed)(Committed::Unknown);
                 let why = Error::Unavailable(why);
                 jobs.drain(..).for_each(|job| job.answer(Err(why.clone())));
                 Ok(())
@@ -288,6 +343,23 @@ pub(super) async fn connect(
             Err(why)
         }
     }
+}
+
+/// Divides acts into waves: no two of one wave have a key in common, and those that have are
+/// in the order in which they came.
+fn waves(jobs: &[Box<dyn Job>]) -> Vec<Vec<usize>> {
+    let mut waves: Vec<(Vec<usize>, BTreeSet<Key>)> = Vec::new();
+    for (n, job) in jobs.iter().enumerate() {
+        let keys: Vec<_> = job.locks().keys().collect();
+        let meets = |wave: &(Vec<usize>, BTreeSet<Key>)| keys.iter().any(|it| wave.1.contains(it));
+        let at = waves.iter().rposition(meets).map_or(0, |last| last + 1);
+        if at == waves.len() {
+            waves.push(<_>::default());
+        }
+        waves[at].0.push(n);
+        waves[at].1.extend(keys);
+    }
+    waves.into_iter().map(|it| it.0).collect()
 }
 
 /// Frees the locks' keys, also if the worker ends.
@@ -347,7 +419,7 @@ mod tests {
         let batch = queue.inner().take();
         assert_eq!(batch.len(), WAVES + 1);
         assert_eq!(channels(&batch).last(), Some(&2));
-        let waves = transaction::waves(&batch);
+        let waves = waves(&batch);
         assert_eq!(waves.len(), WAVES);
         assert_eq!(waves[0].len(), 2, "acts on other channels are decided together");
         assert_eq!(queue.waiting(), 1);

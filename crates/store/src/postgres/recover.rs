@@ -104,7 +104,8 @@ impl RecoveringPostgres {
         }
         let (read, clock) = match how {
             Recovery::Replay(log) => (Some(journal::read(log, &standing.of_journal())?), None),
-            Recovery::RevokeEverything { clock, .. } => (None, clock),
+            // All servers go by the database's clock, not by this machine's.
+            Recovery::RevokeEverything { clock, .. } => (None, clock.map(|_| standing.clock)),
         };
         Ok(Self { conn, standing, read, clock, dry_run })
     }

@@ -11,6 +11,7 @@ use crate::{
     columns::{Columns, bytes},
 };
 use tegata_token::id::Position;
+use tokio_postgres::Row;
 
 /// A server, as it registers.
 pub(super) struct Own {
@@ -22,24 +23,29 @@ pub(super) struct Own {
     pub address: Option<String>,
 }
 
+/// The columns of a server's row, in a statement that calls the table `r`.
+pub(super) const REPLICA: &str = "r.id, r.registered_at, r.beat, r.epoch AS applied_epoch,
+    r.position AS applied, r.speaks, r.address";
+
 /// All rows.
 pub(super) async fn all(db: &Client) -> Result<Vec<ReplicaRow>, Failed> {
-    let sql = "SELECT id, registered_at, beat, epoch, position, speaks, address FROM replica
-               ORDER BY registered_at, id";
-    list(db, sql, values![], |row| {
-        let position = Position { epoch: row.value("epoch")?, number: row.value("position")? };
-        let speaks: i32 = row.try_get("speaks")?;
-        Ok(ReplicaRow {
-            id: bytes(row.value("id")?)?,
-            own: false,
-            registered_at: row.value("registered_at")?,
-            beat: row.value("beat")?,
-            position,
-            speaks: u32::try_from(speaks).map_err(Failed::row)?,
-            address: row.optional("address")?,
-        })
+    let sql = format!("SELECT {REPLICA} FROM replica r ORDER BY r.registered_at, r.id");
+    list(db, &sql, values![], replica).await
+}
+
+/// Reads a row.
+pub(super) fn replica(row: &Row) -> Result<ReplicaRow, Failed> {
+    let position = Position { epoch: row.value("applied_epoch")?, number: row.value("applied")? };
+    let speaks: i32 = row.try_get("speaks")?;
+    Ok(ReplicaRow {
+        id: bytes(row.value("id")?)?,
+        own: false,
+        registered_at: row.value("registered_at")?,
+        beat: row.value("beat")?,
+        position,
+        speaks: u32::try_from(speaks).map_err(Failed::row)?,
+        address: row.optional("address")?,
     })
-    .await
 }
 
 /// Drops the row of a server, unless it has renewed its lease meanwhile.

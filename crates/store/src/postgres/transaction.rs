@@ -5,7 +5,7 @@ use super::{
     connect::{Client, Conn},
     failed::{Failed, within},
     job::{Job, Place, steady},
-    load::load_all,
+    load::{load_all, load_with},
     locks::{self, All, VERIFIERS},
     log::{Head, Log, advance, head},
     plant::{Plant, Planted},
@@ -13,9 +13,9 @@ use super::{
     rows::{self, int},
     version::{Version, too_new},
 };
-use futures_util::future::{join, try_join, try_join3, try_join4};
+use futures_util::future::{join3, try_join, try_join3, try_join4};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -27,6 +27,7 @@ use tegata_token::{
     time::UnixTime,
     view::ChannelRevocations,
 };
+use tokio::sync::oneshot;
 
 /// Maximum time of a transaction before its COMMIT, and of its COMMIT.
 const BEFORE_COMMIT: Duration = Duration::from_secs(5);
@@ -63,12 +64,14 @@ pub(super) struct Ground {
 /// An act of a wave that was decided.
 type Act = (usize, Option<ChannelId>, Effects, UnixTime);
 
-/// Runs acts in one transaction; `waves` says which of them are decided together.
-pub(super) async fn run(
+/// Runs acts in one transaction; `waves` says which of them are decided together. Drops `turn`
+/// once the COMMIT was sent.
+pub(super) async fn run<T>(
     db: &Conn,
     ground: &Ground,
     jobs: &mut [Box<dyn Job>],
     waves: &[Vec<usize>],
+    mut turn: Option<T>,
 ) -> Result<Vec<Place>, Undone> {
     let end = steady() + BEFORE_COMMIT;
     let mut held = All::default();
@@ -89,7 +92,7 @@ pub(super) async fn run(
         if matches!(next, Next::Commit) {
             ready.acts.extend(run.last_writes());
         }
-        run.finish(&ready, next, end).await?;
+        run.finish(&ready, next, end, &mut turn).await?;
     }
     if db.warnings() == warned {
         Ok(run.places)
@@ -153,16 +156,28 @@ impl<'a> Run<'a> {
             db.batch_execute(&ground.planted.begin(BEGIN)).await?;
             Ok::<_, Failed>(())
         };
-        let reads = async {
-            let load = load_all(db, &known, needs);
-            if ground.planted.plant == Some(Plant::StaleReads) {
-                let stale = load.await?;
-                let read = try_join3(held.take(db), head(db), rows::signing_keys(db)).await?;
-                return Ok((read.0, read.1, read.2, stale));
-            }
-            try_join4(held.take(db), head(db), rows::signing_keys(db), load).await
+        // The counter row is locked after all reads, in their round trip, if it surely is needed:
+        // then it is locked no longer than by a statement after the decisions. No other lock comes
+        // after it, since those of receipts are held.
+        let last = held.expects_change() && ground.planted.plant != Some(Plant::EarlyPositions);
+        let (give, counts) = oneshot::channel();
+        let locks = async {
+            let channels = held.take(db).await?;
+            // The other end may have failed.
+            let _ = give.send(channels.iter().map(|(id, it)| (*id, it.1)).collect());
+            Ok(channels.into_iter().map(|(id, it)| (id, it.0)).collect())
         };
-        let ((), (times, head, keys, mut loaded)) =
+        let counts = async { counts.await.map_err(|_| Failed::unavailable("no lock was taken")) };
+        let reads = async {
+            if ground.planted.plant == Some(Plant::StaleReads) {
+                let stale = load_all(db, &known, needs).await?;
+                let read = try_join3(locks, rows::signing_keys(db), head(db, last)).await?;
+                return Ok((read.0, read.1, stale, read.2));
+            }
+            let load = load_with(db, &known, needs, counts);
+            try_join4(locks, rows::signing_keys(db), load, head(db, last)).await
+        };
+        let ((), (times, keys, mut loaded, head)) =
             within(left(end), try_join(begin, reads)).await?;
         if head.epoch != ground.epoch {
             let why = "the store was recovered meanwhile; this server must be started again";
@@ -174,19 +189,26 @@ impl<'a> Run<'a> {
             loaded = within(left(end), load_all(db, &keys, needs)).await?;
         }
         let position = Position { epoch: head.epoch, number: head.position };
-        let place =
-            Place { now: UnixTime(0), position, wrote: false, changed: false, narrowed: false };
+        let place = Place {
+            now: UnixTime(0),
+            position,
+            wrote: false,
+            changed: false,
+            narrowed: false,
+            numbers: (0, 0),
+            rounds: 0,
+        };
         Ok(Self {
             db,
             ground,
             keys,
-            head,
             held,
             loaded,
             times,
             places: vec![place; acts],
             revocations: BTreeMap::new(),
-            audit: None,
+            audit: last.then_some(head.audit),
+            head,
         })
     }
 
@@ -309,6 +331,7 @@ impl<'a> Run<'a> {
         ready: &mut Ready,
     ) {
         for ((n, channel, effects, now), about) in acts.into_iter().zip(receipts) {
+            let before = number;
             for change in &effects.changes {
                 number += 1;
                 ready.log.add(number, now, change);
@@ -320,6 +343,7 @@ impl<'a> Run<'a> {
             place.wrote = true;
             place.changed = changed;
             place.narrowed = narrows(names[n], &effects);
+            place.numbers = (before, number);
             let position = changed.then_some(position);
             let audit = effects.audit.is_some().then(|| {
                 event += 1;
@@ -339,7 +363,13 @@ impl<'a> Run<'a> {
     }
 
     /// Writes a wave, and sends what comes next in the same round trip.
-    async fn finish(&mut self, ready: &Ready, next: Next, end: Instant) -> Result<(), Undone> {
+    async fn finish<T>(
+        &mut self,
+        ready: &Ready,
+        next: Next,
+        end: Instant,
+        turn: &mut Option<T>,
+    ) -> Result<(), Undone> {
         let db = self.db;
         let advance = async {
             match ready.advance {
@@ -365,22 +395,25 @@ impl<'a> Run<'a> {
                 self.loaded = within(left(end), try_join(write, load)).await?.1;
                 Ok(())
             }
-            Next::Commit => commit(db, write).await,
+            Next::Commit => commit(db, write, turn.take()).await,
         }
     }
 }
 
 /// Writes and commits in one round trip. If a statement fails, the COMMIT that was sent after
 /// it rolls back; that is known if the database answers the next statement.
-async fn commit(
+async fn commit<T>(
     db: &Client,
     write: impl Future<Output = Result<((), (), ()), Failed>>,
+    turn: Option<T>,
 ) -> Result<(), Undone> {
     let unknown = |why: Failed| {
         Undone::Unknown(format!("it is unknown whether this was committed: {why}").into())
     };
     let (written, committed) = match within(COMMIT, async {
-        Ok::<_, Failed>(join(write, db.batch_execute("COMMIT")).await)
+        let sent = async { drop(turn) };
+        let (written, committed, ()) = join3(write, db.batch_execute("COMMIT"), sent).await;
+        Ok::<_, Failed>((written, committed))
     })
     .await
     {
@@ -408,22 +441,4 @@ fn narrows(act: ActName, effects: &Effects) -> bool {
         ActName::RemoveInstances => !effects.changes.is_empty(),
         _ => act.can_narrow() && !effects.changes.is_empty(),
     }
-}
-
-/// Divides acts into waves: no two of one wave have a key in common, and those that have are
-/// in the order in which they came.
-pub(super) fn waves(jobs: &[Box<dyn Job>]) -> Vec<Vec<usize>> {
-    let mut waves: Vec<(Vec<usize>, BTreeSet<locks::Key>)> = Vec::new();
-    for (n, job) in jobs.iter().enumerate() {
-        let keys: Vec<_> = job.locks().keys().collect();
-        let meets =
-            |wave: &(Vec<usize>, BTreeSet<locks::Key>)| keys.iter().any(|it| wave.1.contains(it));
-        let at = waves.iter().rposition(meets).map_or(0, |last| last + 1);
-        if at == waves.len() {
-            waves.push(<_>::default());
-        }
-        waves[at].0.push(n);
-        waves[at].1.extend(keys);
-    }
-    waves.into_iter().map(|it| it.0).collect()
 }

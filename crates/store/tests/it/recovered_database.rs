@@ -156,6 +156,21 @@ async fn a_recovery_without_a_journal_revokes_everything() {
 }
 
 #[tokio::test]
+async fn a_recovery_that_sets_the_time_goes_by_the_databases_clock() {
+    let place = <Kept as Place>::new();
+    World::at(Box::new(place.clone())).await.close();
+    let server = Postgres::<Plain>::server();
+    let later = "UPDATE authority SET written_at = written_at + 400000000";
+    server.sql(&place.database(), later).unwrap();
+    // As the clock of a machine is that runs the recovery and is wrong by years.
+    let how = Recovery::RevokeEverything { log: None, clock: Some(UnixTime(1_000_000_000)) };
+    place.recover(how, false).await;
+    let off = "SELECT abs(written_at - extract(epoch FROM clock_timestamp())) < 600 FROM authority";
+    let rows = server.ask(&place.database(), off).unwrap();
+    assert_eq!(rows, [[Some("t".to_owned())]]);
+}
+
+#[tokio::test]
 async fn a_server_that_runs_during_a_recovery_gives_up() {
     let place = <Kept as Place>::new();
     let mut world = World::at(Box::new(place.clone())).await;

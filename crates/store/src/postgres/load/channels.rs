@@ -17,7 +17,7 @@ use tegata_policy::{
 use tegata_token::{id::ChannelId, view::ChannelRevocations};
 use tokio_postgres::{Client, Row};
 
-type OfEach<T> = BTreeMap<ChannelId, T>;
+pub(in crate::postgres) type OfEach<T> = BTreeMap<ChannelId, T>;
 type TokenRows = OfEach<Arc<Vec<StoredToken>>>;
 
 /// What was read. A channel without counters does not exist.
@@ -49,13 +49,10 @@ pub(super) async fn read(
     db: &Client,
     keys: &[StoredKey],
     needs: &[Needs],
+    counts: impl Future<Output = Result<OfEach<Count>, Failed>>,
 ) -> Result<OfChannels, Failed> {
-    let of = |wanted: fn(&Needs) -> bool| -> Vec<i64> {
-        let needs = needs.iter().filter(|it| wanted(it));
-        needs.filter_map(|it| it.channel).map(|id| int(id.number())).collect()
-    };
-    let all = of(|_| true);
-    if all.is_empty() {
+    let of = |wanted: fn(&Needs) -> bool| ids(needs.iter().filter(|it| wanted(it)));
+    if of(|_| true).is_empty() {
         return Ok(OfChannels::default());
     }
     let counted = of(|it| it.tokens == Tokens::Counted);
@@ -63,12 +60,17 @@ pub(super) async fn read(
     let revoked = of(|it| it.revocations);
     let tokens = try_join(tokens(db, keys, &counted, false), tokens(db, keys, &with_keys, true));
     let (counts, (counted, with_keys), revocations, mut snapshots) =
-        try_join4(counts(db, &all), tokens, revocations(db, &revoked), whole(db, needs)).await?;
+        try_join4(counts, tokens, revocations(db, &revoked), whole(db, needs)).await?;
     snapshots.extend(changed(db, needs, &counts).await?);
     Ok(OfChannels { counts, snapshots, revocations, counted, with_keys })
 }
 
-async fn counts(db: &Client, ids: &[i64]) -> Result<OfEach<Count>, Failed> {
+/// The counters of the channels of acts.
+pub(super) async fn counts(db: &Client, needs: &[Needs]) -> Result<OfEach<Count>, Failed> {
+    let ids = ids(needs.iter());
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let sql = "SELECT channel, serial, revision FROM channel_count WHERE channel = ANY($1)";
     let count = |row: &Row| {
         let count = Count { serial: row.value("serial")?, revision: row.value("revision")? };
@@ -135,8 +137,13 @@ fn token(row: &Row, keys: &[StoredKey], with_keys: bool) -> Result<StoredToken, 
 
 /// The snapshots of channels, deleted ones included, that are needed whatever their revision is.
 async fn whole(db: &Client, needs: &[Needs]) -> Result<OfEach<Arc<Channel>>, Failed> {
-    let ids = needs.iter().filter(|it| it.unless_revision.is_none()).filter_map(|it| it.channel);
-    snapshots(db, &ids.map(|id| int(id.number())).collect::<Vec<_>>()).await
+    let needs = || needs.iter().filter(|it| it.unless_revision.is_none());
+    let with_parts = ids(needs().filter(|it| !it.without_parts));
+    snapshots(db, &ids(needs()), &with_parts).await
+}
+
+fn ids<'a>(needs: impl Iterator<Item = &'a Needs>) -> Vec<i64> {
+    needs.filter_map(|it| it.channel).map(|id| int(id.number())).collect()
 }
 
 /// The snapshots of channels whose revision is not the one that their act knows.
@@ -149,17 +156,22 @@ async fn changed(
         let count = it.channel.and_then(|id| counts.get(&id));
         it.unless_revision.zip(count).is_some_and(|(known, count)| known != count.revision)
     };
-    let ids = needs.iter().filter(is_other).filter_map(|it| it.channel);
-    snapshots(db, &ids.map(|id| int(id.number())).collect::<Vec<_>>()).await
+    let ids = ids(needs.iter().filter(is_other));
+    snapshots(db, &ids, &ids).await
 }
 
-async fn snapshots(db: &Client, ids: &[i64]) -> Result<OfEach<Arc<Channel>>, Failed> {
+/// The snapshots of channels; those of `with_parts` have their assertion keys and groups.
+async fn snapshots(
+    db: &Client,
+    ids: &[i64],
+    with_parts: &[i64],
+) -> Result<OfEach<Arc<Channel>>, Failed> {
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
     let sql = format!("{} WHERE c.id = ANY($1)", channels::CHANNEL);
     let rows = async { Ok(db.query_typed(&sql, values![ids]).await?) };
-    let (rows, mut parts) = try_join(rows, parts(db, ids)).await?;
+    let (rows, mut parts) = try_join(rows, parts(db, with_parts)).await?;
     let snapshot = |row: &Row| {
         let id = row.value("id")?;
         let parts = parts.remove(&id).unwrap_or_default();
