@@ -143,8 +143,8 @@ impl Inner {
         if self.open == 0 || self.waiting.len() >= FULL {
             return None;
         }
-        let free = |it: &&Box<dyn Job>| it.locks().keys().all(|key| !self.busy.contains(&key));
-        let first = self.waiting.iter().find(free)?;
+        let free = |it: &dyn Job| it.locks().keys().all(|key| !self.busy.contains(&key));
+        let first = self.waiting.iter().find(|it| free(&***it))?;
         let left = HOLD.saturating_sub(now.saturating_duration_since(first.queued()));
         Some(left).filter(|it| !it.is_zero())
     }
