@@ -68,7 +68,7 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
         out.list(&json!({ "verifiers": silent }), "verifiers", &columns)?;
     }
     if !own.is_empty() && !out.is_json() {
-        let columns = ["type", "kid", "active_since", "expires_at", "advice"];
+        let columns = ["type", "kid", "active_since", "expires_at", "backed_up_at", "advice"];
         out.list(&json!({ "authority": own }), "authority", &columns)?;
     }
     Ok(())

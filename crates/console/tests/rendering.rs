@@ -321,7 +321,11 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         name: wrong(),
     };
     let overview = Overview {
-        own: vec![OwnAlert::SigningKeyOverdue(NOW), OwnAlert::CertificateExpires(NOW)],
+        own: vec![
+            OwnAlert::SigningKeyOverdue(NOW),
+            OwnAlert::CertificateExpires(NOW),
+            OwnAlert::BackupOld(NOW),
+        ],
         alerts: alerts(),
         more_alerts: true,
         searched: Some(NOW.plus(-90)),

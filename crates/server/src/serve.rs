@@ -26,7 +26,7 @@ use std::{
 use tegata_store::{
     Store,
     postgres::{PostgresOpenError, PostgresOptions, PostgresStore},
-    sqlite::{Faults, OpenError, Options, RollbackGuardFile, SqliteStore},
+    sqlite::{Faults, OpenError, Options, RollbackGuardFile, SqliteStore, backed_up_at},
 };
 use tegata_token::time::DAY;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -168,6 +168,10 @@ async fn start(settings: &Settings, address: SocketAddr) -> Result<Authority, Er
         authority.limited(settings.rates).warned(settings.warn.clone()).sending(webhook);
     let authority = authority.idle_after(settings.token_idle_after);
     let authority = if settings.recent_uses { authority } else { authority.without_recent_uses() };
+    let authority = match (&place.database, place.store.clone()) {
+        (None, store) => authority.backed_up(Box::new(move || backed_up_at(&store))),
+        (Some(_), _) => authority,
+    };
     Ok(authority.audited(place.audit_anchor(), settings.audit_retention_days).await?)
 }
 

@@ -176,3 +176,26 @@ fn the_previous_master_key_is_kept_until_the_next_backup() {
     place.json(&["master-key", "rotate", "--store", "sqlite:tegata.db"]);
     assert!(file.exists(), "without a server, too");
 }
+
+#[test]
+fn a_warning_names_a_backup_that_is_older_than_a_week_until_the_next_one() {
+    const DAY: u32 = 86_400;
+    let place = Place::new();
+    let own = || {
+        let found = place.json(&["warning", "list", "--type", "backup.old"]);
+        found["authority"].as_array().unwrap().clone()
+    };
+    let server = place.server.as_ref().unwrap();
+    server.advance(30 * DAY);
+    assert_eq!(own(), Vec::<Value>::new(), "none was ever made");
+    // A backup has the time of the machine, which is the server's if nothing moved its clock.
+    place.json(&["backup", "backup.db", "--store", "sqlite:tegata.db"]);
+    let found = own();
+    assert_eq!(found[0]["runbook"], "restore", "{found:?}");
+    assert!(found[0]["backed_up_at"].is_string(), "{found:?}");
+    assert!(found[0]["advice"].as_str().unwrap().contains("tegata backup FILE"), "{found:?}");
+    let note = fs::File::open(place.home.path("tegata.db.backup")).unwrap();
+    let now = note.metadata().unwrap().modified().unwrap();
+    note.set_modified(now + std::time::Duration::from_secs(24 * u64::from(DAY))).unwrap();
+    assert_eq!(own(), Vec::<Value>::new(), "it is six days old");
+}

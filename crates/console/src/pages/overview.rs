@@ -57,6 +57,8 @@ pub enum OwnAlert {
     SigningKeyOverdue(UnixTime),
     /// The TLS certificate expires at this time.
     CertificateExpires(UnixTime),
+    /// The newest backup was made at this time.
+    BackupOld(UnixTime),
 }
 
 impl OwnAlert {
@@ -211,6 +213,9 @@ impl OverviewPage {
                 t.certificate_expires,
                 (t.certificate_expires_why)(times.both(at)),
             ),
+            OwnAlert::BackupOld(at) => {
+                (times.relative(at), t.backup_old, (t.backup_old_why)(times.both(at)))
+            }
         }
     }
 

@@ -35,5 +35,7 @@ pub struct OverviewTexts {
     pub signing_key_overdue_why: fn(Html) -> Html,
     pub certificate_expires: &'static str,
     pub certificate_expires_why: fn(Html) -> Html,
+    pub backup_old: &'static str,
+    pub backup_old_why: fn(Html) -> Html,
     pub contact: fn(Bdi<'_>) -> Html,
 }

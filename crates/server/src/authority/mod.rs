@@ -78,6 +78,9 @@ pub const IDLE_AFTER: Duration = Duration::from_secs(900);
 /// The expiry of the present TLS certificate.
 pub type CertificateUntil = Box<dyn Fn() -> UnixTime + Send + Sync>;
 
+/// When the newest backup was made, if one was.
+pub type BackedUpAt = Box<dyn Fn() -> Option<UnixTime> + Send + Sync>;
+
 /// Maximum number of cached signature checks, each of about a kilobyte.
 const SIGNATURES: usize = 100_000;
 
@@ -116,6 +119,8 @@ pub struct Authority {
     activity: activity::Activity,
     /// When the TLS certificate expires, if there is one.
     certificate_until: Option<CertificateUntil>,
+    /// When the newest backup was made, if the store is a file.
+    backed_up_at: Option<BackedUpAt>,
     /// Held during a change of signing keys, from creating a key to dropping it.
     rotating: tokio::sync::Mutex<()>,
 }
@@ -180,6 +185,7 @@ impl Authority {
             issuer: issuer.into(),
             idle_after: IDLE_AFTER,
             certificate_until: None,
+            backed_up_at: None,
             activity: activity::Activity::default(),
             rotating: tokio::sync::Mutex::new(()),
         };
@@ -266,6 +272,12 @@ impl Authority {
     #[must_use]
     pub fn certified(self, certificate_until: Option<CertificateUntil>) -> Self {
         Self { certificate_until, ..self }
+    }
+
+    /// The same, on a store of which backups are made.
+    #[must_use]
+    pub fn backed_up(self, at: BackedUpAt) -> Self {
+        Self { backed_up_at: Some(at), ..self }
     }
 
     /// The same, with another time after which a token that was replaced is idle.

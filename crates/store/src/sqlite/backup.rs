@@ -19,7 +19,7 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tegata_token::{id::Position, time::UnixTime};
 
@@ -58,11 +58,27 @@ pub fn backup(store: &Path, to: &Path, progress: Progress<'_>) -> Result<Copied,
         fs::rename(&partial, to).and_then(|()| sync_folder(to)).map_err(file)?;
         Ok(copied)
     });
-    if done.is_err() {
+    match &done {
+        // Without the note a server warns of an old backup: that says too much, not too little.
+        Ok(_) => drop(file::replace(&note(store), b"", owner)),
         // The rest is useless, and the first error is the one to report.
-        let _ = (fs::remove_file(&partial), fs::remove_file(to));
+        Err(_) => drop((fs::remove_file(&partial), fs::remove_file(to))),
     }
     done
+}
+
+/// When the newest backup of the store at `store` was made, by the machine's clock; `None` if
+/// none was made yet, or only by another program.
+#[must_use]
+pub fn backed_up_at(store: &Path) -> Option<UnixTime> {
+    let written = note(store).metadata().ok()?.modified().ok()?;
+    let since = written.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    since.as_secs().try_into().ok().map(UnixTime)
+}
+
+/// The empty file beside a store whose time is that of the newest backup.
+fn note(store: &Path) -> PathBuf {
+    with(store, ".backup")
 }
 
 /// Replaces the store at `store`, on which no server may run, by the backup `from`. The

@@ -45,7 +45,7 @@ mod writer;
 
 use crate::Result;
 pub use audit::AuditFile;
-pub use backup::{Copied, Progress, backup, migrate, restore};
+pub use backup::{Copied, Progress, backed_up_at, backup, migrate, restore};
 pub use connect::Faults;
 pub use guard::RollbackGuardFile;
 pub use lock::Lock;

@@ -65,6 +65,10 @@ pub const TEXTS: OverviewTexts = OverviewTexts {
     certificate_expires_why: |at| {
         html!("It expires {}. Renew it in its file; the server reads it again by itself.", at)
     },
+    backup_old: "The newest backup is old",
+    backup_old_why: |at| {
+        html!("It was made {}. Make one, then find out why no other was made.", at)
+    },
     contact: |contact| html!("Contact: {}.", contact),
 };
 

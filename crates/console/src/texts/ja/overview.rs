@@ -72,6 +72,10 @@ pub const TEXTS: OverviewTexts = OverviewTexts {
             at
         )
     },
+    backup_old: "最新のバックアップが古くなっています",
+    backup_old_why: |at| {
+        html!("作成は{}。バックアップを作成し、その後作成されなかった理由を確認してください。", at)
+    },
     contact: |contact| html!("連絡先：{}。", contact),
 };
 

@@ -77,6 +77,7 @@ fn own_alert(it: OwnWarning) -> OwnAlert {
     match it {
         OwnWarning::SigningKeyOverdue { due_at, .. } => OwnAlert::SigningKeyOverdue(due_at),
         OwnWarning::CertificateExpires { expires_at } => OwnAlert::CertificateExpires(expires_at),
+        OwnWarning::BackupOld { backed_up_at } => OwnAlert::BackupOld(backed_up_at),
     }
 }
 

@@ -42,7 +42,7 @@ impl Default for Policy {
 }
 
 /// The types of warnings that lists can have.
-pub const TYPES: [&str; 11] = [
+pub const TYPES: [&str; 12] = [
     "token.expiring",
     "token.unused",
     "token.replaced-in-use",
@@ -51,6 +51,7 @@ pub const TYPES: [&str; 11] = [
     "channel.nearly-full",
     "signing-key.overdue",
     "certificate.expiring",
+    "backup.old",
     "verifier.behind",
     "verifier.may-still-accept",
     "verifier.accepted-revoked",

@@ -11,6 +11,9 @@ use tegata_token::{
 /// How long before its expiry a TLS certificate is a warning, in seconds.
 const CERTIFICATE: i64 = 7 * DAY;
 
+/// How old the newest backup may be, in seconds.
+const BACKUP: i64 = 7 * DAY;
+
 /// A warning about the authority itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OwnWarning {
@@ -28,13 +31,19 @@ pub enum OwnWarning {
         /// Its expiry.
         expires_at: UnixTime,
     },
+    /// The newest file of `tegata backup` is old: who makes them has stopped to.
+    BackupOld {
+        /// When it was made.
+        backed_up_at: UnixTime,
+    },
 }
 
-/// The warnings at `now`; `certificate` is the expiry of the TLS certificate.
+/// The warnings at `now`; `certificate` is the expiry of the TLS certificate, `backup` the time
+/// of the newest backup. A store without any is no warning: other programs make copies, too.
 #[must_use]
 pub fn find_own(
     keys: &[SigningKeyRow],
-    certificate: Option<UnixTime>,
+    (certificate, backup): (Option<UnixTime>, Option<UnixTime>),
     policy: &Policy,
     now: UnixTime,
 ) -> Vec<OwnWarning> {
@@ -46,7 +55,9 @@ pub fn find_own(
     });
     let soon = certificate.filter(|at| at.since(now) < CERTIFICATE);
     let expires = soon.map(|expires_at| OwnWarning::CertificateExpires { expires_at });
-    overdue.chain(expires).collect()
+    let old = backup.filter(|at| now.since(*at) > BACKUP);
+    let old = old.map(|backed_up_at| OwnWarning::BackupOld { backed_up_at });
+    overdue.chain(expires).chain(old).collect()
 }
 
 impl OwnWarning {
@@ -56,6 +67,7 @@ impl OwnWarning {
         match self {
             Self::SigningKeyOverdue { .. } => "signing-key.overdue",
             Self::CertificateExpires { .. } => "certificate.expiring",
+            Self::BackupOld { .. } => "backup.old",
         }
     }
 
@@ -65,6 +77,7 @@ impl OwnWarning {
         match self {
             Self::SigningKeyOverdue { due_at, .. } => *due_at,
             Self::CertificateExpires { expires_at } => expires_at.plus(-CERTIFICATE),
+            Self::BackupOld { backed_up_at } => backed_up_at.plus(BACKUP),
         }
     }
 
@@ -78,6 +91,10 @@ impl OwnWarning {
             Self::CertificateExpires { .. } => {
                 "renew the certificate in its file; the server reads it again by itself"
             }
+            Self::BackupOld { .. } => {
+                "make a backup: `tegata backup FILE` on the server's machine; then find out why \
+                 no other was made"
+            }
         }
     }
 
@@ -87,6 +104,7 @@ impl OwnWarning {
         match self {
             Self::SigningKeyOverdue { .. } => "signing-key-overdue",
             Self::CertificateExpires { .. } => "certificate",
+            Self::BackupOld { .. } => "restore",
         }
     }
 }
@@ -114,7 +132,7 @@ mod tests {
         let policy = Policy::default();
         let retired = KeyState::Retired { issued_before: None };
         let of = |keys: &[SigningKeyRow], certificate| {
-            let found = find_own(keys, certificate, &policy, NOW);
+            let found = find_own(keys, (certificate, None), &policy, NOW);
             found.iter().map(|it| (it.kind(), it.since())).collect::<Vec<_>>()
         };
         let keys = [key(1, retired, 400), key(2, KeyState::Active, 91)];
@@ -124,5 +142,14 @@ mod tests {
         let soon = NOW.plus(7 * DAY - 1);
         assert_eq!(of(&[], Some(soon)), [("certificate.expiring", NOW.plus(-1))]);
         assert_eq!(of(&[], Some(NOW.plus(-1))).len(), 1, "expired");
+    }
+
+    #[test]
+    fn a_backup_is_old_after_a_week() {
+        let of = |at| find_own(&[], (None, Some(at)), &Policy::default(), NOW);
+        assert_eq!(of(NOW.plus(-7 * DAY)), []);
+        let found = of(NOW.plus(-7 * DAY - 1));
+        let found: Vec<_> = found.iter().map(|it| (it.kind(), it.since())).collect();
+        assert_eq!(found, [("backup.old", NOW.plus(-1))]);
     }
 }

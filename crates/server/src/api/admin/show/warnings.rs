@@ -158,7 +158,7 @@ pub struct Warnings {
 /// A warning about what belongs to the authority itself.
 #[derive(Serialize, ToSchema)]
 pub struct OwnWarning {
-    /// The type: `signing-key.overdue` or `certificate.expiring`.
+    /// The type: `signing-key.overdue`, `certificate.expiring` or `backup.old`.
     #[schema(example = "signing-key.overdue")]
     r#type: &'static str,
     /// Since when it applies.
@@ -173,6 +173,9 @@ pub struct OwnWarning {
     /// The expiry of the TLS certificate.
     #[schema(required, value_type = Option<schema::Time>)]
     expires_at: Option<String>,
+    /// When the newest file of `tegata backup` was made.
+    #[schema(required, value_type = Option<schema::Time>)]
+    backed_up_at: Option<String>,
     /// What to do.
     advice: &'static str,
     /// The page of the runbooks about it.
@@ -182,18 +185,21 @@ pub struct OwnWarning {
 
 impl From<&own::OwnWarning> for OwnWarning {
     fn from(it: &own::OwnWarning) -> Self {
-        let (kid, active_since, expires_at) = match it {
-            own::OwnWarning::SigningKeyOverdue { kid, active_since, .. } => {
-                (Some(*kid), time(*active_since), None)
+        let (mut kid, mut active_since, mut expires_at, mut backed_up_at) = <_>::default();
+        match *it {
+            own::OwnWarning::SigningKeyOverdue { kid: key, active_since: at, .. } => {
+                (kid, active_since) = (Some(key), time(at));
             }
-            own::OwnWarning::CertificateExpires { expires_at } => (None, None, time(*expires_at)),
-        };
+            own::OwnWarning::CertificateExpires { expires_at: at } => expires_at = time(at),
+            own::OwnWarning::BackupOld { backed_up_at: at } => backed_up_at = time(at),
+        }
         Self {
             r#type: it.kind(),
             since: time(it.since()),
             kid,
             active_since,
             expires_at,
+            backed_up_at,
             advice: it.advice(),
             runbook: it.runbook(),
         }
