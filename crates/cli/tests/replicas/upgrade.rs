@@ -161,10 +161,10 @@ async fn servers_are_replaced_by_those_of_a_newer_build_under_load_and_nothing_i
             assert_eq!(schema(), "2", "the first one of the new build changed the tables");
             if n < 2 {
                 let refused = new_verifier(&new[n]).await;
-                let text = refused.text();
-                assert_eq!(refused.status, 503, "an old server could not read it: {text}");
-                assert!(text.contains("servers of an older version run"), "{text}");
-                assert!(text.contains(&at[2].to_string()), "it names an old one: {text}");
+                assert_eq!(refused.status, 503, "an old server could not read it");
+                let log = new[n].said.lock().unwrap().clone();
+                assert!(log.contains("servers of an older version run"), "{log}");
+                assert!(at[n + 1..].iter().any(|it| log.contains(&it.to_string())), "{log}");
             }
         }
         done.store(true, Ordering::Relaxed);
@@ -182,7 +182,8 @@ async fn servers_are_replaced_by_those_of_a_newer_build_under_load_and_nothing_i
             }
         }
     }
-    let old = refused(command(&field, None, at[0]));
+    let free = ReservedPort::new().unwrap();
+    let old = refused(command(&field, None, free.at()));
     assert!(old.contains("has schema 2") && old.contains("up to 1"), "{old}");
     let created = new_verifier(&new[0]).await;
     assert_eq!(created.status, 201, "all servers read it: {}", created.text());
