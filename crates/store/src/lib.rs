@@ -83,6 +83,9 @@ pub enum Error {
     /// The settings of the object are not those that the actor expects.
     #[error("the object was changed meanwhile")]
     Changed,
+    /// The store does not do it now, and has changed nothing; the text says why, and what to do.
+    #[error("{0}")]
+    NotNow(Arc<str>),
     /// The store cannot be read, or it is unknown whether the act was committed.
     #[error("the store cannot answer: {0}")]
     Unavailable(Arc<str>),

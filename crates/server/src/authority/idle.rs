@@ -49,7 +49,7 @@ impl Authority {
     /// What the rule needs of the active tokens of a channel.
     pub(super) fn holders(&self, channel: ChannelId, active: &[TokenRow]) -> Vec<Holder> {
         let holder = |row: &TokenRow| {
-            let in_memory = self.last_used.token(channel, row.serial).map(|(at, _)| at);
+            let in_memory = self.last_used.token(channel, row.serial);
             let last_used_at = row.last_used_at.max(in_memory);
             let last_use = LastUse { issued_at: row.issued_at, last_used_at };
             Holder { kind: row.kind, group: row.group.clone(), serial: row.serial, last_use }
@@ -88,7 +88,7 @@ impl Authority {
 
     /// The same without the second.
     pub(super) fn note_last_use(&self, channel: ChannelId, row: &mut TokenRow) {
-        if let Some((at, _)) = self.last_used.token(channel, row.serial) {
+        if let Some(at) = self.last_used.token(channel, row.serial) {
             row.last_used_at = row.last_used_at.max(Some(at));
         }
     }

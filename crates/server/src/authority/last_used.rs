@@ -1,6 +1,11 @@
 //! When stored tokens, secrets and assertion keys were last used, and from where tokens
 //! were, collected in memory: a verification writes nothing, and a job writes the times
 //! and the uses to the store.
+//!
+//! A reader asks the store first and then here, while the job may be writing. A time is
+//! therefore still here until the next ones are taken out: that it is then in both places does
+//! no harm, since the later one counts. The counts of uses are added up, so each use must be
+//! in one place alone: its readers and the job exclude each other ([`super::uses`]).
 
 use std::{
     collections::HashMap,
@@ -24,7 +29,7 @@ use super::source::Source;
 pub struct LastUsed {
     tokens: [Mutex<Tokens>; STRIPES],
     keys: Mutex<HashMap<AssertionKeyId, UnixTime>>,
-    secrets: Mutex<HashMap<(ChannelId, [u8; 32]), UnixTime>>,
+    secrets: Mutex<Secrets>,
     /// Whether the uses of tokens are recorded, and not their last time alone.
     uses: bool,
     /// The last time when the use of a token was not recorded.
@@ -39,8 +44,18 @@ struct Tokens {
     used: HashMap<(ChannelId, Serial), TokenUsed>,
     /// Apart, since most of the memory is here: see [`MOST_WITH_USES`].
     uses: Vec<Uses>,
+    /// The times that were taken out last.
+    before: HashMap<(ChannelId, Serial), UnixTime>,
     /// How often a use was recorded.
     noted: u64,
+}
+
+/// The secrets, by their channel and their hash.
+#[derive(Default)]
+struct Secrets {
+    used: HashMap<(ChannelId, [u8; 32]), UnixTime>,
+    /// The times that were taken out last.
+    before: HashMap<(ChannelId, [u8; 32]), UnixTime>,
 }
 
 /// The last use of a token, and the place of its uses.
@@ -95,7 +110,7 @@ impl LastUsed {
     /// Records uses of a stored token, the last of them `at` this time.
     pub fn note_uses(&self, channel: ChannelId, serial: Serial, used: RecentUse, at: UnixTime) {
         let mut stripe = lock(self.stripe(channel, serial));
-        let Tokens { used: tokens, uses, noted } = &mut *stripe;
+        let Tokens { used: tokens, uses, noted, .. } = &mut *stripe;
         *noted += 1;
         let full = tokens.len() >= MOST;
         let token = match tokens.get_mut(&(channel, serial)) {
@@ -124,7 +139,7 @@ impl LastUsed {
 
     /// Records that a client authenticated with this secret of a channel.
     pub fn note_secret(&self, channel: ChannelId, secret: HashedSecret, now: UnixTime) {
-        self.stamp(&mut lock(&self.secrets), (channel, secret.to_stored()), now);
+        self.stamp(&mut lock(&self.secrets).used, (channel, secret.to_stored()), now);
     }
 
     /// Records a time, while its map is locked: what is read after [`Self::noted`] is then as
@@ -151,17 +166,28 @@ impl LastUsed {
         KnownUses { left_out, ..KnownUses::all(now) }
     }
 
-    /// When a secret was last used, if its time was not taken out since.
+    /// When a secret was last used, unless the store has had that time since before times were
+    /// last taken out.
     pub fn secret(&self, channel: ChannelId, secret: HashedSecret) -> Option<UnixTime> {
-        lock(&self.secrets).get(&(channel, secret.to_stored())).copied()
+        let name = (channel, secret.to_stored());
+        let secrets = lock(&self.secrets);
+        secrets.used.get(&name).max(secrets.before.get(&name)).copied()
     }
 
-    /// The last use of a stored token and its uses, if they were not taken out since.
-    pub fn token(&self, channel: ChannelId, serial: Serial) -> Option<(UnixTime, Vec<RecentUse>)> {
+    /// The last use of a stored token, unless the store has had that time since before times
+    /// were last taken out.
+    pub fn token(&self, channel: ChannelId, serial: Serial) -> Option<UnixTime> {
         let stripe = lock(self.stripe(channel, serial));
-        let token = stripe.used.get(&(channel, serial))?;
-        let uses = token.uses.and_then(|place| stripe.uses.get(usize::try_from(place).ok()?));
-        Some((token.at, uses.into_iter().flatten().flatten().copied().collect()))
+        let at = stripe.used.get(&(channel, serial)).map(|it| it.at);
+        at.max(stripe.before.get(&(channel, serial)).copied())
+    }
+
+    /// The uses of a stored token that were not taken out yet.
+    pub fn uses(&self, channel: ChannelId, serial: Serial) -> Vec<RecentUse> {
+        let stripe = lock(self.stripe(channel, serial));
+        let place = stripe.used.get(&(channel, serial)).and_then(|it| it.uses);
+        let uses = place.and_then(|place| stripe.uses.get(usize::try_from(place).ok()?));
+        uses.into_iter().flatten().flatten().copied().collect()
     }
 
     /// A number that changes with each use that is recorded or left out.
@@ -175,15 +201,18 @@ impl LastUsed {
     pub fn take(&self) -> (Vec<Stamp>, Vec<NotedUse>) {
         let keys = std::mem::take(&mut *lock(&self.keys)).into_iter();
         let mut stamps: Vec<_> = keys.map(|(key, at)| Stamp::AssertionKey(key, at)).collect();
-        let secrets = std::mem::take(&mut *lock(&self.secrets)).into_iter();
-        stamps.extend(secrets.map(|((channel, hash), at)| {
-            Stamp::Secret(channel, HashedSecret::from_stored(hash), at)
+        let mut secrets = lock(&self.secrets);
+        secrets.before = std::mem::take(&mut secrets.used);
+        stamps.extend(secrets.before.iter().map(|((channel, hash), at)| {
+            Stamp::Secret(*channel, HashedSecret::from_stored(*hash), *at)
         }));
+        drop(secrets);
         let mut uses = Vec::new();
         for stripe in &self.tokens {
             let mut stripe = lock(stripe);
             let (tokens, all) =
                 (std::mem::take(&mut stripe.used), std::mem::take(&mut stripe.uses));
+            stripe.before = tokens.iter().map(|(name, token)| (*name, token.at)).collect();
             drop(stripe);
             for ((channel, serial), token) in tokens {
                 stamps.push(Stamp::Token(channel, serial, token.at));
@@ -278,6 +307,26 @@ mod tests {
         assert!(changes());
         all.leave_out(NOW);
         assert!(changes());
+    }
+
+    #[test]
+    fn a_time_stays_until_the_next_ones_are_taken_out_and_a_use_does_not() {
+        let all = noted([1]);
+        let (channel, serial) = (ChannelId::from_number(1_000_000_000).unwrap(), Serial(1));
+        let secret = HashedSecret::from_stored([9; 32]);
+        all.note_secret(channel, secret, NOW);
+        assert_eq!(all.uses(channel, serial).len(), 1);
+        let (stamps, uses) = all.take();
+        assert_eq!((stamps.len(), uses.len()), (2, 1));
+        // A reader who asked the store before the job wrote to it asks here now.
+        assert_eq!(all.token(channel, serial), Some(NOW));
+        assert_eq!(all.secret(channel, secret), Some(NOW));
+        assert!(all.uses(channel, serial).is_empty(), "each is in one place");
+        let later = UnixTime(NOW.0 + 1);
+        all.note_uses(channel, serial, RecentUse::once(None, later), later);
+        assert_eq!(all.token(channel, serial), Some(later));
+        let _ = (all.take(), all.take());
+        assert_eq!((all.token(channel, serial), all.secret(channel, secret)), (None, None));
     }
 
     #[test]

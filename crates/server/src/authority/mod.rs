@@ -40,6 +40,7 @@ pub mod signing_keys;
 pub mod source;
 mod statement;
 pub mod tokens;
+mod uses;
 mod verifiers;
 pub mod warnings;
 
@@ -62,14 +63,11 @@ use std::{
     time::Duration,
 };
 use tegata_policy::assertion::Audience;
-use tegata_store::{By, ExpectedSettings, Store, USES_KEPT};
+use tegata_store::{By, ExpectedSettings, Store};
 use tegata_token::{key::KeyState, time::UnixTime, verify::Signatures, view::View};
 
 pub use memory::Memory;
 pub use tegata_store::{Error, Result};
-
-/// Maximum number of last-used times that are written in one transaction.
-const STAMPS_AT_ONCE: usize = 1_000;
 
 /// After how long without use a token is idle while a newer one of its group is used, unless
 /// set otherwise.
@@ -97,6 +95,7 @@ pub struct Authority {
     /// Held while the last-used times are written, so that the next writer ends after the one
     /// before.
     flushing: tokio::sync::Mutex<()>,
+    uses: uses::Uses,
     passwords: passwords::Passwords,
     /// The identity provider of the console, if there is one.
     #[cfg(feature = "openid-connect")]
@@ -178,6 +177,7 @@ impl Authority {
             signatures: Signatures::new(SIGNATURES),
             last_used: LastUsed::new(),
             flushing: tokio::sync::Mutex::default(),
+            uses: uses::Uses::default(),
             passwords: passwords::Passwords::default(),
             #[cfg(feature = "openid-connect")]
             openid: None,
@@ -378,26 +378,6 @@ impl Authority {
     #[must_use]
     pub fn without_recent_uses(self) -> Self {
         Self { last_used: self.last_used.without_uses(), ..self }
-    }
-
-    /// Writes the last-used times and the uses of tokens recorded since the last call to the
-    /// store. All that was recorded before this call is written when it returns.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`]; the times and uses are lost then.
-    pub async fn flush_last_used(&self) -> Result<()> {
-        let _flushing = self.flushing.lock().await;
-        let (stamps, uses) = self.last_used.take();
-        // In parts, so that a revocation waits for one part at the most.
-        for stamps in stamps.chunks(STAMPS_AT_ONCE) {
-            let stamped = self.store.stamp(stamps.to_vec()).await;
-            stamped.inspect_err(|_| self.last_used.leave_out(self.now()))?;
-        }
-        let since = self.now().plus(-USES_KEPT);
-        for uses in uses.chunks(STAMPS_AT_ONCE) {
-            self.store.record_uses(uses.to_vec(), since).await?;
-        }
-        Ok(())
     }
 
     /// Moves the development clock forward and returns its time.

@@ -14,13 +14,10 @@ use tegata_policy::{
     denied::Denied,
     secret::{HashedSecret, PlainSecret},
 };
-use tegata_store::{
-    By, Error, RecentUse, Result, RevocationTarget, Revoked, RowId, USES_KEPT, figures::Expected,
-    merged,
-};
+use tegata_store::{By, Error, Result, RevocationTarget, Revoked, RowId, figures::Expected};
 use tegata_token::{
     claims::Claims,
-    id::{ChannelId, Group, Position, ProviderId, Serial, TokenId},
+    id::{ChannelId, Group, Position, ProviderId, TokenId},
     kind::Kind,
     time::UnixTime,
     verify::{Active, Invalid, verify},
@@ -115,16 +112,6 @@ impl Authority {
     fn verified_now(&self, token: &[u8]) -> (std::result::Result<Active, Invalid>, Position) {
         let view = self.memory.view.load();
         (verify(token, self.now(), &view, &self.signatures), view.position())
-    }
-
-    /// The recent uses of a stored token, newest first: those in memory, too.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn recent_uses(&self, channel: ChannelId, serial: Serial) -> Result<Vec<RecentUse>> {
-        let noted = self.last_used.token(channel, serial).map(|(_, uses)| uses).unwrap_or_default();
-        let stored = self.store.recent_uses(channel, serial).await?;
-        Ok(merged(stored.iter().chain(&noted), self.now().plus(-USES_KEPT)))
     }
 
     /// The claims of a token that one of our keys signed, valid or not. The inner error is

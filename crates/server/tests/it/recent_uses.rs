@@ -2,6 +2,7 @@
 
 use crate::world::{Channel, World};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 use tegata_server::http::proxies::TrustedProxies;
 use tegata_token::{id::TokenId, kind::Kind};
 
@@ -87,6 +88,33 @@ async fn uses_are_dropped_after_a_week_and_bounded_before() {
     assert_eq!(rows(), 1);
     world.advance(9 * 86_400).await;
     assert_eq!((uses(&world, &shop, id).await.len(), rows()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_use_is_counted_once_while_uses_are_being_written() {
+    let world = behind_a_proxy().await;
+    let shop = world.channel("shop").await;
+    let (token, id) = token_of(&world, &shop).await;
+    let done = AtomicBool::new(false);
+    let writing = async {
+        while !done.load(Ordering::Relaxed) {
+            world.running().authority.flush_last_used().await.unwrap();
+        }
+    };
+    let using = async {
+        for n in 1..=100 {
+            verify_from(&world, &token, "192.0.2.1", 200).await;
+            for _ in 0..3 {
+                let shown = uses(&world, &shop, id).await;
+                let counts: u64 = short(&shown).iter().map(|(_, count)| count).sum();
+                assert_eq!(counts, n, "{shown:?}");
+                let token = world.admin().token(shop.id, id).await.unwrap().0;
+                assert!(token.last_used_at.is_some(), "after {n} uses");
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(writing, using);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,7 @@ use super::{
     rows::{self, int},
     version::{Version, too_new},
 };
+use crate::Error;
 use futures_util::future::{join3, try_join, try_join3, try_join4};
 use std::{
     collections::BTreeMap,
@@ -316,7 +317,7 @@ impl<'a> Run<'a> {
         // Every server reads the first kinds.
         let Some(newest) = newest.filter(|it| *it > 1) else { return Ok(()) };
         match too_new(newest, &replicas::all(self.db).await?) {
-            Some(why) => Err(Failed::unavailable(why)),
+            Some(why) => Err(Failed::Answer(Error::NotNow(why.into()))),
             None => Ok(()),
         }
     }

@@ -66,7 +66,7 @@ pub(super) fn too_new(since: u32, servers: &[ReplicaRow]) -> Option<String> {
     };
     Some(format!(
         "servers of an older version run, which cannot read this kind of change: {address}{more}. \
-         Replace them, and repeat the request"
+         Nothing was changed. Replace them, and repeat the request"
     ))
 }
 

@@ -57,7 +57,7 @@ async fn servers_are_replaced_by_a_newer_version_one_after_the_other() {
     old.catch_up().await.unwrap();
     // What the old one could not read is not written, and nothing else is held up by it.
     let refused = verifier(&new, 3).await.unwrap_err();
-    let Error::Unavailable(why) = &refused else { panic!("{refused}") };
+    let Error::NotNow(why) = &refused else { panic!("{refused}") };
     assert!(why.contains("servers of an older version run") && why.contains("old:1"), "{why}");
     provider(&new, 3).await;
     old.catch_up().await.unwrap();
@@ -71,7 +71,7 @@ async fn servers_are_replaced_by_a_newer_version_one_after_the_other() {
         // The row of the old one may still be there for a moment.
         match verifier(&another, 3).await {
             Ok(()) => break,
-            Err(Error::Unavailable(why)) if why.contains("old:") => {}
+            Err(Error::NotNow(why)) if why.contains("old:") => {}
             Err(other) => panic!("{other}"),
         }
     }

@@ -203,6 +203,7 @@ impl From<Error> for Problem {
             // The authority retries by itself; a caller that gets this error may retry,
             // too.
             Error::Taken => Self::new(Code::Unavailable, "no unused id was found; retry"),
+            Error::NotNow(why) => Self::new(Code::Unavailable, why.to_string()),
             Error::Unavailable(why) => {
                 // The store's own error may name paths.
                 tracing::error!(%why, "the store is unavailable");

@@ -99,7 +99,7 @@ impl From<Error> for Failure {
             Error::NotFound(_) => Trouble::NotFound,
             Error::Denied(denied) => Trouble::Conflict(denied.to_string()),
             Error::Conflict(why) => Trouble::Conflict(why.to_owned()),
-            Error::Changed => Trouble::Conflict(error.to_string()),
+            Error::Changed | Error::NotNow(_) => Trouble::Conflict(error.to_string()),
             Error::Taken => Trouble::Unavailable,
             Error::Unavailable(why) => {
                 // The store's own error may name paths.

@@ -209,7 +209,7 @@ impl Call {
         }
         let done = admin.report_leaks(leaked, render_leak).await.map_err(|error| {
             match error {
-                admin::Error::Store(Error::Unavailable(_)) => {}
+                admin::Error::Store(Error::Unavailable(_) | Error::NotNow(_)) => {}
                 error => tracing::error!(%error, "a report of leaked tokens failed"),
             }
             Box::new(reply::unavailable())

@@ -210,7 +210,7 @@ impl Admin {
         let mut previous = secrets.filter(|(it, _)| it.until.is_some_and(|until| now < until));
         Ok(previous.any(|(secret, written)| {
             // The newest uses are in memory until a job writes them.
-            let used = self.authority.last_used.secret(channel, secret.hash).or(*written);
+            let used = self.authority.last_used.secret(channel, secret.hash).max(*written);
             used.is_some_and(|at| now.since(at) <= IN_USE)
         }))
     }

@@ -146,7 +146,7 @@ impl Admin {
 
 fn not_issued(error: &Error) -> NotIssued {
     match error {
-        Error::Unavailable(_) | Error::Taken => NotIssued::Unavailable,
+        Error::Unavailable(_) | Error::NotNow(_) | Error::Taken => NotIssued::Unavailable,
         Error::Denied(Denied::LimitExceeded { .. }) => NotIssued::Limited,
         Error::Denied(_) | Error::NotFound(_) | Error::Conflict(_) | Error::Changed => {
             NotIssued::Denied
