@@ -90,12 +90,18 @@ pub trait ActStore: Send + Sync {
         instance: Option<InstanceId>,
         by: By,
     ) -> Result<Vec<InstanceId>>;
-    /// Registers an instance, or renews its row.
+    /// Registers an instance, or writes into its row what it says more.
     async fn register_instance(
         &self,
         instance: RegisterInstance,
         now: UnixTime,
     ) -> Result<Registration>;
+    /// Renews the rows of instances, as far as they are there and not stopped.
+    async fn renew_instances(
+        &self,
+        instances: Vec<(VerifierId, InstanceId)>,
+        now: UnixTime,
+    ) -> Result<()>;
     /// Notes that an instance has reported its end.
     async fn stop_instance(
         &self,

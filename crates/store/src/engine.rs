@@ -21,9 +21,9 @@ use tegata_policy::{
         DeletePerson, DeleteVerifier, DropInstances, EndSession, FinishRequest, Forget,
         InvitePerson, Issue, Issuer, LinkIdentity, PersonRow, QueueWarnings, REVOCATIONS_KEPT,
         Record, RecordForAll, RecordUses, RegisterKey, RemoveInstances, RenameProvider,
-        RequestBegun, ResetPerson, SessionRow, SetAuditKey, SetGroup, SetRole, SettleReceipts,
-        SignIn, StampUses, StopInstance, TakeAssertion, TokenHash, Trim, UnlinkIdentity,
-        WarningTried,
+        RenewInstances, RequestBegun, ResetPerson, SessionRow, SetAuditKey, SetGroup, SetRole,
+        SettleReceipts, SignIn, StampUses, StopInstance, TakeAssertion, TokenHash, Trim,
+        UnlinkIdentity, WarningTried,
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -208,6 +208,14 @@ impl<E: Engine> ActStore for E {
         now: UnixTime,
     ) -> Result<Registration> {
         self.run(now, instance).await.map(|(registered, _)| registered)
+    }
+
+    async fn renew_instances(
+        &self,
+        instances: Vec<(VerifierId, InstanceId)>,
+        now: UnixTime,
+    ) -> Result<()> {
+        self.run(now, RenewInstances { instances }).await.map(drop)
     }
 
     async fn stop_instance(

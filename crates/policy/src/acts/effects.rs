@@ -224,6 +224,13 @@ pub enum Write {
     VerifierDeleted(VerifierId, UnixTime),
     /// An instance of a verifier: new, renewed or stopped.
     Instance(Box<Instance>),
+    /// Instances are renewed: their rows, if they are there and not stopped.
+    InstancesRenewed {
+        /// Their verifiers and ids, in ascending order.
+        instances: Vec<(VerifierId, InstanceId)>,
+        /// When.
+        at: UnixTime,
+    },
     /// An instance's row is dropped.
     InstanceDropped {
         /// Its verifier.

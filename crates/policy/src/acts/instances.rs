@@ -139,6 +139,32 @@ impl Act for StopInstance {
     }
 }
 
+/// Renews the rows of instances that go on asking: they say nothing new, but are old. A row that
+/// is gone or stopped meanwhile stays so.
+#[derive(Debug, Clone)]
+pub struct RenewInstances {
+    /// The verifiers, and the instances' ids.
+    pub instances: Vec<(VerifierId, InstanceId)>,
+}
+
+impl Act for RenewInstances {
+    type Output = ();
+    const NAME: ActName = ActName::RenewInstances;
+
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    fn decide(&self, _: &Locked, now: UnixTime) -> Decided<()> {
+        let mut effects = Effects::default();
+        // In one order, since their rows are locked by no other lock.
+        let mut instances = self.instances.clone();
+        instances.sort_unstable();
+        effects.write(Write::InstancesRenewed { instances, at: now });
+        Ok(((), effects))
+    }
+}
+
 /// Drops the rows of instances that have not asked for long. Which are is measured by the
 /// process that requests it, on its own steady clock.
 #[derive(Debug, Clone)]

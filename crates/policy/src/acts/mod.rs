@@ -48,7 +48,9 @@ pub use checkpoints::{AddCheckpoint, SetAuditKey};
 pub use effects::{AuditRecord, Effects, NewToken, Write};
 pub use expected::{ExpectedSettings, SettingsTag};
 pub use followers::{Instance, ReceiptFor, ReceiptRow, TokenHash, VerifierPatch, VerifierRow};
-pub use instances::{DropInstances, MOST_INSTANCES, RegisterInstance, Registration, StopInstance};
+pub use instances::{
+    DropInstances, MOST_INSTANCES, RegisterInstance, Registration, RenewInstances, StopInstance,
+};
 pub use issue::{Issue, Issued, Issuer, TakeAssertion};
 pub use journal::{Commit, JournalEntry};
 pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
@@ -215,6 +217,8 @@ pub enum ActName {
     RemoveInstances,
     /// [`RegisterInstance`]
     RegisterInstance,
+    /// [`RenewInstances`]
+    RenewInstances,
     /// [`StopInstance`]
     StopInstance,
     /// [`DropInstances`]
@@ -255,7 +259,7 @@ pub enum ActName {
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 57] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -294,6 +298,7 @@ impl ActName {
         Self::DeleteVerifier,
         Self::RemoveInstances,
         Self::RegisterInstance,
+        Self::RenewInstances,
         Self::StopInstance,
         Self::DropInstances,
         Self::SettleReceipts,
@@ -371,6 +376,7 @@ impl ActName {
             | Self::CreateVerifier
             | Self::RemoveInstances
             | Self::RegisterInstance
+            | Self::RenewInstances
             | Self::StopInstance
             | Self::DropInstances
             | Self::SettleReceipts

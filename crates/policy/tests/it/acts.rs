@@ -448,6 +448,7 @@ fn examples(name: ActName) -> Vec<Example> {
         ActName::CreateVerifier
         | ActName::RemoveInstances
         | ActName::RegisterInstance
+        | ActName::RenewInstances
         | ActName::StopInstance
         | ActName::DropInstances
         | ActName::SettleReceipts => {

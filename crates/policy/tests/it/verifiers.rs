@@ -5,8 +5,8 @@ use crate::channel::{NOW, channel};
 use tegata_policy::acts::{
     Act, ActError, ActName, Change, ChangeVerifier, CreateVerifier, DeleteVerifier, DropInstances,
     Effects, Instance, JournalEntry, Locked, MOST_INSTANCES, ReceiptFor, ReceiptRow,
-    RegisterInstance, Registration, RemoveInstances, Replay, SettleReceipts, StopInstance,
-    UpkeepRows, VerifierPatch, VerifierRow, Write, receipt_of,
+    RegisterInstance, Registration, RemoveInstances, RenewInstances, Replay, SettleReceipts,
+    StopInstance, UpkeepRows, VerifierPatch, VerifierRow, Write, receipt_of,
 };
 use tegata_token::feed::OnStale;
 use tegata_token::id::{Position, ProviderId, VerifierId};
@@ -81,6 +81,10 @@ pub fn effects_of(name: ActName) -> Effects {
             act.decide(&locked, NOW).unwrap().1
         }
         ActName::RegisterInstance => register(500, OnStale::Deny).decide(&locked, NOW).unwrap().1,
+        ActName::RenewInstances => {
+            let instances = vec![(id(), instance().instance)];
+            RenewInstances { instances }.decide(&locked, NOW).unwrap().1
+        }
         ActName::StopInstance => {
             let act = StopInstance { verifier: id(), instance: instance().instance };
             act.decide(&locked, NOW).unwrap().1

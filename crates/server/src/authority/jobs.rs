@@ -121,7 +121,7 @@ async fn settle_until(jobs: Arc<Jobs>, stop: CancellationToken) {
         jobs.authority.share_limits().await;
         let leads = leads(&jobs).await;
         if let Err(error) = jobs.authority.settle_feed(leads).await {
-            tracing::warn!(%error, "receipts were not written; the next run tries again");
+            tracing::warn!(%error, "receipts, or rows of verifiers' instances, were not written; the next run tries again");
         }
         if stopping {
             return;

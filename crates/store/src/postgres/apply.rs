@@ -97,6 +97,7 @@ fn write_one<'a>(to: &mut Statements<'a>, of: Of<'a>, it: &'a Write) {
         | Write::VerifierSettings(_)
         | Write::VerifierDeleted(..)
         | Write::Instance(_)
+        | Write::InstancesRenewed { .. }
         | Write::InstanceDropped { .. }
         | Write::Receipt(_) => followers::apply(to, of, it),
         Write::NewPerson(_)

@@ -203,6 +203,7 @@ fn write_one(
         | Write::VerifierSettings(_)
         | Write::VerifierDeleted(..)
         | Write::Instance(_)
+        | Write::InstancesRenewed { .. }
         | Write::InstanceDropped { .. }
         | Write::Receipt(_) => verifiers::apply(tx, it),
         Write::NewPerson(_)

@@ -164,6 +164,7 @@ impl Recent {
             | Write::VerifierSettings(_)
             | Write::VerifierDeleted(..)
             | Write::Instance(_)
+            | Write::InstancesRenewed { .. }
             | Write::InstanceDropped { .. }
             | Write::Receipt(_)
             | Write::NewPerson(_)

@@ -7,7 +7,10 @@ use super::{
 use crate::{Result, columns::followers as columns};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tegata_policy::acts::{Instance, ReceiptFor, ReceiptRow, UpkeepRows, VerifierRow, Write};
-use tegata_token::id::{Position, ProviderId, VerifierId};
+use tegata_token::{
+    feed::InstanceId,
+    id::{Position, ProviderId, VerifierId},
+};
 
 const VERIFIER: &str = "SELECT id, name, provider, max_staleness, allow, token, created_at,
     deleted_at FROM verifier";
@@ -38,7 +41,12 @@ fn of_verifier(
     id: VerifierId,
     instance: Option<&str>,
 ) -> rusqlite::Result<Vec<Instance>> {
-    let sql = format!("{INSTANCE} WHERE verifier = ?1 AND (?2 IS NULL OR instance = ?2)");
+    // Two statements: one that fits both reads all rows.
+    let Some(instance) = instance else {
+        let mut query = conn.prepare_cached(&format!("{INSTANCE} WHERE verifier = ?1"))?;
+        return query.query_map([id.number()], row_of_instance)?.collect();
+    };
+    let sql = format!("{INSTANCE} WHERE verifier = ?1 AND instance = ?2");
     let mut query = conn.prepare_cached(&sql)?;
     query.query_map((id.number(), instance), row_of_instance)?.collect()
 }
@@ -136,6 +144,14 @@ pub(super) fn apply(tx: &Tx<'_>, it: &Write) -> Result<()> {
                 new.stopped,
             ];
             write(tx, sql, values).map(drop)
+        }
+        Write::InstancesRenewed { instances, at } => {
+            let sql = "UPDATE instance SET renewed_at = ?3
+                       WHERE verifier = ?1 AND instance = ?2 AND stopped = 0";
+            let one = |(verifier, instance): &(VerifierId, InstanceId)| {
+                write(tx, sql, (verifier.number(), instance.as_str(), at.0)).map(drop)
+            };
+            instances.iter().try_for_each(one)
         }
         Write::InstanceDropped { verifier, instance, renewed_at } => {
             let sql = "DELETE FROM instance WHERE verifier = ?1 AND instance = ?2

@@ -7,6 +7,7 @@ mod audit;
 mod channels;
 mod grants;
 mod idempotency;
+mod instances;
 mod log;
 mod long_ago;
 mod reissue;
@@ -136,6 +137,8 @@ cases! {
         audit_events_are_listed_newest_first_and_by_channel
         an_audit_event_has_a_position_only_if_its_act_wrote_to_the_log
         no_secret_is_in_an_audit_event;
+    instances:
+        renewed_rows_are_kept_and_none_comes_back_that_is_stopped_or_gone;
     long_ago:
         rows_are_swept_after_their_expiry_and_the_view_stays_the_same
         an_active_row_that_is_named_is_not_swept

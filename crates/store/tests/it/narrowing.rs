@@ -114,7 +114,7 @@ pub const ALL: [Act; 40] = [
 ];
 
 /// Acts of a store that narrow nothing, or nothing that a rollback can restore.
-pub const OTHERS: [&str; 31] = [
+pub const OTHERS: [&str; 32] = [
     "invite_person",
     "create_admin_token",
     "link_identity",
@@ -122,6 +122,7 @@ pub const OTHERS: [&str; 31] = [
     "create_verifier",
     // Instances are lost with the store, and receipts say so.
     "register_instance",
+    "renew_instances",
     "stop_instance",
     "remove_instances",
     "drop_instances",

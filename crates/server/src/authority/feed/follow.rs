@@ -5,6 +5,7 @@ use super::{
     gzip::{Encoding, Packed},
     instances::{Name, Standing},
     judge::Fate,
+    seen::Seen,
     snapshots::ViewRead,
 };
 use crate::authority::{Authority, Error, verifiers};
@@ -145,7 +146,7 @@ impl Authority {
             let parts = Packed::new(rest).between(before, "", encoding);
             return Ok(FeedResponse { parts, encoding });
         }
-        self.register(&verifier, &query.common).await?;
+        let seen = self.register(&verifier, &query.common).await?;
         if query.after > self.view().position() {
             // The follower knows more from another server than this one knows yet.
             self.catch_up().await?;
@@ -160,7 +161,7 @@ impl Authority {
         loop {
             news.mark_unchanged();
             if let Some((head, rest)) = self.changes_now(&verifier, &query, is_over)? {
-                feed.instances.answered(&name, self.clock().steady());
+                feed.instances.answered(&name, &seen, self.clock().steady());
                 let parts = rest.between(ChangesResponse::before(&head), "", encoding);
                 return Ok(FeedResponse { parts, encoding });
             }
@@ -247,15 +248,21 @@ impl Authority {
         &self,
         verifier: &Arc<VerifierRow>,
         query: &FeedQuery,
-    ) -> Result<(), Refused> {
+    ) -> Result<Arc<Seen>, Refused> {
         permits(verifier, query)?;
         let feed = self.feed();
         let now = self.clock().steady();
+        let name = || (verifier.id, query.instance.clone());
         match feed.instances.standing(verifier, query, now) {
-            Standing::Registered => return Ok(()),
+            Standing::Registered(seen, is_due) => {
+                if is_due {
+                    feed.due.add(name());
+                }
+                return Ok(seen);
+            }
             Standing::Stopped => return Err(stopped()),
             Standing::New => feed.take_new(now)?,
-            Standing::Due => {}
+            Standing::SaysLess => {}
         }
         let row = RegisterInstance {
             verifier: verifier.id,
@@ -266,7 +273,8 @@ impl Authority {
         match self.store.register_instance(row, self.now()).await? {
             Registration::Registered(row) => {
                 feed.instances.registered(row, verifier.clone(), self.clock().steady());
-                Ok(())
+                let removed = || Refused::Unavailable("the instance was removed just now".into());
+                feed.instances.seen(&name()).ok_or_else(removed)
             }
             Registration::StalenessTooLong => Err(too_long(verifier, query)),
             Registration::AllowNotPermitted => Err(not_permitted()),
@@ -294,7 +302,7 @@ impl Authority {
             Standing::Stopped => return Err(stopped()),
             // Its row takes a place, like one of an instance that is registered.
             Standing::New => feed.take_new(read_at)?,
-            Standing::Registered | Standing::Due => {}
+            Standing::Registered(..) | Standing::SaysLess => {}
         }
         let row = self.store.stop_instance(verifier.id, name.1.clone(), self.now()).await?;
         feed.instances.registered(row, verifier, self.clock().steady());

@@ -1,6 +1,10 @@
 //! The instances in memory: what each has acknowledged, and when it last asked.
 
-use super::judge::{self, Fate, Line};
+use super::{
+    judge::{self, Fate, Line},
+    listed::AcceptedRevoked,
+    seen::Seen,
+};
 use std::{
     collections::HashMap,
     sync::{
@@ -16,7 +20,7 @@ use tegata_policy::{
 use tegata_store::VerifierRow;
 use tegata_token::{
     feed::{FeedQuery, InstanceId, OnStale},
-    id::{ChannelId, Position, ProviderId, TokenId, VerifierId},
+    id::{Position, ProviderId, VerifierId},
     time::UnixTime,
 };
 
@@ -39,14 +43,14 @@ pub(super) struct Known {
     pub(super) acknowledged: Option<(Position, UnixTime)>,
     /// Why it cannot apply what it received, and the end of the log when it reported that.
     pub(super) cannot: Option<(Position, String)>,
-    /// When it last asked, or when its last answer was read; at first, when this process
-    /// learned of it.
-    seen: Instant,
+    seen: Arc<Seen>,
     /// When its row was last written; at first, when this process read it. A herd that comes
     /// back after a start must not wait for a commit each.
     pub(super) renewed: Instant,
     /// When another server was last found to have renewed its row.
     pub(super) elsewhere: Option<Instant>,
+    /// Whether its row is to be renewed, or is being renewed.
+    pub(super) due: bool,
     /// Whether other servers must still learn what it has acknowledged.
     pub(super) unwritten: bool,
     /// Whether a receipt waits for what it acknowledges next; at first, one may.
@@ -56,44 +60,7 @@ pub(super) struct Known {
     /// The last minute of which it has not reported all uses.
     left_out: Option<UnixTime>,
     /// A revoked token that it accepted, although it had learned of that.
-    accepted: Option<AcceptedRevoked>,
-}
-
-/// A token that an instance reported as used when it could no longer accept it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AcceptedRevoked {
-    /// Its channel.
-    pub channel: ChannelId,
-    /// Its id.
-    pub token: TokenId,
-    /// The minute of the use.
-    pub minute: UnixTime,
-}
-
-/// An instance, as lists show it.
-#[derive(Debug, Clone)]
-pub struct ListedInstance {
-    /// Its row.
-    pub row: Instance,
-    /// The position that it acknowledged, if it has asked since the start.
-    pub position: Option<Position>,
-    /// For how long it has not asked, as far as this process knows.
-    pub silent: Duration,
-    /// The remaining time until it can no longer be fresh without asking.
-    pub lease: Duration,
-    /// Why it cannot apply what it received.
-    pub cannot: Option<String>,
-    /// The last revoked token that it accepted, although it had learned of the revocation,
-    /// as far as this process knows.
-    pub accepted: Option<AcceptedRevoked>,
-}
-
-impl ListedInstance {
-    /// Whether it does not follow, or is faulty.
-    #[must_use]
-    pub fn needs_attention(&self) -> bool {
-        self.lease.is_zero() || self.cannot.is_some() || self.accepted.is_some()
-    }
+    pub(super) accepted: Option<AcceptedRevoked>,
 }
 
 /// A row is renewed at most this often. It is dropped only an hour after the last renewal,
@@ -107,18 +74,19 @@ const KEPT: Duration = Duration::from_secs(3_600);
 /// The length of the minutes of which uses are reported, in seconds.
 const MINUTE: i64 = 60;
 
-/// Within this time a server notices that another one has renewed a row.
-const NOTICED: Duration = Duration::from_secs(11);
+/// Within this time a row that is due is renewed, and a server notices that another one has
+/// renewed it.
+const NOTICED: Duration = Duration::from_secs(13);
 
 /// How an instance is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Standing {
     /// It must be registered before it gets an answer.
     New,
-    /// Its row must be renewed, or says less than the request.
-    Due,
-    /// Its row says all.
-    Registered,
+    /// Its row says less than the request: it must be written before the answer.
+    SaysLess,
+    /// Its row says all; whether it is due for renewal since this request.
+    Registered(Arc<Seen>, bool),
     /// It has reported its end.
     Stopped,
 }
@@ -167,13 +135,19 @@ impl Instances {
         if it.row.stopped {
             return Standing::Stopped;
         }
-        it.seen = now;
-        let least = RENEWED.max(it.staleness());
-        let recent = now.saturating_duration_since(it.renewed) <= least;
-        match recent && it.staleness() >= query.staleness && it.row.on_stale >= query.on_stale {
-            true => Standing::Registered,
-            false => Standing::Due,
+        it.seen.note(now);
+        if it.staleness() < query.staleness || it.row.on_stale < query.on_stale {
+            return Standing::SaysLess;
         }
+        let least = RENEWED.max(it.staleness());
+        let is_due = !it.due && now.saturating_duration_since(it.renewed) > least;
+        it.due |= is_due;
+        Standing::Registered(it.seen.clone(), is_due)
+    }
+
+    /// When an instance asks, if it is registered.
+    pub(super) fn seen(&self, name: &Name) -> Option<Arc<Seen>> {
+        self.lock().get(name).map(|it| it.seen.clone())
     }
 
     /// Notes a row that was written.
@@ -187,16 +161,22 @@ impl Instances {
                 let on_stale = row.on_stale.max(known.row.on_stale);
                 let stopped = row.stopped || known.row.stopped;
                 known.row = Instance { staleness, on_stale, stopped, ..row };
-                (known.seen, known.renewed, known.verifier) = (now, now, verifier);
+                known.seen.note(now);
+                (known.renewed, known.verifier, known.due) = (now, verifier, false);
             }
             None => drop(all.insert(name, Known::new(row, verifier, now))),
         }
     }
 
-    /// Notes that an instance got an answer that was read at `read_at`.
-    pub(super) fn answered(&self, name: &Name, read_at: Instant) {
-        if let Some(known) = self.change().get_mut(name) {
-            known.seen = known.seen.max(read_at);
+    /// Notes that an instance got an answer that was read at `read_at`. `seen` is from when it
+    /// asked: if it was removed and registered again meanwhile, there is another one.
+    pub(super) fn answered(&self, name: &Name, seen: &Arc<Seen>, read_at: Instant) {
+        seen.note(read_at);
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        if Arc::strong_count(seen) == 1
+            && let Some(other) = self.seen(name)
+        {
+            other.note(read_at);
         }
     }
 
@@ -321,18 +301,6 @@ impl Instances {
         lines.len()
     }
 
-    /// The instances of a verifier, or of all, oldest first.
-    pub fn listed(&self, verifier: Option<VerifierId>, now: Instant) -> Vec<ListedInstance> {
-        let all = self.lock();
-        let wanted =
-            |it: &&Known| !it.row.stopped && verifier.is_none_or(|id| it.row.verifier == id);
-        let mut listed: Vec<_> = all.values().filter(wanted).map(|it| it.listed(now)).collect();
-        listed.sort_unstable_by(|a, b| {
-            (a.row.registered_at, &a.row.instance).cmp(&(b.row.registered_at, &b.row.instance))
-        });
-        listed
-    }
-
     /// The instances whose rows can be dropped. One that accepts tokens by a stale view is
     /// never dropped: only its own report or an operator removes it.
     pub(super) fn gone(&self, now: Instant) -> Vec<(VerifierId, InstanceId, UnixTime)> {
@@ -349,7 +317,7 @@ impl Instances {
 
 impl Known {
     pub(super) fn new(row: Instance, verifier: Arc<VerifierRow>, now: Instant) -> Self {
-        let (reported, seen, renewed) = (UnixTime(i64::MIN), now, now);
+        let (reported, seen, renewed) = (UnixTime(i64::MIN), Seen::new(now), now);
         Self {
             row,
             verifier,
@@ -358,6 +326,7 @@ impl Known {
             seen,
             renewed,
             elsewhere: None,
+            due: false,
             unwritten: false,
             awaited: true,
             reported,
@@ -389,8 +358,8 @@ impl Known {
 
     /// For how long it has not asked. What it asks other servers shows in its row, which each
     /// of them renews from time to time only.
-    fn silent(&self, now: Instant) -> Duration {
-        let here = now.saturating_duration_since(self.seen);
+    pub(super) fn silent(&self, now: Instant) -> Duration {
+        let here = now.saturating_duration_since(self.seen.at());
         let Some(elsewhere) = self.elsewhere else { return here };
         let since = now.saturating_duration_since(elsewhere);
         here.min(since.saturating_sub(RENEWED.max(self.staleness()) + NOTICED))
@@ -420,7 +389,7 @@ impl Known {
         Duration::from_millis(self.row.staleness.into())
     }
 
-    fn line(&self) -> Line {
+    pub(super) fn line(&self) -> Line {
         Line {
             verifier: self.row.verifier,
             name: self.verifier.name.clone(),
@@ -428,18 +397,6 @@ impl Known {
             staleness: self.row.staleness,
             on_stale: self.row.on_stale,
             fate: Fate::Unknown,
-        }
-    }
-
-    fn listed(&self, now: Instant) -> ListedInstance {
-        let silent = self.silent(now);
-        ListedInstance {
-            row: self.row.clone(),
-            position: self.acknowledged.map(|(position, _)| position),
-            silent,
-            lease: self.line().lease().saturating_sub(silent),
-            cannot: self.cannot.as_ref().map(|(_, reason)| reason.clone()),
-            accepted: self.accepted,
         }
     }
 }

@@ -11,7 +11,10 @@ mod foreign;
 mod gzip;
 mod instances;
 mod judge;
+mod listed;
 mod receipts;
+mod renewals;
+mod seen;
 mod shared;
 mod snapshots;
 mod tail;
@@ -21,11 +24,12 @@ mod waiting;
 
 pub use follow::{FeedResponse, Refused, logged};
 pub use gzip::Encoding;
-pub use instances::{AcceptedRevoked, ListedInstance};
+pub use listed::{AcceptedRevoked, ListedInstance};
 pub use usage::Introspector;
 
 use instances::Instances;
 use receipts::Receipts;
+use renewals::DueRows;
 use shared::Rests;
 use snapshots::Snapshots;
 use std::{
@@ -67,6 +71,7 @@ pub struct Feed {
     pub(super) receipts: Receipts,
     snapshots: Snapshots,
     shared: Rests,
+    due: DueRows,
     new_instances: NewInstances,
     /// When a position beyond the end of the log was last reported in the server's log.
     beyond_head: Mutex<Option<Instant>>,
@@ -86,6 +91,7 @@ impl Feed {
             receipts: Receipts::new(now),
             snapshots: Snapshots::default(),
             shared: Rests::default(),
+            due: DueRows::default(),
             new_instances: NewInstances::default(),
             beyond_head: Mutex::default(),
             held: AtomicUsize::new(0),

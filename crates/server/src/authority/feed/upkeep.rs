@@ -26,16 +26,17 @@ impl Authority {
         Ok(())
     }
 
-    /// Writes the receipts that are complete; the server that `leads` also drops the rows of
-    /// instances that have not asked for long.
+    /// Writes the receipts that are complete, and renews the rows of instances that are due; the
+    /// server that `leads` also drops the rows of those that have not asked for long.
     ///
     /// # Errors
     /// [`Unavailable`](tegata_store::Error::Unavailable).
     pub async fn settle_feed(&self, leads: bool) -> Result<()> {
+        let renewed = self.renew_instances().await;
         self.store_receipts().await?;
         let (feed, now) = (&self.memory.feed, self.clock().steady());
         if !leads {
-            return Ok(());
+            return renewed;
         }
         let gone = feed.instances.gone(now);
         if !gone.is_empty() {
@@ -43,7 +44,7 @@ impl Authority {
             self.store.drop_instances(gone).await?;
             feed.instances.forget(now);
         }
-        Ok(())
+        renewed
     }
 
     /// Writes the receipts that are complete.

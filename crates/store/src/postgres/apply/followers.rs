@@ -24,6 +24,13 @@ pub(super) fn apply<'a>(to: &mut Statements<'a>, of: Of<'a>, it: &'a Write) {
             to.add(sql, keep![int(id.number()), at.0]);
         }
         Write::Instance(new) => write_instance(to, new),
+        Write::InstancesRenewed { instances, at } => {
+            let sql = "UPDATE instance SET renewed_at = $3 FROM unnest($1, $2) AS it (of, name)
+                       WHERE verifier = of AND instance = name AND NOT stopped";
+            let verifiers: Vec<_> = instances.iter().map(|it| int(it.0.number())).collect();
+            let names: Vec<_> = instances.iter().map(|it| it.1.as_str()).collect();
+            to.add(sql, keep![verifiers, names, at.0]);
+        }
         Write::InstanceDropped { verifier, instance, renewed_at } => {
             let sql = "DELETE FROM instance WHERE verifier = $1 AND instance = $2
                            AND ($3 IS NULL OR renewed_at = $3)";

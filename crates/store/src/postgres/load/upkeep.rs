@@ -134,14 +134,15 @@ async fn verifier(
             let instance = instance.map(InstanceId::as_str);
             let sql = "SELECT * FROM instance
                        WHERE verifier = $1 AND ($2::text IS NULL OR instance = $2)";
-            let count = "SELECT count(*) AS many FROM instance WHERE verifier = $1 AND NOT stopped";
+            // Only before the first instance under its name they are counted.
+            let count = "SELECT count(*) AS many FROM instance WHERE verifier = $1 AND NOT stopped
+                         AND NOT EXISTS (SELECT FROM instance WHERE verifier = $1 AND instance = $2)";
             let (verifier, instances, many) = try_join3(
                 verifier,
                 list(db, sql, values![id, instance], followers::instance),
-                one(db, count, values![id], |row| row.value("many")),
+                one(db, count, values![id, instance], |row| row.value("many")),
             )
             .await?;
-            // Only the first instance under its name is counted.
             found.instance_count = many.filter(|_| instances.is_empty()).unwrap_or_default();
             found.instances = instances;
             verifier

@@ -157,6 +157,10 @@ async fn what_acts_write_of_followers_is_read_again() {
         it.upkeep(Upkeep::Instances(id, None)).await.instances,
         std::slice::from_ref(&instance)
     );
+    let found = it.upkeep(Upkeep::Instance(id, name.clone())).await;
+    assert_eq!((&found.instances[..], found.instance_count), (&[instance.clone()][..], 0));
+    let another = it.upkeep(Upkeep::Instance(id, InstanceId::from_random([2; 16]))).await;
+    assert_eq!((another.instances.len(), another.instance_count), (0, 1), "a new one counts");
     it.try_write(None, Vec::new(), Some(row(2))).await.unwrap();
     assert_eq!(it.number("SELECT count(*) FROM receipt").await, 2);
     let listed = ReceiptRow { complete: true, list: Some("[1]".into()), ..row(2) };

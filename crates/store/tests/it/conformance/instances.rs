@@ -1,0 +1,69 @@
+//! Rows of verifiers' instances.
+
+use crate::world::{NOW, World, by};
+use std::collections::BTreeMap;
+use tegata_policy::secret::PlainSecret;
+use tegata_store::{NewVerifier, RegisterInstance, Registration};
+use tegata_token::{
+    feed::{InstanceId, OnStale},
+    id::VerifierId,
+    time::UnixTime,
+};
+
+async fn verifier(world: &World) -> VerifierId {
+    let id = VerifierId::from_number(6).unwrap();
+    let new = NewVerifier {
+        id,
+        name: "Gateway".into(),
+        provider: None,
+        max_staleness: 60_000,
+        allow: false,
+        token: PlainSecret::from_caller("a verifier's".into()).hash(),
+    };
+    world.create_verifier(new, by(NOW)).await.unwrap();
+    id
+}
+
+fn name(number: u8) -> InstanceId {
+    InstanceId::from_random([number; 16])
+}
+
+async fn register(world: &World, verifier: VerifierId, number: u8, at: UnixTime) -> Registration {
+    let act = RegisterInstance {
+        verifier,
+        instance: name(number),
+        staleness: 1_000,
+        on_stale: OnStale::Deny,
+    };
+    world.register_instance(act, at).await.unwrap()
+}
+
+/// When the rows were renewed, and whether they are stopped.
+async fn rows(world: &World) -> BTreeMap<InstanceId, (UnixTime, bool)> {
+    let all = world.instances().await.unwrap().into_iter().flat_map(|(_, rows)| rows);
+    all.map(|it| (it.instance, (it.renewed_at, it.stopped))).collect()
+}
+
+pub async fn renewed_rows_are_kept_and_none_comes_back_that_is_stopped_or_gone(world: World) {
+    let of = verifier(&world).await;
+    for number in 1..=4 {
+        let registered = register(&world, of, number, NOW).await;
+        assert!(matches!(registered, Registration::Registered(_)), "{registered:?}");
+    }
+    world.stop_instance(of, name(2), NOW).await.unwrap();
+    world.drop_instances(vec![(of, name(3), NOW)]).await.unwrap();
+
+    let later = NOW.plus(60);
+    let all = [3, 2, 1].map(|number| (of, name(number))).to_vec();
+    world.renew_instances(all, later).await.unwrap();
+    let expected = [(1, later, false), (2, NOW, true), (4, NOW, false)];
+    let expected = expected.map(|(number, at, stopped)| (name(number), (at, stopped)));
+    assert_eq!(rows(&world).await, BTreeMap::from(expected));
+
+    // What was found old before it was renewed is not dropped.
+    let found = [1, 4].map(|number| (of, name(number), NOW)).to_vec();
+    world.drop_instances(found).await.unwrap();
+    let left: Vec<_> = rows(&world).await.into_keys().collect();
+    assert_eq!(left.len(), 2);
+    assert!(!left.contains(&name(4)));
+}
