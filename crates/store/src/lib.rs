@@ -270,9 +270,15 @@ pub trait Store:
 
     /// Whether what this process decides from memory may be given out now. `false`: another
     /// server may have committed a revocation that this process has not learnt, and it must
-    /// answer that it does not know. Compared after each decision.
+    /// answer that it does not know. Compared after each decision, and then [`Self::lapses`].
     fn current(&self) -> bool {
         true
+    }
+    /// A number that changes when `current` becomes true again. What was decided from memory
+    /// counts only if it is the same as before memory was read: else memory may have been read
+    /// while `current` was false.
+    fn lapses(&self) -> u64 {
+        0
     }
     /// Returns when memory has applied every change that was committed before the call.
     ///

@@ -51,6 +51,9 @@ pub trait ReplicaStore: Send + Sync {
     /// of `now`: where servers share the store, the moment at which the last renewal of the
     /// lease was sent.
     fn current_as_of(&self, now: Instant) -> Instant;
+    /// Returns when what memory has up to a position is in force on every server: none gives out
+    /// any more what it takes away. An answer that says so of another act waits for this.
+    async fn in_force(&self, position: Position);
     /// Writes what instances have acknowledged to this server, for the other servers. A
     /// position never goes back.
     ///

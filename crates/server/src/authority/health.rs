@@ -266,7 +266,7 @@ fn signs(authority: &Authority) -> Check {
 fn shared(authority: &Authority) -> Vec<Check> {
     let Some(age) = authority.lease_age() else { return Vec::new() };
     let found = format!("the lease was renewed {} ms ago, and lasts 2,000 ms", age.as_millis());
-    let lease = Check { name: "lease", holds: authority.is_current(), found };
+    let lease = Check { name: "lease", holds: authority.is_current(authority.mark()), found };
     let (holds, found) = match authority.master() {
         Ok(_) => (true, "the master key is the one in force".to_owned()),
         Err(error) => (false, error.to_string()),

@@ -166,7 +166,8 @@ async fn leads(jobs: &Jobs) -> bool {
 async fn checkpoint(jobs: &Jobs) -> tegata_store::Result<()> {
     let authority = &jobs.authority;
     // Else a database that went back would look like an audit that was cut off.
-    let makes = authority.current(leads(jobs).await)?;
+    let since = authority.mark();
+    let makes = authority.current(since, leads(jobs).await)?;
     authority.audit().checkpoint(authority.store(), authority.clock(), makes).await
 }
 

@@ -1,17 +1,30 @@
-//! Answers from memory while other servers may change the store: each is compared with the
-//! lease after it was decided, and "unknown" and "suspended" only after memory has caught
-//! up. On a store with one server both cost nothing.
+//! Answers from memory while other servers may change the store: the lease must be valid from
+//! before memory is read until after the decision, and "unknown" and "suspended" are answered
+//! only after memory has caught up. On a store with one server both cost nothing.
 
 use super::{Authority, Error, Result};
 use std::time::Duration;
 use tegata_store::RootTokenHash;
 
+/// A moment before memory is read. A lease that runs out later and is renewed before the
+/// decision is compared makes what was read no more current.
+#[derive(Debug, Clone, Copy)]
+pub struct LeaseMark(u64);
+
 impl Authority {
-    /// Whether answers from memory may be given now. The HTTP server asks after every request
-    /// that it has handled; what authenticates or authorizes an act asks before the act.
+    /// The moment from which the lease must be valid.
     #[must_use]
-    pub fn is_current(&self) -> bool {
-        self.store.current()
+    pub fn mark(&self) -> LeaseMark {
+        LeaseMark(self.store.lapses())
+    }
+
+    /// Whether the lease has been valid from that moment until now, so that an answer from
+    /// memory may be given. The HTTP server asks after every request that it has handled; what
+    /// authenticates or authorizes an act asks before the act.
+    #[must_use]
+    pub fn is_current(&self, since: LeaseMark) -> bool {
+        // In this order: a renewal changes the number first.
+        self.store.current() && self.store.lapses() == since.0
     }
 
     /// How long ago the last renewal of the lease was sent, where servers share the store.
@@ -29,12 +42,13 @@ impl Authority {
         self.store.root_token()
     }
 
-    /// What was decided from memory, if memory was current until after the decision.
+    /// What was decided from memory, if memory was current from `since`, before it was read,
+    /// until after the decision.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: the server's lease has run out.
-    pub(super) fn current<T>(&self, decided: T) -> Result<T> {
-        match self.is_current() {
+    pub(super) fn current<T>(&self, since: LeaseMark, decided: T) -> Result<T> {
+        match self.is_current(since) {
             true => Ok(decided),
             false => Err(Error::Unavailable("the lease of this server has run out".into())),
         }
@@ -49,7 +63,7 @@ impl Authority {
         if self.store.is_shared() {
             self.store.catch_up().await?;
         }
-        self.current(())
+        self.current(self.mark(), ())
     }
 
     /// What `decide` decides from memory. If it `lacks` something that another server may have
@@ -66,7 +80,8 @@ impl Authority {
             Some(found) => found,
             None => {
                 self.store.catch_up().await?;
-                self.current(decide())
+                let since = self.mark();
+                self.current(since, decide())
             }
         }
     }
@@ -77,9 +92,10 @@ impl Authority {
         decide: impl FnOnce() -> T,
         lacks: impl FnOnce(&T) -> bool,
     ) -> Option<Result<T>> {
+        let since = self.mark();
         let found = decide();
         let is_final = !lacks(&found) || !self.store.is_shared();
-        is_final.then(|| self.current(found))
+        is_final.then(|| self.current(since, found))
     }
 
     /// Whether to decide something again that `lacks` what another server may have added by

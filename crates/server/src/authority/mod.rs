@@ -21,7 +21,7 @@ pub mod keeping;
 mod keyring;
 mod last_used;
 pub mod leaks;
-mod lease;
+pub mod lease;
 pub mod limits;
 pub mod master_key;
 mod memory;

@@ -139,11 +139,13 @@ impl Authority {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn channel(&self, id: ChannelId) -> Result<Option<Arc<Channel>>> {
+        let mut since = self.mark();
         let mut found = self.channel_in_memory(id).await?;
         if self.decide_again(found.is_none()).await? {
+            since = self.mark();
             found = self.channel_in_memory(id).await?;
         }
-        self.current(found)
+        self.current(since, found)
     }
 
     /// A channel as memory has it, or reads it from the store.
@@ -171,11 +173,13 @@ impl Authority {
     /// # Errors
     /// [`Error::Invalid`] with the rule that denies it, or [`Error::Unavailable`].
     pub async fn grant(&self, request: IssueRequest, channel: ChannelId) -> Result<Grant> {
+        let mut since = self.mark();
         let mut grant = self.grant_now(request.clone(), channel).await;
         if self.decide_again(is_denied_for_lack(&grant)).await? {
+            since = self.mark();
             grant = self.grant_now(request, channel).await;
         }
-        let (grant, now) = (self.current(grant?)?, self.now());
+        let (grant, now) = (self.current(since, grant?)?, self.now());
         if let Some(assertion) = grant.assertion() {
             self.last_used.note_key(assertion.key, now);
         }
@@ -235,13 +239,14 @@ impl Authority {
             });
         }
         let single_use = grant.assertion().is_some() && grant.channel().single_use_assertions;
+        let since = self.mark();
         let prepared = !single_use && grant.knows_its_group(now);
         let grant = if prepared { grant } else { self.store.take_assertion(grant, now).await? };
         let key = self.active_key().ok_or_else(no_key)?;
         let claims = grant.stateless_claims(id, key, now);
         Ok(Token {
             // No commit confirms that channel and key are still as memory has them.
-            text: self.write(&claims, &self.issuer).and_then(|text| self.current(text))?,
+            text: self.write(&claims, &self.issuer).and_then(|text| self.current(since, text))?,
             expires_in: claims.expires_at.since(now),
             claims,
             previous_until: None,
@@ -266,11 +271,13 @@ impl Authority {
         channel: ChannelId,
         secret: &PlainSecret,
     ) -> Result<Arc<Channel>> {
+        let mut since = self.mark();
         let mut checked = self.check_secret_now(channel, secret).await;
         if self.decide_again(is_denied_for_lack(&checked)).await? {
+            since = self.mark();
             checked = self.check_secret_now(channel, secret).await;
         }
-        let (channel, secret) = self.current(checked?)?;
+        let (channel, secret) = self.current(since, checked?)?;
         self.last_used.note_secret(channel.id, secret, self.now());
         Ok(channel)
     }
@@ -308,11 +315,13 @@ impl Authority {
         &self,
         assertion: &UnverifiedAssertion,
     ) -> Result<(Arc<Channel>, Option<Group>)> {
+        let mut since = self.mark();
         let mut checked = self.check_assertion_now(assertion).await;
         if self.decide_again(is_denied_for_lack(&checked)).await? {
+            since = self.mark();
             checked = self.check_assertion_now(assertion).await;
         }
-        let (channel, checked) = self.current(checked?)?;
+        let (channel, checked) = self.current(since, checked?)?;
         self.last_used.note_key(checked.key, self.now());
         let key = channel.assertion_keys.iter().find(|key| key.id == checked.key);
         let group = key.and_then(|key| key.group.clone());

@@ -37,7 +37,7 @@ use crate::{
         feed::{AskedChanges, CHANGES},
         reply,
     },
-    authority::{random, source::Source},
+    authority::{lease::LeaseMark, random, source::Source},
 };
 use axum::Router;
 use http::{
@@ -118,7 +118,7 @@ impl Handler for Server {
         peer: IpAddr,
         due: Instant,
     ) -> ServerResponse {
-        let id = random::request_id();
+        let (id, since) = (random::request_id(), self.app.authority.mark());
         let (mut parts, body) = request.into_parts();
         merge_slashes(&mut parts.uri);
         let source = self.trusted_proxies.source(peer, &parts.headers);
@@ -132,7 +132,13 @@ impl Handler for Server {
         let work =
             self.work(parts, body, Arrival { id, peer, source, due, route: &route, trace: &trace });
         let (response, subject) = api::subject::during(without_panic(work)).await;
-        let mut response = self.answer(response, &id, &route, form, of_operator);
+        let since = match &route {
+            // Its parts have their own: a hold may be longer than a lease.
+            Route::Shortcut(Shortcut::Changes) => self.app.authority.mark(),
+            _ => since,
+        };
+        let may = |response: &_| self.may_answer(response, &route, of_operator, since);
+        let mut response = self.answer(response, &id, &route, form, may);
         let channel = route.channel().or(subject.channel);
         let (source, verified) = (subject.source.unwrap_or(source), subject.verified);
         let status = response.status();
@@ -180,7 +186,9 @@ impl Server {
         let route = Route::Shortcut(Shortcut::Changes);
         let work = without_panic(api::feed::changes(&self.app, asked)).await;
         let form = api::ErrorForm::of(CHANGES);
-        let mut response = self.answer(work.map(either_response), &id, &route, form, false);
+        let since = self.app.authority.mark();
+        let may = |response: &_| self.may_answer(response, &route, false, since);
+        let mut response = self.answer(work.map(either_response), &id, &route, form, may);
         if let Some(log) = log {
             let (route, trace, status) = (&route, &trace, response.status());
             let (channel, verified) = (None, None);
@@ -201,10 +209,10 @@ impl Server {
         id: &Uuid,
         route: &Route,
         form: api::ErrorForm,
-        of_operator: bool,
+        may_answer: impl FnOnce(&ServerResponse) -> bool,
     ) -> ServerResponse {
         match handled {
-            Ok(response) if self.may_answer(&response, route, of_operator) => response,
+            Ok(response) if may_answer(&response) => response,
             Ok(_) => routed_response(api::signed(api::unavailable(form), id)),
             Err(Panicked) => {
                 self.app.metrics.internal_errors.inc();
@@ -214,10 +222,17 @@ impl Server {
         }
     }
 
-    /// Whether a response may be sent. Asked of every response, after it was made: without a
-    /// lease, what memory says may be out of date.
-    fn may_answer(&self, response: &ServerResponse, route: &Route, of_operator: bool) -> bool {
-        self.app.authority.is_current()
+    /// Whether a response may be sent. Asked of every response, after it was made: if there was
+    /// no lease at any moment `since` the request began, what memory said may have been out of
+    /// date.
+    fn may_answer(
+        &self,
+        response: &ServerResponse,
+        route: &Route,
+        of_operator: bool,
+        since: LeaseMark,
+    ) -> bool {
+        self.app.authority.is_current(since)
             || of_operator
             || response.status() == StatusCode::SERVICE_UNAVAILABLE
             // Its protocol has a response of its own for an unknown token.

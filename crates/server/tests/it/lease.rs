@@ -17,7 +17,12 @@ use tegata_store::{
     Error, Result,
     sqlite::{OtherServers, Others},
 };
-use tegata_token::{id::AssertionKeyId, kind::Kind, view::ChannelState};
+use tegata_token::{
+    id::{AssertionKeyId, Position},
+    kind::Kind,
+    view::ChannelState,
+};
+use tokio::sync::Notify;
 
 /// What another server does before this one has caught up.
 type Act = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -26,15 +31,37 @@ type Act = Pin<Box<dyn Future<Output = ()> + Send>>;
 #[derive(Default)]
 pub struct Rivals {
     pub no_lease: AtomicBool,
+    /// The lease has run out before every comparison, and is renewed in the moment before it.
+    flaps: AtomicBool,
+    lapses: AtomicUsize,
     unreachable: AtomicBool,
     caught_up: AtomicUsize,
+    /// How often this server has waited until what it knows is in force everywhere.
+    waited: AtomicUsize,
+    /// Whether the others have not applied it yet.
+    behind: AtomicBool,
+    applied: Notify,
     act: Mutex<Option<Act>>,
 }
 
 #[async_trait]
 impl OtherServers for Rivals {
     fn current(&self) -> bool {
+        if self.flaps.load(SeqCst) {
+            self.lapses.fetch_add(1, SeqCst);
+        }
         !self.no_lease.load(SeqCst)
+    }
+
+    fn lapses(&self) -> u64 {
+        self.lapses.load(SeqCst) as u64
+    }
+
+    async fn in_force(&self, _: Position) {
+        self.waited.fetch_add(1, SeqCst);
+        while self.behind.load(SeqCst) {
+            self.applied.notified().await;
+        }
     }
 
     async fn catch_up(&self) -> Result<()> {
@@ -168,6 +195,21 @@ async fn without_a_lease_every_answer_from_memory_is_503() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_before_the_lease_was_renewed_is_503_after_it() {
+    let (world, rivals) = shared(|_| ()).await;
+    let shop = world.channel("shop").await;
+    let held = Held::of(&world, &shop).await;
+    rivals.flaps.store(true, SeqCst);
+    for (name, response) in every_answer(&world, &shop, &held).await {
+        assert_eq!(response.status, 503, "{name}: {}", response.text);
+    }
+    rivals.flaps.store(false, SeqCst);
+    for (name, response) in every_answer(&world, &shop, &held).await {
+        assert_ne!(response.status, 503, "{name}: {}", response.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_unknown_or_suspended_is_503_if_the_server_cannot_catch_up() {
     let (world, rivals) = shared(|_| ()).await;
     let (shop, other) = (world.channel("shop").await, world.channel("other").await);
@@ -224,4 +266,41 @@ async fn what_another_server_has_added_counts_at_once() {
     let before = rivals.caught_up.load(SeqCst);
     assert!(world.is_good(&token).await);
     assert_eq!(rivals.caught_up.load(SeqCst), before, "what is active needs no question");
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_already_is_answered_when_it_is_revoked_everywhere() {
+    let (world, rivals) = shared(|_| {}).await;
+    let shop = world.channel("shop").await;
+    let short = world.issue(&shop, Kind::ShortLived).await;
+    let v21 = world.issue(&shop, Kind::V21).await;
+    for token in [&short, &v21] {
+        world.revoke(&shop, token).await;
+    }
+    assert_eq!(rivals.waited.load(SeqCst), 0, "the acts themselves have waited");
+    // The act that revoked them is still waiting for another server, as far as that is known here.
+    rivals.behind.store(true, SeqCst);
+    let answered = AtomicUsize::new(0);
+    let ask = async |token: &str| {
+        world.revoke(&shop, token).await;
+        answered.fetch_add(1, SeqCst);
+    };
+    let others = async {
+        while rivals.waited.load(SeqCst) < 3 {
+            tokio::task::yield_now().await;
+        }
+        // It is not revoked everywhere, but other requests are answered.
+        assert_eq!(world.verify_opaque(&short).await.status, 400);
+        assert_eq!(answered.load(SeqCst), 0, "not before it is in force");
+        rivals.behind.store(false, SeqCst);
+        rivals.applied.notify_waiters();
+    };
+    let report = async {
+        let body = json!({ "token": v21 }).to_string();
+        let reply = world.send_bytes(Method::POST, "/report", &[JSON], body.into()).await;
+        assert_eq!(reply.status, 202, "{}", reply.text);
+        answered.fetch_add(1, SeqCst);
+    };
+    tokio::join!(ask(&short), ask(&v21), report, others);
+    assert_eq!(answered.load(SeqCst), 3);
 }

@@ -121,26 +121,27 @@ impl PostgresStore {
     async fn wait_for(&self, place: Place) -> Result<()> {
         let waits = async {
             if place.narrowed {
-                self.everywhere(place).await;
+                self.everywhere(place.position, place.rounds).await;
             } else if place.changed {
                 self.shared.applied(place.position).await;
             }
         };
         let most = if self.plant == Some(Plant::EndlessWait) { Duration::MAX } else { SILENCE };
         let _ = tokio::time::timeout(most, waits).await;
-        if place.changed && self.shared.seen().applied < place.position {
+        let concerns_memory = place.changed || place.narrowed;
+        if concerns_memory && self.shared.seen().applied < place.position {
             let why = "it is done, but this server could not read it back";
             return Err(Error::Unavailable(why.into()));
         }
         Ok(())
     }
 
-    /// Waits until every server has acknowledged an act's position.
-    async fn everywhere(&self, place: Place) {
-        let position = place.position;
+    /// Waits until every server has acknowledged a position, which was committed when so many
+    /// rounds had begun.
+    async fn everywhere(&self, position: Position, rounds: u64) {
         let _waiting = self.shared.waits.begin(position);
         let (mut pause, mut listed) = (LOOK, false);
-        let mut after = Some(place.rounds);
+        let mut after = Some(rounds);
         loop {
             let seen = match after.take() {
                 // What is read after the commit has the servers that there were at it.
@@ -174,6 +175,16 @@ impl PostgresStore {
             }
             pause = (pause * 2).min(LONGEST_LOOK);
         }
+    }
+
+    /// Waits until what memory has up to `position` is in force on every server. What memory has
+    /// had for longer than any lease is: then nothing is read.
+    pub(super) async fn wait_in_force(&self, position: Position) {
+        let rounds = self.shared.rounds();
+        if self.shared.has_had(position, SILENCE) {
+            return;
+        }
+        let _ = tokio::time::timeout(SILENCE, self.everywhere(position, rounds)).await;
     }
 
     /// Gives memory a receipt that began with a commit without changes.

@@ -53,6 +53,8 @@ pub(super) struct Seen {
     failed: Option<Failed>,
     /// Memory has every change up to this one.
     pub applied: Position,
+    /// Since when.
+    applied_at: Instant,
     /// The root administrator's token that is in force.
     pub root_token: Option<RootTokenHash>,
     /// The servers that share the store.
@@ -96,8 +98,14 @@ pub(super) struct Shared {
 
 impl Shared {
     pub fn new(id: [u8; 16], at: Position, queue: Arc<Queue>) -> Arc<Self> {
-        let seen =
-            Seen { round: 0, failed: None, applied: at, root_token: None, replicas: Arc::new([]) };
+        let seen = Seen {
+            round: 0,
+            failed: None,
+            applied: at,
+            applied_at: steady(),
+            root_token: None,
+            replicas: Arc::new([]),
+        };
         Arc::new(Self {
             id,
             lease: Lease::new(),
@@ -120,6 +128,17 @@ impl Shared {
     /// What the last round has read.
     pub fn seen(&self) -> Seen {
         self.seen.borrow().clone()
+    }
+
+    /// How many rounds have begun.
+    pub fn rounds(&self) -> u64 {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    /// Whether memory has had every change up to `position` for that long.
+    pub fn has_had(&self, position: Position, long: Duration) -> bool {
+        let seen = self.seen.borrow();
+        seen.applied >= position && steady().duration_since(seen.applied_at) > long
     }
 
     /// Lets the follower read, since the log has grown.
@@ -404,7 +423,10 @@ impl Follower {
         let written_at = Some(written_at.max(at));
         let committed = crate::Committed { position, changes, receipts, written_at };
         self.memory.learn(committed).await.map_err(|why| Broken::Lost(why.into()))?;
-        self.shared.seen.send_modify(|seen| seen.applied = position);
+        self.shared.seen.send_modify(|seen| {
+            seen.applied = position;
+            seen.applied_at = steady();
+        });
         let own = self.shared.own.take(applied.number, position.number);
         if replicas.len() > 1 && !own {
             self.shared.applied.notify_one();

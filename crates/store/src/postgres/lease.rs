@@ -16,6 +16,8 @@ pub(super) struct Lease {
     base: Instant,
     /// When the last renewal was sent, in nanoseconds since `base`; 0: there is none.
     sent: AtomicU64,
+    /// How often the lease had run out when it was renewed.
+    lapses: AtomicU64,
     /// Until when this server does the jobs.
     jobs: AtomicU64,
     ended: AtomicBool,
@@ -29,6 +31,7 @@ impl Lease {
         Self {
             base,
             sent: AtomicU64::new(0),
+            lapses: AtomicU64::new(0),
             jobs: AtomicU64::new(0),
             ended: AtomicBool::new(false),
         }
@@ -51,6 +54,13 @@ impl Lease {
         self.is_valid(self.sent.load(Ordering::SeqCst))
     }
 
+    /// How often it had run out when it was renewed. What was decided from memory counts if the
+    /// lease is valid afterwards and this number is the one from before: else memory may have been
+    /// read while there was no lease, and a renewal came before the comparison.
+    pub fn lapses(&self) -> u64 {
+        self.lapses.load(Ordering::SeqCst)
+    }
+
     /// Whether this server does the jobs now.
     pub fn has_jobs(&self) -> bool {
         self.is_valid(self.jobs.load(Ordering::SeqCst))
@@ -61,10 +71,15 @@ impl Lease {
         self.base + Duration::from_nanos(self.sent.load(Ordering::SeqCst))
     }
 
-    /// Renews the lease by a renewal that was sent then.
+    /// Renews the lease by a renewal that was sent then. Memory already has all that was committed
+    /// before it was sent.
     pub fn renew(&self, sent: Instant, jobs: bool) {
         if self.ended.load(Ordering::SeqCst) {
             return;
+        }
+        if !self.holds() {
+            // Before the renewal: who sees that sees this as well.
+            self.lapses.fetch_add(1, Ordering::SeqCst);
         }
         let sent = self.since(sent);
         self.sent.fetch_max(sent, Ordering::SeqCst);
@@ -74,5 +89,29 @@ impl Lease {
     /// Ends the lease for ever: memory is not known to be right any more.
     pub fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_without_a_lease_does_not_count_after_a_renewal() {
+        let lease = Lease::new();
+        let counts = |before| lease.holds() && lease.lapses() == before;
+        let read = lease.lapses();
+        lease.renew(steady(), false);
+        assert!(!counts(read), "it began after the read");
+        let read = lease.lapses();
+        lease.renew(steady(), false);
+        assert!(counts(read), "it was valid all the time");
+        // The last renewal was sent so long ago that the lease has run out.
+        lease.sent.store(1, Ordering::SeqCst);
+        let later = Lease { base: lease.base - 2 * LEASE, ..lease };
+        let read = later.lapses();
+        assert!(!later.holds());
+        later.renew(steady(), false);
+        assert!(later.holds() && later.lapses() != read, "it had run out when that was read");
     }
 }

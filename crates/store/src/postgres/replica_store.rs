@@ -4,7 +4,7 @@ use super::{PostgresStore, acknowledgements, facts, readers::ask};
 use crate::{Acknowledged, ReplicaStore, Result, RootTokenHash, RootTokens, audit::Acceptance};
 use async_trait::async_trait;
 use std::time::Instant;
-use tegata_token::time::UnixTime;
+use tegata_token::{id::Position, time::UnixTime};
 
 #[async_trait]
 impl ReplicaStore for PostgresStore {
@@ -14,6 +14,10 @@ impl ReplicaStore for PostgresStore {
 
     fn current_as_of(&self, now: Instant) -> Instant {
         self.shared.lease.sent().min(now)
+    }
+
+    async fn in_force(&self, position: Position) {
+        self.wait_in_force(position).await;
     }
 
     async fn acknowledge(&self, all: Vec<Acknowledged>) -> Result<()> {

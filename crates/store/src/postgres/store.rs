@@ -206,6 +206,10 @@ impl Store for PostgresStore {
         self.shared.lease.holds() || self.plant == Some(Plant::NoLease)
     }
 
+    fn lapses(&self) -> u64 {
+        self.shared.lease.lapses()
+    }
+
     async fn catch_up(&self) -> Result<()> {
         Ok(self.shared.after_now().await.map(drop)?)
     }

@@ -225,8 +225,10 @@ impl<'a> Run<'a> {
             let written = channel.and_then(|id| self.times.get(&id)).copied();
             let now = job.time().max(self.head.written_at).max(written.unwrap_or(UnixTime(0)));
             let effects = job.decide(&locked, now);
-            self.places[n].now = now;
-            self.places[n].position.number = self.head.position;
+            let place = &mut self.places[n];
+            place.now = now;
+            place.position.number = self.head.position;
+            place.narrowed = effects.as_ref().is_some_and(|it| found_done(job.name(), it));
             if let Some(mut effects) = effects.filter(|it| !it.is_empty()) {
                 self.keep_revocations(&mut effects);
                 acts.push((n, channel, effects, now));
@@ -343,7 +345,7 @@ impl<'a> Run<'a> {
             place.position = position;
             place.wrote = true;
             place.changed = changed;
-            place.narrowed = narrows(names[n], &effects);
+            place.narrowed |= narrows(names[n], &effects);
             place.numbers = (before, number);
             let position = changed.then_some(position);
             let audit = effects.audit.is_some().then(|| {
@@ -429,6 +431,17 @@ async fn commit<T>(
         // It answered the COMMIT of a transaction that had failed.
         (Err(why), Ok(())) => Err(Undone::NotCommitted(why)),
         (Err(why), Err(_)) => Err(unknown(why)),
+    }
+}
+
+/// Whether an act that may make a token or a credential invalid may have found that done. Its
+/// answer says so as well, and the act that did it may still wait for the other servers: this one
+/// then waits for them, too.
+fn found_done(act: ActName, effects: &Effects) -> bool {
+    match act {
+        // A new token, or a new session, is no such answer; a retry is.
+        ActName::Issue | ActName::SignIn => effects.is_empty(),
+        _ => act.can_narrow() && effects.changes.is_empty(),
     }
 }
 

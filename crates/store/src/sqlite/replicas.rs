@@ -5,6 +5,7 @@ use super::SqliteStore;
 use crate::{Acknowledged, ReplicaStore, Result};
 use async_trait::async_trait;
 use std::{fmt, sync::Arc, time::Instant};
+use tegata_token::id::Position;
 
 /// Stands for other servers in tests of a server that shares its store.
 #[doc(hidden)]
@@ -12,8 +13,12 @@ use std::{fmt, sync::Arc, time::Instant};
 pub trait OtherServers: Send + Sync {
     /// Whether this server's lease is valid.
     fn current(&self) -> bool;
+    /// How often this server's lease had run out when it was renewed.
+    fn lapses(&self) -> u64;
     /// What [`Store::catch_up`](crate::Store::catch_up) does.
     async fn catch_up(&self) -> Result<()>;
+    /// What [`ReplicaStore::in_force`] does.
+    async fn in_force(&self, position: Position);
 }
 
 /// The other servers of a test, if there are any.
@@ -24,6 +29,10 @@ pub struct Others(pub Option<Arc<dyn OtherServers>>);
 impl Others {
     pub(super) fn current(&self) -> bool {
         self.0.as_ref().is_none_or(|it| it.current())
+    }
+
+    pub(super) fn lapses(&self) -> u64 {
+        self.0.as_ref().map_or(0, |it| it.lapses())
     }
 
     pub(super) async fn catch_up(&self) -> Result<()> {
@@ -48,6 +57,12 @@ impl ReplicaStore for SqliteStore {
 
     fn current_as_of(&self, now: Instant) -> Instant {
         now
+    }
+
+    async fn in_force(&self, position: Position) {
+        if let Some(others) = &self.others.0 {
+            others.in_force(position).await;
+        }
     }
 
     async fn acknowledge(&self, _: Vec<Acknowledged>) -> Result<()> {

@@ -216,6 +216,10 @@ impl Store for SqliteStore {
         self.others.current()
     }
 
+    fn lapses(&self) -> u64 {
+        self.others.lapses()
+    }
+
     async fn catch_up(&self) -> Result<()> {
         self.others.catch_up().await
     }

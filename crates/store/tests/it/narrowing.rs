@@ -113,6 +113,23 @@ pub const ALL: [Act; 40] = [
     RevokeOne,
 ];
 
+/// Acts on a channel that succeed if they are performed again, and find everything done.
+pub const REPEATED: [Act; 12] = [
+    // A retry under its idempotency key.
+    Reissue,
+    RevokeOne,
+    RevokeOneOfMany,
+    RevokeStateless,
+    RevokeGroup,
+    RevokeKind,
+    RevokeAssertionKey,
+    RevokeAll,
+    Suspend,
+    TightenRules,
+    TightenLimits,
+    SetGroup,
+];
+
 /// Acts of a store that narrow nothing, or nothing that a rollback can restore.
 pub const OTHERS: [&str; 32] = [
     "invite_person",
@@ -262,6 +279,11 @@ impl Scene {
         }
     }
 
+    /// Adds to the channel that the acts of [`REPEATED`] are about, which takes nothing away.
+    pub async fn add(&self, world: &World) {
+        world.register(self.shop.id, 2, Some(group("more"))).await.unwrap();
+    }
+
     /// Performs `act`, in one commit.
     pub async fn perform(&mut self, world: &World, act: Act) {
         let (id, at) = (self.shop.id, LATER);
@@ -291,7 +313,9 @@ impl Scene {
                 assert_eq!(revoked.tokens, 9, "stateless ones included");
             }
             Evict => ask(Ask::new(Kind::ShortLived).group("team")).await,
-            Reissue => ask(Ask::new(Kind::LongLived)).await,
+            Reissue => {
+                ask(Ask { key: Some("again".into()), ..Ask::new(Kind::LongLived) }).await;
+            }
             ReissueWithDelay => ask(Ask::new(Kind::LongLived).delay(3_600)).await,
             Suspend | DeleteChannel | TightenRules | TightenLimits => {
                 world.change_channel(id, patch(act), by(at)).await.unwrap();

@@ -2,7 +2,7 @@
 //! out any more.
 
 use crate::{
-    narrowing::{ALL, Act, LATER, Scene},
+    narrowing::{ALL, Act, LATER, REPEATED, Scene},
     place::Place,
     postgres_place::{Plain, Postgres},
     world::{Ask, Follower, NOW, World, by},
@@ -118,8 +118,60 @@ async fn waits(world: &World, database: &str, mut scene: Scene, act: Act) -> Res
     answered.ok_or_else(|| format!("{act:?} waits for more than that"))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn every_act_that_narrows_waits_until_the_other_servers_have_applied_it() {
+/// Whether an act that finds everything done by another one, whose answer waits for the other
+/// server, waits for it as well. Acts that take nothing away come after it, the first of them on
+/// the same channel, and are answered before.
+async fn waits_again(
+    world: &World,
+    database: &str,
+    mut scene: Scene,
+    act: Act,
+) -> Result<(), String> {
+    let mut again = scene.clone();
+    let added = scene.clone();
+    let silent = Silent::join(database).await;
+    let before = silent.head().await;
+    let mut performed = pin!(scene.perform(world, act));
+    let committed = async {
+        tokio::select! {
+            () = &mut performed => false,
+            () = async {
+                while silent.head().await == before {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            } => true,
+        }
+    };
+    if silent.meanwhile(LIVES, committed).await != Some(true) {
+        return Err(format!("{act:?} did not wait"));
+    }
+    let mut repeated = pin!(again.perform(world, act));
+    let is_first = silent.meanwhile(LIVES, async {
+        tokio::select! {
+            biased;
+            () = &mut repeated => true,
+            () = async {
+                added.add(world).await;
+                for number in 78..82 {
+                    let provider = ProviderId::from_number(number).unwrap();
+                    world.create_provider(provider, "More".into(), by(NOW)).await.unwrap();
+                }
+            } => false,
+        }
+    });
+    if is_first.await != Some(false) {
+        return Err(format!("{act:?} did not wait when it was repeated"));
+    }
+    let both = async { tokio::join!(performed, repeated) };
+    let answered = silent.meanwhile(APPLIES, both).await;
+    answered.map(drop).ok_or_else(|| format!("{act:?} waits for more than that"))
+}
+
+/// The acts that do not wait as `waits` says, each on a copy of one database.
+async fn of_each<const N: usize>(
+    acts: [Act; N],
+    waits: impl AsyncFn(&World, &str, Scene, Act) -> Result<(), String>,
+) -> Vec<String> {
     let place = Postgres::<Plain>::new();
     let database = place.database.clone();
     let mut world = World::at(Box::new(place)).await;
@@ -128,8 +180,8 @@ async fn every_act_that_narrows_waits_until_the_other_servers_have_applied_it() 
     world.close();
     let server = Postgres::<Plain>::server();
     server.disconnect(&database);
-    let (world, database) = (&world, &database);
-    let wrong: Vec<String> = stream::iter(ALL)
+    let (world, database, waits) = (&world, &database, &waits);
+    stream::iter(acts)
         .map(async |act| {
             let original = database.clone();
             let copy = move || Postgres::<Plain>::copy_of(&original);
@@ -141,7 +193,18 @@ async fn every_act_that_narrows_waits_until_the_other_servers_have_applied_it() 
         .buffer_unordered(4)
         .filter_map(async |it| it.err())
         .collect()
-        .await;
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_act_that_narrows_waits_until_the_other_servers_have_applied_it() {
+    let wrong = of_each(ALL, waits).await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_act_that_finds_everything_done_waits_like_the_one_that_did_it() {
+    let wrong = of_each(REPEATED, waits_again).await;
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 

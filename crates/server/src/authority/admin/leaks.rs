@@ -22,6 +22,7 @@ use tegata_token::{
     claims::Claims,
     id::ChannelId,
     verify::{Invalid, verify_claims},
+    view::View,
 };
 use tokio::task::JoinSet;
 
@@ -74,18 +75,22 @@ impl Admin {
     ) -> Result<HandledReport> {
         self.may(Permission::ReportLeaks)?;
         let leaked = Arc::new(leaked);
+        let mut since = self.authority.mark();
         let mut read = self.read_all(&leaked).await?;
         let is_new = |it: &std::result::Result<Claims, Invalid>| *it == Err(Invalid::UnknownKey);
         // Another server may have added the key.
         if self.authority.decide_again(read.iter().any(is_new)).await? {
+            since = self.authority.mark();
             read = self.read_all(&leaked).await?;
         }
-        let read = self.authority.current(read)?;
+        let read = self.authority.current(since, read)?;
         let ours = read.iter().map(std::result::Result::is_ok).collect();
         let found_at = leaked.iter().map(|it| it.found_at.as_ref());
         let acts_began = self.authority.clock().steady();
         let mut acts = JoinSet::new();
-        for (channel, leaks) in self.usable(read.into_iter().zip(found_at)) {
+        let view = self.authority.view();
+        let (usable, some_revoked) = self.usable(&view, read.into_iter().zip(found_at));
+        for (channel, leaks) in usable {
             let own = self.clone();
             acts.spawn(async move { own.report_of(channel, leaks, render).await });
         }
@@ -100,6 +105,10 @@ impl Admin {
             }
         }
         self.queue(warnings).await;
+        if some_revoked {
+            // The acts that revoked them may still wait for other servers.
+            self.authority.store().in_force(view.position()).await;
+        }
         failed.map_or(Ok(HandledReport { ours, acts_began }), Err)
     }
 
@@ -118,20 +127,22 @@ impl Admin {
         read.map_err(|panic| StoreError::Unavailable(panic.to_string().into()).into())
     }
 
-    /// The tokens that can still be used, by channel. One that is revoked or has expired needs
-    /// nothing: the holder of such a token can repeat a report, which must not cost a commit
-    /// each time.
+    /// The tokens that can still be used, by channel, and whether another one is revoked. One that
+    /// is, or has expired, needs nothing: the holder of such a token can repeat a report, which
+    /// must not cost a commit each time.
     fn usable<'a>(
         &self,
+        view: &View,
         read: impl Iterator<Item = (std::result::Result<Claims, Invalid>, Option<&'a String>)>,
-    ) -> BTreeMap<ChannelId, Leaks> {
-        let (now, view) = (self.authority.now(), self.authority.view());
+    ) -> (BTreeMap<ChannelId, Leaks>, bool) {
+        let (now, mut some_revoked) = (self.authority.now(), false);
         let mut by_channel: BTreeMap<ChannelId, Leaks> = BTreeMap::new();
         let mut seen = BTreeSet::new();
         for (claims, found_at) in read {
             let Ok(claims) = claims else { continue };
-            let verdict = verify_claims(&claims, now, &view);
+            let verdict = verify_claims(&claims, now, view);
             if let Err(Invalid::Expired | Invalid::Revoked(_)) = verdict {
+                some_revoked |= verdict != Err(Invalid::Expired);
                 continue;
             }
             let leaks = by_channel.entry(claims.channel).or_default();
@@ -145,7 +156,7 @@ impl Admin {
                 leaks.tokens.push(claims);
             }
         }
-        by_channel
+        (by_channel, some_revoked)
     }
 
     /// Reports the leaked tokens of one channel; returns the warnings about them.

@@ -90,10 +90,11 @@ impl Admin {
     /// The actor's roles at a place, as they are now.
     fn roles(&self, place: Place) -> Result<Vec<Role>> {
         let Actor::Person(id) = self.actor else { return Ok(vec![self.actor.role()]) };
+        let since = self.authority.mark();
         let person = self.authority.memory.people.get(id).filter(|it| !it.disabled);
         // It was deleted or disabled since the request was authenticated.
         let person = person.ok_or_else(|| self.forbidden(Permission::ReadAccount))?;
-        Ok(self.authority.current(person.roles(place.provider, place.channel))?)
+        Ok(self.authority.current(since, person.roles(place.provider, place.channel))?)
     }
 
     /// Whether the rights of a personal token include an act.

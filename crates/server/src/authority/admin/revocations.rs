@@ -217,9 +217,15 @@ impl Admin {
         }
         // Checked in the view: the holder of an invalid token can repeat the request,
         // which must not cost a commit each time.
-        let found = verify_claims(token, self.authority.now(), &self.authority.view());
-        if let Err(Invalid::Expired | Invalid::Revoked(_)) = found {
-            return Ok(());
+        let view = self.authority.view();
+        match verify_claims(token, self.authority.now(), &view) {
+            Err(Invalid::Expired) => return Ok(()),
+            Err(Invalid::Revoked(_)) => {
+                // The act that revoked it may still wait for other servers.
+                self.authority.store().in_force(view.position()).await;
+                return Ok(());
+            }
+            _ => {}
         }
         // A request that revokes nothing does not count against the limit, which is for
         // revocations that have an effect.
@@ -234,7 +240,12 @@ impl Admin {
             Err(
                 StoreError::NotFound(_)
                 | StoreError::Denied(Denied::NotFound | Denied::UnknownChannel),
-            ) => Ok(()),
+            ) => {
+                // So may the act that has just deleted its channel.
+                store.catch_up().await?;
+                store.in_force(self.authority.view().position()).await;
+                Ok(())
+            }
             Err(error) => Err(error.into()),
         }
     }

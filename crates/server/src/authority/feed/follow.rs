@@ -105,7 +105,7 @@ impl Authority {
         let feed = self.feed();
         self.register(&verifier, &query).await?;
         // After the registration: an act whose receipt omits the instance is in the view.
-        let asked = self.clock().steady();
+        let (asked, since) = (self.clock().steady(), self.mark());
         let take = || {
             let (read_at, time_ms) = (self.clock().steady(), self.clock().now_ms());
             let as_of = self.store.current_as_of(read_at);
@@ -120,7 +120,7 @@ impl Authority {
             return Err(Refused::Unavailable("the snapshot is longer than 256 MiB".into()));
         }
         self.still_permits(&verifier, &query)?;
-        self.current(())?;
+        self.current(since, ())?;
         let age = self.clock().steady().saturating_duration_since(written.as_of);
         let head = ResponseHead { seq: query.seq, age, time_ms: written.time_ms };
         let (before, after) = SnapshotResponse::around(&head);
@@ -215,7 +215,7 @@ impl Authority {
         query: &ChangesQuery,
         is_over: bool,
     ) -> Result<Option<(ResponseHead, Arc<Packed>)>, Refused> {
-        let time_ms = self.clock().now_ms();
+        let (time_ms, since) = (self.clock().now_ms(), self.mark());
         // Before the view is read: it may be newer, but not older.
         let as_of = self.store.current_as_of(self.clock().steady());
         let head = self.view().position();
@@ -237,7 +237,7 @@ impl Authority {
             ChangesResponse::project(head, after, through, log, verifier.provider).rest()
         };
         let rest = self.feed().shared.get(verifier.provider, after, through, write);
-        self.current(())?;
+        self.current(since, ())?;
         let age = self.clock().steady().saturating_duration_since(as_of);
         let head = ResponseHead { seq: query.common.seq.clone(), age, time_ms };
         Ok(Some((head, rest)))

@@ -173,9 +173,10 @@ impl Replica {
             }
             ("verify", [serial, of_group]) => {
                 let claims = claims(channel, Serial(number(serial)), of_group);
+                // As a server does: before memory is read, and after the decision.
+                let lapses = self.store.lapses();
                 let judged = verify_claims(&claims, NOW, &self.memory.view());
-                // As a server does: compared after the decision.
-                if !self.store.current() {
+                if !self.store.current() || self.store.lapses() != lapses {
                     return "unknown no lease".into();
                 }
                 match judged {
