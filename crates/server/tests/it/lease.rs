@@ -287,6 +287,7 @@ async fn a_token_that_is_revoked_already_is_answered_when_it_is_revoked_everywhe
     };
     let others = async {
         while rivals.waited.load(SeqCst) < 3 {
+            assert_eq!(answered.load(SeqCst), 0, "without waiting");
             tokio::task::yield_now().await;
         }
         // It is not revoked everywhere, but other requests are answered.

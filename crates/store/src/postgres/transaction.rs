@@ -25,6 +25,7 @@ use tegata_policy::acts::{
 };
 use tegata_token::{
     id::{ChannelId, Position},
+    kind::Kind,
     time::UnixTime,
     view::ChannelRevocations,
 };
@@ -438,8 +439,13 @@ async fn commit<T>(
 /// answer says so as well, and the act that did it may still wait for the other servers: this one
 /// then waits for them, too.
 fn found_done(act: ActName, effects: &Effects) -> bool {
+    let is_reissue = |it: &Write| {
+        // Its predecessor may have been revoked just before.
+        matches!(it, Write::Token(new) if new.claims.kind == Kind::LongLived)
+    };
     match act {
-        // A new token, or a new session, is no such answer; a retry is.
+        // Another new token, or a new session, is no such answer; a retry is.
+        ActName::Issue if effects.writes.iter().any(is_reissue) => effects.changes.is_empty(),
         ActName::Issue | ActName::SignIn => effects.is_empty(),
         _ => act.can_narrow() && effects.changes.is_empty(),
     }

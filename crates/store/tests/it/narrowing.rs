@@ -113,21 +113,23 @@ pub const ALL: [Act; 40] = [
     RevokeOne,
 ];
 
-/// Acts on a channel that succeed if they are performed again, and find everything done.
-pub const REPEATED: [Act; 12] = [
+/// Acts on a channel, and after each of them one that finds done what its answer promises.
+pub const REPEATED: [(Act, Act); 13] = [
     // A retry under its idempotency key.
-    Reissue,
-    RevokeOne,
-    RevokeOneOfMany,
-    RevokeStateless,
-    RevokeGroup,
-    RevokeKind,
-    RevokeAssertionKey,
-    RevokeAll,
-    Suspend,
-    TightenRules,
-    TightenLimits,
-    SetGroup,
+    (Reissue, Reissue),
+    // Its predecessor is revoked already.
+    (RevokeAll, Reissue),
+    (RevokeOne, RevokeOne),
+    (RevokeOneOfMany, RevokeOneOfMany),
+    (RevokeStateless, RevokeStateless),
+    (RevokeGroup, RevokeGroup),
+    (RevokeKind, RevokeKind),
+    (RevokeAssertionKey, RevokeAssertionKey),
+    (RevokeAll, RevokeAll),
+    (Suspend, Suspend),
+    (TightenRules, TightenRules),
+    (TightenLimits, TightenLimits),
+    (SetGroup, SetGroup),
 ];
 
 /// Acts of a store that narrow nothing, or nothing that a rollback can restore.

@@ -125,7 +125,7 @@ async fn waits_again(
     world: &World,
     database: &str,
     mut scene: Scene,
-    act: Act,
+    (act, then): (Act, Act),
 ) -> Result<(), String> {
     let mut again = scene.clone();
     let added = scene.clone();
@@ -145,7 +145,7 @@ async fn waits_again(
     if silent.meanwhile(LIVES, committed).await != Some(true) {
         return Err(format!("{act:?} did not wait"));
     }
-    let mut repeated = pin!(again.perform(world, act));
+    let mut repeated = pin!(again.perform(world, then));
     let is_first = silent.meanwhile(LIVES, async {
         tokio::select! {
             biased;
@@ -160,7 +160,7 @@ async fn waits_again(
         }
     });
     if is_first.await != Some(false) {
-        return Err(format!("{act:?} did not wait when it was repeated"));
+        return Err(format!("{then:?} did not wait after {act:?}"));
     }
     let both = async { tokio::join!(performed, repeated) };
     let answered = silent.meanwhile(APPLIES, both).await;
@@ -168,9 +168,9 @@ async fn waits_again(
 }
 
 /// The acts that do not wait as `waits` says, each on a copy of one database.
-async fn of_each<const N: usize>(
-    acts: [Act; N],
-    waits: impl AsyncFn(&World, &str, Scene, Act) -> Result<(), String>,
+async fn of_each<T, const N: usize>(
+    acts: [T; N],
+    waits: impl AsyncFn(&World, &str, Scene, T) -> Result<(), String>,
 ) -> Vec<String> {
     let place = Postgres::<Plain>::new();
     let database = place.database.clone();
