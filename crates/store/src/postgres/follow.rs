@@ -19,10 +19,11 @@ use super::{
     queue::{self, Committed, Queue},
     replicas,
     round::{MOST, Read, read},
+    seen::Seen,
     waits::Waits,
     went_back::{self, WentBack},
 };
-use crate::{ReceiptRow, ReplicaRow, RootTokenHash};
+use crate::{ReceiptRow, ReplicaRow};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -43,31 +44,6 @@ const ROUND: Duration = Duration::from_secs(2);
 const SILENT: Duration = Duration::from_secs(10);
 /// How often the guard's file is renewed, if there is anything new.
 const GUARD: Duration = Duration::from_secs(1);
-
-/// What the follower has read.
-#[derive(Debug, Clone)]
-pub(super) struct Seen {
-    /// The last round that ended.
-    round: u64,
-    /// Why it has read nothing, if it failed.
-    failed: Option<Failed>,
-    /// Memory has every change up to this one.
-    pub applied: Position,
-    /// Since when.
-    applied_at: Instant,
-    /// The root administrator's token that is in force.
-    pub root_token: Option<RootTokenHash>,
-    /// The servers that share the store.
-    pub replicas: Arc<[ReplicaRow]>,
-}
-
-impl Seen {
-    /// Whether this server's memory and every other one's have the changes up to `position`.
-    pub fn is_everywhere(&self, position: Position) -> bool {
-        let has = |it: &ReplicaRow| it.own || it.position >= position;
-        self.applied >= position && self.replicas.iter().all(has)
-    }
-}
 
 /// What the tasks of a store know together.
 pub(super) struct Shared {
@@ -98,14 +74,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub fn new(id: [u8; 16], at: Position, queue: Arc<Queue>) -> Arc<Self> {
-        let seen = Seen {
-            round: 0,
-            failed: None,
-            applied: at,
-            applied_at: steady(),
-            root_token: None,
-            replicas: Arc::new([]),
-        };
+        let seen = Seen::at(at, steady());
         Arc::new(Self {
             id,
             lease: Lease::new(),
@@ -137,8 +106,7 @@ impl Shared {
 
     /// Whether memory has had every change up to `position` for that long.
     pub fn has_had(&self, position: Position, long: Duration) -> bool {
-        let seen = self.seen.borrow();
-        seen.applied >= position && steady().duration_since(seen.applied_at) > long
+        self.seen.borrow().has_had(position, long, steady())
     }
 
     /// Lets the follower read, since the log has grown.
@@ -423,10 +391,7 @@ impl Follower {
         let written_at = Some(written_at.max(at));
         let committed = crate::Committed { position, changes, receipts, written_at };
         self.memory.learn(committed).await.map_err(|why| Broken::Lost(why.into()))?;
-        self.shared.seen.send_modify(|seen| {
-            seen.applied = position;
-            seen.applied_at = steady();
-        });
+        self.shared.seen.send_modify(|seen| seen.apply(position, steady()));
         let own = self.shared.own.take(applied.number, position.number);
         if replicas.len() > 1 && !own {
             self.shared.applied.notify_one();

@@ -8,6 +8,7 @@ use super::{
     load::{load_all, load_with},
     locks::{self, All, VERIFIERS},
     log::{Head, Log, advance, head},
+    narrowing::{found_done, narrows},
     plant::{Plant, Planted},
     replicas,
     rows::{self, int},
@@ -25,7 +26,6 @@ use tegata_policy::acts::{
 };
 use tegata_token::{
     id::{ChannelId, Position},
-    kind::Kind,
     time::UnixTime,
     view::ChannelRevocations,
 };
@@ -432,33 +432,5 @@ async fn commit<T>(
         // It answered the COMMIT of a transaction that had failed.
         (Err(why), Ok(())) => Err(Undone::NotCommitted(why)),
         (Err(why), Err(_)) => Err(unknown(why)),
-    }
-}
-
-/// Whether an act that may make a token or a credential invalid may have found that done. Its
-/// answer says so as well, and the act that did it may still wait for the other servers: this one
-/// then waits for them, too.
-fn found_done(act: ActName, effects: &Effects) -> bool {
-    let is_reissue = |it: &Write| {
-        // Its predecessor may have been revoked just before.
-        matches!(it, Write::Token(new) if new.claims.kind == Kind::LongLived)
-    };
-    match act {
-        // Another new token, or a new session, is no such answer; a retry is.
-        ActName::Issue if effects.writes.iter().any(is_reissue) => effects.changes.is_empty(),
-        ActName::Issue | ActName::SignIn => effects.is_empty(),
-        _ => act.can_narrow() && effects.changes.is_empty(),
-    }
-}
-
-/// Whether an act made a token or a credential invalid: every other server must have its
-/// changes before its answer. What only widens is not waited for.
-fn narrows(act: ActName, effects: &Effects) -> bool {
-    match act {
-        // A new session alone takes nothing away; a used recovery code does.
-        ActName::SignIn => !effects.journal.is_empty(),
-        // Another server must not answer an instance that no receipt counts any more.
-        ActName::RemoveInstances => !effects.changes.is_empty(),
-        _ => act.can_narrow() && !effects.changes.is_empty(),
     }
 }

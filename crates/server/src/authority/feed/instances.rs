@@ -1,8 +1,8 @@
 //! The instances in memory: what each has acknowledged, and when it last asked.
 
 use super::{
+    accepted::AcceptedRevoked,
     judge::{self, Fate, Line},
-    listed::AcceptedRevoked,
     seen::Seen,
 };
 use std::{

@@ -1,23 +1,12 @@
 //! The instances, as lists show them.
 
-use super::instances::{Instances, Known};
+use super::{
+    accepted::AcceptedRevoked,
+    instances::{Instances, Known},
+};
 use std::time::{Duration, Instant};
 use tegata_policy::acts::Instance;
-use tegata_token::{
-    id::{ChannelId, Position, TokenId, VerifierId},
-    time::UnixTime,
-};
-
-/// A token that an instance reported as used when it could no longer accept it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AcceptedRevoked {
-    /// Its channel.
-    pub channel: ChannelId,
-    /// Its id.
-    pub token: TokenId,
-    /// The minute of the use.
-    pub minute: UnixTime,
-}
+use tegata_token::id::{Position, VerifierId};
 
 /// An instance, as lists show it.
 #[derive(Debug, Clone)]

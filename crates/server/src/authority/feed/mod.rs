@@ -5,6 +5,7 @@
 //! concern. It takes no lock that a follower holds, and there is no queue per follower: a
 //! waiting follower costs one connection and one row.
 
+mod accepted;
 mod exchange;
 mod follow;
 mod foreign;
@@ -22,9 +23,10 @@ mod upkeep;
 mod usage;
 mod waiting;
 
+pub use accepted::AcceptedRevoked;
 pub use follow::{FeedResponse, Refused, logged};
 pub use gzip::Encoding;
-pub use listed::{AcceptedRevoked, ListedInstance};
+pub use listed::ListedInstance;
 pub use usage::Introspector;
 
 use instances::Instances;
