@@ -90,8 +90,9 @@ impl PrivateKey {
         }
         let jwk: Value = serde_json::from_str(text).map_err(|_| bad("neither a JWK nor PEM"))?;
         let kid = kid.or_else(|| jwk["kid"].as_str().map(str::to_owned));
-        let kid =
-            kid.ok_or_else(|| bad("no `kid`: add the id that the key is registered under"))?;
+        let kid = kid.ok_or_else(|| {
+            bad("no `kid`: set the id that the key is registered under with `key_id` (--key-id ID)")
+        })?;
         Self::of(pair_in_jwk(&jwk)?, Some(kid))
     }
 
