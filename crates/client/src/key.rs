@@ -316,6 +316,19 @@ mod tests {
     }
 
     #[test]
+    fn a_key_of_either_form_without_its_id_names_the_option_that_gives_it() {
+        let key = PrivateKey::generate().unwrap();
+        let mut jwk: Value = serde_json::from_str(&key.to_json("a-kid")).unwrap();
+        jwk.as_object_mut().unwrap().remove("kid");
+        for text in [jwk.to_string(), key.to_pem().unwrap().to_string()] {
+            let wrong = PrivateKey::parse(&text, None).err().unwrap().to_string();
+            assert!(wrong.contains("`key_id` (--key-id"), "{wrong}");
+            let key = PrivateKey::parse(&text, Some("a-kid")).unwrap();
+            assert_eq!(key.kid.as_deref(), Some("a-kid"));
+        }
+    }
+
+    #[test]
     fn another_document_than_a_private_key_is_named_with_the_next_step() {
         for (text, said) in [
             (pem("CERTIFICATE", b"x"), "CERTIFICATE"),
