@@ -543,6 +543,22 @@ fn a_page_whose_form_was_not_accepted_begins_with_a_summary_that_leads_to_each_f
 }
 
 #[test]
+fn a_person_who_is_named_as_the_role_is_shown_once() {
+    for language in Language::ALL {
+        let role = (language.texts().frame.role)(OperatorRole::Administrator);
+        for (name, count) in [(role, 1), ("Mika", 2)] {
+            let user = User { name: name.to_owned(), role: Some(OperatorRole::Administrator) };
+            let frame = Frame { user: Some(user), ..frame(language) };
+            let html = NewProviderPage::new(frame, Field::default()).render().unwrap();
+            let me = html.split("<div class=\"me\">").nth(1).unwrap().split("</span>").next();
+            let shown = me.unwrap();
+            assert_eq!(shown.contains(role) as usize + shown.contains("Mika") as usize, count);
+            assert_eq!(shown.matches(role).count(), 1, "{shown}");
+        }
+    }
+}
+
+#[test]
 fn the_pages_before_the_sign_in_do_not_show_the_version() {
     for language in Language::ALL {
         let frame = Frame { user: None, ..frame(language) };

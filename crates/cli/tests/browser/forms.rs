@@ -104,6 +104,9 @@ fn a_generated_key_says_what_to_do_next_where_the_person_looks_on_a_phone() {
     mika.until("the next step in view", || {
         (mika.script(IN_VIEW, vec![json!("#generated")]) == json!(true)).then_some(())
     });
+    // The next press of Tab goes to the button that registers it.
+    let focus = "return document.activeElement.id";
+    assert_eq!(mika.script(focus, vec![]), json!("generated"));
     mika.presses("Register key").sees("The key was registered under").sees("--key-id");
     mika.presses("Copy");
     mika.has_no_complaint();
