@@ -150,6 +150,10 @@ async fn a_key_that_the_channel_cannot_have_leaves_the_form_with_what_was_entere
     let wrong = register(&browser, &company, "nonsense", "").await;
     let wrong = wrong.shows(422, "Neither a JWK, a set of one JWK, nor PEM; give the whole text");
     assert!(!wrong.text.contains("line 1 column"), "{}", wrong.text);
+    // Each field is named, and not the first one alone.
+    let both = register(&browser, &company, "{\"kty\":\"RSA\",\"d\":\"AQAB\"}", "no good").await;
+    let both = both.shows(422, "href=\"#group\"").shows(422, "href=\"#key\"");
+    both.shows(422, "This is a private key");
 }
 
 #[tokio::test]

@@ -43,20 +43,19 @@ pub async fn register(
     let text = form.get("key").unwrap_or_default();
     let entered = form.get("group").unwrap_or_default().trim();
     let group = match entered {
-        "" => None,
-        name => match name.parse::<Group>() {
-            Ok(group) => Some(group),
-            Err(_) => {
-                let group = Field::of(entered).wrong(t.group_wrong);
-                return again(&who, Basic { group, ..view(&who, id).await? });
-            }
-        },
+        "" => Ok(None),
+        name => name.parse::<Group>().map(Some),
     };
-    let key = match read(text) {
-        Ok(key) => key,
-        Err(why) => {
-            let why = if is_private_text(text) { t.private_key.to_owned() } else { sentence(&why) };
-            let (key, group) = (Field::default().wrong(why), Field::of(entered));
+    let (key, group) = match (read(text), group) {
+        (Ok(key), Ok(group)) => (key, group),
+        (key, group) => {
+            let why = match key {
+                Err(_) if is_private_text(text) => Some(t.private_key.to_owned()),
+                key => key.err().map(|why| sentence(&why)),
+            };
+            let key = Field { wrong: why, ..Field::default() };
+            let wrong = group.is_err().then(|| t.group_wrong.to_owned());
+            let group = Field { wrong, ..Field::of(entered) };
             return again(&who, Basic { key, group, ..view(&who, id).await? });
         }
     };
