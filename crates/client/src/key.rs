@@ -90,8 +90,9 @@ impl PrivateKey {
         }
         let jwk: Value = serde_json::from_str(text).map_err(|_| bad("neither a JWK nor PEM"))?;
         let kid = kid.or_else(|| jwk["kid"].as_str().map(str::to_owned));
-        let kid =
-            kid.ok_or_else(|| bad("no `kid`: add the id that the key is registered under"))?;
+        let kid = kid.ok_or_else(|| {
+            bad("no `kid`: set the id that the key is registered under with `key_id` (--key-id ID)")
+        })?;
         Self::of(pair_in_jwk(&jwk)?, Some(kid))
     }
 
@@ -311,6 +312,19 @@ mod tests {
         ] {
             let back = PrivateKey::parse(&text, Some("a-kid"));
             assert_eq!(back.ok().map(|it| it.numbers), Some(key.numbers.clone()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_either_form_without_its_id_names_the_option_that_gives_it() {
+        let key = PrivateKey::generate().unwrap();
+        let mut jwk: Value = serde_json::from_str(&key.to_json("a-kid")).unwrap();
+        jwk.as_object_mut().unwrap().remove("kid");
+        for text in [jwk.to_string(), key.to_pem().unwrap().to_string()] {
+            let wrong = PrivateKey::parse(&text, None).err().unwrap().to_string();
+            assert!(wrong.contains("`key_id` (--key-id"), "{wrong}");
+            let key = PrivateKey::parse(&text, Some("a-kid")).unwrap();
+            assert_eq!(key.kid.as_deref(), Some("a-kid"));
         }
     }
 

@@ -35,9 +35,9 @@ pub fn public_jwk(document: &[u8]) -> Result<Value, UnusableKey> {
         return Err(bad("it is an OpenSSH public key; `ssh-keygen -e -m PKCS8 -f FILE` writes \
                         an RSA key as PEM, which is accepted"));
     }
-    let json: Value = serde_json::from_str(text).map_err(|error| {
-        // The library's syntax error names the place, never the text.
-        UnusableKey(format!("neither a JWK, a set of one JWK, nor PEM ({error})"))
+    let json: Value = serde_json::from_str(text).map_err(|_| {
+        bad("neither a JWK, a set of one JWK, nor PEM; give the whole text from `{` to `}`, or from \
+             `-----BEGIN PUBLIC KEY-----` to `-----END PUBLIC KEY-----`")
     })?;
     if holds_private_part(&json) {
         return Err(bad(PRIVATE));

@@ -65,10 +65,12 @@ document.addEventListener("click", async (event) => {
     const form = document.getElementById(button.dataset.generate);
     form.elements.key.value = JSON.stringify({ kty, alg: "RS256", use: "sig", n, e });
     status.textContent = status.dataset.text;
-    form.elements.key.focus();
   } catch {
     status.textContent = status.dataset.failed;
   }
+  // It is in front of the button that registers the key, which may be out of view.
+  status.focus({ preventScroll: true });
+  status.scrollIntoView({ block: "center" });
 });
 
 // Estimates a password while it is typed; the server decides. Pairs of characters count once,

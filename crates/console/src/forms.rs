@@ -25,6 +25,15 @@ impl Field {
     }
 }
 
+/// A field that was not accepted, for the summary at the top of its page.
+#[derive(Debug, Clone)]
+pub struct Mistake {
+    /// The id of the field.
+    pub id: &'static str,
+    /// The label of the field, and what is wrong with it.
+    pub text: String,
+}
+
 /// A line to enter, with its label, its hint and what is wrong with it.
 #[derive(Debug, Clone, Template)]
 #[template(path = "input.html")]

@@ -138,7 +138,9 @@ impl Frame {
     /// The role of the person in the whole authority.
     #[must_use]
     pub fn role(&self) -> Option<&'static str> {
-        self.user.as_ref()?.role.map(self.t().frame.role)
+        let user = self.user.as_ref()?;
+        // A person who is named as the role is shown once.
+        user.role.map(self.t().frame.role).filter(|it| *it != user.name)
     }
 
     /// The sentences of a development server.

@@ -6,6 +6,7 @@
 //! server fills a page's value and sends what it renders.
 
 pub mod assets;
+pub mod created;
 pub mod draw;
 pub mod forms;
 pub mod frame;

@@ -147,13 +147,38 @@ pub fn pairs(facts: &[(&str, Html)]) -> Html {
 
 /// Commands that do the same as a page.
 #[must_use]
-pub fn commands(caption: &str, lines: &[String]) -> Html {
+pub fn commands(caption: &str, lines: impl AsRef<[String]>) -> Html {
     let lines: String =
-        lines.iter().map(|line| format!("<code>{}</code>", Html::text(line))).collect();
+        lines.as_ref().iter().map(|line| format!("<code>{}</code>", words(line))).collect();
     let caption = Html::text(caption);
     Html::trusted(format!(
         "<figure class=\"cli\"><figcaption>{caption}</figcaption><pre tabindex=\"0\">{lines}</pre></figure>"
     ))
+}
+
+/// One command.
+#[must_use]
+pub fn command(caption: &str, line: &str) -> Html {
+    commands(caption, [line.to_owned()])
+}
+
+/// The words of a command, of which those with a hyphen stay on one line: a browser would break
+/// an option behind it.
+fn words(line: &str) -> Html {
+    let word = |it: &str| match it.contains('-') {
+        true => crate::html!("<span>{}</span>", Html::text(it)).to_string(),
+        false => Html::text(it).to_string(),
+    };
+    Html::trusted(line.split(' ').map(word).collect::<Vec<_>>().join(" "))
+}
+
+/// The server's own words as a sentence: with a capital letter and a full stop.
+#[must_use]
+pub fn sentence(words: &str) -> String {
+    let mut rest = words.chars();
+    let first = rest.next().map(|it| it.to_uppercase().to_string()).unwrap_or_default();
+    let end = if words.ends_with(['.', '!', '?']) || words.is_empty() { "" } else { "." };
+    format!("{first}{}{end}", rest.as_str())
 }
 
 /// A link.
@@ -230,11 +255,29 @@ mod tests {
     }
 
     #[test]
+    fn the_words_of_the_server_are_a_sentence() {
+        for (words, shown) in [
+            ("there are two; delete one", "There are two; delete one."),
+            ("It is over.", "It is over."),
+            ("`keep` is unknown", "`keep` is unknown."),
+            ("", ""),
+        ] {
+            assert_eq!(sentence(words), shown);
+        }
+    }
+
+    #[test]
+    fn an_option_of_a_command_is_one_word() {
+        let html = command("Command line", "tegata x --dry-run <b>").to_string();
+        assert!(html.contains("<code>tegata x <span>--dry-run</span> &lt;b&gt;</code>"), "{html}");
+    }
+
+    #[test]
     fn what_people_chose_stays_text() {
         let evil = "\"><script>";
         let all = [
             pairs(&[(evil, Html::text(evil))]),
-            commands(evil, &[evil.to_owned()]),
+            commands(evil, [evil.to_owned()]),
             link(evil, &Html::text(evil)),
             button("", evil, evil, evil),
             tag("ok", evil),

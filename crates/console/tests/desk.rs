@@ -5,11 +5,13 @@
 
 use tegata_console::{
     FormToken, Frame, Language, Template, Theme, User,
+    forms::Field,
     pages::{
-        Acts, ChannelHead, ChannelTab, Desk, Expiring, Filter, Found, GroupsPage, InstanceStanding,
-        KindCount, LeakDeskPage, LeakedToken, OtherSecrets, PageHead, ReceiptPage, RunningInstance,
-        ShownExpiries, ShownGroup, ShownInstance, ShownMinute, ShownReceipt, ShownToken,
-        ShownVerifier, TokensPage, TokensView, VerifiersPage, activity, calendar,
+        Acts, AuditLine, ChannelHead, ChannelTab, Desk, Expiring, Filter, Found, FoundToken,
+        GroupsPage, InstanceStanding, KindCount, LeakDeskPage, LeakedToken, OtherSecrets, PageHead,
+        ReceiptPage, RunningInstance, ShownExpiries, ShownGroup, ShownInstance, ShownMinute,
+        ShownReceipt, ShownToken, ShownVerifier, TokenPage, TokensPage, TokensView, VerifiersPage,
+        activity, calendar,
     },
 };
 use tegata_policy::{
@@ -81,6 +83,7 @@ fn token(number: u8, issued: i64, expires: i64, used: Option<i64>) -> ShownToken
         used: used.map(|seconds| NOW.plus(-seconds)),
         revocation: None,
         by: None,
+        by_name: None,
         reason: None,
         idle: Idle::No,
     }
@@ -102,6 +105,8 @@ fn tokens(rows: Vec<ShownToken>) -> TokensView {
         filter: Filter::default(),
         rows,
         next: None,
+        what: "group",
+        which: Field::default(),
     }
 }
 
@@ -205,6 +210,92 @@ fn the_leak_desk_offers_the_smallest_scope_first_and_names_who_is_affected() {
 }
 
 #[test]
+fn the_pages_after_the_leak_desk_keep_the_other_tokens_that_were_found() {
+    let all = [token(1, -28, 2, None), token(2, -6, 24, None)];
+    let stateless = ShownToken { kind: Kind::Stateless, ..token(3, 0, 1, None) };
+    let over = ShownToken { state: TokenState::Expired, ..token(4, -40, -10, None) };
+    let tokens: Vec<_> = all.into_iter().chain([stateless.clone(), over]).collect();
+    let tokens = tokens.into_iter().map(|it| leaked(it, Vec::new())).collect();
+    let found = Found { tokens, ..Found::default() };
+    let html = rendered(&LeakDeskPage::new(frame(Language::En), Desk::Found(found)));
+    let [one, two] =
+        [1, 2].map(|it| FoundToken { channel: channel(), id: TokenId([it; 16]), expires: None });
+    let three = FoundToken { id: stateless.id, expires: Some(stateless.expires), ..one };
+    let text = |href: &str| href.replace('&', "&amp;");
+    let first = format!("revoke?what=token&which={}&found={two},{three}\"", one.id);
+    let last = format!("&found={one},{two}\"");
+    shows(&html, &[&text(&first), &text(&last), &format!("/suspend?found={two},{three}\"")]);
+    for language in Language::ALL {
+        let page = PageHead::new(frame(language), None, "Receipt");
+        let page = ReceiptPage::new(page, receipt(&[], true)).found(vec![two, three]);
+        let html = rendered(&page);
+        let page = format!("href=\"/console/channels/{}/tokens/{}\"", channel(), two.id);
+        let revoke = format!("revoke?what=token&which={}&found={three}\"", two.id);
+        shows(&html, &[language.texts().leak_desk.others_found, &page, &text(&revoke)]);
+        shows(&html, &[&format!("href=\"/console/receipts/1-4208?found={two},{three}\"")]);
+    }
+}
+
+#[test]
+fn the_other_tokens_of_one_without_a_group_are_those_without_a_group() {
+    for language in Language::ALL {
+        let t = &language.texts().token;
+        for (group, heading, none) in [
+            (Some(group("blue")), t.others, t.no_others),
+            (None, t.others_without, t.no_others_without),
+        ] {
+            let one = |it: u8| ShownToken { group: group.clone(), ..token(it, -6, 24, None) };
+            let desk = leaked(one(1), vec![one(2)]);
+            let found = Found { tokens: vec![desk], ..Found::default() };
+            let html = rendered(&LeakDeskPage::new(frame(language), Desk::Found(found)));
+            shows(&html, &[&format!(">{heading}</h2>")]);
+            let page = page(language, ChannelTab::Tokens);
+            let page = TokenPage::new(page, one(1), None, Vec::new(), Vec::new());
+            shows(&rendered(&page), &[&format!(">{heading}</h2>"), none]);
+        }
+    }
+}
+
+#[test]
+fn a_receipt_says_what_was_revoked_of_which_channel_by_whom_and_why() {
+    let about = AuditLine {
+        id: 7,
+        at: NOW,
+        actor: "person 1000000001".to_owned(),
+        name: Some(EVIL.to_owned()),
+        source: None,
+        act: "token.revoke".to_owned(),
+        channel: Some(channel()),
+        provider: None,
+        reason: Some("found in a log".to_owned()),
+        detail: vec![("token".to_owned(), "AAAA".to_owned())],
+    };
+    let page = PageHead::new(frame(Language::En), None, "Receipt");
+    let html = rendered(&ReceiptPage::new(page, receipt(&[], true)).about(Some(about)));
+    let audit = format!("/console/audit?act=token.revoke&#38;channel={}", channel());
+    let channel = format!("/console/channels/{}", channel());
+    shows(&html, &["What was changed", "<code>token.revoke</code>", "<code>token</code>"]);
+    shows(&html, &["found in a log", "person 1000000001", "AAAA", &audit, &channel]);
+}
+
+#[test]
+fn the_person_who_revoked_a_token_is_named() {
+    let one = ShownToken {
+        state: TokenState::Revoked,
+        revocation: Some((RevocationCause::Requested, NOW)),
+        by: Some("person 1000000001".to_owned()),
+        by_name: Some("Mika".to_owned()),
+        ..token(1, -40, 10, None)
+    };
+    let named = "<bdi>Mika</bdi><span class=\"sub\"><bdi>person 1000000001</bdi></span>";
+    let desk = leaked(one.clone(), Vec::new());
+    let found = Found { tokens: vec![desk], ..Found::default() };
+    shows(&rendered(&LeakDeskPage::new(frame(Language::En), Desk::Found(found))), &[named]);
+    let page = page(Language::En, ChannelTab::Tokens);
+    shows(&rendered(&TokenPage::new(page, one, None, Vec::new(), Vec::new())), &[named]);
+}
+
+#[test]
 fn a_token_that_is_not_accepted_any_more_needs_no_revocation() {
     let one = ShownToken { state: TokenState::Expired, ..token(1, -40, -10, None) };
     let one = LeakedToken { why: "expired", ..leaked(one, Vec::new()) };
@@ -258,7 +349,7 @@ fn a_receipt_shows_each_instance_and_follows_until_it_is_complete() {
             "Stop this instance or block its traffic.",
             "Show again",
             "/console/receipts/1-4208/signed",
-            "tegata receipt show 1-4208",
+            "tegata receipt show <span>1-4208</span>",
         ],
     );
     let html = rendered(&ReceiptPage::new(page(), receipt(&[Acknowledged], true)));

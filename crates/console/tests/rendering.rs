@@ -10,8 +10,9 @@ use tegata_console::{
     pages::*,
 };
 use tegata_policy::{
+    acts::TokenState,
     permission::{OperatorRole, Rights},
-    rules::ChannelType,
+    rules::{ChannelType, WhenFull},
 };
 use tegata_token::{
     id::TokenId,
@@ -230,6 +231,7 @@ fn confirm(frame: Frame) -> ConfirmPage {
         keep: ("/console".to_owned(), "Keep"),
         commands: vec![EVIL.to_owned()],
         alternatives: vec![("/console".to_owned(), Html::text(EVIL))],
+        found: Vec::new(),
     };
     ConfirmPage::new(channel().below(frame, tegata_console::html!("{}", Bdi(EVIL)), EVIL), act)
 }
@@ -290,7 +292,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
     let html = |page: &dyn askama::DynTemplate| page.dyn_render().unwrap();
     let messaging = MessagingApi {
         head: channel(),
-        tokens: vec![token(NOW.plus(36_500 * DAY)), token(NOW.plus(DAY))],
+        tokens: vec![token(NOW.plus(40_000 * DAY)), token(NOW.plus(DAY))],
         issues: true,
         revokes: true,
         once: once(),
@@ -342,6 +344,36 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         creates: true,
         live: Vec::new(),
     };
+    let group = ShownGroup {
+        channel: channel().id,
+        group: "kitchen".parse().unwrap(),
+        contact: Some(EVIL.to_owned()),
+        cap: 2,
+        when_full: WhenFull::Deny,
+        own: true,
+        keys: 1,
+        tokens: Vec::new(),
+    };
+    let settings = GroupForm { contact: wrong(), cap: wrong(), ..GroupForm::default() };
+    let verifier = VerifierForm {
+        name: wrong(),
+        provider: wrong(),
+        staleness: wrong(),
+        ..VerifierForm::default()
+    };
+    let list = TokensView {
+        channel: channel().id,
+        name: EVIL.to_owned(),
+        counts: Vec::new(),
+        lately: Vec::new(),
+        groups: Vec::new(),
+        keys: Vec::new(),
+        filter: Filter { state: Some(TokenState::Active), ..Filter::default() },
+        rows: Vec::new(),
+        next: None,
+        what: "kind",
+        which: wrong(),
+    };
     let request = Some(EVIL.to_owned());
     let conflict = Trouble::Conflict(EVIL.to_owned());
     vec![
@@ -382,8 +414,18 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         ("roles", html(&RolesPage::new(channel().page(frame(), ChannelTab::Roles), roles()))),
         ("person", html(&PersonPage::new(frame(), person))),
         ("confirm", html(&confirm(frame()))),
+        (
+            "group",
+            html(&GroupPage::new(channel().page(frame(), ChannelTab::Groups), group, settings)),
+        ),
+        ("new verifier", html(&NewVerifierPage::new(frame(), verifier))),
+        ("tokens", html(&TokensPage::new(channel().page(frame(), ChannelTab::Tokens), list))),
+        ("leak desk", html(&LeakDeskPage::new(frame(), Desk::TooLong))),
         ("audit", html(&AuditPage::new(channel().page(frame(), ChannelTab::Audit), audit()))),
-        ("conflict", html(&ErrorPage::new(frame(), conflict, request.clone()))),
+        (
+            "conflict",
+            html(&ErrorPage::new(frame(), conflict, request.clone()).back(Some(EVIL.to_owned()))),
+        ),
         (
             "forbidden",
             html(&ErrorPage::new(frame(), Trouble::Forbidden(vec![EVIL.to_owned()]), None)),
@@ -464,6 +506,56 @@ fn every_input_has_a_name_for_those_who_do_not_see_it() {
             }
         }
     });
+}
+
+#[test]
+fn a_page_whose_form_was_not_accepted_begins_with_a_summary_that_leads_to_each_field() {
+    let (mut forms, mut fields) = (0, 0);
+    for language in Language::ALL {
+        let title = format!("<title>{}", language.texts().error.in_title);
+        for (page, html) in pages(language) {
+            let has_wrong = html.contains(" aria-invalid=\"true\"") || html.contains("wrong-text");
+            let summary = html.split("tabindex=\"-1\" autofocus>").nth(1);
+            assert_eq!(summary.is_some(), has_wrong, "{page}");
+            assert_eq!(html.contains(&title), has_wrong, "{page}");
+            let Some(summary) = summary else { continue };
+            forms += 1;
+            assert_eq!(html.matches("autofocus").count(), 1, "{page}");
+            let links = values(summary.split("</section>").next().unwrap(), "href");
+            let ids = values(&html, "id");
+            for link in &links {
+                assert!(ids.contains(&&link[1..]), "{page}: {link}");
+            }
+            // Each field that is marked is in it, and says what is wrong with it.
+            for tag in html.split('<').filter(|it| it.contains(" aria-invalid=\"true\"")) {
+                let id = values(tag, "id")[0];
+                assert!(links.contains(&&*format!("#{id}")), "{page}: {id} in {links:?}");
+                let described = values(tag, "aria-describedby");
+                assert!(
+                    described.iter().any(|it| it.contains("-e") || *it == "wrong"),
+                    "{page}: {id}"
+                );
+                fields += 1;
+            }
+        }
+    }
+    assert!(forms >= 26 && fields >= 40, "{forms} forms with {fields} fields");
+}
+
+#[test]
+fn a_person_who_is_named_as_the_role_is_shown_once() {
+    for language in Language::ALL {
+        let role = (language.texts().frame.role)(OperatorRole::Administrator);
+        for (name, count) in [(role, 1), ("Mika", 2)] {
+            let user = User { name: name.to_owned(), role: Some(OperatorRole::Administrator) };
+            let frame = Frame { user: Some(user), ..frame(language) };
+            let html = NewProviderPage::new(frame, Field::default()).render().unwrap();
+            let me = html.split("<div class=\"me\">").nth(1).unwrap().split("</span>").next();
+            let shown = me.unwrap();
+            assert_eq!(shown.contains(role) as usize + shown.contains("Mika") as usize, count);
+            assert_eq!(shown.matches(role).count(), 1, "{shown}");
+        }
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::{
     browser::{Browser, Way},
     console::{Authenticator, Console, PASSWORD},
+    program::finish,
 };
 use serde_json::{Value, json};
 
@@ -57,6 +58,87 @@ fn a_form_that_the_store_did_not_answer_is_sent_again_by_keyboard() {
 #[test]
 fn a_form_that_the_store_did_not_answer_is_sent_again_without_javascript() {
     a_form_that_the_store_did_not_answer_is_sent_again_and_creates_one_thing(Way::NoScript);
+}
+
+/// Whether the first element that a selector finds is in view, as a whole.
+const IN_VIEW: &str = "const it = document.querySelector(arguments[0]).getBoundingClientRect();
+    return it.height > 0 && it.top >= 0 && it.bottom <= innerHeight";
+
+fn a_form_that_is_not_accepted_is_announced_at_the_top(way: Way) {
+    let console = Console::start();
+    console.desk.channel();
+    let mika = console.browser(way);
+    mika.presses("shop").sees("Assertion signing keys");
+    mika.fills("Public key (JWK or PEM)", "nonsense").presses("Register key");
+    mika.sees("There is a problem");
+    assert_eq!(mika.script("return document.title.split(' ')[0]", vec![]), json!("Error:"));
+    let focus = "return document.activeElement.getAttribute('aria-labelledby')";
+    mika.until("the focus", || (mika.script(focus, vec![]) == json!("h-mistakes")).then_some(()));
+    assert_eq!(mika.script(IN_VIEW, vec![json!("#h-mistakes")]), json!(true));
+    let link = mika.script("return document.querySelector('[href=\"#key\"]').textContent", vec![]);
+    mika.presses(link.as_str().unwrap());
+    mika.until("the focus in the field", || {
+        (mika.script("return document.activeElement.id", vec![]) == json!("key")).then_some(())
+    });
+    assert_eq!(mika.script(IN_VIEW, vec![json!("#key")]), json!(true));
+    mika.has_no_complaint();
+}
+
+#[test]
+fn a_form_that_is_not_accepted_is_announced_without_javascript() {
+    a_form_that_is_not_accepted_is_announced_at_the_top(Way::NoScript);
+}
+
+#[test]
+fn a_form_that_is_not_accepted_is_announced_on_a_phone() {
+    a_form_that_is_not_accepted_is_announced_at_the_top(Way::Phone);
+}
+
+#[test]
+fn a_generated_key_says_what_to_do_next_where_the_person_looks_on_a_phone() {
+    let console = Console::start();
+    console.desk.channel();
+    let mika = console.browser(Way::Phone);
+    mika.presses("shop").sees("Assertion signing keys");
+    mika.presses("Generate and download key pair").sees("The private key was downloaded");
+    mika.until("the next step in view", || {
+        (mika.script(IN_VIEW, vec![json!("#generated")]) == json!(true)).then_some(())
+    });
+    // The next press of Tab goes to the button that registers it.
+    let focus = "return document.activeElement.id";
+    assert_eq!(mika.script(focus, vec![]), json!("generated"));
+    mika.presses("Register key").sees("The key was registered under").sees("--key-id");
+    mika.presses("Copy");
+    mika.has_no_complaint();
+}
+
+#[test]
+fn the_other_tokens_of_a_leak_are_reached_without_looking_them_up_again() {
+    let console = Console::start();
+    let (channel, secret) = console.desk.channel();
+    let issue = || {
+        let at = ["--channel", &*channel];
+        let words = ["token", "issue", "--kind", "short-lived", "-o", "json"];
+        let mut issue = console.desk.command(&[&words[..], &at].concat());
+        let issued = finish(issue.env("TEGATA_CHANNEL_SECRET", &secret)).expect(0);
+        let issued: Value = serde_json::from_str(&issued).unwrap();
+        issued["access_token"].as_str().unwrap().to_owned()
+    };
+    let tokens = [issue(), issue()];
+    let mika = console.browser(Way::Desk);
+    mika.presses("Leak desk").fills("Token, or text with tokens", &tokens.join(" "));
+    mika.presses("Look up tokens").sees("2 tokens found");
+    mika.sees("Other active tokens of the channel without a group");
+    mika.presses("Revoke this token…").sees("Other tokens that were found");
+    mika.fills("Reason", "found in a log").presses("Revoke 1 token").sees("What was changed");
+    mika.sees("found in a log").sees("Other tokens that were found");
+    mika.presses("Revoke…");
+    mika.sees("You cannot undo a revocation");
+    mika.fills("Reason", "found in a log").presses("Revoke 1 token").sees("What was changed");
+    for token in &tokens {
+        assert_ne!(console.desk.run(&["token", "verify", token]).code, 0);
+    }
+    mika.has_no_complaint();
 }
 
 /// The strength that the page shows of what was typed.

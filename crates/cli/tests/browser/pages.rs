@@ -88,6 +88,23 @@ impl Check {
                 self.wrong.push(format!("{name}: wider than {width} px: {wider:#}"));
             }
         }
+        let unlabelled = "const cells = [...document.querySelectorAll('.cards :is(td, tbody th)[data-label]')];
+            const shown = it => getComputedStyle(it, '::before').content.includes(it.dataset.label);
+            return cells.filter(it => it.checkVisibility() && !shown(it)).map(it => it.outerHTML.slice(0, 150))";
+        let unlabelled = browser.script(unlabelled, vec![]);
+        if unlabelled != json!([]) {
+            self.wrong.push(format!("{name}: cells without their labels: {unlabelled:#}"));
+        }
+        // An option of a command is broken only where it is longer than a line.
+        let broken = "const words = [...document.querySelectorAll('.cli code span')];
+            const wide = it => it.parentElement.clientWidth - 1;
+            const lines = it => it.getBoundingClientRect().height / parseFloat(getComputedStyle(it).lineHeight);
+            return words.filter(it => lines(it) > 1.5 && it.getBoundingClientRect().width < wide(it) - 40)
+                .map(it => it.textContent)";
+        let broken = browser.script(broken, vec![]);
+        if broken != json!([]) {
+            self.wrong.push(format!("{name}: broken words of commands: {broken:#}"));
+        }
         self.accessible(browser, &format!("{name} ({}, dark, phone)", self.language));
         self.take_pictures(browser, name);
         browser.width(1440);

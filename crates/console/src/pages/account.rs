@@ -88,7 +88,14 @@ impl AccountPage {
     #[must_use]
     pub fn new(frame: Frame, it: Account) -> Self {
         let heading = frame.t().frame.account;
-        Self { page: PageHead::new(frame, Some(Section::Account), heading), it }
+        let t = frame.t();
+        let old = ("old", t.account.old_password, &it.old);
+        let new = ("new", t.account.new_password, &it.new);
+        let name = ("name", t.common.name, &it.token_name);
+        let identity = Field { wrong: it.identity.wrong.clone(), ..Field::default() };
+        let identity = ("h-id", t.identity.title, &identity);
+        let page = PageHead::new(frame, Some(Section::Account), heading);
+        Self { page: page.checked([old, new, identity, name]), it }
     }
 
     fn old(&self) -> Html {

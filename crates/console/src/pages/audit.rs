@@ -1,7 +1,11 @@
 //! Who did what.
 
 use super::PageHead;
-use crate::html::{Bdi, Html};
+use crate::{
+    frame::Frame,
+    html::{Bdi, Code, Html, Id},
+    pieces::{joined, link, pairs},
+};
 use askama::Template;
 use tegata_token::{
     id::{ChannelId, ProviderId},
@@ -31,6 +35,53 @@ pub struct AuditLine {
     pub reason: Option<String>,
     /// Further details: names and values.
     pub detail: Vec<(String, String)>,
+}
+
+impl AuditLine {
+    /// What was done by whom, of what, why and when.
+    pub(super) fn facts(&self, frame: &Frame) -> Html {
+        let (t, times) = (frame.t(), frame.times());
+        let mut facts = vec![(t.common.action, crate::html!("{}", Code(&self.act)))];
+        if let Some(channel) = self.channel {
+            let href = format!("/console/channels/{channel}");
+            facts.push((t.common.channel, link(&href, &crate::html!("{}", Id(channel)))));
+        }
+        if let Some(provider) = self.provider {
+            let href = format!("/console/providers/{provider}");
+            facts.push((t.common.provider, link(&href, &crate::html!("{}", Id(provider)))));
+        }
+        facts.push((t.audit.actor, self.actor_html()));
+        let reason = self.reason.as_deref();
+        let none = || Html::text(t.common.none);
+        facts.push((t.token.reason, reason.map_or_else(none, |it| crate::html!("{}", Bdi(it)))));
+        facts.push((t.audit.time, times.both(self.at)));
+        let detail = self.detail.iter().map(|(name, value)| {
+            crate::html!("<span class=\"sub\">{} {}</span>", Code(name), Bdi(value))
+        });
+        let detail: Vec<_> = detail.collect();
+        if !detail.is_empty() {
+            facts.push((t.audit.details, joined(&detail)));
+        }
+        pairs(&facts)
+    }
+
+    /// The audit, limited to such events.
+    pub(super) fn in_audit(&self) -> String {
+        let channel = self.channel.map(|it| format!("&channel={it}"));
+        format!("/console/audit?act={}{}", self.act, channel.unwrap_or_default())
+    }
+
+    fn actor_html(&self) -> Html {
+        named_actor(self.name.as_deref(), &self.actor)
+    }
+}
+
+/// An actor, with the display name of a person.
+pub(super) fn named_actor(name: Option<&str>, actor: &str) -> Html {
+    match name {
+        Some(name) => crate::html!("{}<span class=\"sub\">{}</span>", Bdi(name), Bdi(actor)),
+        None => crate::html!("{}", Bdi(actor)),
+    }
 }
 
 /// The result of verifying the audit.
@@ -95,12 +146,7 @@ impl AuditPage {
     }
 
     fn actor(&self, line: &AuditLine) -> Html {
-        match &line.name {
-            Some(name) => {
-                crate::html!("{}<span class=\"sub\">{}</span>", Bdi(name), Bdi(&line.actor))
-            }
-            None => crate::html!("{}", Bdi(&line.actor)),
-        }
+        line.actor_html()
     }
 
     fn is_act(&self, act: &str) -> bool {

@@ -7,6 +7,7 @@ use crate::{
     html::Html,
 };
 use askama::Template;
+use tegata_policy::rules::ASSERTION_KEYS;
 use tegata_token::{
     id::{AssertionKeyId, Group},
     time::UnixTime,
@@ -101,7 +102,14 @@ impl BasicPage {
     /// The page.
     #[must_use]
     pub fn new(frame: Frame, it: Basic) -> Self {
-        Self { page: it.head.page(frame, ChannelTab::Basic), it }
+        let t = frame.t();
+        let name = ("name", t.common.name, &it.name);
+        let key = ("key", t.basic.public_key, &it.key);
+        let group = ("group", t.confirm.group, &it.group);
+        let page = it.head.page(frame, ChannelTab::Basic);
+        let name = Some(name).filter(|_| it.acts.changes);
+        let key = [key, group].into_iter().filter(|_| it.acts.registers_keys);
+        Self { page: page.checked(name.into_iter().chain(key)), it }
     }
 
     fn name(&self) -> Html {
@@ -122,6 +130,11 @@ impl BasicPage {
 
     fn used(&self, at: &Option<UnixTime>) -> Html {
         self.page.frame.times().used(*at)
+    }
+
+    /// Whether another key must have a group.
+    fn is_full(&self) -> bool {
+        self.it.keys.iter().filter(|it| it.group.is_none()).count() >= ASSERTION_KEYS
     }
 
     fn previous_in_use(&self) -> bool {

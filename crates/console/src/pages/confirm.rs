@@ -1,7 +1,7 @@
 //! The page before an act that takes something away: what it would take, and the form that
 //! does it.
 
-use super::{PageHead, TokenTable};
+use super::{FoundToken, PageHead, TokenTable, found::found_list};
 use crate::{forms::Field, html::Html};
 use askama::Template;
 
@@ -43,6 +43,8 @@ pub struct ActToConfirm {
     pub commands: Vec<String>,
     /// What could be done instead.
     pub alternatives: Vec<(String, Html)>,
+    /// The other tokens that the leak desk found, from which the person comes.
+    pub found: Vec<FoundToken>,
 }
 
 /// The page.
@@ -57,7 +59,14 @@ impl ConfirmPage {
     /// The page of an act; its heading is a question with the object and the count.
     #[must_use]
     pub fn new(page: PageHead, act: ActToConfirm) -> Self {
-        Self { page, act }
+        let t = page.frame.t();
+        let reason = ("reason", t.confirm.reason, &act.reason);
+        let again = act.again.iter().map(|it| ("again", t.sign_in.code, it));
+        Self { page: page.checked([reason].into_iter().chain(again)), act }
+    }
+
+    fn found(&self) -> Html {
+        found_list(&self.page.frame, &self.act.found)
     }
 
     fn tokens(&self) -> Option<Html> {

@@ -4,6 +4,7 @@ use super::PageHead;
 use crate::{
     Frame,
     html::{Bdi, Html, Id},
+    pieces::sentence,
 };
 use askama::Template;
 
@@ -38,6 +39,7 @@ pub struct ErrorPage {
     trouble: Trouble,
     request: Option<String>,
     again: Option<FormAgain>,
+    back: Option<String>,
 }
 
 /// A form that can be sent again, since its act is done once.
@@ -64,13 +66,25 @@ impl ErrorPage {
             Trouble::Unavailable | Trouble::SentBefore => t.unavailable,
             Trouble::Internal => t.internal,
         };
-        Self { page: PageHead::new(frame, None, heading), trouble, request, again: None }
+        Self {
+            page: PageHead::new(frame, None, heading),
+            trouble,
+            request,
+            again: None,
+            back: None,
+        }
     }
 
     /// The same, with the form to send again.
     #[must_use]
     pub fn again(self, again: Option<FormAgain>) -> Self {
         Self { again, ..self }
+    }
+
+    /// The same, with the page to go back to.
+    #[must_use]
+    pub fn back(self, back: Option<String>) -> Self {
+        Self { back, ..self }
     }
 
     fn why(&self) -> String {
@@ -92,9 +106,9 @@ impl ErrorPage {
     }
 
     /// The server's own words, which are in English.
-    fn detail(&self) -> Option<&str> {
+    fn detail(&self) -> Option<String> {
         match &self.trouble {
-            Trouble::BadRequest(detail) | Trouble::Conflict(detail) => Some(detail),
+            Trouble::BadRequest(detail) | Trouble::Conflict(detail) => Some(sentence(detail)),
             _ => None,
         }
     }

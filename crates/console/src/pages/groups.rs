@@ -287,7 +287,12 @@ impl GroupPage {
     /// The page of a group.
     #[must_use]
     pub fn new(page: PageHead, it: ShownGroup, form: GroupForm) -> Self {
-        Self { page, it, form }
+        let t = page.frame.t();
+        let contact = ("contact", t.token.contact, &form.contact);
+        let cap = ("cap", t.groups.cap, &form.cap);
+        let fields = [contact, cap].into_iter().filter(|_| page.acts.change);
+        let fields: Vec<_> = fields.collect();
+        Self { page: page.checked(fields), it, form }
     }
 
     fn is(&self, when: WhenFull) -> bool {

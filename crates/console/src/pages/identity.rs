@@ -39,7 +39,9 @@ impl IdentityCodePage {
     pub fn new(frame: Frame, account: String, code: Field) -> Self {
         let t = &frame.t().identity;
         let (heading, lead) = (t.code_title, (t.code_lead)(Bdi(&account)));
-        Self { page: PageHead::new(frame, None, heading).lead(lead), code }
+        let label = frame.t().sign_in.code;
+        let page = PageHead::new(frame, None, heading).lead(lead);
+        Self { page: page.checked([("code", label, &code)]), code }
     }
 
     fn code(&self) -> Html {

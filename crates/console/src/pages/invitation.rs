@@ -25,7 +25,8 @@ impl InvitationPage {
     pub fn new(frame: Frame, invitation: Field) -> Self {
         let t = &frame.t().invitation;
         let (heading, lead) = (t.title, t.lead);
-        Self { page: PageHead::new(frame, None, heading).lead(lead), invitation }
+        let page = PageHead::new(frame, None, heading).lead(lead);
+        Self { page: page.checked([("invitation", t.invitation, &invitation)]), invitation }
     }
 
     fn field(&self) -> Html {
@@ -69,7 +70,10 @@ impl AcceptPage {
     pub fn new(frame: Frame, it: ToAccept) -> Self {
         let t = &frame.t().invitation;
         let (heading, lead) = (t.accept, (t.expires)(frame.times().both(it.expires_at)));
-        Self { page: PageHead::new(frame, None, heading).lead(lead), it }
+        let password = ("password", t.password, &it.password);
+        let code = ("code", frame.t().sign_in.code, &it.code);
+        let page = PageHead::new(frame, None, heading).lead(lead);
+        Self { page: page.checked([password, code]), it }
     }
 
     fn password(&self) -> Html {

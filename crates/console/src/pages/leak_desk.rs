@@ -1,11 +1,12 @@
 //! The leak desk: whose a leaked token is, who uses it, and what to revoke.
 
 use super::{
-    PageHead,
+    FoundToken, PageHead,
     shown_token::{ShownToken, revoke_href},
     tokens::{ShownUse, uses_table},
 };
 use crate::{
+    forms::Field,
     frame::{Frame, Section},
     html::{Bdi, Html, Id},
     pieces::{HtmlTable, Row, button, buttons, column, commands, joined, link, pairs, sub},
@@ -92,7 +93,12 @@ impl LeakDeskPage {
     #[must_use]
     pub fn new(frame: Frame, desk: Desk) -> Self {
         let t = &frame.t().leak_desk;
-        Self { page: PageHead::new(frame, Some(Section::LeakDesk), t.title).lead(t.lead), desk }
+        let text = match desk {
+            Desk::TooLong => Field::default().wrong(t.too_long_why),
+            Desk::Start | Desk::Found(_) => Field::default(),
+        };
+        let page = PageHead::new(frame, Some(Section::LeakDesk), t.title).lead(t.lead);
+        Self { page: page.checked([("text", t.text, &text)]), desk }
     }
 
     fn found(&self) -> Option<&Found> {
@@ -104,6 +110,18 @@ impl LeakDeskPage {
 
     fn is_too_long(&self) -> bool {
         matches!(self.desk, Desk::TooLong)
+    }
+
+    /// The other tokens that can be revoked, for the pages that follow.
+    fn rest(&self, one: &LeakedToken) -> Vec<FoundToken> {
+        let all = self.found().map_or(&[][..], |it| &it.tokens).iter();
+        let rest =
+            all.filter(|it| it.revokes && it.token.is_usable() && it.token.id != one.token.id);
+        rest.map(|it| {
+            let expires = (it.token.kind == Kind::Stateless).then_some(it.token.expires);
+            FoundToken { channel: it.token.channel, id: it.token.id, expires }
+        })
+        .collect()
     }
 
     fn has_tokens(&self) -> bool {
@@ -201,11 +219,9 @@ impl LeakedToken {
         if let Some((_, at)) = it.revocation {
             facts.push((t.revoked, times.both(at)));
         }
-        for (name, text) in [(t.actor, &it.by), (t.reason, &it.reason)] {
-            if let Some(text) = text {
-                facts.push((name, crate::html!("{}", Bdi(text))));
-            }
-        }
+        facts.extend(it.actor_html().map(|actor| (t.actor, actor)));
+        let reason = it.reason.as_deref();
+        facts.extend(reason.map(|it| (t.reason, crate::html!("{}", Bdi(it)))));
         pairs(&facts)
     }
 
@@ -227,7 +243,7 @@ impl LeakedToken {
 
     fn others_html(&self, frame: &Frame) -> Html {
         let table = HtmlTable {
-            caption: Html::text(frame.t().leak_desk.others),
+            caption: Html::text(self.token.others_heading(frame)),
             columns: ShownToken::columns(frame, false),
             rows: self.others.iter().map(|it| it.row(frame, false)).collect(),
         };
@@ -259,11 +275,12 @@ impl LeakedToken {
     }
 
     /// What can be revoked, the smallest scope first.
-    fn scopes(&self, frame: &Frame) -> Vec<Html> {
+    fn scopes(&self, frame: &Frame, found: &[FoundToken]) -> Vec<Html> {
         let (t, it) = (&frame.t().leak_desk, &self.token);
         let mut all = Vec::new();
         let mut scope = |what: &str, which: &str, text: &str, hint: &str| {
             let href = revoke_href(it.channel, what, which);
+            let href = FoundToken::in_address(&href, found);
             let hint = match hint {
                 "" => Html::default(),
                 hint => crate::html!(" <span class=\"hint\">{}</span>", Html::text(hint)),
@@ -287,7 +304,8 @@ impl LeakedToken {
         all
     }
 
-    fn suspend_href(&self) -> String {
-        format!("/console/channels/{}/suspend", self.token.channel)
+    fn suspend_href(&self, found: &[FoundToken]) -> String {
+        let href = format!("/console/channels/{}/suspend", self.token.channel);
+        FoundToken::in_address(&href, found)
     }
 }

@@ -47,7 +47,12 @@ impl MessagingApiPage {
     /// The page.
     #[must_use]
     pub fn new(frame: Frame, it: MessagingApi) -> Self {
-        Self { page: it.head.page(frame, ChannelTab::MessagingApi), it }
+        let label = frame.t().messaging_api.delay;
+        let page = it.head.page(frame, ChannelTab::MessagingApi);
+        let it = Self { page, it };
+        // A first token has no delay to choose.
+        let hours = it.has_current().then_some(("hours", label, &it.it.hours));
+        Self { page: it.page.clone().checked(hours), ..it }
     }
 
     /// The token that the next reissue replaces.

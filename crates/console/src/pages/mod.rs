@@ -7,6 +7,7 @@ mod channel;
 mod channel_table;
 mod confirm;
 mod error;
+mod found;
 mod groups;
 mod identity;
 mod invitation;
@@ -35,6 +36,7 @@ pub use channel::{ChannelHead, type_name};
 pub use channel_table::{ChannelLine, channel_table, state_tag};
 pub use confirm::{ActToConfirm, ConfirmPage, Note};
 pub use error::{ErrorPage, FormAgain, Trouble};
+pub use found::{BadFoundToken, FoundToken};
 pub use groups::{GroupForm, GroupPage, GroupsPage, ShownGroup};
 pub use identity::{ContinuePage, IdentityCodePage};
 pub use invitation::{AcceptPage, InvitationPage, RecoveryCodesPage, ToAccept};
@@ -58,6 +60,7 @@ pub use verifiers::{
 };
 
 use crate::{
+    forms::{Field, Mistake},
     frame::{Crumb, Frame, Section},
     html::Html,
 };
@@ -95,6 +98,8 @@ pub struct PageHead {
     pub tabs: Option<Tabs>,
     /// What the person may do.
     pub acts: Acts,
+    /// The fields of the page's forms that were not accepted.
+    pub mistakes: Vec<Mistake>,
 }
 
 impl PageHead {
@@ -110,7 +115,24 @@ impl PageHead {
             crumbs: Vec::new(),
             tabs: None,
             acts: Acts::ALL,
+            mistakes: Vec::new(),
         }
+    }
+
+    /// The same, with what is wrong with some of these fields, which are named by id and label:
+    /// a summary at the top, which the browser focuses, and the title say so.
+    #[must_use]
+    pub fn checked<'a>(
+        mut self,
+        fields: impl IntoIterator<Item = (&'static str, &'a str, &'a Field)>,
+    ) -> Self {
+        let described = self.frame.t().token.described;
+        let wrong = fields.into_iter().filter_map(|(id, label, field)| {
+            let why = field.wrong.as_ref()?;
+            Some(Mistake { id, text: described(label, why) })
+        });
+        self.mistakes.extend(wrong);
+        self
     }
 
     /// The same, for a person who may do this.

@@ -5,6 +5,7 @@ use crate::{
     Crumb, Frame, Section,
     forms::{Field, Input},
     html::{Bdi, Html, Id},
+    pieces::commands,
 };
 use askama::Template;
 use tegata_policy::rules::ChannelType;
@@ -98,11 +99,23 @@ impl ProviderPage {
     /// The page.
     #[must_use]
     pub fn new(frame: Frame, it: ProviderView) -> Self {
-        Self { page: it.head.page(frame, false), it }
+        let label = frame.t().common.name;
+        let name = it.renames.then_some(("name", label, &it.name));
+        let page = it.head.page(frame, false).checked(name);
+        Self { page, it }
     }
 
     fn name(&self) -> Html {
         name_input(&self.page.frame, &self.it.name)
+    }
+
+    fn commands(&self) -> Html {
+        let id = self.it.head.id;
+        let mut lines = vec![format!("tegata channel list --provider {id}")];
+        if self.it.creates {
+            lines.push(format!("tegata channel create --provider {id} NAME"));
+        }
+        commands(self.page.frame.t().common.command_line, lines)
     }
 }
 
@@ -130,7 +143,8 @@ impl NewProviderPage {
             Crumb::new("", t.overview.create_provider),
         ];
         let heading = t.overview.create_provider;
-        Self { page: PageHead::new(frame, Some(Section::Overview), heading).below(crumbs), name }
+        let page = PageHead::new(frame, Some(Section::Overview), heading).below(crumbs);
+        Self { page: page.checked([("name", t.common.name, &name)]), name }
     }
 
     fn input(&self) -> Html {
@@ -155,7 +169,9 @@ impl NewChannelPage {
     pub fn new(frame: Frame, head: &ProviderHead, name: Field, chosen: ChannelType) -> Self {
         let heading = frame.t().provider.create_channel;
         let (action, provider) = (head.at("/channels"), head.id);
-        Self { page: head.below(frame, heading.into(), heading), action, provider, name, chosen }
+        let label = frame.t().common.name;
+        let page = head.below(frame, heading.into(), heading).checked([("name", label, &name)]);
+        Self { page, action, provider, name, chosen }
     }
 
     fn input(&self) -> Html {

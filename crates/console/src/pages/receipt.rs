@@ -1,6 +1,6 @@
 //! A receipt: which instances of verifiers can no longer accept what was revoked.
 
-use super::PageHead;
+use super::{AuditLine, FoundToken, PageHead, found::found_list};
 use crate::named::InstanceStanding;
 use crate::{
     frame::Frame,
@@ -44,6 +44,8 @@ pub struct ShownReceipt {
 pub struct ReceiptPage {
     page: PageHead,
     it: ShownReceipt,
+    about: Option<AuditLine>,
+    found: Vec<FoundToken>,
 }
 
 impl InstanceStanding {
@@ -146,7 +148,27 @@ impl ReceiptPage {
     /// The page.
     #[must_use]
     pub fn new(page: PageHead, it: ShownReceipt) -> Self {
-        Self { page, it }
+        Self { page, it, about: None, found: Vec::new() }
+    }
+
+    /// The same, with the audit event of the change.
+    #[must_use]
+    pub fn about(self, about: Option<AuditLine>) -> Self {
+        Self { about, ..self }
+    }
+
+    /// The same, with the other tokens that the leak desk found.
+    #[must_use]
+    pub fn found(self, found: Vec<FoundToken>) -> Self {
+        Self { found, ..self }
+    }
+
+    fn found_html(&self) -> Html {
+        found_list(&self.page.frame, &self.found)
+    }
+
+    fn again(&self) -> String {
+        FoundToken::in_address(&self.href(), &self.found)
     }
 
     fn receipt(&self) -> Html {

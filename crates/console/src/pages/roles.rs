@@ -71,7 +71,12 @@ impl RolesPage {
     /// The page.
     #[must_use]
     pub fn new(page: PageHead, it: Roles) -> Self {
-        Self { page, it }
+        let t = page.frame.t();
+        let person = ("person", t.roles.person, &it.person);
+        let login = ("login", t.sign_in.login, &it.login);
+        let name = ("name", t.common.name, &it.name);
+        let fields = [person, login, name].into_iter().filter(|_| it.changes);
+        Self { page: page.checked(fields), it }
     }
 
     fn person(&self) -> Html {

@@ -57,7 +57,12 @@ impl SecurityPage {
     /// The page.
     #[must_use]
     pub fn new(frame: Frame, it: Security) -> Self {
-        Self { page: it.head.page(frame, ChannelTab::Security), it }
+        let t = &frame.t().security;
+        let cap = ("group_cap", t.group_cap, &it.group_cap);
+        let limits = Security::LIMITS.into_iter().zip(t.limits).zip(&it.limits);
+        let limits = limits.map(|((name, label), field)| (name, label, field));
+        let page = it.head.page(frame, ChannelTab::Security);
+        Self { page: page.checked([cap].into_iter().chain(limits).filter(|_| it.changes)), it }
     }
 
     fn cap(&self) -> Html {

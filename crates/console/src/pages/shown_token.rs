@@ -1,5 +1,6 @@
 //! A token, as lists and pages show it: its facts without the token itself.
 
+use super::audit::named_actor;
 use crate::{
     draw::{Bar, SOON},
     frame::Frame,
@@ -45,6 +46,8 @@ pub struct ShownToken {
     pub revocation: Option<(RevocationCause, UnixTime)>,
     /// The actor that revoked it.
     pub by: Option<String>,
+    /// The display name of that actor, of a person.
+    pub by_name: Option<String>,
     /// The reason of its revocation.
     pub reason: Option<String>,
     /// Whether it is idle: unused while a newer token of its group was used.
@@ -87,6 +90,13 @@ impl ShownToken {
     pub fn bar(&self) -> Bar {
         let revoked = self.revocation.map(|(_, at)| at);
         Bar { issued: self.issued, expires: self.expiry(), used: self.used, revoked }
+    }
+
+    /// The heading of the other active tokens of its group, or of those without one, too.
+    #[must_use]
+    pub fn others_heading(&self, frame: &Frame) -> &'static str {
+        let t = &frame.t().token;
+        if self.group.is_some() { t.others } else { t.others_without }
     }
 
     /// The address of its page.
@@ -154,6 +164,11 @@ impl ShownToken {
                 &crate::html!("{}", Bdi(group.as_str())),
             ),
         }
+    }
+
+    /// The actor that revoked it.
+    pub(super) fn actor_html(&self) -> Option<Html> {
+        self.by.as_deref().map(|it| named_actor(self.by_name.as_deref(), it))
     }
 
     /// What it was issued with.

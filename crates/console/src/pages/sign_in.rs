@@ -22,7 +22,8 @@ impl SignInPage {
     #[must_use]
     pub fn new(frame: Frame, login: Field, next: String) -> Self {
         let heading = frame.t().sign_in.title;
-        let page = PageHead::new(frame, None, heading);
+        let label = frame.t().sign_in.login;
+        let page = PageHead::new(frame, None, heading).checked([("login", label, &login)]);
         Self { page, login, next, by_identity: false, wrong_identity: None }
     }
 
@@ -35,6 +36,9 @@ impl SignInPage {
     /// The same, with why that did not succeed.
     #[must_use]
     pub fn wrong_identity(self, why: String) -> Self {
-        Self { wrong_identity: Some(why), ..self }
+        let label = self.page.frame.t().identity.sign_in;
+        let wrong = Field::default().wrong(why.clone());
+        let page = self.page.checked([("identity", label, &wrong)]);
+        Self { page, wrong_identity: Some(why), ..self }
     }
 }

@@ -3,6 +3,7 @@
 use super::{PageHead, shown_token::ShownToken};
 use crate::{
     draw::{Axis, tablets, timeline},
+    forms::Field,
     frame::Frame,
     html::{Bdi, Html},
     pieces::{HtmlTable, Row, column, commands, link, narrow, pairs},
@@ -78,6 +79,10 @@ pub struct TokensView {
     pub rows: Vec<ShownToken>,
     /// The cursor of the next page.
     pub next: Option<String>,
+    /// What is to be revoked: `group`, `kind`, `key` or `all`.
+    pub what: &'static str,
+    /// The name or id of it, as it was entered.
+    pub which: Field,
 }
 
 /// The tokens of a channel.
@@ -107,13 +112,20 @@ impl TokensPage {
     #[must_use]
     pub fn new(page: PageHead, it: TokensView) -> Self {
         let (lines, more_groups) = lines(&page.frame, &it);
-        Self { page, it, lines, more_groups }
+        let which = ("w-which", page.frame.t().tokens.which, &it.which);
+        Self { page: page.checked([which]), it, lines, more_groups }
     }
 
     /// The channel.
     #[must_use]
     pub fn channel_id(&self) -> ChannelId {
         self.it.channel
+    }
+
+    /// The scopes of a bulk revocation: the value in the form and the words.
+    fn scopes(&self) -> [(&'static str, &'static str); 4] {
+        let t = &self.page.frame.t().tokens;
+        [("group", t.of_group), ("kind", t.of_kind), ("key", t.of_key), ("all", t.of_channel)]
     }
 
     fn count_html(&self, count: &KindCount) -> Html {
@@ -369,11 +381,10 @@ impl TokenPage {
         facts.push((t.last_used, used));
         if let Some((_, at)) = it.revocation {
             facts.push((t.revoked, times.both(at)));
-            let bdi = |it: &Option<String>| {
-                it.as_deref().map_or_else(|| Html::text(t.none), |it| crate::html!("{}", Bdi(it)))
-            };
-            facts.push((t.actor, bdi(&it.by)));
-            facts.push((t.reason, bdi(&it.reason)));
+            let none = || Html::text(t.none);
+            facts.push((t.actor, it.actor_html().unwrap_or_else(none)));
+            let reason = it.reason.as_deref();
+            facts.push((t.reason, reason.map_or_else(none, |it| crate::html!("{}", Bdi(it)))));
         }
         pairs(&facts)
     }
@@ -382,10 +393,15 @@ impl TokenPage {
         uses_table(&self.page.frame, &self.uses)
     }
 
+    fn no_others(&self) -> &'static str {
+        let t = &self.page.frame.t().token;
+        if self.token.group.is_some() { t.no_others } else { t.no_others_without }
+    }
+
     fn others_table(&self) -> Html {
         let frame = &self.page.frame;
         let table = HtmlTable {
-            caption: Html::text(frame.t().token.others),
+            caption: Html::text(self.token.others_heading(frame)),
             columns: ShownToken::columns(frame, false),
             rows: self.others.iter().map(|it| it.row(frame, false)).collect(),
         };

@@ -177,7 +177,11 @@ impl NewVerifierPage {
     #[must_use]
     pub fn new(frame: Frame, form: VerifierForm) -> Self {
         let t = &frame.t().verifiers;
-        Self { page: below(frame, t.new_title.into(), t.new_title).lead(t.new_lead), form }
+        let name = ("name", frame.t().common.name, &form.name);
+        let provider = ("provider", t.provider, &form.provider);
+        let staleness = ("staleness", t.staleness, &form.staleness);
+        let page = below(frame, t.new_title.into(), t.new_title).lead(t.new_lead);
+        Self { page: page.checked([name, provider, staleness]), form }
     }
 
     fn commands(&self) -> Html {

@@ -4,6 +4,9 @@ use crate::html::Html;
 
 #[derive(Debug)]
 pub struct ErrorTexts {
+    /// What begins the title of a page whose form was not accepted.
+    pub in_title: &'static str,
+    pub mistakes: &'static str,
     pub not_found: &'static str,
     pub not_found_why: &'static str,
     pub forbidden: &'static str,
@@ -27,6 +30,7 @@ pub struct ErrorTexts {
     pub on_the_server: &'static str,
     pub internal: &'static str,
     pub internal_why: &'static str,
+    pub back: &'static str,
     pub overview: &'static str,
     pub request: fn(Html) -> Html,
 }

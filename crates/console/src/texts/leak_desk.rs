@@ -2,7 +2,10 @@
 
 use crate::html::{Bdi, Html, Id};
 use tegata_policy::acts::TokenState;
-use tegata_token::{id::TokenId, kind::Kind};
+use tegata_token::{
+    id::{ChannelId, TokenId},
+    kind::Kind,
+};
 
 #[derive(Debug)]
 pub struct LeakDeskTexts {
@@ -13,7 +16,6 @@ pub struct LeakDeskTexts {
     pub text: &'static str,
     pub text_hint: &'static str,
     pub look_up: &'static str,
-    pub too_long: &'static str,
     pub too_long_why: &'static str,
     pub nothing: &'static str,
     pub nothing_why: fn(usize) -> String,
@@ -40,7 +42,8 @@ pub struct LeakDeskTexts {
     pub newer_used: fn(Id<TokenId>) -> Html,
     pub no_newer: &'static str,
     pub ask: fn(Bdi<'_>) -> Html,
-    pub others: &'static str,
+    pub others_found: &'static str,
+    pub found_one: fn(Html, Id<ChannelId>) -> Html,
     pub revocation: &'static str,
     pub revocation_under: &'static str,
     pub this: &'static str,

@@ -13,6 +13,7 @@ pub struct ProviderTexts {
     pub create_channel: &'static str,
     pub no_channels: &'static str,
     pub no_channels_why: &'static str,
+    pub no_channels_create: &'static str,
     pub settings: &'static str,
     pub deletion: &'static str,
     pub deletion_why: &'static str,

@@ -10,6 +10,8 @@ use tegata_token::id::Position;
 pub struct ReceiptTexts {
     pub title: &'static str,
     pub lead: fn(Id<Position>) -> Html,
+    pub what: &'static str,
+    pub in_audit: &'static str,
     pub complete: &'static str,
     pub pending: &'static str,
     pub complete_stamp: &'static str,

@@ -52,6 +52,8 @@ pub struct TokenTexts {
     pub no_uses: &'static str,
     pub others: &'static str,
     pub no_others: &'static str,
+    pub others_without: &'static str,
+    pub no_others_without: &'static str,
     pub more: fn(usize) -> String,
     pub back: &'static str,
     pub idle_since: fn(&str) -> String,

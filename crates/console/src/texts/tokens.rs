@@ -50,6 +50,8 @@ pub struct TokensTexts {
     pub of_channel: &'static str,
     pub which: &'static str,
     pub which_hint: &'static str,
+    /// The names of what there is.
+    pub which_wrong: fn(&str) -> String,
     pub review: &'static str,
     pub first_token: &'static str,
 }

@@ -29,7 +29,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
-use http::StatusCode;
+use http::{HeaderMap, Method, StatusCode, Uri, header::ACCEPT};
 use oauth::OAuthError;
 use reply::Reply;
 use std::sync::Arc;
@@ -74,7 +74,18 @@ pub fn router(app: Arc<App>, shows: Shows, pages: &Arc<console::KeptPages>) -> R
     if let Some(admin) = admin {
         router = router.merge(admin);
     }
-    router.fallback(async || reply::message(StatusCode::NOT_FOUND, "Not found"))
+    router.fallback(async move |method: Method, uri: Uri, headers: HeaderMap| {
+        if shows.admin && method == Method::GET && uri.path() == "/" && is_browser(&headers) {
+            return Redirect::to(console::CONSOLE).into_response();
+        }
+        reply::message(StatusCode::NOT_FOUND, "Not found").into_response()
+    })
+}
+
+/// Whether a client wants a page: a browser that was given the address of the server alone.
+fn is_browser(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(ACCEPT).and_then(|it| it.to_str().ok());
+    accepted.is_some_and(|it| it.contains("text/html"))
 }
 
 /// The path of the reports of verifiers' uses, whose bodies may be longer than others.

@@ -146,6 +146,15 @@ impl Page {
     }
 }
 
+impl Page {
+    /// Checks that the page shows this command, whose words are marked up.
+    #[track_caller]
+    pub fn shows_command(&self, command: &str) {
+        let text = self.text.replace("<span>", "").replace("</span>", "");
+        assert!(text.contains(command), "no `{command}` in {text}");
+    }
+}
+
 impl Browser {
     /// A browser that visits this site.
     pub fn at(base: String) -> Self {

@@ -9,7 +9,7 @@ async fn a_group_shows_its_slots_and_the_steps_of_its_rotation() {
     shop.get("/groups").await.shows(200, "No groups yet");
     let older = shop.token("blue").await;
     let page = shop.get("/groups").await.shows(200, "class=\"slot free\"");
-    page.shows(200, &format!("tegata group rotate --channel {} blue", shop.id));
+    page.shows_command(&format!("tegata group rotate --channel {} blue", shop.id));
     shop.world.authority().advance_clock(60).await.unwrap();
     let newer = shop.token("blue").await;
     let page = shop.get("/groups/blue").await.shows(200, "Rotation in progress");

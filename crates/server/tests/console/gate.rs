@@ -33,6 +33,24 @@ async fn a_form_of_another_site_is_rejected() {
 }
 
 #[tokio::test]
+async fn the_address_of_the_server_alone_leads_a_browser_to_the_console_and_a_program_nowhere() {
+    let world = World::new().await;
+    let browser = world.browser();
+    let html = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    let answer = browser.request(Method::GET, "/", &html, None).await;
+    assert_eq!((answer.status, answer.location()), (303, "/console"));
+    for (method, path, headers) in [
+        (Method::GET, "/", &[("accept", "*/*")][..]),
+        (Method::GET, "/", &[]),
+        (Method::POST, "/", &html),
+        (Method::GET, "/nothing", &html),
+    ] {
+        let answer = browser.request(method, path, headers, None).await;
+        answer.shows(404, "{\"message\":\"Not found\"}");
+    }
+}
+
+#[tokio::test]
 async fn every_response_has_the_headers_of_the_console() {
     let world = World::new().await;
     let browser = world.browser();

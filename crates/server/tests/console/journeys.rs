@@ -69,11 +69,16 @@ async fn a_provider_and_a_channel_are_created_and_secrets_are_shown_once() {
     let made = browser.send("/console/providers", &[("name", "<b>Harbour</b>")]).await;
     let provider = made.location().to_owned();
     let page = follow(&browser, made).await.shows(200, "&lt;b&gt;Harbour&lt;/b&gt;");
-    assert!(page.text.contains("Created."), "{}", page.text);
+    let id = provider.rsplit('/').next().unwrap();
+    let notice = format!("Provider <span class=\"id\">{id}</span> was created.");
+    let page = page.shows(200, &notice);
+    assert!(page.text.contains("Create a channel. It gets an ID"), "{}", page.text);
     let fields = [("name", "Order bot"), ("type", "messaging-api")];
     let made = browser.send(&format!("{provider}/channels"), &fields).await;
     let channel = made.location().to_owned();
     let page = follow(&browser, made).await.shows(200, "New channel secret");
+    let id = channel.rsplit('/').next().unwrap();
+    let page = page.shows(200, &format!("Channel <span class=\"id\">{id}</span> was created."));
     assert_eq!(secret(&page).len(), 32);
     let again = browser.get(&channel).await.shows(200, "Order bot");
     assert!(!again.text.contains("id=\"secret\"") && !again.text.contains(&secret(&page)));
@@ -91,7 +96,8 @@ async fn a_provider_and_a_channel_are_created_and_secrets_are_shown_once() {
     let fields = [("request", &*field(&page, "request")), ("delay", "other"), ("hours", "1.5")];
     let page = follow(&browser, browser.send(&issue, &fields).await).await;
     assert_ne!(secret(&page), first);
-    page.shows(200, "Previous token");
+    let page = page.shows(200, "Previous token").shows(200, "Long-lived token");
+    page.shows(200, "was issued. The one before expires in 1 hour.");
     let fields = [("delay", "other"), ("hours", "25")];
     browser.send(&issue, &fields).await.shows(422, "from 0 to 24");
     let explained = world.root().explain(&first).await.unwrap();
@@ -116,7 +122,10 @@ async fn a_public_key_is_registered_and_a_private_one_is_neither_stored_nor_show
     let wrong = browser.send(&keys, &[("key", &public), ("group", "no good")]).await;
     wrong.shows(422, "1 to 64 of a-z");
     let answer = browser.send(&keys, &[("key", &public), ("group", "kitchen")]).await;
-    let page = follow(&browser, answer).await.shows(200, "Created.");
+    let page = follow(&browser, answer).await.shows(200, "The key was registered under");
+    let kid = page.text.split("id=\"created\" class=\"id\">").nth(1).unwrap();
+    let kid = kid.split('<').next().unwrap().to_owned();
+    let page = page.shows(200, "data-copy=\"created\"").shows(200, &format!("/keys/{kid}/delete"));
     assert_eq!(page.text.matches("/delete\">Delete…<span class=\"hide\">").count(), 2);
 }
 
@@ -158,7 +167,7 @@ async fn a_secret_is_rotated_with_an_overlap_and_the_page_lists_what_goes() {
     let channel = format!("/console/channels/{}", company.channel);
     let ask = format!("{channel}/secret/rotate?keep=3600&revoke=all");
     let page = browser.get(&ask).await.shows(200, "and revoke 1 token?");
-    assert!(page.text.contains("--keep-previous 3600 --revoke-tokens all --dry-run"));
+    page.shows_command("--keep-previous 3600 --revoke-tokens all --dry-run");
     let fields = [("keep", "3600"), ("revoke", "all")];
     let answer = browser.send(&format!("{channel}/secret/rotate"), &fields).await;
     let page = follow(&browser, answer).await.shows(200, "1 token revoked.");

@@ -12,6 +12,7 @@ mod leaks;
 mod many;
 mod openid;
 mod pages;
+mod refused;
 mod seen;
 mod shop;
 mod signing_in;

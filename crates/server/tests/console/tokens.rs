@@ -6,7 +6,7 @@ use crate::shop::{SHOWN, Shop};
 async fn an_empty_channel_says_how_to_issue_a_token() {
     let shop = Shop::new().await;
     let page = shop.get("/tokens").await.shows(200, "No tokens yet").shows(200, SHOWN);
-    assert!(page.text.contains("tegata token issue --channel"), "{}", page.text);
+    page.shows_command("tegata token issue --channel");
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn the_page_of_a_token_shows_who_used_it_lately() {
     let id = shop.id_of(&token).await;
     let page = shop.get(&format!("/tokens/{id}")).await;
     let page = page.shows(200, "127.0.0.1").shows(200, &shop.id_of(&other).await);
-    page.shows(200, &format!("tegata token revoke --channel {} --token-id {id}", shop.id));
+    page.shows_command(&format!("tegata token revoke --channel {} --token-id {id}", shop.id));
     shop.get("/tokens/AAAAAAAAAAAAAAAAAAAAAA").await.shows(404, "");
     shop.browser.get("/console/channels/1234567890/tokens").await.shows(404, "");
 }

@@ -54,6 +54,11 @@ pub const TEXTS: BasicTexts = BasicTexts {
     public_key_hint: "RSA, 2,048 bits. Private keys are rejected and not stored.",
     private_key: "This is a private key. Enter the public key, and treat this private key as \
                   leaked.",
+    keys_full: "Two keys without a group are registered, which is the limit. Enter a group, or \
+                first delete a key that is no longer used.",
+    group_full: "Two keys are registered with this scope already. First delete the one that is no \
+                 longer used, or enter another group.",
+    key_there: "This key is registered in this channel already. Use it, or enter another key.",
     group_hint: "Empty: the key is for the whole channel.",
     group_wrong: "Enter 1 to 64 of a-z A-Z 0-9 . _ -, not . or .. alone.",
     register: "Register key",

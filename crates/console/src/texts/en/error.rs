@@ -3,6 +3,8 @@
 use crate::{html, texts::ErrorTexts};
 
 pub const TEXTS: ErrorTexts = ErrorTexts {
+    in_title: "Error: ",
+    mistakes: "There is a problem",
     not_found: "Page not found",
     not_found_why: "The page does not exist, or you do not have access to it.",
     forbidden: "Permission required",
@@ -31,6 +33,7 @@ pub const TEXTS: ErrorTexts = ErrorTexts {
     internal: "Internal error",
     internal_why: "This is a bug. Your change may or may not have been saved; the server log \
                    has the details.",
+    back: "Go back to the page",
     overview: "Go to overview",
     request: |id| html!("Request ID: {}. The server log lists this request under the same ID.", id),
 };

@@ -14,7 +14,6 @@ pub const TEXTS: LeakDeskTexts = LeakDeskTexts {
                 is sent in the request body. It is not written to logs, browser history or the audit \
                 log.",
     look_up: "Look up tokens",
-    too_long: "Text too long",
     too_long_why: "The text is longer than 1 MiB. Paste a part of it, or search the file on your \
                    computer with the command below. Nothing was changed.",
     nothing: "No token found",
@@ -96,7 +95,8 @@ pub const TEXTS: LeakDeskTexts = LeakDeskTexts {
     newer_used: |id| html!("Token {} is newer and is in use.", id),
     no_newer: "There is no newer token to replace it: issue one first, or accept the interruption.",
     ask: |contact| html!("Contact: {}.", contact),
-    others: "Other active tokens of the group",
+    others_found: "Other tokens that were found",
+    found_one: |id, channel| html!("Token {} of channel {}", id, channel),
     revocation: "Revocation",
     revocation_under: "Choose the smallest scope that covers the leak. The next page lists what is \
                        revoked. Nothing is revoked until you confirm.",

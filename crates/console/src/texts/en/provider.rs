@@ -11,6 +11,8 @@ pub const TEXTS: ProviderTexts = ProviderTexts {
     create_channel: "Create channel",
     no_channels: "No channels to show",
     no_channels_why: "Channels that you may see are listed here.",
+    no_channels_create: "Create a channel. It gets an ID and a secret, with which your program \
+                         requests tokens.",
     settings: "Settings",
     deletion: "Deletion",
     deletion_why: "A provider can be deleted once all its channels are deleted. This cannot be \

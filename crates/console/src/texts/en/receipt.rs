@@ -4,7 +4,9 @@ use crate::{html, named::InstanceStanding as S, texts::ReceiptTexts};
 
 pub const TEXTS: ReceiptTexts = ReceiptTexts {
     title: "Receipt",
-    lead: |position| html!("Of the change at position {}", position),
+    lead: |position| html!("Shows which verifiers have applied change {}.", position),
+    what: "What was changed",
+    in_audit: "Show in the audit log",
     complete: "Done. No verifier accepts what was revoked any more.",
     pending: "Done. Not acknowledged by every verifier yet.",
     complete_stamp: "Complete",

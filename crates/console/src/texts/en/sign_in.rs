@@ -15,7 +15,8 @@ pub const TEXTS: SignInTexts = SignInTexts {
     busy: "Too many people sign in at the moment. Try again.",
     invited: "Invited?",
     invited_link: "Accept an invitation",
-    locked_out: "Locked out? If no administrator can sign in, run this command on the server.",
+    locked_out: "Locked out? If no administrator can sign in, run this command on the server. \
+                 STORE is the value of the server’s --store.",
     reset: "Creates a new root token and a link for a new administrator",
     signed_out: "You are signed out.",
 };

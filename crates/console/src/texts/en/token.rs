@@ -62,6 +62,8 @@ pub const TEXTS: TokenTexts = TokenTexts {
     no_uses: "No use was recorded in the last week.",
     others: "Other active tokens of the group",
     no_others: "The group has no other active token.",
+    others_without: "Other active tokens of the channel without a group",
+    no_others_without: "The channel has no other active token without a group.",
     more: |count| format!("{count} more"),
     back: "All tokens of the channel",
     idle_since: |when| format!("idle since {when}"),

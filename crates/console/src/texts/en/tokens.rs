@@ -72,6 +72,10 @@ pub const TEXTS: TokensTexts = TokensTexts {
     of_channel: "All tokens of this channel",
     which: "Group, kind or key ID",
     which_hint: "Not needed for all tokens of this channel.",
+    which_wrong: |names| match names {
+        "" => "The channel has no such group, kind or key. There is none.".to_owned(),
+        _ => format!("The channel has no such group, kind or key. There is: {names}."),
+    },
     review: "Review tokens",
     first_token: "Issue a first token",
 };

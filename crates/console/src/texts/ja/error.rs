@@ -3,6 +3,8 @@
 use crate::{html, texts::ErrorTexts};
 
 pub const TEXTS: ErrorTexts = ErrorTexts {
+    in_title: "エラー：",
+    mistakes: "入力内容を確認してください",
     not_found: "ページが見つかりません",
     not_found_why: "ページが存在しないか、アクセスする権限がありません。",
     forbidden: "権限が必要です",
@@ -30,6 +32,7 @@ pub const TEXTS: ErrorTexts = ErrorTexts {
     internal: "内部エラー",
     internal_why: "これは不具合です。変更が保存されたかどうかは不明です。詳細はサーバーのログを\
                    確認してください。",
+    back: "ページに戻る",
     overview: "概要を表示する",
     request: |id| html!("リクエストID：{}。サーバーのログにも同じIDで記録されています。", id),
 };

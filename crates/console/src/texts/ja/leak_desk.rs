@@ -13,7 +13,6 @@ pub const TEXTS: LeakDeskTexts = LeakDeskTexts {
     text_hint: "すべての種類のトークン（「Bearer」の有無は問いません）、または1 MiBまでのログや差分。テキストは\
                 リクエスト本文で送信され、ログ、ブラウザーの履歴、監査ログには記録されません。",
     look_up: "トークンを調べる",
-    too_long: "テキストが長すぎます",
     too_long_why: "テキストが1 MiBを超えています。一部を貼り付けるか、下のコマンドでファイルを検索してください。\
                    何も変更されていません。",
     nothing: "トークンが見つかりません",
@@ -77,7 +76,8 @@ pub const TEXTS: LeakDeskTexts = LeakDeskTexts {
     newer_used: |id| html!("トークン{}のほうが新しく、使用されています。", id),
     no_newer: "置き換える新しいトークンはありません。先に発行するか、中断を受け入れてください。",
     ask: |contact| html!("連絡先：{}", contact),
-    others: "グループのほかの有効なトークン",
+    others_found: "見つかったほかのトークン",
+    found_one: |id, channel| html!("チャネル{1}のトークン{0}", id, channel),
     revocation: "取り消し",
     revocation_under: "漏洩を含む最小の範囲を選んでください。次のページで取り消すものを確認できます。\
                        確認するまで何も取り消されません。",

@@ -11,6 +11,8 @@ pub const TEXTS: ProviderTexts = ProviderTexts {
     create_channel: "チャネルを作成する",
     no_channels: "表示できるチャネルはありません",
     no_channels_why: "閲覧できるチャネルがここに表示されます。",
+    no_channels_create: "チャネルを作成してください。プログラムがトークンの発行に使うIDとシークレットが\
+                         割り当てられます。",
     settings: "設定",
     deletion: "削除",
     deletion_why: "すべてのチャネルを削除すると、プロバイダーを削除できます。元に戻すことはできません。",

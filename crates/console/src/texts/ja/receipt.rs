@@ -4,7 +4,9 @@ use crate::{html, named::InstanceStanding as S, texts::ReceiptTexts};
 
 pub const TEXTS: ReceiptTexts = ReceiptTexts {
     title: "受領証",
-    lead: |position| html!("位置{}の変更", position),
+    lead: |position| html!("変更{}をどの検証サーバーが適用したかを示します。", position),
+    what: "変更の内容",
+    in_audit: "監査ログで表示する",
     complete: "完了しました。取り消されたものを受け入れる検証サーバーはありません。",
     pending: "実行しました。まだすべての検証サーバーが確認していません。",
     complete_stamp: "完了",

@@ -16,7 +16,7 @@ pub const TEXTS: SignInTexts = SignInTexts {
     invited: "招待されましたか。",
     invited_link: "招待を受ける",
     locked_out: "ログインできない場合：ログインできる管理者がいないときは、サーバー上で次のコマンドを\
-                 実行してください。",
+                 実行してください。STOREはサーバーの--storeの値です。",
     reset: "新しいルートトークンと、新しい管理者のためのリンクを作成します",
     signed_out: "ログアウトしました。",
 };

@@ -59,6 +59,8 @@ pub const TEXTS: TokenTexts = TokenTexts {
     no_uses: "過去1週間の使用は記録されていません。",
     others: "グループのほかの有効なトークン",
     no_others: "グループにほかの有効なトークンはありません。",
+    others_without: "グループに属さないほかの有効なトークン",
+    no_others_without: "グループに属さない有効なトークンは、ほかにありません。",
     more: |count| format!("ほか{count}件"),
     back: "チャネルのすべてのトークン",
     idle_since: |when| format!("{when}から未使用"),

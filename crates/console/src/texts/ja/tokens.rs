@@ -58,6 +58,10 @@ pub const TEXTS: TokensTexts = TokensTexts {
     of_channel: "このチャネルのすべてのトークン",
     which: "グループ、種類、またはキーID",
     which_hint: "このチャネルのすべてのトークンの場合は不要です。",
+    which_wrong: |names| match names {
+        "" => "このチャネルにそのようなグループ、種類、キーは1つもありません。".to_owned(),
+        _ => format!("このチャネルにそのようなグループ、種類、キーはありません。あるもの：{names}"),
+    },
     review: "トークンを確認する",
     first_token: "最初のトークンを発行する",
 };

@@ -3,7 +3,7 @@
 use super::{
     Answer, Console,
     confirm::{Wrong, asked},
-    failure::Failure,
+    failure::{Failure, refusal},
     ids::Ids,
     make::Made,
     notice::Notice,
@@ -17,6 +17,7 @@ use http::StatusCode;
 use std::sync::Arc;
 use tegata_console::{
     Crumb, Section,
+    created::Created,
     forms::Field,
     html::Bdi,
     pages::{Account, AccountPage, IdentityView, LinkedAccount, PageHead, PersonalToken},
@@ -147,8 +148,8 @@ pub async fn create_token(
     sent: Sent,
 ) -> Answer {
     let form = sent.form()?;
-    let Some(name) = name(form.get("name")) else {
-        let entered = form.get("name").unwrap_or_default();
+    let entered = form.get("name").unwrap_or_default();
+    let Some(name) = name(Some(entered)) else {
         let token_name = Field::of(entered).wrong(who.frame().t().common.name_wrong);
         return again(&who, Account { token_name, ..account(&console, &who).await? });
     };
@@ -160,10 +161,17 @@ pub async fn create_token(
     let until = who.visit.now.plus(days * DAY);
     let admin = who.admin.clone();
     let made = async move {
-        let (_, token) = admin.create_admin_token(name, rights, until).await?;
-        Ok(Made::secret(HERE.to_owned(), token))
+        let (row, token) = admin.create_admin_token(name, rights, until).await?;
+        let notice = Notice::Created(Created::PersonalToken(row.id));
+        Ok(Made::at(HERE.to_owned(), notice).secret(token))
     };
-    Ok(who.make(&console, &sent, made).await??)
+    match who.make(&console, &sent, made).await? {
+        Ok(response) => Ok(response),
+        Err(error) => {
+            let token_name = Field::of(entered).wrong(refusal(error)?);
+            again(&who, Account { token_name, ..account(&console, &who).await? })
+        }
+    }
 }
 
 /// Asks before a personal token is deleted.

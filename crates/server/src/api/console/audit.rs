@@ -95,9 +95,9 @@ async fn events(
     })
 }
 
-fn line(who: &SignedIn, row: &AuditRow) -> AuditLine {
-    let id = row.actor.strip_prefix("person ").and_then(|it| it.parse::<PersonId>().ok());
-    let name = id.and_then(|id| who.admin.name_of(id));
+/// An event, as pages show it.
+pub fn line(who: &SignedIn, row: &AuditRow) -> AuditLine {
+    let name = actor_name(who, &row.actor);
     let mut detail = row.detail.clone();
     let reason = detail.as_object_mut().and_then(|it| it.remove("reason"));
     let members = detail.as_object().into_iter().flatten();
@@ -117,6 +117,12 @@ fn line(who: &SignedIn, row: &AuditRow) -> AuditLine {
             .map(|(name, it)| (name.clone(), value(it)))
             .collect(),
     }
+}
+
+/// The display name of an actor that is a person.
+pub fn actor_name(who: &SignedIn, actor: &str) -> Option<String> {
+    let id = actor.strip_prefix("person ").and_then(|it| it.parse::<PersonId>().ok());
+    id.and_then(|id| who.admin.name_of(id))
 }
 
 /// Verifies the whole audit.

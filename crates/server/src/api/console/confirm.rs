@@ -11,7 +11,7 @@ use std::time::Duration;
 use tegata_console::{
     forms::{Field, Once},
     html::Html,
-    pages::{ActToConfirm, ConfirmPage, PageHead, TokenLine, TokenTable},
+    pages::{ActToConfirm, ConfirmPage, FoundToken, PageHead, TokenLine, TokenTable},
 };
 use tegata_policy::{
     secret::PlainSecret,
@@ -93,8 +93,10 @@ impl SignedIn {
             Some(why) => Field::default().wrong(why),
             None => Field::default(),
         });
+        let found = FoundToken::of_address(&self.visit.here);
         ActToConfirm {
-            action,
+            // What follows knows them by its own address.
+            action: FoundToken::in_address(&action, &found),
             hidden: Vec::new(),
             notes: Vec::new(),
             tokens: None,
@@ -106,6 +108,7 @@ impl SignedIn {
             keep: ("/console".to_owned(), t.common.keep),
             commands: Vec::new(),
             alternatives: Vec::new(),
+            found,
         }
     }
 
@@ -119,8 +122,10 @@ impl SignedIn {
     ) -> Answer {
         let (_, taken) = outcome.done()?;
         let position = taken.receipt.position;
+        let found = FoundToken::of_address(&self.visit.here);
+        let receipt = format!("/console/receipts/{position}");
         let path = match self.admin.receipt(position, Duration::ZERO).await {
-            Ok(_) => format!("/console/receipts/{position}"),
+            Ok(_) => FoundToken::in_address(&receipt, &found),
             Err(_) => otherwise.to_owned(),
         };
         Ok(self.done(notice(taken.tokens), &path))

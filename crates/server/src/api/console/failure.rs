@@ -4,7 +4,7 @@ use crate::authority::admin;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use std::fmt;
-use tegata_console::pages::Trouble;
+use tegata_console::{pages::Trouble, pieces::sentence};
 use tegata_store::Error;
 
 /// Why a request gets no page of its own.
@@ -37,6 +37,17 @@ impl Failure {
     pub fn internal(error: &dyn fmt::Display) -> Self {
         tracing::error!(%error, "a page could not be made");
         Self::Trouble(Trouble::Internal)
+    }
+}
+
+/// Why the present state does not allow an act, for the form that asked for it.
+///
+/// # Errors
+/// Any other error, which gets a page.
+pub fn refusal(error: admin::Error) -> Result<String, Failure> {
+    match Failure::from(error) {
+        Failure::Trouble(Trouble::Conflict(why)) => Ok(sentence(&why)),
+        other => Err(other),
     }
 }
 

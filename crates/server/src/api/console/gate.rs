@@ -39,6 +39,7 @@ pub async fn guard(State(console): State<Arc<Console>>, request: Request, next: 
     let place = Place::of(&console.kept, as_of, &visit, &parts);
     let id = parts.extensions.get::<RequestId>().map(|it| it.0.to_string());
     let (body, sent) = kept(&parts, body).await;
+    let method = parts.method.clone();
     let response = match (caught_up, is_own(&console, &visit, &parts)) {
         (Ok(()), true) => {
             parts.extensions.insert(visit.clone());
@@ -48,7 +49,7 @@ pub async fn guard(State(console): State<Arc<Console>>, request: Request, next: 
         (Ok(()), false) => Failure::Trouble(Trouble::Foreign).into_response(),
         (Err(error), _) => Failure::from(error).into_response(),
     };
-    let mut response = shown(&visit, response, id, &sent).await;
+    let mut response = shown(&console, &visit, &method, response, id, &sent).await;
     for cookie in visit.cookies() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
@@ -144,7 +145,14 @@ async fn admins(visit: &Visit) -> Vec<String> {
 }
 
 /// The response, or the page of the error that it is.
-async fn shown(visit: &Visit, mut response: Response, id: Option<String>, sent: &[u8]) -> Response {
+async fn shown(
+    console: &Console,
+    visit: &Visit,
+    method: &Method,
+    mut response: Response,
+    id: Option<String>,
+    sent: &[u8],
+) -> Response {
     let trouble = match response.extensions_mut().remove::<Failure>() {
         None => return response,
         Some(Failure::SignedOut) => {
@@ -157,7 +165,15 @@ async fn shown(visit: &Visit, mut response: Response, id: Option<String>, sent: 
     };
     let again = (trouble == Trouble::Unavailable).then(|| again(&visit.here, sent)).flatten();
     let code = status(&trouble);
-    let page = ErrorPage::new(visit.frame(), trouble, id).again(again);
+    let back = console.form_pages.back(&visit.here, method);
+    let here = if *method == Method::POST { back.clone() } else { visit.here.clone() };
+    let leads_back = !matches!(
+        trouble,
+        Trouble::NotFound | Trouble::Forbidden(_) | Trouble::Internal | Trouble::TooMany(_)
+    );
+    let frame = Frame { here, ..visit.frame() };
+    let page = ErrorPage::new(frame, trouble, id).again(again);
+    let page = page.back(leads_back.then_some(back).filter(|it| it != CONSOLE));
     let page = page.render().unwrap_or_default();
     let html = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
     let mut page = (code, html, page).into_response();

@@ -3,8 +3,9 @@
 
 use super::{
     Answer,
+    audit::actor_name,
     failure::Failure,
-    render,
+    render, render_wrong,
     sent::Sent,
     shown,
     visit::{SignedIn, may},
@@ -43,7 +44,7 @@ pub async fn look_up(who: SignedIn, sent: Sent) -> Answer {
     let form = sent.form()?;
     let text = form.get("text").unwrap_or_default();
     if text.len() > LONGEST {
-        return render(&LeakDeskPage::new(who.frame(), Desk::TooLong));
+        return render_wrong(&LeakDeskPage::new(who.frame(), Desk::TooLong));
     }
     let (tokens, others) = secrets(text)?;
     let mut found = Found { others, length: text.chars().count(), ..Found::default() };
@@ -96,6 +97,7 @@ fn leaked(who: &SignedIn, it: &Explanation, times: usize) -> LeakedToken {
         token.reason = token.reason.take().or_else(reason);
         token.by.get_or_insert_with(|| event.actor.clone());
     }
+    token.by_name = token.by.as_deref().and_then(|it| actor_name(who, it));
     LeakedToken {
         channel: around.channel.as_ref().map(|it| it.name.clone()),
         provider: around.provider.as_ref().map(|it| it.name.clone()),

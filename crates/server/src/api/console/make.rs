@@ -41,19 +41,14 @@ struct Remembered {
 }
 
 impl Made {
-    /// Something that this page shows.
-    pub fn at(page: String) -> Self {
-        Self { page, secret: None, notice: Notice::Created }
+    /// What this page shows, with what it says was done.
+    pub fn at(page: String, notice: Notice) -> Self {
+        Self { page, secret: None, notice }
     }
 
     /// The same, with a secret that the page shows once.
-    pub fn secret(page: String, secret: PlainSecret) -> Self {
-        Self { secret: Some(secret), ..Self::at(page) }
-    }
-
-    /// The same, where the page says that this was done.
-    pub fn saying(self, notice: Notice) -> Self {
-        Self { notice, ..self }
+    pub fn secret(self, secret: PlainSecret) -> Self {
+        Self { secret: Some(secret), ..self }
     }
 
     fn remembered(&self) -> Zeroizing<String> {
@@ -162,7 +157,7 @@ mod tests {
     #[test]
     fn a_result_is_remembered_with_its_secret_and_notice() {
         let secret = PlainSecret::from_caller("s3cret".to_owned());
-        let made = Made::secret("/console/x".to_owned(), secret).saying(Notice::Revoked(3));
+        let made = Made::at("/console/x".to_owned(), Notice::Revoked(3)).secret(secret);
         let again = Made::recalled(&made.remembered()).unwrap();
         assert_eq!((again.page.as_str(), again.notice), ("/console/x", Notice::Revoked(3)));
         assert_eq!(again.secret.unwrap().reveal(), "s3cret");

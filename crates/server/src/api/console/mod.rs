@@ -13,6 +13,7 @@ mod channel;
 mod confirm;
 mod cookie;
 mod failure;
+mod form_pages;
 mod gate;
 mod groups;
 #[cfg(feature = "openid-connect")]
@@ -44,6 +45,7 @@ mod verifiers;
 mod visit;
 
 use crate::{api::app::App, authority::Authority};
+use axum::{Extension, extract::State};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -51,12 +53,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use failure::Failure;
+use form_pages::FormPages;
 use http::Method;
 use http::StatusCode;
 use routes::{Routes, get, post};
 use std::sync::Arc;
 use tegata_console::Template;
-use visit::SignedIn;
+use visit::{SignedIn, Visit, redirect};
 
 /// What the handlers share.
 pub struct Console {
@@ -67,6 +70,8 @@ pub struct Console {
     once: once::OnceShown,
     /// Pages as they were sent.
     kept: Arc<KeptPages>,
+    /// Which addresses have a page.
+    form_pages: FormPages,
 }
 
 impl Console {
@@ -104,15 +109,29 @@ pub fn router(app: &App, kept: &Arc<KeptPages>) -> Router {
         dev: app.dev,
         once: Default::default(),
         kept: kept.clone(),
+        form_pages: FormPages::of_routes(),
     });
     all()
         .router
         .fallback(async |_: SignedIn| Failure::not_found())
-        .method_not_allowed_fallback(async |_: SignedIn| Failure::not_found())
+        .method_not_allowed_fallback(of_form)
         // Bodies are read before, up to the length that the path allows.
         .layer(DefaultBodyLimit::max(leak_desk::LONGEST_FORM))
         .layer(middleware::from_fn_with_state(console.clone(), gate::guard))
         .with_state(console)
+}
+
+/// A path that takes forms only, opened by its address: its page, which is where the form is.
+async fn of_form(
+    State(console): State<Arc<Console>>,
+    Extension(visit): Extension<Visit>,
+    method: Method,
+) -> Answer {
+    match method {
+        Method::GET | Method::HEAD => Ok(redirect(&console.form_pages.of_form(&visit.here))),
+        _ if visit.session.is_none() => Err(Failure::SignedOut),
+        _ => Err(Failure::not_found()),
+    }
 }
 
 /// All routes.

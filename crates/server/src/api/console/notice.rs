@@ -1,14 +1,15 @@
 //! What a request has done, for the page that follows.
 
-use tegata_console::{Language, html::Html};
+use tegata_console::{Language, created::Created, html::Html};
 
-/// What a request has done. A cookie holds it until the next page, as a name and a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a request has done. A cookie holds it until the next page, as a name with a number or an
+/// id.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// A setting was saved.
     Saved,
-    /// Something was created.
-    Created,
+    /// This was created.
+    Created(Created),
     /// Something was deleted, and so many tokens with it.
     Deleted(usize),
     /// So many tokens were revoked.
@@ -17,10 +18,10 @@ pub enum Notice {
 
 impl Notice {
     /// As a cookie holds it.
-    pub fn encoded(self) -> String {
+    pub fn encoded(&self) -> String {
         match self {
             Self::Saved => "saved".to_owned(),
-            Self::Created => "created".to_owned(),
+            Self::Created(what) => format!("created.{}", what.encoded()),
             Self::Deleted(tokens) => format!("deleted.{tokens}"),
             Self::Revoked(tokens) => format!("revoked.{tokens}"),
         }
@@ -29,10 +30,12 @@ impl Notice {
     /// The notice that is encoded so.
     pub fn decoded(text: &str) -> Option<Self> {
         let (name, number) = text.split_once('.').unwrap_or((text, "0"));
+        if name == "created" {
+            return Created::decoded(number).map(Self::Created);
+        }
         let number = number.parse().ok()?;
         Some(match name {
             "saved" => Self::Saved,
-            "created" => Self::Created,
             "deleted" => Self::Deleted(number),
             "revoked" => Self::Revoked(number),
             _ => return None,
@@ -45,7 +48,7 @@ pub fn shown(cookie: &str, language: Language) -> Option<Html> {
     let t = &language.texts().notice;
     Some(match Notice::decoded(cookie)? {
         Notice::Saved => t.saved.into(),
-        Notice::Created => t.created.into(),
+        Notice::Created(what) => what.html(language),
         Notice::Deleted(tokens) => (t.deleted)(tokens).into(),
         Notice::Revoked(tokens) => (t.revoked)(tokens).into(),
     })

@@ -17,6 +17,7 @@ use axum::extract::State;
 use std::sync::Arc;
 use tegata_console::{
     Crumb, Section,
+    created::Created,
     html::Bdi,
     pages::{PageHead, PersonPage, PersonView, Roles, RolesPage},
 };
@@ -249,7 +250,8 @@ pub async fn reset(
     let (admin, link_of) = (who.admin.clone().because(options.reason), link(&console));
     let made = async move {
         let invited = admin.reset_person(id).await?;
-        Ok(Made::secret(format!("{HERE}/{id}"), link_of(&invited.invitation)))
+        let notice = Notice::Created(Created::Invitation(id));
+        Ok(Made::at(format!("{HERE}/{id}"), notice).secret(link_of(&invited.invitation)))
     };
     Ok(who.make(&console, &sent, made).await??)
 }

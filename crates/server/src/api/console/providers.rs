@@ -21,6 +21,7 @@ use axum::{
 use http::StatusCode;
 use std::sync::Arc;
 use tegata_console::{
+    created::Created,
     forms::Field,
     html::Bdi,
     pages::{NewChannelPage, NewProviderPage, ProviderHead, ProviderPage, ProviderView, type_name},
@@ -47,7 +48,8 @@ pub async fn create(State(console): State<Arc<Console>>, who: SignedIn, sent: Se
     let admin = who.admin.clone();
     let made = async move {
         let provider = admin.create_provider(&name).await?;
-        Ok(Made::at(format!("/console/providers/{}", provider.id)))
+        let notice = Notice::Created(Created::Provider(provider.id));
+        Ok(Made::at(format!("/console/providers/{}", provider.id), notice))
     };
     Ok(who.make(&console, &sent, made).await??)
 }
@@ -164,7 +166,8 @@ pub async fn create_channel(
     let admin = who.admin.clone();
     let made = async move {
         let (channel, secret) = admin.create_channel(id, &name, chosen).await?;
-        Ok(Made::secret(format!("/console/channels/{}", channel.id), secret))
+        let notice = Notice::Created(Created::Channel(channel.id));
+        Ok(Made::at(format!("/console/channels/{}", channel.id), notice).secret(secret))
     };
     Ok(who.make(&console, &sent, made).await??)
 }

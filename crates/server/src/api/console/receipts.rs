@@ -1,8 +1,9 @@
 //! Receipts: a page that follows the acknowledgements, and the signed form.
 
-use super::{Answer, Console, failure::Failure, ids::Ids, render, visit::SignedIn};
+use super::{Answer, Console, audit, failure::Failure, ids::Ids, render, visit::SignedIn};
 use crate::{
     api::admin::receipts::{SIGNED, signed},
+    authority::admin,
     authority::receipt::{InstanceReceipt, InstanceState, Receipt, ReceiptState},
 };
 use axum::{extract::State, response::IntoResponse};
@@ -10,9 +11,12 @@ use http::header;
 use std::{sync::Arc, time::Duration};
 use tegata_console::{
     html::Id,
-    pages::{InstanceStanding, PageHead, ReceiptPage, ShownInstance, ShownReceipt},
+    pages::{
+        AuditLine, FoundToken, InstanceStanding, PageHead, ReceiptPage, ShownInstance, ShownReceipt,
+    },
 };
-use tegata_token::id::Position;
+use tegata_store::{AuditFilter, Page};
+use tegata_token::{id::Position, time::DAY};
 
 /// How long an event waits for the receipt to be complete. The script then asks again, so
 /// that each event is authenticated, and none holds up a shutdown.
@@ -24,7 +28,33 @@ pub async fn show(who: SignedIn, Ids(position): Ids<Position>) -> Answer {
     let frame = who.frame();
     let t = &frame.t().receipt;
     let page = PageHead::new(frame, None, t.title).lead((t.lead)(Id(position)));
-    render(&ReceiptPage::new(page, shown(receipt)))
+    let about = about(&who, &receipt).await?;
+    let found = FoundToken::of_address(&who.visit.here);
+    render(&ReceiptPage::new(page, shown(receipt)).about(about).found(found))
+}
+
+/// Maximum number of audit events that are searched for that of a receipt.
+const SEARCHED: usize = 1_000;
+
+/// The audit event of the change, if the person may see it: of the second in which the change
+/// takes effect, or of the day before, of one that takes effect later.
+async fn about(who: &SignedIn, receipt: &Receipt) -> Result<Option<AuditLine>, Failure> {
+    for since in [0, -DAY] {
+        let filter = AuditFilter {
+            since: Some(receipt.effective_at.plus(since)),
+            until: Some(receipt.effective_at.plus(1)),
+            ..AuditFilter::default()
+        };
+        let page = Page { before: None, most: SEARCHED };
+        let rows = match who.admin.audit(filter, page).await {
+            Err(admin::Error::Forbidden { .. }) => return Ok(None),
+            rows => rows?,
+        };
+        if let Some(row) = rows.iter().find(|it| it.position == Some(receipt.position)) {
+            return Ok(Some(audit::line(who, row)));
+        }
+    }
+    Ok(None)
 }
 
 /// The receipt as it is soon, as one server-sent event.

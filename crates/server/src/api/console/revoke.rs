@@ -8,6 +8,7 @@ use super::{
     notice::Notice,
     sent::Sent,
     shown::parsed,
+    tokens,
     visit::SignedIn,
 };
 use crate::{
@@ -118,14 +119,33 @@ pub async fn review(
 ) -> Answer {
     let query = query.unwrap_or_default();
     let form = Form::parse(query.as_bytes()).map_err(Failure::bad_request)?;
-    ask(&who, channel, &What::of(&form)?, Wrong::default()).await
+    match What::of(&form) {
+        Ok(what) => ask(&who, channel, &what, Wrong::default()).await,
+        Err(error) => match by_hand(form.get("what").unwrap_or_default()) {
+            Some(what) => {
+                let entered = form.get("which").unwrap_or_default();
+                tokens::not_found(&who, channel, what, entered).await
+            }
+            None => Err(error),
+        },
+    }
+}
+
+/// The scope, if a person enters its name or id; what is wrong with it is shown there.
+fn by_hand(what: &str) -> Option<&'static str> {
+    ["group", "kind", "key"].into_iter().find(|it| *it == what)
 }
 
 async fn ask(who: &SignedIn, channel: ChannelId, what: &What, wrong: Wrong) -> Answer {
     let rehearsal = ActOptions::rehearsal();
     let would = match who.admin.revoke_in_channel(channel, what.target(), &rehearsal).await {
-        // What a person has entered.
-        Err(error @ admin::Error::NoSuch { .. }) => return Err(Failure::bad_request(error)),
+        Err(error @ admin::Error::NoSuch { .. }) => {
+            let (kind, which) = what.fields();
+            return match by_hand(kind) {
+                Some(kind) => tokens::not_found(who, channel, kind, &which).await,
+                None => Err(Failure::bad_request(error)),
+            };
+        }
         would => would?.rehearsed()?,
     };
     let (head, found) = channel::head(who, channel).await?;

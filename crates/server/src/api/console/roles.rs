@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Console, channel,
-    failure::Failure,
+    failure::{Failure, refusal},
     ids::Ids,
     make::Made,
     notice::Notice,
@@ -16,6 +16,7 @@ use http::StatusCode;
 use std::sync::Arc;
 use tegata_console::{
     Frame,
+    created::Created,
     forms::{Field, Once},
     pages::{ChannelTab, PageHead, PersonLine, Roles, RolesPage},
 };
@@ -243,7 +244,10 @@ async fn give(who: SignedIn, place: Place, sent: Sent) -> Answer {
             let person = Field::of(entered).wrong(who.frame().t().roles.person_wrong);
             again(page, Roles { person, ..it })
         }
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            let person = Field::of(entered).wrong(refusal(error)?);
+            again(page, Roles { person, ..it })
+        }
     }
 }
 
@@ -301,7 +305,8 @@ pub async fn invite(
     let (admin, link_of, here) = (who.admin.clone(), link(console), it.here.clone());
     let made = async move {
         let invited = admin.invite(new).await?;
-        Ok(Made::secret(here, link_of(&invited.invitation)))
+        let notice = Notice::Created(Created::Invitation(invited.person.id));
+        Ok(Made::at(here, notice).secret(link_of(&invited.invitation)))
     };
     match who.make(console, sent, made).await? {
         Ok(response) => Ok(response),
@@ -309,6 +314,9 @@ pub async fn invite(
             let (login, name) = (login.wrong(t.roles.login_taken), Field::of(name));
             again(page, Roles { login, name, ..it })
         }
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            let (login, name) = (login.wrong(refusal(error)?), Field::of(name));
+            again(page, Roles { login, name, ..it })
+        }
     }
 }

@@ -37,6 +37,7 @@ pub fn token(channel: ChannelId, row: &TokenRow) -> ShownToken {
         used: row.last_used_at,
         revocation: row.revocation,
         by: row.revoked_by.clone(),
+        by_name: None,
         reason: row.reason.clone(),
         idle: row.idle,
     }

@@ -15,6 +15,7 @@ use crate::authority::admin::{ActOptions, Anywhere};
 use axum::extract::State;
 use std::sync::Arc;
 use tegata_console::{
+    created::Created,
     html::Id,
     pages::{ActToConfirm, Acts, Note, ShownKey, SigningKeysPage, below_keys},
 };
@@ -64,8 +65,8 @@ pub async fn rotate(State(console): State<Arc<Console>>, mut who: SignedIn, sent
     };
     let admin = who.admin.clone().because(options.reason);
     let made = async move {
-        admin.rotate_signing_keys().await?;
-        Ok(Made::at(LIST.to_owned()))
+        let key = admin.rotate_signing_keys().await?;
+        Ok(Made::at(LIST.to_owned(), Notice::Created(Created::SigningKey(key.id))))
     };
     Ok(who.make(&console, &sent, made).await??)
 }

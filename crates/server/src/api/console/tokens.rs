@@ -1,10 +1,12 @@
 //! The tokens of a channel, and one of them.
 
 use super::{
-    Answer, channel,
+    Answer,
+    audit::actor_name,
+    channel,
     ids::Ids,
     kept::{self, Place},
-    render,
+    render, render_wrong,
     shown::{self, parsed},
     visit::SignedIn,
 };
@@ -13,8 +15,12 @@ use crate::{
     authority::admin::{ChannelTokens, ChannelWithUse},
 };
 use axum::extract::{Extension, MatchedPath, RawQuery};
-use tegata_console::pages::{
-    ChannelTab, Filter, KindCount, ShownToken, TokenPage, TokensPage, TokensView,
+use tegata_console::{
+    Frame,
+    forms::Field,
+    pages::{
+        ChannelHead, ChannelTab, Filter, KindCount, ShownToken, TokenPage, TokensPage, TokensView,
+    },
 };
 use tegata_policy::{
     acts::TokenState,
@@ -23,7 +29,7 @@ use tegata_policy::{
 };
 use tegata_store::{Page, TokenFilter};
 use tegata_token::{
-    id::{ChannelId, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, TokenId},
     kind::Kind,
 };
 
@@ -43,6 +49,39 @@ pub async fn list(
 ) -> Answer {
     let query = query.unwrap_or_default();
     let filter = filter(&Form::parse(query.as_bytes()).map_err(Failure::bad_request)?)?;
+    let (head, tokens) = view(&who, channel, filter).await?;
+    let page = TokensPage::new(head.page(who.frame(), ChannelTab::Tokens), tokens);
+    kept::render(&who, place, route, &page)
+}
+
+/// The list, with why what was entered for a bulk revocation was not found.
+pub async fn not_found(
+    who: &SignedIn,
+    channel: ChannelId,
+    what: &'static str,
+    entered: &str,
+) -> Answer {
+    let (head, tokens) = view(who, channel, Filter::default()).await?;
+    if !head.acts.take {
+        return Err(Failure::forbidden());
+    }
+    let frame = Frame { here: head.at("/tokens"), ..who.frame() };
+    let names: Vec<_> = match what {
+        "group" => tokens.groups.iter().map(Group::to_string).collect(),
+        "key" => tokens.keys.iter().map(AssertionKeyId::to_string).collect(),
+        _ => Kind::all().map(|it| it.name().to_owned()).collect(),
+    };
+    let t = frame.t();
+    let which = Field::of(entered).wrong((t.tokens.which_wrong)(&names.join(t.token.comma)));
+    let page = head.page(frame, ChannelTab::Tokens);
+    render_wrong(&TokensPage::new(page, TokensView { what, which, ..tokens }))
+}
+
+async fn view(
+    who: &SignedIn,
+    channel: ChannelId,
+    filter: Filter,
+) -> Result<(ChannelHead, TokensView), Failure> {
     let before = match &filter.after {
         None => None,
         Some(after) => Some(after.parse().map_err(|_| Failure::bad_request("after: no cursor"))?),
@@ -59,7 +98,7 @@ pub async fn list(
     let more = rows.len() > ROWS;
     rows.truncate(ROWS);
     let next = rows.last().filter(|_| more).map(|(row, _)| row.to_string());
-    let head = channel::head_of(&who, &found).await?;
+    let head = channel::head_of(who, &found).await?;
     let groups = who.admin.groups_of(&found).await?;
     let revoked = newest.iter().filter(|it| it.state == TokenState::Revoked);
     let active = active(&found);
@@ -76,9 +115,10 @@ pub async fn list(
         filter,
         rows: rows.iter().map(|(_, row)| shown::token(channel, row)).collect(),
         next,
+        what: "group",
+        which: Field::default(),
     };
-    let page = TokensPage::new(head.page(who.frame(), ChannelTab::Tokens), tokens);
-    kept::render(&who, place, route, &page)
+    Ok((head, tokens))
 }
 
 fn filter(form: &Form<'_>) -> Result<Filter, Failure> {
@@ -143,6 +183,7 @@ pub async fn show(who: SignedIn, Ids((channel, token)): Ids<(ChannelId, TokenId)
     let others = active(&found).into_iter();
     let others = others.filter(|it| it.group.as_ref() == group && it.id != token);
     let page = head.page(who.frame(), ChannelTab::Tokens);
-    let one = shown::token(channel, &row);
+    let mut one = shown::token(channel, &row);
+    one.by_name = one.by.as_deref().and_then(|it| actor_name(&who, it));
     render(&TokenPage::new(page, one, contact, shown::uses(&recent), others.collect()))
 }

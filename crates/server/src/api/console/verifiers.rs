@@ -21,6 +21,7 @@ use crate::{
 use axum::extract::State;
 use std::{sync::Arc, time::Duration};
 use tegata_console::{
+    created::Created,
     forms::Field,
     html::{Bdi, Id},
     pages::{
@@ -99,7 +100,8 @@ pub async fn create(State(console): State<Arc<Console>>, who: SignedIn, sent: Se
     let admin = who.admin.clone();
     let made = async move {
         let (verifier, token) = admin.create_verifier(settings).await?;
-        Ok(Made::secret(format!("{LIST}/{}/created", verifier.id), token))
+        let notice = Notice::Created(Created::Verifier(verifier.id));
+        Ok(Made::at(format!("{LIST}/{}/created", verifier.id), notice).secret(token))
     };
     match who.make(&console, &sent, made).await? {
         Ok(response) => Ok(response),

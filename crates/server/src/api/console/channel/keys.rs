@@ -9,7 +9,7 @@ use crate::{
         console::{
             Answer, Console,
             confirm::{Wrong, asked, table},
-            failure::Failure,
+            failure::{Failure, refusal},
             ids::Ids,
             make::Made,
             notice::Notice,
@@ -18,13 +18,17 @@ use crate::{
         },
         form::Form,
     },
-    authority::admin::ActOptions,
+    authority::admin::{self, ActOptions},
 };
 use axum::extract::{RawQuery, State};
 use std::sync::Arc;
 use tegata_client::public_key::public_jwk;
-use tegata_console::{forms::Field, html::Id, pages::Basic};
-use tegata_policy::jwk::{AssertionKey, is_private_text};
+use tegata_console::{created::Created, forms::Field, html::Id, pages::Basic, pieces::sentence};
+use tegata_policy::{
+    jwk::{AssertionKey, is_private_text},
+    rules::ASSERTION_KEYS,
+};
+use tegata_store::Error;
 use tegata_token::id::{AssertionKeyId, ChannelId, Group};
 
 /// Registers a public key, as JWK or PEM.
@@ -39,29 +43,48 @@ pub async fn register(
     let text = form.get("key").unwrap_or_default();
     let entered = form.get("group").unwrap_or_default().trim();
     let group = match entered {
-        "" => None,
-        name => match name.parse::<Group>() {
-            Ok(group) => Some(group),
-            Err(_) => {
-                let group = Field::of(entered).wrong(t.group_wrong);
-                return again(&who, Basic { group, ..view(&who, id).await? });
-            }
-        },
+        "" => Ok(None),
+        name => name.parse::<Group>().map(Some),
     };
-    match read(text) {
-        Ok(key) => {
-            let admin = who.admin.clone();
-            let made = async move {
-                admin.register_key(id, key, group).await?;
-                Ok(Made::at(format!("/console/channels/{id}")))
+    let (key, group) = match (read(text), group) {
+        (Ok(key), Ok(group)) => (key, group),
+        (key, group) => {
+            let why = match key {
+                Err(_) if is_private_text(text) => Some(t.private_key.to_owned()),
+                key => key.err().map(|why| sentence(&why)),
             };
-            Ok(who.make(&console, &sent, made).await??)
+            let key = Field { wrong: why, ..Field::default() };
+            let wrong = group.is_err().then(|| t.group_wrong.to_owned());
+            let group = Field { wrong, ..Field::of(entered) };
+            return again(&who, Basic { key, group, ..view(&who, id).await? });
         }
-        Err(why) => {
-            let why = if is_private_text(text) { t.private_key.to_owned() } else { why };
-            let (key, group) = (Field::default().wrong(why), Field::of(entered));
-            again(&who, Basic { key, group, ..view(&who, id).await? })
+    };
+    let (admin, of) = (who.admin.clone(), group.clone());
+    let made = async move {
+        let kid = admin.register_key(id, key, of).await?;
+        let notice = Notice::Created(Created::Key(kid));
+        Ok(Made::at(format!("/console/channels/{id}"), notice))
+    };
+    match who.make(&console, &sent, made).await? {
+        Ok(response) => Ok(response),
+        Err(error) => not_registered(&who, view(&who, id).await?, group, error),
+    }
+}
+
+/// The page again, with why the channel cannot have the key.
+fn not_registered(who: &SignedIn, it: Basic, group: Option<Group>, error: admin::Error) -> Answer {
+    let t = &who.frame().t().basic;
+    let entered = Field::of(group.as_ref().map(Group::to_string).unwrap_or_default());
+    let same_group = it.keys.iter().filter(|key| key.group == group).count();
+    match error {
+        admin::Error::Store(Error::Conflict(_)) if same_group < ASSERTION_KEYS => {
+            let key = Field::default().wrong(t.key_there);
+            again(who, Basic { key, group: entered, ..it })
         }
+        admin::Error::Store(Error::Conflict(_)) => {
+            again(who, Basic { group: entered.wrong(t.group_full), ..it })
+        }
+        error => again(who, Basic { group: entered.wrong(refusal(error)?), ..it }),
     }
 }
 

@@ -23,6 +23,7 @@ use http::StatusCode;
 use std::sync::Arc;
 use tegata_console::{
     Frame,
+    created::Created,
     forms::Field,
     pages::{MessagingApi, MessagingApiPage},
 };
@@ -103,5 +104,6 @@ pub async fn reissue(
     let (token, _) = outcome.done()?;
     let page = format!("/console/channels/{id}/messaging-api");
     who.show_once(&console, &page, PlainSecret::from_caller(token.reveal().to_owned()));
-    Ok(who.done(Notice::Created, &page))
+    let created = Created::Token(token.claims.id, delay);
+    Ok(who.done(Notice::Created(created), &page))
 }

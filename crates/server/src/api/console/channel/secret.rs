@@ -114,7 +114,7 @@ pub async fn rotate(
             0 => Notice::Saved,
             tokens => Notice::Revoked(tokens),
         };
-        Ok(Made::secret(format!("/console/channels/{id}"), new.secret).saying(notice))
+        Ok(Made::at(format!("/console/channels/{id}"), notice).secret(new.secret))
     };
     Ok(who.make(&console, &sent, made).await??)
 }
