@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(too_new(1, &all), None);
         assert_eq!(too_new(2, &all[..2]), None);
         let why = too_new(2, &all).unwrap();
-        assert!(why.contains("c:1. Replace them"), "{why}");
+        assert!(why.contains("c:1. Nothing was changed. Replace them"), "{why}");
         let why = too_new(3, &all).unwrap();
         assert!(why.contains("b:1 and 1 more"), "{why}");
         assert_eq!(too_new(9, &[]), None);
