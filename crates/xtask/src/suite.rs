@@ -39,10 +39,12 @@ const LONGEST: [&str; 11] = [
 const ON_POSTGRES: [&str; 4] = ["server/admin", "server/console", "server/feed", "server/it"];
 
 /// Tests among them that break a SQLite file, hold its only writer or pretend to lose a lease.
-const ON_SQLITE_ONLY: [&str; 16] = [
+const ON_SQLITE_ONLY: [&str; 18] = [
     "ext_authz::without_a_lease_the_client_gets_503",
+    "lease::a_token_that_is_revoked_already_is_answered_when_it_is_revoked_everywhere",
     "lease::what_another_server_has_added_counts_at_once",
     "lease::what_is_unknown_or_suspended_is_503_if_the_server_cannot_catch_up",
+    "lease::what_was_decided_before_the_lease_was_renewed_is_503_after_it",
     "lease::without_a_lease_every_answer_from_memory_is_503",
     "limits::a_client_that_disconnects_before_its_response_counts_for_the_surge_limit",
     "master_key::a_rotation_after_an_unfinished_one_loses_no_key",
