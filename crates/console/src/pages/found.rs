@@ -55,13 +55,18 @@ impl FromStr for FoundToken {
 }
 
 impl FoundToken {
-    /// The tokens that an address names; what is none of ours is left out.
+    /// Maximum number of tokens that a page shows or an address names: each line of a page has
+    /// the others in its address.
+    pub const MOST: usize = 20;
+
+    /// The first tokens that an address names; what names none is left out.
     #[must_use]
     pub fn of_address(address: &str) -> Vec<Self> {
         let query = address.split_once('?').map_or("", |(_, it)| it);
         let fields = query.split('&').filter_map(|it| it.split_once('='));
         let found = fields.filter(|(name, _)| *name == FIELD).map(|(_, it)| it);
-        found.flat_map(|it| it.split(',')).filter_map(|it| it.parse().ok()).collect()
+        let texts = found.flat_map(|it| it.split(','));
+        texts.filter_map(|it| it.parse().ok()).take(Self::MOST).collect()
     }
 
     /// An address with these tokens.
@@ -129,5 +134,7 @@ mod tests {
             format!("/x?found={stored},eyJhbGci.x.y,1.2,,{stored}.never&foundling={stored}");
         assert_eq!(FoundToken::of_address(&other), [stored]);
         assert!(FoundToken::of_address("/x").is_empty());
+        let long = format!("/x?found={}", vec![stored.to_string(); 1_000].join(","));
+        assert_eq!(FoundToken::of_address(&long).len(), FoundToken::MOST);
     }
 }

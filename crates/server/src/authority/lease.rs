@@ -6,8 +6,8 @@ use super::{Authority, Error, Result};
 use std::time::Duration;
 use tegata_store::RootTokenHash;
 
-/// A moment before memory is read. A lease that runs out later and is renewed before the
-/// decision is compared makes what was read no more current.
+/// A moment before memory is read. If the lease runs out after it, what was read does not count,
+/// even if the lease is renewed before that is checked.
 #[derive(Debug, Clone, Copy)]
 pub struct LeaseMark(u64);
 

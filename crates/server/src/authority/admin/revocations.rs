@@ -241,7 +241,7 @@ impl Admin {
                 StoreError::NotFound(_)
                 | StoreError::Denied(Denied::NotFound | Denied::UnknownChannel),
             ) => {
-                // So may the act that has just deleted its channel.
+                // The act that deleted its channel may still wait for them, too.
                 store.catch_up().await?;
                 store.in_force(self.authority.view().position()).await;
                 Ok(())

@@ -145,7 +145,7 @@ impl Instances {
         Standing::Registered(it.seen.clone(), is_due)
     }
 
-    /// When an instance asks, if it is registered.
+    /// When an instance was last seen; `None`: it is not registered.
     pub(super) fn seen(&self, name: &Name) -> Option<Arc<Seen>> {
         self.lock().get(name).map(|it| it.seen.clone())
     }
