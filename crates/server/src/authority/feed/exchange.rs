@@ -122,7 +122,7 @@ impl Authority {
     /// The same as [`Self::list_receipt`] for an act whose receipt its caller does not see, if this
     /// needs no read; else a server lists it later.
     pub(in crate::authority) fn list_receipt_of_none(&self, at: Position) {
-        if self.has_no_instance() {
+        if self.store().is_shared() && self.has_no_instance() {
             self.feed().receipts.list_one(at, &self.feed().instances);
         }
     }
