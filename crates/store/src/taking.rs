@@ -1,12 +1,14 @@
 //! Acts that take something away, and what they take.
 
 use crate::{By, Issued, RevokeTokens, TokenRow};
+use std::sync::Arc;
 use tegata_policy::{
     acts::{
         ChangeChannel, ChannelPatch, DeleteGroup, DeleteKey, DeletePreviousSecret, DeleteProvider,
         ReplaceSecret, ReportLeaks, RevocationTarget, Revoke,
     },
     authorize::Grant,
+    channel::Channel,
     secret::HashedSecret,
 };
 use tegata_token::{
@@ -39,7 +41,14 @@ impl Taking {
     /// Revokes tokens of a channel.
     #[must_use]
     pub fn revoke(channel: ChannelId, target: RevocationTarget, by: By) -> Self {
-        Self::Revoke(Revoke { channel, target, by })
+        Self::Revoke(Revoke { channel, known: None, target, by })
+    }
+
+    /// The same of a channel whose settings are known: they are read only if they have changed.
+    #[must_use]
+    pub fn revoke_in(channel: &Arc<Channel>, target: RevocationTarget, by: By) -> Self {
+        let (id, known) = (channel.id, Some(channel.clone()));
+        Self::Revoke(Revoke { channel: id, known, target, by })
     }
 
     /// Changes a channel's settings or state; `Deleted` revokes all its tokens

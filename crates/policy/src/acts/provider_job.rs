@@ -89,6 +89,7 @@ impl ContinueProviderRevocation {
         let ProviderJob { actor, source, reason, .. } = job.clone();
         Revoke {
             channel,
+            known: None,
             target: RevocationTarget::All,
             by: By {
                 actor,

@@ -15,11 +15,15 @@ use crate::{
     denied::Denied,
     rules::{MAX_SCOPE_REVOCATIONS, MAX_STATELESS_REVOCATIONS},
 };
+use std::sync::Arc;
 use tegata_token::{
     id::{ChannelId, Serial, TokenId},
     kind::Kind,
     time::{DAY, UnixTime},
-    view::{ChannelChange, ChannelRevocations, Cutoff, RevokedToken, Scope, SingleRevocation},
+    view::{
+        ChannelChange, ChannelRevocations, ChannelState, Cutoff, RevokedToken, Scope,
+        SingleRevocation,
+    },
 };
 
 /// Revokes tokens of a channel; returns how many active stored ones it revoked, and 1 for
@@ -28,6 +32,8 @@ use tegata_token::{
 pub struct Revoke {
     /// The channel.
     pub channel: ChannelId,
+    /// Its settings, if they are known; they are read if they have changed.
+    pub known: Option<Arc<Channel>>,
     /// The tokens.
     pub target: RevocationTarget,
     /// Who requests it.
@@ -39,16 +45,18 @@ impl Act for Revoke {
     const NAME: ActName = ActName::Revoke;
 
     fn needs(&self) -> Needs {
-        Self::needs_of(self.channel, &self.target)
+        let unless_revision = self.known.as_ref().map(|it| it.revision);
+        Needs { unless_revision, ..Self::needs_of(self.channel, &self.target) }
     }
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<usize> {
-        let channel = locked.existing()?;
+        let channel = self.channel_in(locked)?;
         let mut effects = Effects::default();
         let revoked = match (&self.target, Self::scope(&self.target)) {
-            (RevocationTarget::Stored { serial }, _) => {
-                revoke_stored(locked, channel, *serial, now, &mut effects)?
-            }
+            (
+                RevocationTarget::Stored { serial } | RevocationTarget::Presented { serial, .. },
+                _,
+            ) => revoke_stored(locked, channel, *serial, now, &mut effects)?,
             (RevocationTarget::Stateless { id, expires_at }, _) => {
                 revoke_stateless(locked, channel, (*id, *expires_at), now, &mut effects)?
             }
@@ -68,6 +76,10 @@ impl Act for Revoke {
                 detail.serial = Some(*serial);
                 detail.token_id = locked.named;
             }
+            RevocationTarget::Presented { serial, id } => {
+                detail.serial = Some(*serial);
+                detail.token_id = Some(*id);
+            }
             RevocationTarget::Stateless { id, .. } => detail.token_id = Some(*id),
             RevocationTarget::Group(group) => detail.group = Some(group.clone()),
             RevocationTarget::Kind(kind) => detail.kind = Some(*kind),
@@ -81,6 +93,16 @@ impl Act for Revoke {
 }
 
 impl Revoke {
+    /// The channel as it is now.
+    fn channel_in<'a>(&'a self, locked: &'a Locked) -> Result<&'a Channel, ActError> {
+        let revision = locked.count.map(|it| it.revision);
+        let known = self.known.as_deref().filter(|it| Some(it.revision) == revision);
+        match known {
+            Some(known) if known.state != ChannelState::Deleted => Ok(known),
+            _ => locked.existing(),
+        }
+    }
+
     /// What the revocation of a channel's tokens needs.
     pub(super) fn needs_of(channel: ChannelId, target: &RevocationTarget) -> Needs {
         let tokens = match target {
@@ -101,7 +123,9 @@ impl Revoke {
     /// The scope that a target names; `None`: a single token.
     fn scope(target: &RevocationTarget) -> Option<Scope> {
         match target {
-            RevocationTarget::Stored { .. } | RevocationTarget::Stateless { .. } => None,
+            RevocationTarget::Stored { .. }
+            | RevocationTarget::Presented { .. }
+            | RevocationTarget::Stateless { .. } => None,
             RevocationTarget::Group(group) => Some(Scope::Group { group: group.clone() }),
             RevocationTarget::Kind(kind) => Some(Scope::Kind { kind: *kind }),
             RevocationTarget::AssertionKey(key) => Some(Scope::AssertionKey { key: *key }),

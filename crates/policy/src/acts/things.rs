@@ -209,6 +209,13 @@ pub enum RevocationTarget {
         /// Its serial.
         serial: Serial,
     },
+    /// One stored token that was presented, so that its id need not be read.
+    Presented {
+        /// Its serial.
+        serial: Serial,
+        /// Its id.
+        id: TokenId,
+    },
     /// One stateless token.
     Stateless {
         /// Its id.

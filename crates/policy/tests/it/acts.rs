@@ -129,7 +129,7 @@ fn of_end() -> Vec<Example> {
         ("all", RevocationTarget::All),
     ];
     let revoke = |(what, target)| {
-        let act = Revoke { channel: id(), target, by: by() };
+        let act = Revoke { channel: id(), known: None, target, by: by() };
         Example(what, effects(&act, &locked(channel(), some_tokens())), NARROWS)
     };
     targets.into_iter().map(revoke).collect()

@@ -7,20 +7,21 @@ use std::{collections::BTreeMap, sync::Arc};
 use tegata_policy::{
     acts::{
         Act, ActError, ChangeChannel, ChannelPatch, DeleteGroup, DeleteKey, Locked, Remembered,
-        RevocationTarget, Revoke, TakeAssertion, Write,
+        RevocationTarget, Revoke, TakeAssertion, Write, audit_event::AuditEvent,
     },
     channel::Channel,
     denied::Denied,
     rules::{ChannelType, GROUPS},
 };
 use tegata_token::{
+    id::{Serial, TokenId},
     kind::Kind,
     time::{DAY, UnixTime},
     view::ChannelState,
 };
 
 fn revoke(target: RevocationTarget, locked: &Locked) -> Result<usize, ActError> {
-    let act = Revoke { channel: id(), target, by: by() };
+    let act = Revoke { channel: id(), known: None, target, by: by() };
     act.decide(locked, NOW).map(|(revoked, _)| revoked)
 }
 
@@ -124,4 +125,30 @@ fn no_group_or_key_of_a_deleted_channel_is_remembered() {
     let forgotten = effects.writes.iter().position(|it| matches!(it, Write::ScopesForgotten(_)));
     let key = effects.writes.iter().position(|it| matches!(it, Write::AssertionKeyGone { .. }));
     assert!(key.is_some() && key < forgotten, "keys are deleted before they are forgotten");
+}
+
+#[test]
+fn a_channel_that_is_known_need_not_be_read_unless_it_has_changed() {
+    let target = RevocationTarget::Presented { serial: Serial(1), id: TokenId([7; 16]) };
+    let known = Some(Arc::new(channel()));
+    let act = Revoke { channel: id(), known, target, by: by() };
+    let needs = act.needs();
+    assert_eq!((needs.unless_revision, needs.named), (Some(channel().revision), None));
+    let stored = locked(channel(), vec![token(1, Kind::ShortLived, None)]);
+    let unread = Locked { channel: None, ..stored.clone() };
+    let revoked = |locked: &Locked| act.decide(locked, NOW);
+    let (as_known, as_read) = (revoked(&unread).unwrap().1, revoked(&stored).unwrap().1);
+    assert_eq!(as_known.changes, as_read.changes);
+    let AuditEvent::TokenRevoke(detail) = &as_known.audit.as_ref().unwrap().event.event else {
+        panic!("{as_known:?}")
+    };
+    assert_eq!(detail.token_id, Some(TokenId([7; 16])));
+    // What is known was changed: then what was read counts.
+    let later = |state| Channel { revision: channel().revision + 1, state, ..channel() };
+    let deleted = locked(later(ChannelState::Deleted), vec![token(1, Kind::ShortLived, None)]);
+    assert!(matches!(revoked(&deleted), Err(ActError::NotFound("channel"))));
+    let active = locked(later(ChannelState::Active), vec![token(1, Kind::ShortLived, None)]);
+    assert_eq!(revoked(&active).unwrap().0, 1);
+    let gone = Locked { count: None, channel: None, ..unread };
+    assert!(matches!(revoked(&gone), Err(ActError::NotFound("channel"))));
 }

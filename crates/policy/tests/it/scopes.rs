@@ -48,7 +48,7 @@ fn the_revocations_of_groups_over_time_are_bounded_and_one_of_the_channel_makes_
     assert_eq!(locked.revocations.cutoffs.len(), MAX_SCOPE_REVOCATIONS);
     delete(0, &mut locked).expect("a group that is revoked again needs no room");
 
-    let all = Revoke { channel: id(), target: RevocationTarget::All, by: by() };
+    let all = Revoke { channel: id(), known: None, target: RevocationTarget::All, by: by() };
     let (_, effects) = all.decide(&locked, NOW).expect("the channel can be revoked");
     follow(&mut locked, &effects);
     assert_eq!(locked.revocations.cutoffs.len(), 1, "it replaces those of its groups");
@@ -60,7 +60,7 @@ fn a_kind_can_be_revoked_however_many_groups_were() {
     let mut locked = locked(channel(), Vec::new());
     while delete(locked.revocations.cutoffs.len(), &mut locked).is_ok() {}
     let kind = RevocationTarget::Kind(tegata_token::kind::Kind::Stateless);
-    let revoke = Revoke { channel: id(), target: kind, by: by() };
+    let revoke = Revoke { channel: id(), known: None, target: kind, by: by() };
     revoke.decide(&locked, NOW).expect("kinds are few");
     // Their tokens have expired a day later, and the revocations are forgotten.
     let later = NOW.plus(3 * DAY);

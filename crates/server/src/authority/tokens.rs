@@ -412,6 +412,6 @@ pub(super) fn revocation_of(token: &Claims) -> RevocationTarget {
         Kind::Stateless => {
             RevocationTarget::Stateless { id: token.id, expires_at: token.expires_at }
         }
-        _ => RevocationTarget::Stored { serial: token.serial },
+        _ => RevocationTarget::Presented { serial: token.serial, id: token.id },
     }
 }

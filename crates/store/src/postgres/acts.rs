@@ -8,6 +8,7 @@ use super::{
     questions::dry,
     readers::ask,
     rows::{int, list},
+    seen::Seen,
     sql::values,
 };
 use crate::{
@@ -129,7 +130,7 @@ impl PostgresStore {
         let most = if self.plant == Some(Plant::EndlessWait) { Duration::MAX } else { SILENCE };
         let _ = tokio::time::timeout(most, waits).await;
         let concerns_memory = place.changed || place.narrowed;
-        if concerns_memory && self.shared.seen().applied < place.position {
+        if concerns_memory && self.shared.has() < place.position {
             let why = "it is done, but this server could not read it back";
             return Err(Error::Unavailable(why.into()));
         }
@@ -140,39 +141,31 @@ impl PostgresStore {
     /// rounds had begun.
     async fn everywhere(&self, position: Position, rounds: u64) {
         let _waiting = self.shared.waits.begin(position);
-        let (mut pause, mut listed) = (LOOK, false);
-        let mut after = Some(rounds);
+        let mut seen = self.shared.watch();
+        // What is read after the commit has the servers that there were at it.
+        let is_done =
+            |it: &Seen| it.round > rounds && it.failed.is_none() && it.is_everywhere(position);
+        let mut pause = LOOK;
+        // Before they say that they have it, a look at their rows finds nothing.
+        let mut looks = !self.shared.hears.load(Ordering::SeqCst);
         loop {
-            let seen = match after.take() {
-                // What is read after the commit has the servers that there were at it.
-                Some(rounds) => self.shared.after(rounds).await,
-                None => self.shared.after_now().await,
-            };
-            match seen {
-                Ok(seen) if seen.is_everywhere(position) => return,
-                Ok(_) => listed = true,
-                Err(why) => tracing::debug!(%why, "the other servers' positions are not known"),
+            if looks && let Err(why) = self.shared.after_now().await {
+                tracing::debug!(%why, "the other servers' positions are not known");
             }
-            let mut rounds = self.shared.watch();
-            // They may have said so while their rows were read.
-            if self.shared.waits.all_have(position, &self.shared.seen().replicas) {
-                self.shared.look();
+            if is_done(&seen.borrow()) {
+                return;
             }
+            // They may have said so before this act waited, or while their rows were read.
+            self.shared.look_if_all_have(position);
             if self.shared.hears.load(Ordering::SeqCst) {
                 pause = LONGEST_LOOK;
             }
-            let acknowledged = async {
-                if listed {
-                    // Fails when the store is closed.
-                    let _ = rounds.wait_for(|it| it.is_everywhere(position)).await;
-                } else {
-                    std::future::pending().await
-                }
-            };
-            // They say when they have acknowledged; if that is not heard, they are asked.
-            if tokio::time::timeout(pause, acknowledged).await.is_ok() {
+            // They say when they have acknowledged; if that is not heard, they are asked. It fails
+            // when the store is closed.
+            if tokio::time::timeout(pause, seen.wait_for(is_done)).await.is_ok() {
                 return;
             }
+            looks = true;
             pause = (pause * 2).min(LONGEST_LOOK);
         }
     }

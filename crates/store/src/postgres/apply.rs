@@ -1,8 +1,9 @@
 //! Writes the effects of acts. One match and no rule: an act has decided before what is
 //! written.
 //!
-//! The statements of all acts of a wave are sent together, in one round trip. What every
-//! issue writes is one statement for all acts; acts of one wave concern different channels.
+//! The statements of all acts of a wave are sent together, in one round trip. What nearly every
+//! act writes is one statement for all acts and tables; acts of one wave concern different
+//! channels.
 
 mod act;
 mod audit;
@@ -17,20 +18,19 @@ mod wave;
 
 pub(super) use act::At;
 
-use super::{failed::Failed, statements::Statements};
+use super::statements::Statements;
 use act::Of;
 use tegata_policy::acts::{Effects, ReceiptRow, Write};
 use tegata_token::id::ChannelId;
-use tokio_postgres::Client;
 use wave::Wave;
 
 /// An act's channel, effects, place in the log, and receipt.
 pub(super) type Decided = (Option<ChannelId>, Effects, At, Option<ReceiptRow>);
 
-/// Writes all effects of acts but the changes of the log, whose positions they have already.
-/// Nothing is locked that their locks do not cover, apart from the authority's row, and rows
-/// that unique indexes find.
-pub(super) async fn apply(db: &Client, acts: &[Decided]) -> Result<(), Failed> {
+/// The statements that write all effects of acts but the changes of the log, whose positions they
+/// have already. Nothing is locked that their locks do not cover, apart from the authority's row,
+/// and rows that unique indexes find.
+pub(super) fn statements(acts: &[Decided]) -> Statements<'_> {
     let mut wave = Wave::default();
     let mut others = Statements::default();
     for (channel, effects, at, receipt) in acts {
@@ -45,13 +45,11 @@ pub(super) async fn apply(db: &Client, acts: &[Decided]) -> Result<(), Failed> {
             // Otherwise the authority's row has the time.
             wave.at(id, at.now);
         }
-        if let Some(receipt) = receipt {
-            followers::begin_receipt(&mut others, at, receipt);
-        }
+        wave.receipt(receipt.as_ref(), at);
         wave.audit(effects.audit.as_ref(), at);
         wave.journal(effects, at);
     }
-    wave.into_statements(others).run(db).await
+    wave.into_statements(others)
 }
 
 /// Writes one effect that is no part of a statement for several acts.
@@ -98,8 +96,7 @@ fn write_one<'a>(to: &mut Statements<'a>, of: Of<'a>, it: &'a Write) {
         | Write::VerifierDeleted(..)
         | Write::Instance(_)
         | Write::InstancesRenewed { .. }
-        | Write::InstanceDropped { .. }
-        | Write::Receipt(_) => followers::apply(to, of, it),
+        | Write::InstanceDropped { .. } => followers::apply(to, it),
         Write::NewPerson(_)
         | Write::Person(_)
         | Write::PersonDeleted(..)
@@ -119,6 +116,7 @@ fn write_one<'a>(to: &mut Statements<'a>, of: Of<'a>, it: &'a Write) {
         | Write::AssertionUsed { .. }
         | Write::Uses { .. }
         | Write::UsesDropped { .. }
-        | Write::TokenDropped { .. } => {}
+        | Write::TokenDropped { .. }
+        | Write::Receipt(_) => {}
     }
 }

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use std::{
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 use tegata_token::id::Position;
+use tokio::sync::watch;
 
 /// How far a database has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,9 +137,37 @@ fn check(
     Err(PostgresOpenError::WentBack(path.to_owned(), why))
 }
 
-/// Writes the guard's file on another thread, since that may take the disk a while.
-pub(super) async fn renewed(guard: Option<GuardFile>) -> Option<GuardFile> {
-    let mut guard = guard?;
+/// How often the file is renewed, if there is anything new.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The file, and how far the database has come.
+struct Followed {
+    guard: Option<GuardFile>,
+    reached: watch::Receiver<Reached>,
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        // The file is written when it is dropped.
+        if let Some(guard) = &mut self.guard {
+            guard.reached(*self.reached.borrow());
+        }
+    }
+}
+
+/// Renews the file until it is dropped. The task that follows the log does not wait for the disk.
+pub(super) async fn renew(guard: GuardFile, reached: watch::Receiver<Reached>) {
+    let mut it = Followed { guard: Some(guard), reached };
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let Some(mut guard) = it.guard.take() else { return };
+        guard.reached(*it.reached.borrow());
+        it.guard = renewed(guard).await;
+    }
+}
+
+/// Writes the file on another thread, since that may take the disk a while.
+async fn renewed(mut guard: GuardFile) -> Option<GuardFile> {
     if !guard.is_behind() {
         return Some(guard);
     }

@@ -44,8 +44,6 @@ pub(super) struct Place {
     pub changed: bool,
     /// Whether every other server's memory must have them, too.
     pub narrowed: bool,
-    /// Its changes are those after the first of these numbers and up to the second.
-    pub numbers: (u64, u64),
     /// How many rounds of the follower had begun when its commit was known.
     pub rounds: u64,
 }

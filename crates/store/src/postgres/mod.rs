@@ -12,6 +12,7 @@ mod acts;
 mod apply;
 mod bad_address;
 mod clock;
+mod commit;
 mod connect;
 mod facts;
 mod failed;
@@ -44,6 +45,7 @@ mod replicas;
 mod round;
 mod rows;
 mod seen;
+mod shared;
 mod sql;
 mod statements;
 mod store;
@@ -69,10 +71,10 @@ pub(crate) use target::{Holds, Started, Target};
 
 use acknowledgements::Acknowledgements;
 use connect::Address;
-use follow::Shared;
 use journal::Journal;
 use open::{Leaving, Tasks};
 use readers::Readers;
+use shared::Shared;
 use std::sync::Arc;
 use tegata_policy::acts::Issuer;
 

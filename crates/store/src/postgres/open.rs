@@ -6,19 +6,20 @@ use super::{
     acknowledgements::Acknowledgements,
     connect::{Address, Client, Conn},
     failed::{Failed, within},
-    follow::{Follower, Shared},
-    guard::{GuardFile, Reached},
+    follow::Follower,
+    guard::{self, GuardFile, Reached},
     job::steady,
     journal::Journal,
     memory::Memory,
     migrations::{self, failed},
     open_error::PostgresOpenError,
     plant::{Plant, Planted},
-    queue::{Committed, Queue, Worker},
+    queue::{Queue, Worker},
     readers::Readers,
     renewals::Renewals,
     replicas::{self, Own},
     rows::int,
+    shared::Shared,
     sql::values,
     transaction::Ground,
     version::Version,
@@ -38,7 +39,7 @@ use std::{
 use tegata_policy::acts::Issuer;
 use tegata_token::id::Position;
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{oneshot, watch},
     task::JoinHandle,
 };
 
@@ -164,22 +165,19 @@ impl PostgresStore {
         let plant = planted.plant;
         let at = reached.position;
         let shared = Shared::new(own.id, at, Queue::new());
-        let ground = Arc::new(Ground { epoch: at.epoch, keys: Mutex::default(), planted });
-        let grown = Arc::new(Notify::new());
+        let others = shared.clone();
+        let announcement = Box::new(move |number| wake::announcement(&others, number));
+        let (epoch, keys) = (at.epoch, Mutex::default());
+        let ground = Arc::new(Ground { epoch, keys, announcement, planted });
         let mut tasks = Vec::new();
         for _ in 0..WORKERS {
-            let (log, grown) = (shared.clone(), grown.clone());
-            let committed = Arc::new(move |what| {
-                if !matches!(what, Committed::Known(None)) {
-                    grown.notify_one();
-                }
-                log.committed(what)
-            });
+            let log = shared.clone();
+            let committed = Arc::new(move |what| log.committed(what));
             let (queue, address, ground) = (shared.queue.clone(), address.clone(), ground.clone());
             let worker = Worker { queue, address, ground, committed };
             tasks.push(tokio::spawn(worker.run()));
         }
-        tasks.push(tokio::spawn(wake::tell(shared.clone(), address.clone(), grown)));
+        tasks.push(tokio::spawn(wake::acknowledge(shared.clone(), address.clone())));
         tasks.push(tokio::spawn(wake::listen(shared.clone(), direct)));
         let (close, closed) = oneshot::channel();
         let renewals = Renewals { shared: shared.clone(), address: address.clone(), own, beat: 1 };
@@ -195,6 +193,11 @@ impl PostgresStore {
 
     /// Starts to follow the log.
     fn follow(&mut self, memory: Memory, guard: Option<GuardFile>, reached: Reached) {
+        let guard = guard.map(|file| {
+            let (reaches, reached) = watch::channel(reached);
+            self.tasks.0.push(tokio::spawn(guard::renew(file, reached)));
+            reaches
+        });
         let follower = Follower {
             shared: self.shared.clone(),
             address: self.address.clone(),

@@ -2,12 +2,14 @@
 //! other worker holds, so that one busy channel holds up no other.
 
 use super::{
+    commit::Undone,
     connect::{Address, Conn},
     failed::{Failed, within},
     jitter::Backoff,
     job::{Job, steady},
     locks::Key,
-    transaction::{self, Ground, Undone},
+    own_changes::Committed,
+    transaction::{self, Ground},
 };
 use crate::{Error, Result, figures::Figures};
 use std::{
@@ -195,15 +197,6 @@ pub(super) struct Worker {
     pub committed: Arc<dyn Fn(Committed) -> u64 + Send + Sync>,
 }
 
-/// What a transaction has committed.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Committed {
-    /// Changes after the first of these numbers and up to the second; `None`: no change.
-    Known(Option<(u64, u64)>),
-    /// It is unknown whether anything.
-    Unknown,
-}
-
 impl Worker {
     /// Runs until it is dropped.
     pub async fn run(self) {
@@ -287,14 +280,12 @@ impl Worker {
         let began = steady();
         let waves = waves(jobs);
         match transaction::run(open, &self.ground, jobs, &waves, turn).await {
-            Ok(mut places) => {
+            Ok((mut places, committed)) => {
                 if places.iter().any(|it| it.wrote) {
                     self.queue.figures.commits.observe_time(steady().duration_since(began));
                     self.queue.figures.batches.observe(jobs.len() as u64);
                 }
-                let changes = places.iter().filter(|it| it.changed).map(|it| it.numbers);
-                let numbers = changes.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-                let rounds = (self.committed)(Committed::Known(numbers));
+                let rounds = (self.committed)(committed);
                 places.iter_mut().for_each(|it| it.rounds = rounds);
                 jobs.drain(..).zip(places).for_each(|(job, place)| job.answer(Ok(place)));
                 Ok(())
@@ -302,7 +293,7 @@ impl Worker {
             Err(Undone::Unknown(why)) => {
                 tracing::error!(%why, acts = jobs.len(), "the outcome of a commit is unknown");
                 *conn = None;
-                (self.committed)(Committed::Unknown);
+                (self.committed)(Committed::Unread);
                 let why = Error::Unavailable(why);
                 jobs.drain(..).for_each(|job| job.answer(Err(why.clone())));
                 Ok(())

@@ -7,12 +7,12 @@
 use super::{
     connect::{Address, Conn},
     failed::{Failed, within},
-    follow::Shared,
     jitter::Backoff,
     job::steady,
     queue::connect,
     replicas::{Own, register, take_jobs},
     rows::int,
+    shared::Shared,
     sql::values,
     went_back::WentBack,
 };
@@ -84,7 +84,7 @@ impl Renewals {
         within(PATIENCE, connect(conn, &self.address, backoff)).await?;
         let Some(open) = conn else { return Err(Failed::unavailable("no connection").into()) };
         let (sent, warned) = (steady(), open.warnings());
-        let applied = self.shared.seen().applied;
+        let applied = self.shared.has();
         // An acknowledgement that was sent later may be there already. A database that lacks
         // renewals is left with what it has, so that it shows them to be lacking from then on.
         let sql = "UPDATE replica SET beat = beat + CASE WHEN beat >= $4 THEN 1 ELSE 0 END,

@@ -28,22 +28,28 @@ pub(super) struct Read {
     pub written_at: UnixTime,
     /// The database's clock.
     pub clock: UnixTime,
-    pub root_token: Option<RootTokenHash>,
     pub changes: Vec<(u64, UnixTime, Change)>,
     pub receipts: Vec<ReceiptRow>,
     pub lines: Vec<JournalLine>,
+    /// What it has read beside the log.
+    pub servers: Option<Servers>,
+}
+
+/// What servers know of each other.
+pub(super) struct Servers {
+    pub root_token: Option<RootTokenHash>,
     pub replicas: Vec<ReplicaRow>,
 }
 
-/// The head of the log, and the rows of the servers.
-struct Front {
-    head: Position,
-    log_from: u64,
-    audit: i64,
-    written_at: UnixTime,
-    clock: UnixTime,
-    root_token: Option<RootTokenHash>,
-    replicas: Vec<ReplicaRow>,
+/// What is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// The log, which is known to have grown.
+    Log,
+    /// The log, which is known to have grown, and the rows of the servers.
+    LogAndServers,
+    /// The rows of the servers, and the log if it has grown.
+    Servers,
 }
 
 /// What came after a position.
@@ -54,65 +60,68 @@ struct After {
     lines: Vec<JournalLine>,
 }
 
-/// Reads what came after `applied`; if there is `news`, in one round trip, else only if the head
-/// says that there is any. The head is read first, so the log may reach beyond it; receipts and
-/// lines are read after the log, so those of its changes are there.
+/// Reads what came after `applied`; if the log is known to have grown, in one round trip. The head
+/// is read first, so the log may reach beyond it; receipts and lines are read after the log, so
+/// those of its changes are there.
 pub(super) async fn read(
     db: &Client,
     applied: Position,
     journal: bool,
-    news: bool,
+    wanted: Wanted,
 ) -> Result<Read, Failed> {
-    let (front, after) = if news {
-        try_join(front(db), after(db, applied, journal)).await?
-    } else {
-        let front = front(db).await?;
-        let after = match front.head == applied {
-            true => After::default(),
-            false => after(db, applied, journal).await?,
-        };
-        (front, after)
+    let (read, after) = match wanted {
+        Wanted::Log => try_join(head(db), after(db, applied, journal)).await?,
+        Wanted::LogAndServers => try_join(front(db), after(db, applied, journal)).await?,
+        Wanted::Servers => {
+            let front = front(db).await?;
+            let after = match front.head == applied {
+                true => After::default(),
+                false => after(db, applied, journal).await?,
+            };
+            (front, after)
+        }
     };
-    let Front { head, log_from, audit, written_at, clock, root_token, replicas } = front;
     let After { changes, receipts, lines } = after;
-    Ok(Read {
-        head,
-        log_from,
-        audit,
-        written_at,
-        clock,
-        root_token,
-        changes,
-        receipts,
-        lines,
-        replicas,
-    })
+    Ok(Read { changes, receipts, lines, ..read })
 }
 
-async fn front(db: &Client) -> Result<Front, Failed> {
-    // Its one row is named by its key: a plan for the many that dead rows make the planner expect
-    // would be compiled first, for longer than all else takes.
+// Its one row is named by its key: a plan for the many that dead rows make the planner expect would
+// be compiled first, for longer than all else takes.
+const HEAD: &str = "a.epoch, a.position, a.log_from, a.audit, a.written_at,
+    extract(epoch FROM clock_timestamp())::bigint AS clock";
+
+async fn head(db: &Client) -> Result<Read, Failed> {
+    let sql = format!("SELECT {HEAD} FROM authority a WHERE a.id = 1");
+    head_of(&db.query_typed_one(&sql, values![]).await?)
+}
+
+/// The head of the log, and the rows of the servers.
+async fn front(db: &Client) -> Result<Read, Failed> {
     let sql = format!(
-        "SELECT a.epoch, a.position, a.log_from, a.audit, a.written_at,
-             extract(epoch FROM clock_timestamp())::bigint AS clock,
-             (SELECT hash FROM root_token WHERE ended_at IS NULL) AS root_token, {REPLICA}
-         FROM authority a LEFT JOIN replica r ON true WHERE a.id = 1
-         ORDER BY r.registered_at, r.id"
+        "SELECT {HEAD}, (SELECT hash FROM root_token WHERE ended_at IS NULL) AS root_token, {REPLICA}
+         FROM authority a LEFT JOIN replica r ON true WHERE a.id = 1"
     );
     let rows = db.query_typed(&sql, values![]).await?;
     let none = || Failed::row("the authority has none");
     let row = rows.first().ok_or_else(none)?;
-    let head = Position { epoch: row.value("epoch")?, number: row.value("position")? };
     let root_token = row.optional("root_token")?.map(bytes).transpose()?.map(RootTokenHash);
     let servers = rows.iter().filter(|row| row.blob("id").is_ok_and(|id| id.is_some()));
-    Ok(Front {
-        head,
+    let mut replicas = servers.map(replica).collect::<Result<Vec<_>, _>>()?;
+    replicas.sort_by_key(|it| (it.registered_at, it.id));
+    Ok(Read { servers: Some(Servers { root_token, replicas }), ..head_of(row)? })
+}
+
+fn head_of(row: &Row) -> Result<Read, Failed> {
+    Ok(Read {
+        head: Position { epoch: row.value("epoch")?, number: row.value("position")? },
         log_from: row.value("log_from")?,
         audit: row.value("audit")?,
         written_at: row.value("written_at")?,
         clock: row.value("clock")?,
-        root_token,
-        replicas: servers.map(replica).collect::<Result<_, Failed>>()?,
+        changes: Vec::new(),
+        receipts: Vec::new(),
+        lines: Vec::new(),
+        servers: None,
     })
 }
 

@@ -3,7 +3,7 @@
 mod others;
 
 use super::{
-    apply::{At, apply},
+    apply::{At, statements},
     load::load_all,
     rows::signing_keys,
 };
@@ -78,7 +78,8 @@ impl Database {
     ) -> Result<(), Failed> {
         let author = Author { actor: "a".into(), source: None, reason: Some("why".into()) };
         let effects = Effects { writes, author: Some(author), ..Effects::default() };
-        apply(&self.db, &[(channel, effects, AT, receipt)]).await
+        let acts = [(channel, effects, AT, receipt)];
+        statements(&acts).run(&self.db).await
     }
 
     async fn read(&self, needs: Needs) -> Locked {

@@ -1,21 +1,23 @@
 //! One transaction of several acts: locks, loads, decisions, effects, commit.
 
 use super::{
-    apply::{At, Decided, apply},
+    apply::{At, Decided, statements},
+    commit::{Undone, commit},
     connect::{Client, Conn},
     failed::{Failed, within},
     job::{Job, Place, steady},
     load::{load_all, load_with},
     locks::{self, All, VERIFIERS},
-    log::{Head, Log, advance, head},
+    log::{Head, Log, advance, advance_held, head},
     narrowing::{found_done, narrows},
+    own_changes::{Committed, Made},
     plant::{Plant, Planted},
     replicas,
     rows::{self, int},
     version::{Version, too_new},
 };
 use crate::Error;
-use futures_util::future::{join3, try_join, try_join3, try_join4};
+use futures_util::future::{try_join, try_join3};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -31,28 +33,13 @@ use tegata_token::{
 };
 use tokio::sync::oneshot;
 
-/// Maximum time of a transaction before its COMMIT, and of its COMMIT.
+/// Maximum time of a transaction before its COMMIT.
 const BEFORE_COMMIT: Duration = Duration::from_secs(5);
-const COMMIT: Duration = Duration::from_secs(6);
 
 /// Opens a transaction. The server's own limits end what a lost process left behind.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     SET LOCAL lock_timeout = 3000; SET LOCAL statement_timeout = 5000;
     SET LOCAL idle_in_transaction_session_timeout = 10000";
-
-/// Why the acts of a transaction are not known to be done.
-pub(super) enum Undone {
-    /// Nothing was committed.
-    NotCommitted(Failed),
-    /// Committed or not: this is unknown.
-    Unknown(Arc<str>),
-}
-
-impl From<Failed> for Undone {
-    fn from(why: Failed) -> Self {
-        Self::NotCommitted(why)
-    }
-}
 
 /// What transactions of one store have in common.
 pub(super) struct Ground {
@@ -60,6 +47,8 @@ pub(super) struct Ground {
     pub epoch: u64,
     /// The signing keys as they were read last: mostly they are still the same.
     pub keys: Mutex<Arc<[StoredKey]>>,
+    /// What to say to the other servers if the log grows up to that number.
+    pub announcement: Box<dyn Fn(u64) -> Option<String> + Send + Sync>,
     pub planted: Planted,
 }
 
@@ -74,7 +63,7 @@ pub(super) async fn run<T>(
     jobs: &mut [Box<dyn Job>],
     waves: &[Vec<usize>],
     mut turn: Option<T>,
-) -> Result<Vec<Place>, Undone> {
+) -> Result<(Vec<Place>, Committed), Undone> {
     let end = steady() + BEFORE_COMMIT;
     let mut held = All::default();
     jobs.iter().for_each(|job| held.add(job.locks()));
@@ -94,10 +83,10 @@ pub(super) async fn run<T>(
         if matches!(next, Next::Commit) {
             ready.acts.extend(run.last_writes());
         }
-        run.finish(&ready, next, end, &mut turn).await?;
+        run.finish(ready, next, end, &mut turn).await?;
     }
     if db.warnings() == warned {
-        Ok(run.places)
+        Ok(run.committed())
     } else {
         Err(Undone::Unknown("the database warns that a commit may be lost".into()))
     }
@@ -139,6 +128,10 @@ struct Run<'a> {
     revocations: BTreeMap<ChannelId, Arc<ChannelRevocations>>,
     /// The last audit number, once the authority's row is locked.
     audit: Option<i64>,
+    /// What was written into the log.
+    made: Option<Made>,
+    /// Whether more was written than that, so that the log must be read.
+    unread: bool,
 }
 
 impl<'a> Run<'a> {
@@ -173,13 +166,12 @@ impl<'a> Run<'a> {
         let reads = async {
             if ground.planted.plant == Some(Plant::StaleReads) {
                 let stale = load_all(db, &known, needs).await?;
-                let read = try_join3(locks, rows::signing_keys(db), head(db, last)).await?;
-                return Ok((read.0, read.1, stale, read.2));
+                let read = try_join(locks, head(db, last)).await?;
+                return Ok((read.0, stale, read.1));
             }
-            let load = load_with(db, &known, needs, counts);
-            try_join4(locks, rows::signing_keys(db), load, head(db, last)).await
+            try_join3(locks, load_with(db, &known, needs, counts), head(db, last)).await
         };
-        let ((), (times, keys, mut loaded, head)) =
+        let ((), (times, mut loaded, (head, keys))) =
             within(left(end), try_join(begin, reads)).await?;
         if head.epoch != ground.epoch {
             let why = "the store was recovered meanwhile; this server must be started again";
@@ -197,7 +189,6 @@ impl<'a> Run<'a> {
             wrote: false,
             changed: false,
             narrowed: false,
-            numbers: (0, 0),
             rounds: 0,
         };
         Ok(Self {
@@ -210,6 +201,8 @@ impl<'a> Run<'a> {
             places: vec![place; acts],
             revocations: BTreeMap::new(),
             audit: last.then_some(head.audit),
+            made: None,
+            unread: ground.planted.plant == Some(Plant::EarlyPositions),
             head,
         })
     }
@@ -335,7 +328,6 @@ impl<'a> Run<'a> {
         ready: &mut Ready,
     ) {
         for ((n, channel, effects, now), about) in acts.into_iter().zip(receipts) {
-            let before = number;
             for change in &effects.changes {
                 number += 1;
                 ready.log.add(number, now, change);
@@ -347,7 +339,6 @@ impl<'a> Run<'a> {
             place.wrote = true;
             place.changed = changed;
             place.narrowed |= narrows(names[n], &effects);
-            place.numbers = (before, number);
             let position = changed.then_some(position);
             let audit = effects.audit.is_some().then(|| {
                 event += 1;
@@ -366,23 +357,54 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Notes what one who follows the log reads of a wave.
+    fn note(&mut self, ready: &Ready) {
+        // The receipt of a job is read from what its steps have written.
+        let is_job = |it: &Write| matches!(it, Write::ProviderJobDone(_));
+        self.unread |= ready.acts.iter().any(|it| it.1.writes.iter().any(is_job));
+        let changes = ready.log.changes();
+        self.unread |= changes.is_err();
+        let changes = changes.unwrap_or_default();
+        if changes.is_empty() {
+            return;
+        }
+        let after = self.head.position - changes.len() as u64;
+        let made = self.made.get_or_insert_with(|| Made::after(after));
+        made.audit = self.audit.unwrap_or(self.head.audit);
+        made.written_at = self.head.written_at;
+        made.changes.extend(changes);
+        made.receipts.extend(ready.acts.iter().filter_map(|it| it.3.clone()));
+    }
+
+    /// Where the acts are in the log, and what was committed.
+    fn committed(self) -> (Vec<Place>, Committed) {
+        let changed = self.places.iter().any(|it| it.changed);
+        let committed = match self.made {
+            _ if !changed => Committed::Nothing,
+            Some(made) if !self.unread => Committed::Made(made),
+            _ => Committed::Unread,
+        };
+        (self.places, committed)
+    }
+
     /// Writes a wave, and sends what comes next in the same round trip.
     async fn finish<T>(
         &mut self,
-        ready: &Ready,
+        ready: Ready,
         next: Next,
         end: Instant,
         turn: &mut Option<T>,
     ) -> Result<(), Undone> {
         let db = self.db;
-        let advance = async {
-            match ready.advance {
-                Some((changes, events, at)) => advance(db, changes, events, at).await.map(drop),
-                None => Ok(()),
-            }
-        };
+        self.note(&ready);
+        let Ready { acts, log, advance } = ready;
+        let mut write = statements(&acts);
+        if let Some((changes, events, at)) = advance {
+            advance_held(&mut write, changes, events, at);
+        }
+        log.write(&mut write);
         // What is polled first is sent first.
-        let write = try_join3(advance, apply(db, &ready.acts), ready.log.write(db));
+        let write = write.run(db);
         match next {
             Next::Wave(needs) if self.held.holds_signing_keys() => {
                 within(left(end), write).await?;
@@ -399,38 +421,10 @@ impl<'a> Run<'a> {
                 self.loaded = within(left(end), try_join(write, load)).await?.1;
                 Ok(())
             }
-            Next::Commit => commit(db, write, turn.take()).await,
+            Next::Commit => {
+                let say = self.made.as_ref().and_then(|it| (self.ground.announcement)(it.last()));
+                commit(db, write, say, turn.take()).await
+            }
         }
-    }
-}
-
-/// Writes and commits in one round trip. If a statement fails, the COMMIT that was sent after
-/// it rolls back; that is known if the database answers the next statement.
-async fn commit<T>(
-    db: &Client,
-    write: impl Future<Output = Result<((), (), ()), Failed>>,
-    turn: Option<T>,
-) -> Result<(), Undone> {
-    let unknown = |why: Failed| {
-        Undone::Unknown(format!("it is unknown whether this was committed: {why}").into())
-    };
-    let (written, committed) = match within(COMMIT, async {
-        let sent = async { drop(turn) };
-        let (written, committed, ()) = join3(write, db.batch_execute("COMMIT"), sent).await;
-        Ok::<_, Failed>((written, committed))
-    })
-    .await
-    {
-        Ok(both) => both,
-        Err(slow) => return Err(unknown(slow)),
-    };
-    match (written, committed.map_err(Failed::from)) {
-        (Ok(_), Ok(())) => Ok(()),
-        // The server says that it rolled back.
-        (Ok(_), Err(why @ (Failed::Retry(_) | Failed::Taken))) => Err(Undone::NotCommitted(why)),
-        (Ok(_), Err(why)) => Err(unknown(why)),
-        // It answered the COMMIT of a transaction that had failed.
-        (Err(why), Ok(())) => Err(Undone::NotCommitted(why)),
-        (Err(why), Err(_)) => Err(unknown(why)),
     }
 }

@@ -5,81 +5,86 @@
 //! None of it waits for a disk or a standby: a notification that is lost delays a server until its
 //! next poll, and an acknowledgement says what is in this server's memory, whatever becomes of the
 //! database.
+//!
+//! Each message is a transaction by itself without a BEGIN: if it fails, it leaves nothing behind
+//! on its connection.
 
 use super::{
     connect::{Address, Client},
     failed::{Failed, within},
-    follow::Shared,
     jitter::Backoff,
     notice::Notice,
     queue::connect,
+    shared::Shared,
 };
 use data_encoding::HEXLOWER;
-use futures_util::{FutureExt, future::try_join};
+use futures_util::future::try_join;
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tegata_token::id::Position;
-use tokio::sync::Notify;
 
 /// Maximum time of a statement here.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often the connection that listens is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Opens a transaction whose COMMIT returns before it is durable.
-const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off";
+/// Begins a message whose commit returns before it is durable.
+const AT_ONCE: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL synchronous_commit = off";
 
-/// Speaks to the others each time that the log `grown`, or that this server's memory has applied
-/// changes of others; one time for all that came meanwhile.
-pub(super) async fn tell(shared: Arc<Shared>, address: Address, grown: Arc<Notify>) {
-    let (mut conn, mut backoff) = (None, Backoff::default());
+/// The message that the log has grown up to that number by an act of this server; `None`: there is
+/// no other server. The transaction that made it grow sends it right after its COMMIT.
+pub(super) fn announcement(shared: &Shared, number: u64) -> Option<String> {
+    let seen = shared.seen();
+    let position = Position { number, ..seen.applied };
+    let notice = Notice { server: shared.id, position };
+    let others = seen.replicas.iter().any(|it| !it.own);
+    others.then(|| format!("{AT_ONCE}; NOTIFY tegata, '{}'", notice.to_text()))
+}
+
+/// Acknowledges each time that this server's memory has applied changes of others; one time for
+/// all that came meanwhile.
+pub(super) async fn acknowledge(shared: Arc<Shared>, address: Address) {
+    let (mut conn, mut backoff, mut refused) = (None, Backoff::default(), false);
     loop {
-        let (mut grew, mut applied) = tokio::select! {
-            () = grown.notified() => (true, false),
-            () = shared.applied.notified() => (false, true),
-        };
-        grew |= grown.notified().now_or_never().is_some();
-        applied |= shared.applied.notified().now_or_never().is_some();
-        // What was applied is acknowledged only if a round has just found others.
-        let alone = !applied && shared.seen().replicas.iter().all(|it| it.own);
-        if alone || connect(&mut conn, &address, &mut backoff).await.is_err() {
+        shared.applied.notified().await;
+        if connect(&mut conn, &address, &mut backoff).await.is_err() {
             continue;
         }
         let Some(open) = &conn else { continue };
+        // Where notifications come, they are not refused.
+        let together = !refused && shared.hears.load(Ordering::SeqCst);
         // If it fails, the next renewal of the lease acknowledges.
-        if within(PATIENCE, speak(open, &shared, grew, applied)).await.is_err() {
-            conn = None;
+        if within(PATIENCE, speak(open, &shared, together)).await.is_err() {
+            (conn, refused) = (None, refused || together);
         }
     }
 }
 
-/// Writes how far this server's memory is, if it has `applied` changes, and says so; and says
-/// that the log `grew`. A row that was dropped stays so: then no server waits for this one.
-async fn speak(db: &Client, shared: &Shared, grew: bool, applied: bool) -> Result<(), Failed> {
-    let (server, has) = (shared.id, shared.seen().applied);
-    let mut say = BEGIN.to_owned();
-    if grew {
-        let position = Position { number: shared.own.last(), ..has };
-        say += &format!("; NOTIFY tegata, '{}'", Notice { server, position }.to_text());
-    }
-    if applied {
-        let notice = Notice { server, position: has };
-        say += &format!("; NOTIFY tegata_applied, '{}'", notice.to_text());
-    }
-    say += "; COMMIT";
+/// Writes how far this server's memory is, and says so, `together` in one message. A row that was
+/// dropped stays so: then no server waits for this one.
+async fn speak(db: &Client, shared: &Shared, together: bool) -> Result<(), Failed> {
+    let (server, has) = (shared.id, shared.has());
     // Numbers and hexadecimal digits only: one message, without a plan for its values.
     let write = format!(
-        "{BEGIN}; UPDATE replica SET position = greatest(position, {})
-         WHERE id = decode('{}', 'hex') AND epoch = {}; COMMIT",
+        "UPDATE replica SET position = greatest(position, {})
+         WHERE id = decode('{}', 'hex') AND epoch = {}",
         has.number,
         HEXLOWER.encode(&server),
         has.epoch
     );
-    // Sent one after the other, in one round trip. The notification has a transaction of its own,
-    // since some databases refuse it.
-    let write = async { if applied { Ok(db.batch_execute(&write).await?) } else { Ok(()) } };
+    let notice = Notice { server, position: has };
+    let say = format!("NOTIFY tegata_applied, '{}'", notice.to_text());
+    if together {
+        // Others read the row once they hear of it, which is when it is committed.
+        return Ok(db.batch_execute(&format!("{AT_ONCE}; {write}; {say}")).await?);
+    }
+    // Some databases refuse a notification, and with it all that its message holds. Sent one after
+    // the other, in one round trip.
+    let (write, say) = (format!("{AT_ONCE}; {write}"), format!("{AT_ONCE}; {say}"));
+    let write = async { Ok::<_, Failed>(db.batch_execute(&write).await?) };
     let say = async { Ok::<_, Failed>(db.batch_execute(&say).await?) };
     try_join(write, say).await.map(drop)
 }
@@ -113,7 +118,7 @@ fn hear(shared: &Shared, channel: &str, text: &str) {
     shared.hears.store(true, Ordering::SeqCst);
     let said = Notice::parse(text);
     if channel == "tegata" {
-        let has = |it: Notice| it.server == shared.id || it.position <= shared.seen().applied;
+        let has = |it: Notice| it.server == shared.id || it.position <= shared.has();
         if !said.is_some_and(has) {
             shared.grew();
         }

@@ -29,6 +29,7 @@ mod rolled_back;
 mod sharing;
 mod signer;
 mod sqlite_file;
+mod statements;
 mod upgrade;
 mod world;
 

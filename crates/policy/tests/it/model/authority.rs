@@ -311,7 +311,8 @@ impl Authority {
         locked: &Locked,
         now: UnixTime,
     ) -> Option<FeedChange> {
-        let act = Revoke { channel: self.channels[channel].channel.id, target, by: by() };
+        let act =
+            Revoke { channel: self.channels[channel].channel.id, known: None, target, by: by() };
         let mut effects = match act.decide(locked, now) {
             Ok((_, effects)) => effects,
             // A deleted channel: the deletion revoked all its tokens.

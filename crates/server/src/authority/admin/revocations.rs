@@ -232,8 +232,10 @@ impl Admin {
         let Some(channel) = self.authority.channel(token.channel).await? else { return Ok(()) };
         self.authority.take(operation, &channel)?;
         let store = self.authority.store();
-        match store.revoke(token.channel, revocation_of(token), self.by()).await {
-            Ok(_) => {
+        let act = Taking::revoke_in(&channel, revocation_of(token), self.by());
+        match store.take(act).await {
+            Ok(revoked) => {
+                self.authority.list_receipt_of_none(revoked.position);
                 self.authority.metrics().revocations.token.inc();
                 Ok(())
             }

@@ -160,7 +160,9 @@ impl Admin {
 /// Whether the scope of a revocation includes stateless tokens.
 pub(super) fn covers_stateless(tokens: &RevocationTarget) -> bool {
     match tokens {
-        RevocationTarget::Stored { .. } | RevocationTarget::Stateless { .. } => false,
+        RevocationTarget::Stored { .. }
+        | RevocationTarget::Presented { .. }
+        | RevocationTarget::Stateless { .. } => false,
         RevocationTarget::Kind(kind) => *kind == Kind::Stateless,
         RevocationTarget::Group(_)
         | RevocationTarget::AssertionKey(_)

@@ -109,6 +109,11 @@ impl Instances {
         self.changes.load(Ordering::Relaxed)
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Learns the stored instances at the start.
     pub fn fill(&self, all: Vec<(VerifierRow, Vec<Instance>)>, now: Instant) {
         let mut known = self.change();

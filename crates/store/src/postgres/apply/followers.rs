@@ -1,17 +1,17 @@
 //! Rows of verifiers, their instances, and receipts.
 
-use super::act::{At, Of};
+use super::act::At;
 use crate::{
     columns::word,
     postgres::{
         rows::int,
-        statements::{Statements, keep},
+        statements::{Statements, keep, rows},
     },
 };
 use tegata_policy::acts::{Instance, ReceiptRow, VerifierRow, Write};
 use tegata_token::id::ProviderId;
 
-pub(super) fn apply<'a>(to: &mut Statements<'a>, of: Of<'a>, it: &'a Write) {
+pub(super) fn apply<'a>(to: &mut Statements<'a>, it: &'a Write) {
     match it {
         Write::NewVerifier(new) => insert_verifier(to, new),
         Write::VerifierSettings(new) => {
@@ -37,7 +37,6 @@ pub(super) fn apply<'a>(to: &mut Statements<'a>, of: Of<'a>, it: &'a Write) {
             let renewed_at = renewed_at.map(|it| it.0);
             to.add(sql, keep![int(verifier.number()), instance.as_str(), renewed_at]);
         }
-        Write::Receipt(row) => write_receipt(to, of.at, row),
         _ => {}
     }
 }
@@ -76,18 +75,17 @@ fn write_instance<'a>(to: &mut Statements<'a>, new: &'a Instance) {
     to.add(sql, values);
 }
 
-/// Begins a receipt. It is not complete, even without any instance: one that another server
-/// registers before it has applied the act gets a view without the act.
-pub(super) fn begin_receipt(to: &mut Statements<'_>, at: &At, row: &ReceiptRow) {
-    let sql = format!("{BEGIN} $1, $2, $3, $4, $5, false, NULL {FIRST}");
-    let values = keep![
-        int(row.position.epoch),
-        int(row.position.number),
-        at.now.0,
-        row.about.provider.map(ProviderId::number).map(int),
-        row.about.effective_at.0,
-    ];
-    to.add(sql, values);
+/// Begins receipts. None is complete, even without any instance: one that another server registers
+/// before it has applied the act gets a view without the act.
+pub(super) fn begin_receipts(to: &mut Statements<'_>, all: &[(&ReceiptRow, &At)]) {
+    let sql = format!("{BEGIN} *, false, NULL FROM ROWS AS u {FIRST}");
+    let rows = rows(all)
+        .with(|it| int(it.0.position.epoch))
+        .with(|it| int(it.0.position.number))
+        .with(|it| it.1.now.0)
+        .with(|it| it.0.about.provider.map(ProviderId::number).map(int))
+        .with(|it| it.0.about.effective_at.0);
+    to.add_rows("receipt", &sql, rows);
 }
 
 /// Writes the receipt of a revocation of a provider's tokens that is complete, at the
@@ -107,20 +105,16 @@ const BEGIN: &str =
 const FIRST: &str = "ON CONFLICT (epoch, position) DO UPDATE
     SET complete = excluded.complete, list = excluded.list WHERE NOT receipt.complete";
 
-/// Writes a receipt, or its list and state.
-fn write_receipt<'a>(to: &mut Statements<'a>, at: &At, row: &'a ReceiptRow) {
-    let sql = format!(
-        "INSERT INTO receipt (epoch, position, at, provider, effective_at, complete, list)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) {FIRST}"
-    );
-    let values = keep![
-        int(row.position.epoch),
-        int(row.position.number),
-        at.now.0,
-        row.about.provider.map(ProviderId::number).map(int),
-        row.about.effective_at.0,
-        row.complete,
-        row.list.as_deref(),
-    ];
-    to.add(sql, values);
+/// Writes receipts, or their lists and states.
+pub(super) fn write_receipts<'a>(to: &mut Statements<'a>, all: &[(&'a ReceiptRow, &At)]) {
+    let sql = format!("{BEGIN} * FROM ROWS AS u {FIRST}");
+    let rows = rows(all)
+        .with(|it| int(it.0.position.epoch))
+        .with(|it| int(it.0.position.number))
+        .with(|it| it.1.now.0)
+        .with(|it| it.0.about.provider.map(ProviderId::number).map(int))
+        .with(|it| it.0.about.effective_at.0)
+        .with(|it| it.0.complete)
+        .with(|it| it.0.list.as_deref());
+    to.add_rows("receipt", &sql, rows);
 }

@@ -1,18 +1,23 @@
 //! Rows that nearly every act writes: one statement for each table, whatever the number of
 //! acts. The acts of a wave concern different channels, so the order among them is nothing.
 
-use super::act::{At, Of};
+use super::{
+    act::{At, Of},
+    followers,
+};
 use crate::{
     RecentUse,
     columns::{audit, json, revocations_text, tokens::uses_text, word},
     journal::{Commit, JournalLine},
     postgres::{
         rows::int,
-        statements::{Statements, keep},
+        statements::{Statements, keep, rows},
     },
 };
 use std::collections::BTreeMap;
-use tegata_policy::acts::{AuditRecord, Effects, NewToken, RevocationCause, StampPlace, Write};
+use tegata_policy::acts::{
+    AuditRecord, Effects, NewToken, ReceiptRow, RevocationCause, StampPlace, Write,
+};
 use tegata_token::{
     id::{ChannelId, Group, Position, ProviderId, Serial},
     time::{DAY, UnixTime},
@@ -32,6 +37,8 @@ pub(super) struct Wave<'a> {
     uses: BTreeMap<i64, &'a [RecentUse]>,
     dropped_uses: Vec<i64>,
     dropped_tokens: Vec<i64>,
+    begun: Vec<(&'a ReceiptRow, &'a At)>,
+    receipts: BTreeMap<Position, (&'a ReceiptRow, &'a At)>,
     audits: Vec<(&'a AuditRecord, &'a At)>,
     journal: Vec<(i64, i64, String)>,
 }
@@ -77,6 +84,13 @@ impl<'a> Wave<'a> {
                 self.dropped_uses.push(*row);
                 self.dropped_tokens.push(*row);
             }
+            Write::Receipt(row) => {
+                let known = self.receipts.get(&row.position);
+                // A complete one stays complete.
+                if known.is_none_or(|(known, _)| !known.complete) {
+                    self.receipts.insert(row.position, (row, of.at));
+                }
+            }
             _ => return false,
         }
         true
@@ -89,6 +103,11 @@ impl<'a> Wave<'a> {
     /// Keeps the time of an act on that channel.
     pub fn at(&mut self, id: ChannelId, now: UnixTime) {
         self.counters(id).at = now.0;
+    }
+
+    /// Takes the receipt that an act begins.
+    pub fn receipt(&mut self, row: Option<&'a ReceiptRow>, at: &'a At) {
+        self.begun.extend(row.map(|it| (it, at)));
     }
 
     /// Takes the audit event of an act.
@@ -108,7 +127,8 @@ impl<'a> Wave<'a> {
         }
     }
 
-    /// The statements: first those of `others`, which may write rows that these change.
+    /// The statements: first those of `others`, which may write rows that these change. The others
+    /// are one statement, but for those that change a table again.
     pub fn into_statements(self, others: Statements<'a>) -> Statements<'a> {
         let mut to = others;
         write_counters(&mut to, &self.counters);
@@ -125,70 +145,57 @@ impl<'a> Wave<'a> {
         if !self.dropped_tokens.is_empty() {
             to.add("DELETE FROM token WHERE number = ANY($1)", keep![self.dropped_tokens]);
         }
+        followers::begin_receipts(&mut to, &self.begun);
+        let receipts: Vec<_> = self.receipts.into_values().collect();
+        followers::write_receipts(&mut to, &receipts);
         insert_audits(&mut to, &self.audits);
         insert_journal(&mut to, &self.journal);
         to
     }
 }
 
-/// One value of each item.
-fn each<I, T>(items: &[I], of: impl Fn(&I) -> T) -> Vec<T> {
-    items.iter().map(of).collect()
-}
-
 fn write_counters(to: &mut Statements<'_>, all: &BTreeMap<ChannelId, Counters>) {
-    if all.is_empty() {
-        return;
-    }
     let sql = "UPDATE channel_count n SET serial = coalesce(u.serial, n.serial),
                    bulk_serial = coalesce(u.bulk_serial, n.bulk_serial),
                    revision = n.revision + u.revised, written_at = greatest(n.written_at, u.at)
-               FROM unnest($1, $2, $3, $4, $5) AS u (channel, serial, bulk_serial, revised, at)
+               FROM ROWS AS u (channel, serial, bulk_serial, revised, at)
                WHERE n.channel = u.channel";
     let all: Vec<_> = all.iter().collect();
-    let values = keep![
-        each(&all, |it| int(it.0.number())),
-        each(&all, |it| it.1.serial.map(|serial| int(serial.0))),
-        each(&all, |it| it.1.bulk_serial.map(|serial| int(serial.0))),
-        each(&all, |it| it.1.revised),
-        each(&all, |it| it.1.at),
-    ];
-    to.add(sql, values);
+    let rows = rows(&all)
+        .with(|it| int(it.0.number()))
+        .with(|it| it.1.serial.map(|serial| int(serial.0)))
+        .with(|it| it.1.bulk_serial.map(|serial| int(serial.0)))
+        .with(|it| it.1.revised)
+        .with(|it| it.1.at);
+    to.add_rows("channel_count", sql, rows);
 }
 
 fn insert_tokens<'a>(to: &mut Statements<'a>, all: &[&'a NewToken]) {
-    if all.is_empty() {
-        return;
-    }
     let sql = "INSERT INTO token (channel, serial, id, kind, grp, assertion_key, signing_key, form,
                    issued_at, expires_at, idempotency, parameters)
-               SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-    let values = keep![
-        each(all, |it| int(it.claims.channel.number())),
-        each(all, |it| int(it.claims.serial.0)),
-        each(all, |it| &it.claims.id.0[..]),
-        each(all, |it| it.claims.kind.name()),
-        each(all, |it| it.claims.group.as_ref().map(Group::as_str)),
-        each(all, |it| it.claims.assertion_key.as_ref().map(|key| &key.0[..])),
-        each(all, |it| it.key),
-        each(all, |it| it.form),
-        each(all, |it| it.claims.issued_at.0),
-        each(all, |it| it.claims.expires_at.0),
-        each(all, |it| it.idempotency.as_ref().map(|key| &key[..])),
-        each(all, |it| it.parameters.as_deref()),
-    ];
-    to.add(sql, values);
+               SELECT * FROM ROWS AS u";
+    let rows = rows(all)
+        .with(|it| int(it.claims.channel.number()))
+        .with(|it| int(it.claims.serial.0))
+        .with(|it| &it.claims.id.0[..])
+        .with(|it| it.claims.kind.name())
+        .with(|it| it.claims.group.as_ref().map(Group::as_str))
+        .with(|it| it.claims.assertion_key.as_ref().map(|key| &key.0[..]))
+        .with(|it| it.key)
+        .with(|it| it.form)
+        .with(|it| it.claims.issued_at.0)
+        .with(|it| it.claims.expires_at.0)
+        .with(|it| it.idempotency.as_ref().map(|key| &key[..]))
+        .with(|it| it.parameters.as_deref());
+    to.add_rows("token", sql, rows);
 }
 
 /// Marks the rows of active tokens as revoked now.
 fn mark_revoked<'a>(to: &mut Statements<'a>, all: &[Revoked<'a>]) {
-    if all.is_empty() {
-        return;
-    }
     let sql = "UPDATE token t SET past = true, revoked_at = u.at, cause = u.cause,
                    replaced_by = u.replaced_by, revoked_act = u.act, revoked_by = u.actor,
                    reason = u.reason
-               FROM unnest($1, $2, $3, $4, $5, $6, $7)
+               FROM ROWS
                    AS u (number, at, cause, replaced_by, act, actor, reason)
                WHERE t.number = u.number AND NOT t.past";
     let author = |it: &Revoked<'a>| match it.by {
@@ -197,69 +204,58 @@ fn mark_revoked<'a>(to: &mut Statements<'a>, all: &[Revoked<'a>]) {
     };
     // Requested revocations have an audit event; an issue that evicts a token has none.
     let act = |it: &Revoked<'a>| it.of.at.audit.filter(|_| it.by == RevocationCause::Requested);
-    let values = keep![
-        each(all, |it| it.row),
-        each(all, |it| it.of.at.now.0),
-        each(all, |it| word(it.by)),
-        each(all, |it| it.replaced_by.map(|serial| int(serial.0))),
-        each(all, act),
-        each(all, |it| author(it).0),
-        each(all, |it| author(it).1),
-    ];
-    to.add(sql, values);
+    let rows = rows(all)
+        .with(|it| it.row)
+        .with(|it| it.of.at.now.0)
+        .with(|it| word(it.by))
+        .with(|it| it.replaced_by.map(|serial| int(serial.0)))
+        .with(act)
+        .with(|it| author(it).0)
+        .with(|it| author(it).1);
+    to.add_rows("token", sql, rows);
 }
 
 /// Marks the rows of expired tokens; a scheduled revocation that has taken effect is written
 /// into them.
 fn mark_past(to: &mut Statements<'_>, all: &BTreeMap<i64, Option<(RevocationCause, UnixTime)>>) {
-    if all.is_empty() {
-        return;
-    }
     let sql = "UPDATE token t SET past = true, revoked_at = u.at, cause = u.cause
-               FROM unnest($1, $2, $3) AS u (number, at, cause)
+               FROM ROWS AS u (number, at, cause)
                WHERE t.number = u.number AND NOT t.past";
     let all: Vec<_> = all.iter().collect();
-    let values = keep![
-        each(&all, |it| *it.0),
-        each(&all, |it| it.1.map(|(_, at)| at.0)),
-        each(&all, |it| it.1.map(|(by, _)| word(by))),
-    ];
-    to.add(sql, values);
+    let rows = rows(&all)
+        .with(|it| *it.0)
+        .with(|it| it.1.map(|(_, at)| at.0))
+        .with(|it| it.1.map(|(by, _)| word(by)));
+    to.add_rows("token", sql, rows);
 }
 
 fn write_revocations(to: &mut Statements<'_>, all: &BTreeMap<ChannelId, &ChannelRevocations>) {
-    let (mut none, mut ids, mut texts, mut first) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut none, mut some) = (Vec::new(), Vec::new());
     for (&id, revocations) in all {
         match revocations.first_until() {
             None => none.push(int(id.number())),
-            Some(until) => {
-                ids.push(int(id.number()));
-                texts.push(revocations_text(id, revocations));
-                first.push(until.0);
-            }
+            Some(until) => some.push((id, revocations, until)),
         }
     }
     if !none.is_empty() {
-        to.add("DELETE FROM channel_revocations WHERE channel = ANY($1)", keep![none]);
+        let sql = "DELETE FROM channel_revocations WHERE channel = ANY($1)";
+        to.add_to("channel_revocations", sql, keep![none]);
     }
-    if !ids.is_empty() {
-        let sql = "INSERT INTO channel_revocations (channel, revocations, first_until)
-                   SELECT * FROM unnest($1, $2, $3) ON CONFLICT (channel) DO UPDATE
-                   SET revocations = excluded.revocations, first_until = excluded.first_until";
-        to.add(sql, keep![ids, texts, first]);
-    }
+    let sql = "INSERT INTO channel_revocations (channel, revocations, first_until)
+               SELECT * FROM ROWS AS u ON CONFLICT (channel) DO UPDATE
+               SET revocations = excluded.revocations, first_until = excluded.first_until";
+    let rows = rows(&some)
+        .with(|it| int(it.0.number()))
+        .with(|it| revocations_text(it.0, it.1))
+        .with(|it| it.2.0);
+    to.add_rows("channel_revocations", sql, rows);
 }
 
 fn use_assertions<'a>(to: &mut Statements<'a>, all: &[(ChannelId, &'a [u8], UnixTime)]) {
-    if all.is_empty() {
-        return;
-    }
     let sql = "INSERT INTO assertion_used (channel, fingerprint, expires_at)
-               SELECT * FROM unnest($1, $2, $3)";
-    let values =
-        keep![each(all, |it| int(it.0.number())), each(all, |it| it.1), each(all, |it| it.2.0),];
-    to.add(sql, values);
+               SELECT * FROM ROWS AS u";
+    let rows = rows(all).with(|it| int(it.0.number())).with(|it| it.1).with(|it| it.2.0);
+    to.add_rows("assertion_used", sql, rows);
 }
 
 /// Writes times of last use. Another replica may have written later ones meanwhile.
@@ -270,53 +266,39 @@ fn stamp(to: &mut Statements<'_>, all: &BTreeMap<i64, UnixTime>) {
     let sql = "UPDATE token t SET last_used_at = u.at FROM unnest($1, $2) AS u (number, at)
                WHERE t.number = u.number AND (t.last_used_at IS NULL OR t.last_used_at < u.at)";
     let (rows, times) = all.iter().map(|(row, at)| (*row, at.0)).unzip::<_, _, Vec<_>, Vec<_>>();
-    to.add(sql, keep![rows, times]);
+    to.add_to("token", sql, keep![rows, times]);
 }
 
 fn write_uses(to: &mut Statements<'_>, all: &BTreeMap<i64, &[RecentUse]>) {
-    if all.is_empty() {
-        return;
-    }
     // The index of the days changes once a day.
-    let sql = "INSERT INTO token_use (token, newest_day, uses) SELECT * FROM unnest($1, $2, $3)
+    let sql = "INSERT INTO token_use (token, newest_day, uses) SELECT * FROM ROWS AS u
                ON CONFLICT (token) DO UPDATE
                SET newest_day = excluded.newest_day, uses = excluded.uses";
     let all: Vec<_> = all.iter().collect();
     let day = |uses: &[RecentUse]| uses.first().map_or(0, |it| it.minute.0.div_euclid(DAY));
-    let values = keep![
-        each(&all, |it| *it.0),
-        each(&all, |it| day(it.1)),
-        each(&all, |it| uses_text(it.1)),
-    ];
-    to.add(sql, values);
+    let rows = rows(&all).with(|it| *it.0).with(|it| day(it.1)).with(|it| uses_text(it.1));
+    to.add_rows("token_use", sql, rows);
 }
 
 fn insert_journal(to: &mut Statements<'_>, all: &[(i64, i64, String)]) {
-    if all.is_empty() {
-        return;
-    }
-    let sql = "INSERT INTO journal (position, line, entry) SELECT * FROM unnest($1, $2, $3)";
-    to.add(sql, keep![each(all, |it| it.0), each(all, |it| it.1), each(all, |it| it.2.clone())]);
+    let sql = "INSERT INTO journal (position, line, entry) SELECT * FROM ROWS AS u";
+    to.add_rows("journal", sql, rows(all).with(|it| it.0).with(|it| it.1).with(|it| it.2.clone()));
 }
 
 fn insert_audits<'a>(to: &mut Statements<'a>, all: &[(&'a AuditRecord, &'a At)]) {
-    if all.is_empty() {
-        return;
-    }
     let sql = "INSERT INTO audit (id, at, actor, source, act, provider, channel, detail, epoch,
                    position)
-               SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-    let values = keep![
-        each(all, |it| it.1.audit.unwrap_or_default()),
-        each(all, |it| it.1.now.0),
-        each(all, |it| it.0.by.actor.as_str()),
-        each(all, |it| it.0.by.source.as_deref()),
-        each(all, |it| it.0.event.event.act().name()),
-        each(all, |it| it.0.event.provider.map(ProviderId::number).map(int)),
-        each(all, |it| it.0.event.channel.map(ChannelId::number).map(int)),
-        each(all, |it| audit::detail(it.0)),
-        each(all, |it| it.1.position.map(|at| int(at.epoch))),
-        each(all, |it| it.1.position.map(|at| int(at.number))),
-    ];
-    to.add(sql, values);
+               SELECT * FROM ROWS AS u";
+    let rows = rows(all)
+        .with(|it| it.1.audit.unwrap_or_default())
+        .with(|it| it.1.now.0)
+        .with(|it| it.0.by.actor.as_str())
+        .with(|it| it.0.by.source.as_deref())
+        .with(|it| it.0.event.event.act().name())
+        .with(|it| it.0.event.provider.map(ProviderId::number).map(int))
+        .with(|it| it.0.event.channel.map(ChannelId::number).map(int))
+        .with(|it| audit::detail(it.0))
+        .with(|it| it.1.position.map(|at| int(at.epoch)))
+        .with(|it| it.1.position.map(|at| int(at.number)));
+    to.add_rows("audit", sql, rows);
 }

@@ -3,7 +3,7 @@
 use crate::{
     Error,
     postgres::{
-        apply::{At, apply},
+        apply::{At, statements},
         failed::Failed,
         load::load,
         log::Log,
@@ -51,8 +51,10 @@ impl Tx<'_> {
             list: None,
         });
         let keys_change = changes_keys(&effects);
-        apply(self.db, &[(needs.channel, effects, at, receipt)]).await?;
-        log.write(self.db).await?;
+        let acts = [(needs.channel, effects, at, receipt)];
+        let mut all = statements(&acts);
+        log.write(&mut all);
+        all.run(self.db).await?;
         if keys_change {
             self.keys = signing_keys(self.db).await?.into();
         }

@@ -99,7 +99,8 @@ async fn what_acts_write_of_keys_and_the_audit_is_read_again() {
         audit: Some(audit),
         ..Effects::default()
     };
-    apply(&it.db, &[(None, effects, AT, None)]).await.unwrap();
+    let acts = [(None, effects, AT, None)];
+    statements(&acts).run(&it.db).await.unwrap();
     assert_eq!(it.upkeep(Upkeep::LastCheckpoint).await.checkpoint, Some(checkpoint));
     let old = it.upkeep(Upkeep::Old(Old::Audit { kept_from: 2, most: 9 })).await;
     assert_eq!(old.events, [5]);
