@@ -26,7 +26,7 @@ const CONNECTIONS: usize = 32;
 const AIM: Aim = Aim::AtLeast(0.95);
 
 pub(in super::super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
-    let floor = {
+    let of_sockets = {
         let mut sockets = Sockets::start()?;
         let _followers = sockets.add(2_000)?;
         let costs = (0..3).map(|_| sockets.cost()).collect::<anyhow::Result<Vec<_>>>()?;
@@ -52,7 +52,7 @@ pub(in super::super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> 
         let beside = [
             ("a second, last round", last.0),
             ("without followers", last.1),
-            ("what bare sockets would leave", 1.0 - floor),
+            ("what bare sockets would leave", 1.0 - of_sockets),
         ];
         let name = what.name();
         report.ratio(&format!("{name} with 2,000 followers / without"), &rates, AIM, &beside);

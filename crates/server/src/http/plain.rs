@@ -6,10 +6,10 @@
 //! body, with nothing in them but what these requests need; the library reads all others,
 //! so this changes the costs and never the response.
 
-use super::listener::ServerResponse;
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{Response, StatusCode, header};
 use http_body_util::BodyExt;
+use hyper::body::Body;
 use std::{io, pin::pin};
 
 /// Maximum number of headers.
@@ -81,7 +81,10 @@ impl PlainResponse {
     ///
     /// # Errors
     /// Those of the body.
-    pub async fn of(response: ServerResponse) -> io::Result<Self> {
+    pub async fn of<B>(response: Response<B>) -> io::Result<Self>
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    {
         let (parts, body) = response.into_parts();
         let mut body = pin!(body);
         let mut pieces = Vec::new();
@@ -119,8 +122,7 @@ impl PlainResponse {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::listener::direct, *};
-    use http::Response;
+    use super::*;
     use http_body_util::Full;
 
     const GOOD: &str = "GET /feed/changes?after=3-4&hold=1%2B HTTP/1.1\r\nHost: a\r\n\
@@ -176,7 +178,7 @@ mod tests {
             let body = Full::new(Bytes::from_static(b"no more"));
             let of = Response::builder().status(StatusCode::GONE);
             let of = of.header("content-length", 7).header("cache-control", "no-store");
-            PlainResponse::of(direct(of.body(body).unwrap())).await.unwrap()
+            PlainResponse::of(of.body(body).unwrap()).await.unwrap()
         };
         let whole = "HTTP/1.1 410 Gone\r\ncontent-length: 7\r\ncache-control: no-store\r\n\r\n";
         assert_eq!(text(gone().await, false), whole);
