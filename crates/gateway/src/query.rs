@@ -19,6 +19,14 @@ pub fn pairs(text: &[u8]) -> Result<Vec<Pair<'_>>, BadEncoding> {
     text.split(|byte| *byte == b'&').filter(|field| !field.is_empty()).map(pair).collect()
 }
 
+/// The fields of a query string that has nothing to decode, without a list of them; `None`: it
+/// has something.
+pub fn plain_pairs(text: &str) -> Option<impl Iterator<Item = (&str, &str)>> {
+    let is_plain = !text.bytes().any(|byte| matches!(byte, b'%' | b'+') || byte >= 0x80);
+    let fields = text.split('&').filter(|field| !field.is_empty());
+    is_plain.then(|| fields.map(|field| field.split_once('=').unwrap_or((field, ""))))
+}
+
 /// Tokens, assertions, ids and secrets contain nothing to decode, and reading the form is
 /// most of the work of a verification: such a field is only split.
 fn pair(field: &[u8]) -> Result<Pair<'_>, BadEncoding> {
@@ -78,6 +86,9 @@ mod tests {
         for text in plain.into_iter().chain(encoded) {
             let standard: Vec<_> = form_urlencoded::parse(text.as_bytes()).collect();
             assert_eq!(pairs(text.as_bytes()).unwrap(), standard, "{text}");
+            let read: Option<Vec<_>> = plain_pairs(text).map(Iterator::collect);
+            let borrowed = standard.iter().map(|(name, value)| (&**name, &**value)).collect();
+            assert_eq!(read, (!encoded.contains(&text)).then_some(borrowed), "{text}");
         }
     }
 

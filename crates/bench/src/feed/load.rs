@@ -18,14 +18,22 @@ use super::super::process::Demand;
 use super::super::report::{Aim, Report};
 use super::super::wire::{Wire, form};
 use super::super::wrk::{Load, write_requests};
-use super::super::{Plan, stopwatch};
-use super::{plain_channels, two_thousand};
+use super::super::{Plan, median, stopwatch};
+use super::{fan::Sockets, plain_channels, two_thousand};
 
 const CHANNELS: usize = 50;
 const CONNECTIONS: usize = 32;
 const AIM: Aim = Aim::AtLeast(0.95);
 
 pub(in super::super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
+    let of_sockets = {
+        let mut sockets = Sockets::start()?;
+        let _followers = sockets.add(2_000)?;
+        let costs = (0..3).map(|_| sockets.cost()).collect::<anyhow::Result<Vec<_>>>()?;
+        let name = "bare sockets: share of a core, 2,000 messages and replies a second";
+        report.ratio(name, &costs, Aim::None, &[]);
+        median(&costs)
+    };
     let alone = Side::start(plan, &folder.join("alone"))?;
     let followed = Side::start(plan, &folder.join("followed"))?;
     let mut followers = two_thousand(&followed.authority, 60_000)?;
@@ -41,7 +49,11 @@ pub(in super::super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> 
             works.push(other.per_second / one.per_second);
             last = (other.rate, one.rate);
         }
-        let beside = [("a second, last round", last.0), ("without followers", last.1)];
+        let beside = [
+            ("a second, last round", last.0),
+            ("without followers", last.1),
+            ("what bare sockets would leave", 1.0 - of_sockets),
+        ];
         let name = what.name();
         report.ratio(&format!("{name} with 2,000 followers / without"), &rates, AIM, &beside);
         let name = format!("{name} per second of the server's processor time");

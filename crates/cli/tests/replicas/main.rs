@@ -292,6 +292,28 @@ async fn a_receipt_counts_the_followers_of_all_servers() {
     assert_eq!(shown["verifiers"][0]["instance"], instance.as_str(), "{shown}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_counts_the_follower_of_a_verifier_that_was_deleted_just_before() {
+    let field = Field::new();
+    let (a, b) = (field.start("a").await, field.start("b").await);
+    let channel = Channel::create(&a, &provider(&a).await, &Key::generate()).await;
+    let verifier = a.create("/verifiers", json!({ "name": "gateway" })).await;
+    let bearer = format!("Bearer {}", verifier["verifier_token"].as_str().unwrap());
+    let instance = "i".repeat(22);
+    let path = format!("/feed/snapshot?speaks=1&instance={instance}&staleness=60000&on_stale=deny");
+    // One server registers it, and the other one has no time to learn of it by itself.
+    let snapshot = b.ask(&Request::new("GET", &path, &[("authorization", &bearer)], "")).await;
+    assert_eq!(snapshot.status, 200, "{}", snapshot.text());
+    let path = format!("/verifiers/{}", verifier["verifier_id"].as_str().unwrap());
+    let deleted = b.ask(&Request::admin("DELETE", &path, None)).await;
+    assert!(deleted.status < 300, "{}", deleted.text());
+    let path = format!("/channels/{}/revocations", channel.id);
+    let revoked = a.ask(&Request::admin("POST", &path, Some(&json!({ "all": true })))).await;
+    let receipt = revoked.json()["receipt"].clone();
+    assert_eq!(receipt["state"], "pending", "it may accept tokens for its staleness: {receipt}");
+    assert_eq!(receipt["verifiers"][0]["instance"], instance.as_str(), "{receipt}");
+}
+
 /// What a server says that does not start.
 fn refused(command: std::process::Command) -> String {
     let mut command = command;

@@ -19,7 +19,7 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::{Either, Full};
 use hyper::body::{Frame, SizeHint};
 use std::{
@@ -103,7 +103,10 @@ impl AskedChanges {
         encoding: Encoding,
     ) -> Result<(Arc<VerifierRow>, ChangesQuery, Encoding), Failure> {
         let verifier = verifier?;
-        let asked = ChangesQuery::parse(borrowed(&pairs(query)?))?;
+        let asked = match form::plain_pairs(query) {
+            Some(fields) => ChangesQuery::parse(fields)?,
+            None => ChangesQuery::parse(borrowed(&pairs(query)?))?,
+        };
         Ok((verifier, asked, encoding))
     }
 }
@@ -128,15 +131,29 @@ pub fn ask_at_once(
 }
 
 /// Answers a request for changes, at the end of its hold at the latest.
-pub async fn changes(app: &App, AskedChanges(asked): AskedChanges) -> FeedReply {
+pub async fn changes(app: &App, asked: AskedChanges) -> FeedReply {
+    answer_changes(app, asked).await.map_or_else(|refused| refused, whole)
+}
+
+/// The same, before it is written; an error is the response to a request that is refused.
+///
+/// # Errors
+/// The request is refused.
+pub async fn answer_changes(
+    app: &App,
+    AskedChanges(asked): AskedChanges,
+) -> Result<FeedResponse, FeedReply> {
     let answer = match asked {
         Ok((verifier, asked, encoding)) => {
             let answer = app.authority.feed_changes(verifier, asked, encoding).await;
-            answer.map(Some).map_err(Failure::from)
+            answer.map_err(Failure::from)
         }
         Err(failure) => Err(failure),
     };
-    respond(app, "changes", answer)
+    let answer = answer.map_err(|failure| refused(failure).map(Either::Left));
+    let status = answer.as_ref().map_or_else(Response::status, |_| StatusCode::OK);
+    app.metrics.feed.count("changes", status.as_u16());
+    answer
 }
 
 async fn usage(app: &App, headers: &HeaderMap, body: &[u8]) -> Answer {
@@ -177,7 +194,7 @@ fn encoding_of<'a>(values: impl Iterator<Item = &'a [u8]>) -> Encoding {
 fn respond(app: &App, operation: &'static str, answer: Answer) -> FeedReply {
     let response = match answer {
         Ok(None) => StatusCode::NO_CONTENT.into_response().map(Either::Right),
-        Ok(Some(FeedResponse { parts, encoding })) => whole(parts, encoding),
+        Ok(Some(answer)) => whole(answer),
         Err(failure) => refused(failure).map(Either::Left),
     };
     app.metrics.feed.count(operation, response.status().as_u16());
@@ -212,8 +229,19 @@ impl hyper::body::Body for Parts {
     }
 }
 
+/// The headers of a response that is not refused, but for its length.
+pub fn headers(encoding: Encoding) -> impl Iterator<Item = (HeaderName, &'static str)> {
+    let gzip = (encoding == Encoding::Gzip).then_some((header::CONTENT_ENCODING, "gzip"));
+    let all = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "Accept-Encoding"),
+    ];
+    all.into_iter().chain(gzip)
+}
+
 /// The response with this body. Its parts are sent as they are: a snapshot is not copied.
-fn whole(mut parts: Vec<Bytes>, encoding: Encoding) -> FeedReply {
+pub fn whole(FeedResponse { mut parts, encoding }: FeedResponse) -> FeedReply {
     let length: usize = parts.iter().map(Bytes::len).sum();
     let body = match (parts.len(), parts.pop()) {
         (1, Some(one)) => Either::Left(Full::new(one)),
@@ -223,16 +251,9 @@ fn whole(mut parts: Vec<Bytes>, encoding: Encoding) -> FeedReply {
         }
     };
     let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    // With those that every response gets: the map would grow three times.
-    headers.reserve(12);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CONTENT_LENGTH, length.into());
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    if encoding == Encoding::Gzip {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
+    let map = response.headers_mut();
+    map.insert(header::CONTENT_LENGTH, length.into());
+    map.extend(headers(encoding).map(|(name, value)| (name, HeaderValue::from_static(value))));
     response
 }
 

@@ -3,7 +3,7 @@
 //! empty field counts as absent; unknown fields are ignored.
 
 use http::{HeaderMap, header};
-pub use tegata_gateway::query::{BadEncoding, Pair, pairs};
+pub use tegata_gateway::query::{BadEncoding, Pair, pairs, plain_pairs};
 
 /// The `client_assertion_type` of an assertion (RFC 7523, section 2.2).
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

@@ -71,7 +71,11 @@ impl Clock {
     /// The time that expiry and the token rules use.
     #[must_use]
     pub fn now(&self) -> UnixTime {
-        let shown = self.shown();
+        self.highest_with(self.shown())
+    }
+
+    /// That time, or the highest that was read or written before.
+    fn highest_with(&self, shown: i64) -> UnixTime {
         let highest = self.highest.load(Relaxed);
         // Usually the same second as before; the read-modify-write is the exception.
         if shown <= highest {
@@ -85,7 +89,8 @@ impl Clock {
     pub fn now_ms(&self) -> u64 {
         let shown = self.shown_ms();
         // Ahead of the clock, the seconds stand still until it has caught up.
-        u64::try_from(shown.max(self.now().0.saturating_mul(1_000))).unwrap_or(0)
+        let seconds = self.highest_with(shown.div_euclid(1_000)).0;
+        u64::try_from(shown.max(seconds.saturating_mul(1_000))).unwrap_or(0)
     }
 
     fn shown(&self) -> i64 {

@@ -1,7 +1,13 @@
 //! The verifiers in memory, by the hash of their tokens. Commits alone change them.
 
 use arc_swap::ArcSwap;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+};
 use tegata_policy::{
     acts::TokenHash,
     secret::{PlainSecret, sha256},
@@ -11,7 +17,11 @@ use tegata_token::id::VerifierId;
 
 /// The verifiers that are not deleted.
 #[derive(Default)]
-pub struct Verifiers(ArcSwap<Known>);
+pub struct Verifiers {
+    known: ArcSwap<Known>,
+    /// Whether there was one since the start.
+    had_any: AtomicBool,
+}
 
 #[derive(Default, Clone)]
 struct Known {
@@ -40,22 +50,24 @@ impl Verifiers {
     pub fn fill(&self, all: &[VerifierRow]) {
         let mut known = Known::default();
         all.iter().for_each(|it| known.insert(it));
-        self.0.store(Arc::new(known));
+        self.had_any.fetch_or(!all.is_empty(), SeqCst);
+        self.known.store(Arc::new(known));
     }
 
     /// Adds or replaces one.
     pub fn insert(&self, verifier: &VerifierRow) {
-        let mut known = Known::clone(&self.0.load());
+        let mut known = Known::clone(&self.known.load());
         known.remove(verifier.id);
         known.insert(verifier);
-        self.0.store(Arc::new(known));
+        self.had_any.store(true, SeqCst);
+        self.known.store(Arc::new(known));
     }
 
     /// Drops one.
     pub fn remove(&self, id: VerifierId) {
-        let mut known = Known::clone(&self.0.load());
+        let mut known = Known::clone(&self.known.load());
         known.remove(id);
-        self.0.store(Arc::new(known));
+        self.known.store(Arc::new(known));
     }
 
     /// The verifier that this token authenticates.
@@ -64,25 +76,26 @@ impl Verifiers {
         if !is_like(token) {
             return None;
         }
-        self.0.load().by_token.get(&TokenHash(sha256(&[token]))).cloned()
+        self.known.load().by_token.get(&TokenHash(sha256(&[token]))).cloned()
     }
 
-    /// Whether there is none.
+    /// Whether there was one since the start. An instance of one that was deleted may use what it
+    /// knows for as long as its staleness.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.load().by_id.is_empty()
+    pub fn had_any(&self) -> bool {
+        self.had_any.load(SeqCst)
     }
 
     /// The verifier of this id.
     #[must_use]
     pub fn get(&self, id: VerifierId) -> Option<Arc<VerifierRow>> {
-        self.0.load().by_id.get(&id).cloned()
+        self.known.load().by_id.get(&id).cloned()
     }
 
     /// All of them.
     #[cfg(test)]
     pub fn all(&self) -> Vec<Arc<VerifierRow>> {
-        self.0.load().by_id.values().cloned().collect()
+        self.known.load().by_id.values().cloned().collect()
     }
 }
 

@@ -2,14 +2,12 @@
 //! request, and none between two.
 
 use super::{
-    listener::{Handler, Held, Listener, ServerResponse},
+    listener::{Handler, Held, Listener},
     pace::{STUCK, Slow},
-    plain,
+    plain::PlainResponse,
     wire::Wire,
 };
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::Body;
 use std::{
     io,
     mem::MaybeUninit,
@@ -67,6 +65,7 @@ impl<H: Handler> Listener<H> {
             };
             drop(under_way);
             let closes = self.stop.is_cancelled();
+            let Ok(response) = response else { return false };
             match respond(wire, response, closes).await {
                 Ok(()) if !closes => {}
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -102,15 +101,10 @@ impl<H: Handler> Listener<H> {
 }
 
 /// Sends a response.
-async fn respond(wire: &mut Wire, response: ServerResponse, closes: bool) -> io::Result<()> {
-    let (parts, mut body) = response.into_parts();
-    // The bodies of our responses are in memory, so their length is known.
-    let length = body.size_hint().exact().ok_or(io::ErrorKind::InvalidData)?;
-    let mut bytes = plain::head(parts.status, &parts.headers, length, closes);
-    while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame.map_err(io::Error::other)?.into_data() {
-            bytes.extend_from_slice(&data);
-        }
+async fn respond(wire: &mut Wire, response: PlainResponse, closes: bool) -> io::Result<()> {
+    let (mut bytes, body) = response.end(closes);
+    for part in body {
+        bytes.extend_from_slice(&part);
         if bytes.len() >= AT_ONCE {
             timeout(STUCK, wire.write_all(&bytes)).await??;
             bytes.clear();

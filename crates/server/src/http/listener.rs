@@ -1,7 +1,7 @@
 //! A listener: accepts connections up to a limit, and has each of them served until the
 //! shutdown. What is served is the [`Handler`]'s.
 
-use super::{Tls, pace::Outgoing};
+use super::{Tls, pace::Outgoing, plain::PlainResponse};
 use crate::metrics::ConnectionCounts;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -64,7 +64,7 @@ pub trait Handler: Send + Sync + 'static {
 }
 
 /// The response to a request that was taken without the HTTP library.
-pub type Held<'a> = Pin<Box<dyn Future<Output = ServerResponse> + Send + 'a>>;
+pub type Held<'a> = Pin<Box<dyn Future<Output = io::Result<PlainResponse>> + Send + 'a>>;
 
 /// A socket that connections are accepted on.
 pub enum Socket {

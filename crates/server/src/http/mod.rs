@@ -41,16 +41,17 @@ use crate::{
     authority::{lease::LeaseMark, random, source::Source},
 };
 use axum::Router;
-use headers::{add_headers, set_date};
+use headers::{add_headers, set_date, write_headers};
 use http::{Request, Response, StatusCode, Version, header, request::Parts};
 use hyper::body::{Body as _, Incoming};
 use listener::{Held, either_response};
 use log::{Finished, Log};
-use plain::PlainRequest;
+use plain::{PlainRequest, PlainResponse};
 use proxies::TrustedProxies;
 use route::{Arriving, Route, Routed, Shortcut, merge_slashes};
 use std::{
     future::{Future, poll_fn},
+    io,
     net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -179,26 +180,47 @@ impl Handler for Server {
 
 impl Server {
     /// Responds to a request for changes that was read without the HTTP library.
-    async fn changes(&self, asked: AskedChanges, source: Source, trace: Trace) -> ServerResponse {
+    async fn changes(
+        &self,
+        asked: AskedChanges,
+        source: Source,
+        trace: Trace,
+    ) -> io::Result<PlainResponse> {
         let id = random::request_id();
         let log = Log::of_changes(&self.app);
         let route = Route::Shortcut(Shortcut::Changes);
-        let work = without_panic(api::feed::changes(&self.app, asked)).await;
-        let form = api::ErrorForm::of(CHANGES);
-        let since = self.app.authority.mark();
-        let may = |response: &_| self.may_answer(response, &route, false, since);
-        let mut response = self.answer(work.map(either_response), &id, &route, form, may);
+        let answered = without_panic(api::feed::answer_changes(&self.app, asked)).await;
+        let (authority, tls) = (&self.app.authority, self.has_tls);
+        let since = authority.mark();
+        let (status, response) = match answered {
+            // What thousands of followers get is written without a map of its headers.
+            Ok(Ok(answer)) if authority.is_current(since) => {
+                let headers = api::feed::headers(answer.encoding);
+                let mut response = PlainResponse::new(StatusCode::OK, answer.parts);
+                headers.for_each(|(name, value)| response.header(name.as_str(), value.as_bytes()));
+                write_headers(&mut response, &id, tls, authority.now());
+                (StatusCode::OK, response)
+            }
+            other => {
+                let whole = |it: Result<_, _>| it.map_or_else(|refused| refused, api::feed::whole);
+                let other = other.map(whole).map(either_response);
+                let may = |response: &_| self.may_answer(response, &route, false, since);
+                let form = api::ErrorForm::of(CHANGES);
+                let mut response = self.answer(other, &id, &route, form, may);
+                add_headers(&mut response, &id, tls);
+                set_date(&mut response, authority.now());
+                (response.status(), PlainResponse::of(response).await?)
+            }
+        };
         if let Some(log) = log {
-            let (route, trace, status) = (&route, &trace, response.status());
+            let (route, trace) = (&route, &trace);
             let (channel, verified) = (None, None);
             log.end(
                 &self.app,
                 &Finished { id: &id, source, route, channel, verified, trace, status },
             );
         }
-        add_headers(&mut response, &id, self.has_tls);
-        set_date(&mut response, self.app.authority.now());
-        response
+        Ok(response)
     }
 
     /// The response to a request that was handled.

@@ -6,7 +6,11 @@
 //! body, with nothing in them but what these requests need; the library reads all others,
 //! so this changes the costs and never the response.
 
-use http::{HeaderMap, StatusCode, header};
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::Body;
+use std::{io, pin::pin};
 
 /// Maximum number of headers.
 const MOST: usize = 16;
@@ -56,32 +60,70 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%&=+".contains(&byte)
 }
 
-/// The head of a response whose body has this length.
-pub(super) fn head(status: StatusCode, headers: &HeaderMap, length: u64, closes: bool) -> Vec<u8> {
-    let mut head = Vec::with_capacity(1_024);
-    let mut line = |parts: [&[u8]; 3]| {
-        parts.iter().for_each(|it| head.extend_from_slice(it));
-        head.extend_from_slice(b"\r\n");
-    };
-    let reason = status.canonical_reason().unwrap_or_default();
-    line([b"HTTP/1.1 ", status.as_str().as_bytes(), &[b" ", reason.as_bytes()].concat()]);
-    for (name, value) in headers {
-        line([name.as_str().as_bytes(), b": ", value.as_bytes()]);
+/// A response whose head is written, but for its end.
+pub struct PlainResponse {
+    bytes: Vec<u8>,
+    body: Vec<Bytes>,
+}
+
+impl PlainResponse {
+    /// A response with this body and no header but its length.
+    pub fn new(status: StatusCode, body: Vec<Bytes>) -> Self {
+        let mut new = Self { bytes: Vec::with_capacity(1_024), body };
+        let reason = status.canonical_reason().unwrap_or_default();
+        new.line(&["HTTP/1.1 ", status.as_str(), " ", reason].map(str::as_bytes));
+        let length: usize = new.body.iter().map(Bytes::len).sum();
+        new.header(header::CONTENT_LENGTH.as_str(), length.to_string().as_bytes());
+        new
     }
-    if !headers.contains_key(header::CONTENT_LENGTH) {
-        line([b"content-length", b": ", length.to_string().as_bytes()]);
+
+    /// The same response as the library would send.
+    ///
+    /// # Errors
+    /// Those of the body.
+    pub async fn of<B>(response: Response<B>) -> io::Result<Self>
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    {
+        let (parts, body) = response.into_parts();
+        let mut body = pin!(body);
+        let mut pieces = Vec::new();
+        while let Some(frame) = body.frame().await {
+            pieces.extend(frame.map_err(io::Error::other)?.into_data());
+        }
+        let mut new = Self::new(parts.status, pieces);
+        for (name, value) in &parts.headers {
+            if name != header::CONTENT_LENGTH {
+                new.header(name.as_str(), value.as_bytes());
+            }
+        }
+        Ok(new)
     }
-    if closes {
-        line([b"connection", b": ", b"close"]);
+
+    /// Adds a header.
+    pub fn header(&mut self, name: &str, value: &[u8]) {
+        self.line(&[name.as_bytes(), b": ", value]);
     }
-    line([b""; 3]);
-    head
+
+    fn line(&mut self, parts: &[&[u8]]) {
+        parts.iter().for_each(|it| self.bytes.extend_from_slice(it));
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    /// The whole head, and the parts of the body that follow it.
+    pub(super) fn end(mut self, closes: bool) -> (Vec<u8>, Vec<Bytes>) {
+        if closes {
+            self.header(header::CONNECTION.as_str(), b"close");
+        }
+        self.line(&[]);
+        (self.bytes, self.body)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use http_body_util::Full;
 
     const GOOD: &str = "GET /feed/changes?after=3-4&hold=1%2B HTTP/1.1\r\nHost: a\r\n\
                         Authorization: Bearer x\r\nAccept-Encoding: gzip\r\n\r\n";
@@ -129,17 +171,21 @@ mod tests {
         assert!(read(&more("Accept: */*\r\nUser-Agent: curl")).is_some());
     }
 
-    #[test]
-    fn a_head_has_the_length_once_and_ends_with_an_empty_line() {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let text = |headers: &HeaderMap, closes| {
-            String::from_utf8(head(StatusCode::GONE, headers, 7, closes)).unwrap()
+    #[tokio::test]
+    async fn a_head_has_the_length_once_and_ends_with_an_empty_line() {
+        let text = |it: PlainResponse, closes| String::from_utf8(it.end(closes).0).unwrap();
+        let gone = || async {
+            let body = Full::new(Bytes::from_static(b"no more"));
+            let of = Response::builder().status(StatusCode::GONE);
+            let of = of.header("content-length", 7).header("cache-control", "no-store");
+            PlainResponse::of(of.body(body).unwrap()).await.unwrap()
         };
-        let whole = "HTTP/1.1 410 Gone\r\ncache-control: no-store\r\ncontent-length: 7\r\n\r\n";
-        assert_eq!(text(&headers, false), whole);
-        assert!(text(&headers, true).ends_with("\r\nconnection: close\r\n\r\n"));
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("7"));
-        assert_eq!(text(&headers, false), whole);
+        let whole = "HTTP/1.1 410 Gone\r\ncontent-length: 7\r\ncache-control: no-store\r\n\r\n";
+        assert_eq!(text(gone().await, false), whole);
+        assert!(text(gone().await, true).ends_with("\r\nconnection: close\r\n\r\n"));
+        assert_eq!(gone().await.end(false).1, [&b"no more"[..]]);
+        let two = ["one", "three"].map(|it| Bytes::from_static(it.as_bytes())).to_vec();
+        let whole = "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n";
+        assert_eq!(text(PlainResponse::new(StatusCode::OK, two), false), whole);
     }
 }

@@ -70,11 +70,13 @@ impl Queue {
     /// Too many wait.
     pub fn push(&self, job: Box<dyn Job>) -> Result<()> {
         if self.closed.load(Ordering::SeqCst) {
-            return Err(Error::Unavailable("the store is closed".into()));
+            return Err(Error::NotNow("this server is stopping. Nothing was changed".into()));
         }
         let mut inner = self.inner();
         if inner.waiting.len() >= ROOM {
-            return Err(Error::Unavailable("too many acts wait for the database".into()));
+            let why = "more acts wait for the database than this server takes. Nothing was \
+                       changed; repeat the request in some seconds";
+            return Err(Error::NotNow(why.into()));
         }
         inner.waiting.push_back(job);
         drop(inner);
@@ -366,53 +368,4 @@ impl Drop for Free<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::postgres::job::job;
-    use tegata_policy::acts::{Forget, Upkeep};
-    use tegata_token::{id::ChannelId, time::UnixTime};
-
-    fn on(channel: u64) -> Box<dyn Job> {
-        let channel = ChannelId::from_number(channel).unwrap();
-        let (job, answer) = job(UnixTime(0), Forget { channel });
-        // Somewhere a task waits for it.
-        std::mem::forget(answer);
-        job
-    }
-
-    fn channels(batch: &[Box<dyn Job>]) -> Vec<u64> {
-        assert!(batch.iter().all(|it| matches!(it.needs().upkeep, Upkeep::None)));
-        batch.iter().filter_map(|it| it.needs().channel).map(ChannelId::number).collect()
-    }
-
-    #[test]
-    fn an_act_on_a_busy_channel_holds_up_no_other() {
-        let queue = Queue::new();
-        queue.push(on(1)).unwrap();
-        let first = queue.inner().take();
-        assert_eq!(channels(&first), [1]);
-        for channel in [1, 2, 1, 3] {
-            queue.push(on(channel)).unwrap();
-        }
-        assert_eq!(channels(&queue.inner().take()), [2, 3]);
-        assert!(queue.inner().take().is_empty());
-        queue.free(&first.iter().flat_map(|it| it.locks().keys()).collect());
-        assert_eq!(channels(&queue.inner().take()), [1, 1]);
-    }
-
-    #[test]
-    fn one_channel_does_not_fill_a_transaction() {
-        let queue = Queue::new();
-        for _ in 0..WAVES + 1 {
-            queue.push(on(1)).unwrap();
-        }
-        queue.push(on(2)).unwrap();
-        let batch = queue.inner().take();
-        assert_eq!(batch.len(), WAVES + 1);
-        assert_eq!(channels(&batch).last(), Some(&2));
-        let waves = waves(&batch);
-        assert_eq!(waves.len(), WAVES);
-        assert_eq!(waves[0].len(), 2, "acts on other channels are decided together");
-        assert_eq!(queue.waiting(), 1);
-    }
-}
+mod tests;

@@ -97,10 +97,7 @@ impl Writer {
         let stopped = || Error::Unavailable("the writer has stopped; see the log".into());
         let (job, answer) = job(at, act);
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        put(queue, &self.figures.coming, job).map_err(|error| match error {
-            TrySendError::Full(_) => Error::Unavailable("too many acts wait for the disk".into()),
-            TrySendError::Closed(_) => stopped(),
-        })?;
+        put(queue, &self.figures.coming, job).map_err(|error| not_queued(&error))?;
         // The act may still be done later: its outcome is unknown.
         let too_slow = |_| Error::Unavailable("the disk takes too long".into());
         let span = tracing::info_span!(target: TRACES, "commit");
@@ -150,6 +147,20 @@ fn put(
     sent
 }
 
+/// Why an act was not put into the queue: it changes nothing, now or later.
+fn not_queued<T>(error: &TrySendError<T>) -> Error {
+    let why = match error {
+        TrySendError::Full(_) => {
+            "more acts wait for the server's disk than it takes. Nothing was changed; repeat the \
+             request in some seconds"
+        }
+        TrySendError::Closed(_) => {
+            "the server does not write any more; its log says why. Nothing was changed"
+        }
+    };
+    Error::NotNow(why.into())
+}
+
 impl Drop for Writer {
     fn drop(&mut self) {
         self.queue = None;
@@ -157,5 +168,21 @@ impl Drop for Writer {
             // It ends once the queue is empty; a panic there was logged there.
             drop(thread.join());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_act_that_the_queue_does_not_take_is_answered_as_not_done() {
+        let (queue, jobs) = mpsc::channel(1);
+        queue.try_send(1).unwrap();
+        let full = not_queued(&queue.try_send(2).unwrap_err());
+        assert!(matches!(&full, Error::NotNow(why) if why.contains("repeat")), "{full}");
+        drop(jobs);
+        let closed = not_queued(&queue.try_send(3).unwrap_err());
+        assert!(matches!(&closed, Error::NotNow(why) if why.contains("log")), "{closed}");
     }
 }

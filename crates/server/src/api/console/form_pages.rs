@@ -21,20 +21,15 @@ impl FormPages {
     }
 
     fn has(&self, path: &str) -> bool {
-        let is_at = |page: &str| {
-            let (mut parts, mut own) = (page.split('/'), path.split('/'));
-            let same = |(part, own): (&str, &str)| part.starts_with('{') || part == own;
-            parts.by_ref().zip(own.by_ref()).all(same)
-                && page.split('/').count() == path.split('/').count()
-        };
-        self.0.iter().any(|it| is_at(it))
+        self.0.iter().any(|page| is_at(page, path))
     }
 
     /// The page with the form that is sent to this address, which takes forms only.
     pub fn of_form(&self, here: &str) -> String {
         let path = below(here);
         let new = format!("{path}/new");
-        match self.0.iter().any(|it| it.ends_with("/new")) && self.has(&new) {
+        // The page of an object has such an address as well, with `new` for its id.
+        match self.0.iter().any(|page| page.ends_with("/new") && is_at(page, &new)) {
             true => format!("{CONSOLE}{new}"),
             false => self.before(path),
         }
@@ -69,6 +64,13 @@ impl FormPages {
         }
         CONSOLE.to_owned()
     }
+}
+
+/// Whether an address of all routes is that of a path.
+fn is_at(page: &str, path: &str) -> bool {
+    let (mut parts, mut own) = (page.split('/'), path.split('/'));
+    let same = |(part, own): (&str, &str)| part.starts_with('{') || part == own;
+    parts.by_ref().zip(own.by_ref()).all(same) && page.split('/').count() == path.split('/').count()
 }
 
 /// The path below the console, without a query.
@@ -108,6 +110,13 @@ mod tests {
                 assert!(pages.has(below(&page)) || page == CONSOLE, "{path}: {page}");
             }
         }
+    }
+
+    #[test]
+    fn an_id_is_not_taken_for_a_page_of_a_new_object() {
+        let pages = FormPages(vec!["/verifiers/new", "/keys/{key}", "/keys"]);
+        assert_eq!(pages.of_form("/console/verifiers"), "/console/verifiers/new");
+        assert_eq!(pages.of_form("/console/keys/"), "/console");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::authority::admin::{self, Explanation};
 use std::collections::HashMap;
-use tegata_console::pages::{Desk, Found, LeakDeskPage, LeakedToken, OtherSecrets};
+use tegata_console::pages::{Desk, Found, FoundToken, LeakDeskPage, LeakedToken, OtherSecrets};
 use tegata_policy::{
     permission::Permission,
     secret::{PlainSecret, sha256},
@@ -25,9 +25,6 @@ const LONGEST: usize = 1 << 20;
 
 /// The longest body of a form with such a text, in which a byte can take three.
 pub const LONGEST_FORM: usize = 3 * LONGEST + 1024;
-
-/// Tokens of this server that one page shows.
-const SHOWN: usize = 20;
 
 /// Tokens that are looked up for one page.
 const LOOKED_UP: usize = 1_000;
@@ -55,7 +52,7 @@ pub async fn look_up(who: SignedIn, sent: Sent) -> Answer {
             Err(admin::Error::NotOurToken) => found.foreign += 1,
             Err(error) => return Err(error.into()),
         }
-        if found.tokens.len() == SHOWN {
+        if found.tokens.len() == FoundToken::MOST {
             break;
         }
     }

@@ -107,16 +107,17 @@ impl Authority {
         // A server without others knows all instances but those that are being registered, which
         // then get a view that has the act. A verifier that is created later is in the log after
         // the act.
-        if self.store().is_shared() && !self.memory.verifiers.is_empty() {
+        if self.store().is_shared() && !self.has_no_instance() {
             self.read_instances().await?;
         }
         feed.receipts.list_one(at, &feed.instances);
         Ok(())
     }
 
-    /// Whether there is no instance, and no verifier that could have one.
+    /// Whether there is no instance: none that a verifier could have registered with any server
+    /// since this one has read them at its start, deleted ones included.
     fn has_no_instance(&self) -> bool {
-        self.memory.verifiers.is_empty() && self.feed().instances.is_empty()
+        !self.memory.verifiers.had_any() && self.feed().instances.is_empty()
     }
 
     /// The same as [`Self::list_receipt`] for an act whose receipt its caller does not see, if this

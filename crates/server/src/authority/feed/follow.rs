@@ -160,7 +160,10 @@ impl Authority {
         let _held = Held::new(&feed.held);
         loop {
             news.mark_unchanged();
-            if let Some((head, rest)) = self.changes_now(&verifier, &query, is_over)? {
+            if !is_over && query.after == self.view().position() {
+                // Nothing is new, as of most requests when they begin.
+                self.still_permits(&verifier, &query.common)?;
+            } else if let Some((head, rest)) = self.changes_now(&verifier, &query, is_over)? {
                 feed.instances.answered(&name, &seen, self.clock().steady());
                 let parts = rest.between(ChangesResponse::before(&head), "", encoding);
                 return Ok(FeedResponse { parts, encoding });
