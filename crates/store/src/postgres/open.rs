@@ -168,7 +168,9 @@ impl PostgresStore {
         let others = shared.clone();
         let announcement = Box::new(move |number| wake::announcement(&others, number));
         let (epoch, keys) = (at.epoch, Mutex::default());
-        let ground = Arc::new(Ground { epoch, keys, announcement, planted });
+        let log = shared.clone();
+        let known = Box::new(move || log.known());
+        let ground = Arc::new(Ground { epoch, keys, announcement, known, planted });
         let mut tasks = Vec::new();
         for _ in 0..WORKERS {
             let log = shared.clone();

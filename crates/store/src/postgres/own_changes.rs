@@ -81,6 +81,11 @@ impl OwnChanges {
         all.remove(at)
     }
 
+    /// The last number of all that were not taken; 0: there is none.
+    pub fn last(&self) -> u64 {
+        self.inner().iter().map(Made::last).max().unwrap_or(0)
+    }
+
     /// Whether a transaction has written anything after that position.
     pub fn is_beyond(&self, position: u64) -> bool {
         self.inner().iter().any(|it| it.last() > position)
@@ -126,6 +131,7 @@ mod tests {
         // Committed in this order, and known in another one.
         own.add(made(13, 14));
         own.add(made(10, 12));
+        assert_eq!(own.last(), 14);
         assert_eq!(own.next(10), Some(made(10, 12)));
         assert!(own.next(12).is_none() && own.is_beyond(12), "13 is another server's");
         assert_eq!(own.next(13), Some(made(13, 14)));

@@ -91,6 +91,12 @@ impl Shared {
         self.seen.borrow().applied
     }
 
+    /// The number of the last change that is known to be committed: memory has it, or it is handed
+    /// over.
+    pub fn known(&self) -> u64 {
+        self.own.last().max(self.has().number)
+    }
+
     /// How many rounds have begun.
     pub fn rounds(&self) -> u64 {
         self.begun.load(Ordering::SeqCst)

@@ -17,7 +17,10 @@ use super::{
     version::{Version, too_new},
 };
 use crate::Error;
-use futures_util::future::{try_join, try_join3};
+use futures_util::{
+    FutureExt,
+    future::{try_join, try_join3},
+};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -49,6 +52,8 @@ pub(super) struct Ground {
     pub keys: Mutex<Arc<[StoredKey]>>,
     /// What to say to the other servers if the log grows up to that number.
     pub announcement: Box<dyn Fn(u64) -> Option<String> + Send + Sync>,
+    /// The number of the last change that this server knows to be committed.
+    pub known: Box<dyn Fn() -> u64 + Send + Sync>,
     pub planted: Planted,
 }
 
@@ -85,11 +90,11 @@ pub(super) async fn run<T>(
         }
         run.finish(ready, next, end, &mut turn).await?;
     }
-    if db.warnings() == warned {
-        Ok(run.committed())
-    } else {
-        Err(Undone::Unknown("the database warns that a commit may be lost".into()))
+    if db.warnings() != warned {
+        return Err(Undone::Unknown("the database warns that a commit may be lost".into()));
     }
+    run.announce();
+    Ok(run.committed())
 }
 
 /// What is sent after the effects of a wave, in the same round trip.
@@ -147,6 +152,8 @@ impl<'a> Run<'a> {
         end: Instant,
     ) -> Result<Self, Undone> {
         let known = ground.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Before the head is read.
+        let least = (ground.known)();
         let begin = async {
             db.batch_execute(&ground.planted.begin(BEGIN)).await?;
             Ok::<_, Failed>(())
@@ -175,6 +182,12 @@ impl<'a> Run<'a> {
             within(left(end), try_join(begin, reads)).await?;
         if head.epoch != ground.epoch {
             let why = "the store was recovered meanwhile; this server must be started again";
+            return Err(Failed::unavailable(why).into());
+        }
+        // After a failover that lost commits their numbers must not be used again: what this server
+        // knows of them would be taken for what is committed now. The follower finds out the same.
+        if head.position < least {
+            let why = "the database is older than this server has seen: commits were lost";
             return Err(Failed::unavailable(why).into());
         }
         let keys: Arc<[StoredKey]> = keys.into();
@@ -376,6 +389,14 @@ impl<'a> Run<'a> {
         made.receipts.extend(ready.acts.iter().filter_map(|it| it.3.clone()));
     }
 
+    /// Says to the other servers what was committed. It is sent at once, and no task waits for its
+    /// answer: what it says only lets servers read earlier. It is not sent with the COMMIT, since a
+    /// warning about it would be taken for one about the commit.
+    fn announce(&self) {
+        let say = self.made.as_ref().and_then(|it| (self.ground.announcement)(it.last()));
+        let _ = say.map(|it| self.db.batch_execute(&it).now_or_never());
+    }
+
     /// Where the acts are in the log, and what was committed.
     fn committed(self) -> (Vec<Place>, Committed) {
         let changed = self.places.iter().any(|it| it.changed);
@@ -421,10 +442,7 @@ impl<'a> Run<'a> {
                 self.loaded = within(left(end), try_join(write, load)).await?.1;
                 Ok(())
             }
-            Next::Commit => {
-                let say = self.made.as_ref().and_then(|it| (self.ground.announcement)(it.last()));
-                commit(db, write, say, turn.take()).await
-            }
+            Next::Commit => commit(db, write, turn.take()).await,
         }
     }
 }

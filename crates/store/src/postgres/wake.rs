@@ -35,7 +35,7 @@ const AT_ONCE: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     SET LOCAL synchronous_commit = off";
 
 /// The message that the log has grown up to that number by an act of this server; `None`: there is
-/// no other server. The transaction that made it grow sends it right after its COMMIT.
+/// no other server. The transaction that made it grow sends it once it is committed.
 pub(super) fn announcement(shared: &Shared, number: u64) -> Option<String> {
     let seen = shared.seen();
     let position = Position { number, ..seen.applied };
