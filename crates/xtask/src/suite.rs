@@ -1,4 +1,4 @@
-//! Compiles every test binary of the workspace, then runs one more at once than there are
+//! Compiles every test binary of the workspace, then runs as many at once as there are
 //! processors: most of them wait for programs and files half of the time.
 //!
 //! The output of a binary is collected and shown if it fails, so that outputs never
@@ -155,7 +155,7 @@ pub fn run(binaries: &[Binary], long: bool) -> anyhow::Result<Counts> {
         binaries.iter().partition(|it| ALONE.contains(&it.name.as_str()));
     let processors = thread::available_parallelism()?.get();
     let mut summary = Summary { all: binaries.len() + 1, ..Summary::default() };
-    side_by_side(&shared, processors + 1, long, &mut summary)?;
+    side_by_side(&shared, processors, long, &mut summary)?;
     side_by_side(&alone, 1, long, &mut summary)?;
 
     let examples = "examples in the documentation";
