@@ -203,7 +203,7 @@ async fn a_commit_whose_outcome_is_unknown_stops_the_store() {
             for act in acts {
                 assert!(matches!(act.await, Err(Error::NotNow(_))), "nothing was changed");
             }
-            assert!(matches!(live.world.is_writable().await, Err(Error::Unavailable(_))));
+            assert!(matches!(live.world.is_writable().await, Err(Error::NotNow(_))));
             assert_eq!(memory_agrees(&live).await, before, "no commit was reported");
 
             // After a restart all of the batch is there, or nothing.
