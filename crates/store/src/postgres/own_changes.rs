@@ -1,5 +1,6 @@
-//! What this server's own acts have written into the log. Memory need not read it back, and no
-//! other server waits until this one has applied it, so it need not be acknowledged at once.
+//! What this server's own acts have written into the log. Memory need not read it back. It is
+//! acknowledged with the next renewal of the lease: the act itself waits for the others only. A
+//! request at another server that finds the act done waits for that renewal.
 
 use crate::{Change, ReceiptRow};
 use std::{

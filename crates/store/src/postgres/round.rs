@@ -31,7 +31,7 @@ pub(super) struct Read {
     pub changes: Vec<(u64, UnixTime, Change)>,
     pub receipts: Vec<ReceiptRow>,
     pub lines: Vec<JournalLine>,
-    /// What it has read beside the log.
+    /// What it has read of the servers; `None`: the log alone was read.
     pub servers: Option<Servers>,
 }
 

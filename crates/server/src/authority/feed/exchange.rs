@@ -114,8 +114,8 @@ impl Authority {
         Ok(())
     }
 
-    /// Whether there is no instance: none that a verifier could have registered with any server
-    /// since this one has read them at its start, deleted ones included.
+    /// Whether no server can have an instance: this one has read all of them at its start, and
+    /// there was no verifier since then, not even one that is deleted by now.
     fn has_no_instance(&self) -> bool {
         !self.memory.verifiers.had_any() && self.feed().instances.is_empty()
     }
