@@ -1,15 +1,22 @@
 //! A thousand snapshots of a hundred thousand facts at once, each for an instance of its own.
 //!
 //! The instances are registered before, since the authority registers fifty per second: those
-//! that all need a snapshot at once have followed an earlier epoch.
+//! that all need a snapshot at once have followed an earlier epoch. The facts are there before
+//! the instances, or each of them had a receipt with a thousand lines.
+//!
+//! All responses are read at once, as by a thousand programs: the authority disconnects a client
+//! that reads nothing for ten seconds.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::super::authority::Authority;
 use super::super::report::{Aim, Report};
@@ -19,6 +26,8 @@ use super::{plain_channels, status, verifier};
 
 const FACTS: usize = 100_000;
 const REQUESTS: usize = 1_000;
+/// How long nothing may come in.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Memory that a connection may take, in MiB.
 const OF_A_CONNECTION: f64 = 16.0 / 1024.0;
 
@@ -33,8 +42,6 @@ fn measure(
     authority: Authority,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let token = verifier(&authority, 60_000)?;
-    register(&authority, &token)?;
     let channels = plain_channels(&authority, FACTS)?;
     spread(
         32,
@@ -42,9 +49,11 @@ fn measure(
         || Wire::open(authority.address),
         |wire, channel| {
             let path = format!("/channels/{channel}/revocations");
-            authority.admin(wire, "POST", &path, &json!({ "all": true }))
+            authority.admin(wire, "POST", &path, &json!({ "all": true })).map(drop)
         },
     )?;
+    let token = verifier(&authority, 60_000)?;
+    register(&authority, &token)?;
     // Started again, so that the memory of the preparation is not counted.
     let address = authority.address;
     drop(authority);
@@ -77,7 +86,7 @@ struct Figures {
     seconds: f64,
 }
 
-/// Registers the instances, while a snapshot is short.
+/// Registers the instances.
 fn register(authority: &Authority, token: &str) -> anyhow::Result<()> {
     let mut wire = Wire::open(authority.address)?;
     for number in 0..REQUESTS {
@@ -107,19 +116,10 @@ fn ask(authority: &Authority, token: &str, accepts: &str) -> anyhow::Result<Figu
     let before = status(authority.id(), "VmRSS")?;
     // The peak from here on.
     std::fs::write(format!("/proc/{}/clear_refs", authority.id()), "5")?;
-    let connections =
-        (0..REQUESTS).map(|_| Ok(TcpStream::connect(to)?)).collect::<anyhow::Result<Vec<_>>>()?;
-    let began = stopwatch();
-    for (number, mut connection) in connections.iter().enumerate() {
-        connection.write_all(&question(to, token, accepts, number))?;
-    }
-    // All are being answered before the first is read.
-    std::thread::sleep(Duration::from_millis(500));
-    let lengths = spread(8, &connections, || Ok(()), |(), stream| read(stream))?;
-    let seconds = began.elapsed().as_secs_f64();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (lengths, seconds) = runtime.block_on(all(to, token, accepts))?;
     ensure!(lengths.iter().all(|it| it.abs_diff(lengths[0]) < 64), "not one length");
     let peak = status(authority.id(), "VmHWM")?;
-    drop(connections);
     std::thread::sleep(Duration::from_secs(5));
     let after = status(authority.id(), "VmRSS")?;
     let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
@@ -133,11 +133,30 @@ fn plain_length(to: SocketAddr, token: &str) -> anyhow::Result<usize> {
     Ok(response.body.len())
 }
 
+/// The lengths of all bodies, and the seconds until the last is read.
+async fn all(to: SocketAddr, token: &str, accepts: &str) -> anyhow::Result<(Vec<usize>, f64)> {
+    let mut connections = Vec::with_capacity(REQUESTS);
+    for _ in 0..REQUESTS {
+        connections.push(TcpStream::connect(to).await?);
+    }
+    let began = stopwatch();
+    for (number, connection) in connections.iter_mut().enumerate() {
+        connection.write_all(&question(to, token, accepts, number)).await?;
+    }
+    // All are being answered before the first is read.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut readers: JoinSet<_> = connections.into_iter().map(read).collect();
+    let mut lengths = Vec::with_capacity(REQUESTS);
+    while let Some(length) = readers.join_next().await {
+        lengths.push(length??);
+    }
+    Ok((lengths, began.elapsed().as_secs_f64()))
+}
+
 /// Reads a response and returns the length of its body, without keeping it.
-fn read(mut stream: &TcpStream) -> anyhow::Result<usize> {
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    let mut buffer = vec![0; 256 * 1024];
-    let first = stream.read(&mut buffer)?;
+async fn read(mut stream: TcpStream) -> anyhow::Result<usize> {
+    let mut buffer = vec![0; 64 * 1024];
+    let first = timeout(PATIENCE, stream.read(&mut buffer)).await??;
     let end = buffer[..first].windows(4).position(|it| it == b"\r\n\r\n").context("no head")?;
     let head = std::str::from_utf8(&buffer[..end])?.to_lowercase();
     ensure!(head.starts_with("http/1.1 200"), "{head}");
@@ -145,7 +164,7 @@ fn read(mut stream: &TcpStream) -> anyhow::Result<usize> {
     let length: usize = length.context("no length")?.parse()?;
     let mut has = first - end - 4;
     while has < length {
-        let more = stream.read(&mut buffer)?;
+        let more = timeout(PATIENCE, stream.read(&mut buffer)).await??;
         ensure!(more > 0, "{has} of {length} bytes");
         has += more;
     }
