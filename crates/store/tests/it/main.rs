@@ -17,6 +17,7 @@ mod failover;
 mod history;
 mod looking;
 mod lost_database;
+mod lost_instances;
 mod moving;
 mod narrowing;
 mod people;
