@@ -80,3 +80,38 @@ async fn a_receipt_that_a_restore_interrupts_is_pending_and_the_next_one_waits_f
         assert_eq!(verify(gate.address(), &token).await, Some(401));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_waits_for_lost_instances_of_a_verifier_that_was_created_after_the_backup() {
+    let mut world = World::of(with_journal).await;
+    let channel = channel(&world).await;
+    let proxy = Proxy::to(world.server.address()).await;
+    let token = issue(&world, &channel).await;
+    world.run(&["backup", "backup.db"]);
+    let (_, verifier) = verifier(&world, "new", 12_000).await;
+    let lost = gate(&world, proxy.address(), &verifier, "12s").await;
+    assert_eq!(verify(lost.address(), &token).await, Some(200));
+    proxy.swallow(true);
+
+    kill_process(Pid::from_child(&world.server.process), Signal::TERM).unwrap();
+    assert!(world.server.process.wait().unwrap().success());
+    world.run(&["restore", "backup.db"]);
+    world.run(&["recover", "--replay", "journal.log"]);
+    world.server = Server::start(with_journal(world.folder.path())).await;
+    let revoked = revoke(&world, &channel, &token, 0).await;
+    assert_eq!(revoked["receipt"]["state"], "pending", "{revoked:#}");
+    let over = AtomicBool::new(false);
+    let receipt = async {
+        let receipt = world.receipt(&revoked["position"], 30).await;
+        over.store(true, SeqCst);
+        (receipt, Instant::now())
+    };
+    let accepts = last_accepted(lost.address(), &token, &over);
+    let ((receipt, complete), accepted) = tokio::join!(receipt, accepts);
+    assert_eq!(receipt["state"], "complete", "{receipt:#}");
+    assert_eq!(states(&receipt, ["lease-expired"]), [2], "{receipt:#}");
+    let named = receipt["verifiers"].as_array().unwrap().iter().any(|it| it["name"] == "new");
+    assert!(named, "{receipt:#}");
+    let accepted = accepted.expect("what is left of its lease is used, or this shows nothing");
+    assert!(accepted < complete, "{:?} after the receipt", accepted.duration_since(complete));
+}
