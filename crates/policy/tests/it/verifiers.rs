@@ -208,7 +208,7 @@ fn instances_that_are_lost_may_be_as_lenient_as_any_line_of_their_verifier() {
         max_staleness: 3_600_000,
         allow: true,
     };
-    assert_eq!(LostInstances::of(created.iter().chain(&changes)), [lost.clone()]);
+    assert_eq!(LostInstances::of(created.iter().chain(&changes)), std::slice::from_ref(&lost));
     let unnamed = LostInstances { name: id().to_string(), provider: None, ..lost };
     assert_eq!(LostInstances::of(changes.iter().chain(&[])), [unnamed]);
     // The verifier itself is not created again.
