@@ -427,7 +427,14 @@ impl Authority {
             false => after,
         };
         let is_same = after.epoch == self.epoch;
+        let through = match self.planted {
+            Planted::Parts if is_same && through > after => {
+                Position { number: after.number + 1, ..through }
+            }
+            _ => through,
+        };
         let log = self.log.range(after.number + 1..).filter(|_| is_same);
+        let log = log.filter(|(number, _)| **number <= through.number);
         let log = log.map(|(_, it)| it.clone());
         (200, ChangesResponse::project(head, after, through, log, of).write())
     }
