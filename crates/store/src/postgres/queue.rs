@@ -4,7 +4,7 @@
 use super::{
     commit::Undone,
     connect::{Address, Conn},
-    failed::{Failed, within},
+    failed::Failed,
     jitter::Backoff,
     job::{Job, steady},
     locks::Key,
@@ -32,7 +32,7 @@ const WAVES: usize = 32;
 const FULL: usize = 64;
 /// So long an act waits at most for an open transaction to send its COMMIT.
 const HOLD: Duration = Duration::from_millis(20);
-/// How often an act that met another transaction is run again.
+/// How often an act that met another transaction, or whose connection is gone, is run again.
 const AGAIN: usize = 8;
 /// Maximum time to roll back; then the connection is closed, which does the same.
 const ROLLBACK: Duration = Duration::from_secs(2);
@@ -233,7 +233,7 @@ impl Worker {
                 let why = Error::from(why);
                 batch.into_iter().for_each(|job| job.answer(Err(why.clone())));
             }
-            // Because of one act among others, or of another transaction.
+            // Because of one act among others, of another transaction, or of a connection.
             Err(_) => {
                 for job in batch {
                     self.alone(conn, backoff, job).await;
@@ -242,7 +242,7 @@ impl Worker {
         }
     }
 
-    /// Runs one act, again if it met another transaction.
+    /// Runs one act, again if it met another transaction or its connection is gone.
     async fn alone(&self, conn: &mut Option<Conn>, backoff: &mut Backoff, job: Box<dyn Job>) {
         let mut pauses = Backoff::default();
         let mut jobs = vec![job];
@@ -300,13 +300,19 @@ impl Worker {
             }
             Err(Undone::NotCommitted(why)) => {
                 self.queue.figures.rolled_back.fetch_add(1, Ordering::Relaxed);
-                let rolled_back = within(ROLLBACK, open.batch_execute("ROLLBACK")).await.is_ok();
-                if !rolled_back || open.is_closed() {
+                let rollback = open.batch_execute("ROLLBACK");
+                let rolled_back = tokio::time::timeout(ROLLBACK, rollback).await;
+                if !matches!(rolled_back, Ok(Ok(()))) || open.is_closed() {
                     *conn = None;
                 }
                 if let Failed::Unavailable(why) = &why {
                     tracing::warn!(%why, acts = jobs.len(), "a transaction was rolled back");
                 }
+                // Nothing refuses it but a connection that is gone. The acts are as good as before.
+                let why = match (rolled_back, why) {
+                    (Ok(Err(_)), Failed::Unavailable(why)) => Failed::Retry(why),
+                    (_, why) => why,
+                };
                 Err(why)
             }
         }

@@ -39,10 +39,12 @@ use tokio::sync::oneshot;
 /// Maximum time of a transaction before its COMMIT.
 const BEFORE_COMMIT: Duration = Duration::from_secs(5);
 
-/// Opens a transaction. The server's own limits end what a lost process left behind.
+/// Opens a transaction. The database's own limits end what a lost process left behind. Between two
+/// messages a server only decides, so one that is silent for longer is frozen, or cut off: then it
+/// is rolled back before another server has waited too long for what it locks.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     SET LOCAL lock_timeout = 3000; SET LOCAL statement_timeout = 5000;
-    SET LOCAL idle_in_transaction_session_timeout = 10000";
+    SET LOCAL idle_in_transaction_session_timeout = 1000";
 
 /// What transactions of one store have in common.
 pub(super) struct Ground {

@@ -1,0 +1,125 @@
+//! What stands in the way of an act: a frozen server, a row that another transaction has locked,
+//! a connection that is closed. Each is put there by hand, where it would do the most harm.
+
+use crate::{
+    place::Place,
+    postgres_place::{Plain, Postgres, options},
+    world::{NOW, Shop, World, by},
+};
+use postgres_fixture::Proxy;
+use std::{sync::Arc, time::Duration};
+use tegata_store::{ActStore, RevocationTarget, Taking, postgres::PostgresStore};
+use tokio_postgres::{Client, NoTls};
+
+/// What does not come by then, never comes.
+const EVER: Duration = Duration::from_secs(90);
+
+/// Connects to a database as a superuser.
+async fn connect(database: &str) -> Client {
+    let url = Postgres::<Plain>::server().url(database);
+    let (db, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    db
+}
+
+/// A transaction that has locked something.
+struct Hand(Client);
+
+impl Hand {
+    /// Locks what this statement locks.
+    async fn on(database: &str, sql: &str) -> Self {
+        let db = connect(database).await;
+        db.batch_execute(&format!("BEGIN; {sql}")).await.unwrap();
+        Self(db)
+    }
+
+    /// Locks a row of a channel that each act on it locks.
+    async fn on_channel(database: &str, shop: &Shop) -> Self {
+        let sql =
+            format!("SELECT FROM channel_count WHERE channel = {} FOR UPDATE", shop.id.number());
+        Self::on(database, &sql).await
+    }
+
+    /// Lets go.
+    async fn release(self) {
+        self.0.batch_execute("ROLLBACK").await.unwrap();
+    }
+}
+
+/// Sees what the connections of servers do.
+struct Watch(Client);
+
+impl Watch {
+    async fn new(database: &str) -> Self {
+        Self(connect(database).await)
+    }
+
+    /// Waits until there is a connection of which this is true; returns its process.
+    async fn until(&self, is: &str) -> i32 {
+        let sql = format!(
+            "SELECT pid FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'tegata' AND {is}"
+        );
+        let found = async {
+            loop {
+                if let Some(row) = self.0.query(&sql, &[]).await.unwrap().first() {
+                    return row.get(0);
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(EVER, found).await.expect("it is seen")
+    }
+}
+
+/// It waits for a row.
+const WAITS: &str = "wait_event_type = 'Lock'";
+
+/// Revokes all tokens of a shop at another server.
+async fn revoke_at(store: &PostgresStore, world: &World, shop: &Shop) -> tegata_store::Result<()> {
+    let channel = Arc::new(world.snapshot(shop).await);
+    let act = Taking::revoke_in(&channel, RevocationTarget::All, by(NOW));
+    store.take(act).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_freezes_between_two_messages_does_not_make_the_others_fail() {
+    let place = Postgres::<Plain>::new();
+    let (server, database) = (Postgres::<Plain>::server(), place.database.clone());
+    let world = World::at(Box::new(place)).await;
+    let (shop, other) = (world.shop().await, world.shop().await);
+    let proxy = Proxy::start(server.port()).unwrap();
+    let to = options(proxy.url(&database), None, false);
+    let frozen = PostgresStore::open(to, Box::new(|_| {})).await.unwrap();
+    let watch = Watch::new(&database).await;
+    let hand = Hand::on(&database, "SELECT FROM authority FOR UPDATE").await;
+    let freezes = async {
+        watch.until(&format!("{WAITS} AND query LIKE '%FOR UPDATE OF a%'")).await;
+        proxy.stall();
+        hand.release().await;
+        // It has the row that all changes need, and its server does not learn of that.
+        watch.until("state = 'idle in transaction'").await;
+    };
+    tokio::select! {
+        done = revoke_at(&frozen, &world, &shop) => panic!("{done:?}"),
+        () = freezes => {}
+    }
+    world.revoke(other.id, RevocationTarget::All, false, by(NOW)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_act_whose_connection_is_closed_before_its_commit_runs_again() {
+    let place = Postgres::<Plain>::new();
+    let database = place.database.clone();
+    let world = World::at(Box::new(place)).await;
+    let shop = world.shop().await;
+    let watch = Watch::new(&database).await;
+    let hand = Hand::on_channel(&database, &shop).await;
+    let closes = async {
+        let waits = watch.until(WAITS).await;
+        watch.0.execute("SELECT pg_terminate_backend($1)", &[&waits]).await.unwrap();
+        hand.release().await;
+    };
+    let act = world.revoke(shop.id, RevocationTarget::All, false, by(NOW));
+    tokio::join!(act, closes).0.unwrap();
+}
