@@ -7,7 +7,7 @@ use super::{
     failed::{Failed, within},
     job::{Job, Place, steady},
     load::{load_all, load_with},
-    locks::{self, All, VERIFIERS},
+    locks::All,
     log::{Head, Log, advance, advance_held, head},
     narrowing::{found_done, narrows},
     own_changes::{Committed, Made},
@@ -162,8 +162,8 @@ impl<'a> Run<'a> {
         };
         // The counter row is locked after all reads, in their round trip, if it surely is needed:
         // then it is locked no longer than by a statement after the decisions. No other lock comes
-        // after it, since those of receipts are held.
-        let last = held.expects_change() && ground.planted.plant != Some(Plant::EarlyPositions);
+        // after it.
+        let last = held.expect_change() && ground.planted.plant != Some(Plant::EarlyPositions);
         let (give, counts) = oneshot::channel();
         let locks = async {
             let channels = held.take(db).await?;
@@ -280,10 +280,6 @@ impl<'a> Run<'a> {
     async fn prepare(&mut self, names: &[ActName], acts: Vec<Act>) -> Result<Ready, Failed> {
         let receipts: Vec<_> =
             acts.iter().map(|(n, _, it, now)| receipt_of(names[*n], it, *now)).collect();
-        if receipts.iter().any(Option::is_some) && !self.held.holds_verifiers() {
-            locks::lock_names(self.db, &[VERIFIERS], "SHARE").await?;
-            self.held.took_verifiers();
-        }
         let changes: usize = acts.iter().map(|it| it.2.changes.len()).sum();
         let events = acts.iter().filter(|it| it.2.audit.is_some()).count();
         let latest = acts.iter().map(|it| it.3).max().unwrap_or(UnixTime(0));
@@ -353,7 +349,8 @@ impl<'a> Run<'a> {
             place.position = position;
             place.wrote = true;
             place.changed = changed;
-            place.narrowed |= narrows(names[n], &effects);
+            // What lists a receipt's instances relies on that.
+            place.narrowed |= narrows(names[n], &effects) || about.is_some();
             let position = changed.then_some(position);
             let audit = effects.audit.is_some().then(|| {
                 event += 1;

@@ -8,7 +8,12 @@ use crate::{
 };
 use postgres_fixture::Proxy;
 use std::{sync::Arc, time::Duration};
-use tegata_store::{ActStore, RevocationTarget, Taking, postgres::PostgresStore};
+use tegata_policy::secret::PlainSecret;
+use tegata_store::{
+    ActStore, NewVerifier, RegisterInstance, Registration, RevocationTarget, Store, Taking,
+    postgres::PostgresStore,
+};
+use tegata_token::{feed::OnStale, id::VerifierId};
 use tokio_postgres::{Client, NoTls};
 
 /// What does not come by then, never comes.
@@ -122,4 +127,48 @@ async fn an_act_whose_connection_is_closed_before_its_commit_runs_again() {
     };
     let act = world.revoke(shop.id, RevocationTarget::All, false, by(NOW));
     tokio::join!(act, closes).0.unwrap();
+}
+
+/// Creates a verifier.
+async fn verifier(world: &World) -> VerifierId {
+    let id = VerifierId::from_number(1_000_000_007).unwrap();
+    let new = NewVerifier {
+        id,
+        name: "Gateway".into(),
+        provider: None,
+        max_staleness: 60_000,
+        allow: false,
+        token: PlainSecret::from_caller("a verifier's".to_owned()).hash(),
+    };
+    world.create_verifier(new, by(NOW)).await.unwrap();
+    id
+}
+
+/// Registers an instance of it at a server.
+async fn register(store: &dyn Store, verifier: VerifierId) {
+    let instance = "0123456789abcdef0123456789abcdef".parse().unwrap();
+    let (staleness, on_stale) = (1_000, OnStale::Deny);
+    let act = RegisterInstance { verifier, instance, staleness, on_stale };
+    let registered = store.register_instance(act, NOW).await.unwrap();
+    assert!(matches!(registered, Registration::Registered(_)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_revocation_locks_nothing_that_a_registration_of_an_instance_needs() {
+    let place = Postgres::<Plain>::new();
+    let database = place.database.clone();
+    let world = World::at(Box::new(place)).await;
+    let (shop, verifier) = (world.shop().await, verifier(&world).await);
+    let other = world.place.open(false, Box::new(|_| {})).await.unwrap();
+    let (watch, hand) = (Watch::new(&database).await, Hand::on_channel(&database, &shop).await);
+    let looks = async {
+        // It has its other locks by then.
+        watch.until(WAITS).await;
+        let sql = "SELECT FROM lock_row WHERE name = 'verifiers' FOR UPDATE NOWAIT";
+        watch.0.batch_execute(sql).await.expect("no act has it");
+        hand.release().await;
+        register(&*other, verifier).await;
+    };
+    let act = world.revoke(shop.id, RevocationTarget::All, false, by(NOW));
+    tokio::join!(act, looks).0.unwrap();
 }
