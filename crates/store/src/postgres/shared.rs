@@ -234,6 +234,11 @@ impl Shared {
         }
     }
 
+    /// Lets the follower go on with what this server has committed.
+    pub fn has_more_own(&self) {
+        self.made.notify_one();
+    }
+
     /// Begins a round; returns its number.
     pub fn begin_round(&self) -> u64 {
         self.begun.fetch_add(1, Ordering::SeqCst) + 1
