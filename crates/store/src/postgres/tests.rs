@@ -1,6 +1,7 @@
 //! Every effect is written by statements that a real server accepts, and is read again.
 
 mod others;
+mod tasks;
 mod waiting;
 
 use super::{

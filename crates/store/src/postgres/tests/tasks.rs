@@ -1,0 +1,41 @@
+//! The tasks of a store: one that fails for ever, and what is sent beside a commit.
+
+use super::*;
+use crate::{
+    Store,
+    engine::Engine,
+    postgres::{PostgresOptions, PostgresStore},
+};
+use std::time::Duration;
+use tegata_policy::acts::{Act, ActName, Decided};
+
+/// What does not come by then, never comes.
+const EVER: Duration = Duration::from_secs(90);
+
+/// An act with a bug.
+struct Panics;
+
+impl Act for Panics {
+    type Output = ();
+    const NAME: ActName = ActName::Record;
+
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    fn decide(&self, _: &Locked, _: UnixTime) -> Decided<()> {
+        panic!("a bug that a test has planted")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_one_of_whose_tasks_has_panicked_is_not_used_any_more() {
+    let it = Database::empty().await;
+    let options =
+        PostgresOptions { url: it.url.clone(), issuer: "https://a".into(), ..<_>::default() };
+    let store = PostgresStore::open(options, Box::new(|_| {})).await.unwrap();
+    assert!(store.current());
+    assert!(store.run_at(NOW, Panics).await.is_err());
+    tokio::time::timeout(EVER, store.stopped()).await.expect("it says so");
+    assert!(!store.current(), "nothing is answered from its memory");
+}
