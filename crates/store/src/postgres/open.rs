@@ -4,11 +4,11 @@
 use super::{
     PostgresStore,
     acknowledgements::Acknowledgements,
+    boot_clock::Moment,
     connect::{Address, Client, Conn},
     failed::{Failed, within},
     follow::Follower,
     guard::{self, GuardFile, Reached},
-    job::steady,
     journal::Journal,
     memory::Memory,
     migrations::{self, failed},
@@ -129,7 +129,7 @@ impl PostgresStore {
         let form = step(|| form(&conn, &options.issuer)).await?;
         let id = within(STEP, random_id(&conn)).await.map_err(failed)?;
         // Registered by a commit first, and then it reads where the log is.
-        let sent = steady();
+        let sent = Moment::now();
         let own = Own { id, speaks: version.speaks, address: options.address };
         step(|| replicas::register(&conn, &own, 1, None)).await?;
         // Registered first: of this start and the undoing of a move, one sees the other.

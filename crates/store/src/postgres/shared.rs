@@ -62,7 +62,7 @@ impl Shared {
         let seen = Seen::at(at, steady());
         Arc::new(Self {
             id,
-            lease: Lease::new(),
+            lease: Lease::default(),
             clock: DatabaseClock::default(),
             wanted: Notify::new(),
             grown: Notify::new(),
