@@ -63,13 +63,14 @@ pub(super) async fn acknowledge(shared: Arc<Shared>, address: Address) {
     }
 }
 
-/// Writes how far this server's memory is, and says so, `together` in one message. A row that was
-/// dropped stays so: then no server waits for this one.
+/// Writes how far this server's memory is, and says so, `together` in one message. It is a row of
+/// its own: a renewal of the lease, which waits for the disk and a standby, does not hold it up. One
+/// that was dropped stays so: then no server waits for this one.
 async fn speak(db: &Client, shared: &Shared, together: bool) -> Result<(), Failed> {
     let (server, has) = (shared.id, shared.has());
     // Numbers and hexadecimal digits only: one message, without a plan for its values.
     let write = format!(
-        "UPDATE replica SET position = greatest(position, {})
+        "UPDATE applied SET position = greatest(position, {})
          WHERE id = decode('{}', 'hex') AND epoch = {}",
         has.number,
         HEXLOWER.encode(&server),

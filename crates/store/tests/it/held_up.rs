@@ -4,16 +4,16 @@
 use crate::{
     place::Place,
     postgres_place::{Plain, Postgres, options},
-    world::{NOW, Shop, World, by},
+    world::{Ask, Follower, NOW, Shop, World, by},
 };
 use postgres_fixture::Proxy;
 use std::{sync::Arc, time::Duration};
 use tegata_policy::secret::PlainSecret;
 use tegata_store::{
     ActStore, NewVerifier, RegisterInstance, Registration, RevocationTarget, Store, Taking,
-    postgres::PostgresStore,
+    postgres::{Plant, PostgresStore},
 };
-use tegata_token::{feed::OnStale, id::VerifierId};
+use tegata_token::{feed::OnStale, id::VerifierId, kind::Kind};
 use tokio_postgres::{Client, NoTls};
 
 /// What does not come by then, never comes.
@@ -171,4 +171,26 @@ async fn a_revocation_locks_nothing_that_a_registration_of_an_instance_needs() {
     };
     let act = world.revoke(shop.id, RevocationTarget::All, false, by(NOW));
     tokio::join!(act, looks).0.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_acknowledgement_does_not_wait_for_a_renewal_of_the_lease() {
+    // An act that waits for the other server has no answer without its acknowledgement.
+    let place = Postgres::<Plain>::new().planted(Plant::EndlessWait);
+    let database = place.database.clone();
+    let world = World::at(Box::new(place)).await;
+    let shop = world.shop().await;
+    let watch = Watch::new(&database).await;
+    let first = watch.0.query_one("SELECT encode(id, 'hex') FROM replica", &[]).await.unwrap();
+    let follower = Follower::new();
+    let other = world.place.open(false, follower.on_commit()).await.unwrap();
+    follower.begin(other.state().await.unwrap().view);
+    // As a renewal locks it until it is on disk and on the standby.
+    let first: String = first.get(0);
+    let second = format!("SELECT FROM replica WHERE encode(id, 'hex') <> '{first}' FOR UPDATE");
+    let hand = Hand::on(&database, &second).await;
+    let serial = world.get(&shop, Ask::new(Kind::ShortLived)).await;
+    let act = world.revoke(shop.id, RevocationTarget::Stored { serial }, false, by(NOW));
+    tokio::time::timeout(EVER, act).await.expect("it does not wait for that").unwrap();
+    hand.release().await;
 }

@@ -210,10 +210,10 @@ async fn a_server_whose_notifications_are_refused_acknowledges_without_them() {
     }
     // After the first that was refused, the row is written by a message of its own.
     let rows = Logged::messages();
-    let refused = |it: &&String| it.contains("STATEMENT:") && it.contains("UPDATE replica");
+    let refused = |it: &&String| it.contains("STATEMENT:") && it.contains("UPDATE applied");
     let refused = rows.iter().filter(refused).filter(|it| it.contains("tegata_applied")).count();
     assert!(refused <= 1, "{refused}");
     let own =
-        |it: &&String| it.contains("LOG:  statement:") && it.contains("UPDATE replica SET pos");
+        |it: &&String| it.contains("LOG:  statement:") && it.contains("UPDATE applied SET pos");
     assert!(rows.iter().filter(own).count() >= 10);
 }
