@@ -74,6 +74,11 @@ impl Locks {
         }
     }
 
+    /// Whether the act is likely to make a change, and so to lock the authority's row.
+    pub fn expect_change(&self) -> bool {
+        self.changes
+    }
+
     /// The rows that it locks by name.
     pub fn rows(&self) -> &BTreeSet<&'static str> {
         &self.rows

@@ -28,6 +28,9 @@ const ROOM: usize = 4096;
 const BATCH: usize = 256;
 /// Maximum number of acts on one channel in one transaction.
 const WAVES: usize = 32;
+/// The same if one of the acts is likely to make a change: then the authority's row is locked from
+/// the first of them to the COMMIT, and the changes of all servers wait for each round trip between.
+const CHANGING_WAVES: usize = 8;
 /// So many acts that wait begin a transaction, whatever others are open.
 const FULL: usize = 64;
 /// So long an act waits at most for an open transaction to send its COMMIT.
@@ -160,6 +163,7 @@ impl Inner {
         let mut left = VecDeque::with_capacity(self.waiting.len());
         let mut held: BTreeMap<Key, usize> = BTreeMap::new();
         let mut passed = BTreeSet::new();
+        let (mut changes, mut deepest) = (false, 0);
         while batch.len() < BATCH
             && let Some(job) = self.waiting.pop_front()
         {
@@ -168,12 +172,19 @@ impl Inner {
             }
             let keys: Vec<_> = job.locks().keys().collect();
             let kin = batch.first().is_none_or(|it| it.locks().rows() == job.locks().rows());
+            let will_change = changes || job.locks().expect_change();
+            let most = if will_change { CHANGING_WAVES } else { WAVES };
             let free = |it: &Key| {
-                let crowded = held.get(it).is_some_and(|&acts| acts >= WAVES);
+                let crowded = held.get(it).is_some_and(|&acts| acts >= most);
                 !crowded && !self.busy.contains(it) && !passed.contains(it)
             };
-            if kin && keys.iter().all(free) {
-                keys.into_iter().for_each(|it| *held.entry(it).or_default() += 1);
+            if kin && deepest <= most && keys.iter().all(free) {
+                for it in keys {
+                    let acts = held.entry(it).or_default();
+                    *acts += 1;
+                    deepest = deepest.max(*acts);
+                }
+                changes = will_change;
                 batch.push(job);
             } else {
                 // No later act on the same overtakes it.
