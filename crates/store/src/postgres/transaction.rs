@@ -17,10 +17,7 @@ use super::{
     version::{Version, too_new},
 };
 use crate::Error;
-use futures_util::{
-    FutureExt,
-    future::{try_join, try_join3},
-};
+use futures_util::future::{try_join, try_join3};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -95,7 +92,6 @@ pub(super) async fn run<T>(
     if db.warnings() != warned {
         return Err(Undone::Unknown("the database warns that a commit may be lost".into()));
     }
-    run.announce();
     Ok(run.committed())
 }
 
@@ -388,14 +384,6 @@ impl<'a> Run<'a> {
         made.receipts.extend(ready.acts.iter().filter_map(|it| it.3.clone()));
     }
 
-    /// Says to the other servers what was committed. It is sent at once, and no task waits for its
-    /// answer: what it says only lets servers read earlier. It is not sent with the COMMIT, since a
-    /// warning about it would be taken for one about the commit.
-    fn announce(&self) {
-        let say = self.made.as_ref().and_then(|it| (self.ground.announcement)(it.last()));
-        let _ = say.map(|it| self.db.batch_execute(&it).now_or_never());
-    }
-
     /// Where the acts are in the log, and what was committed.
     fn committed(self) -> (Vec<Place>, Committed) {
         let changed = self.places.iter().any(|it| it.changed);
@@ -441,7 +429,11 @@ impl<'a> Run<'a> {
                 self.loaded = within(left(end), try_join(write, load)).await?.1;
                 Ok(())
             }
-            Next::Commit => commit(db, write, turn.take()).await,
+            Next::Commit => {
+                let made = self.made.as_ref();
+                let say = made.and_then(|it| (self.ground.announcement)(it.last()));
+                commit(db, write, say, turn.take()).await
+            }
         }
     }
 }

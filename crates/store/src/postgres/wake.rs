@@ -34,14 +34,20 @@ const LOOK: Duration = Duration::from_secs(1);
 const AT_ONCE: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     SET LOCAL synchronous_commit = off";
 
+/// A message whose warnings its sender does not get: they would be taken for warnings about the
+/// commit before it.
+pub(super) fn quietly(statement: &str) -> String {
+    format!("{AT_ONCE}; SET LOCAL client_min_messages = error; {statement}")
+}
+
 /// The message that the log has grown up to that number by an act of this server; `None`: there is
-/// no other server. The transaction that made it grow sends it once it is committed.
+/// no other server. The transaction that makes it grow sends it right behind its COMMIT.
 pub(super) fn announcement(shared: &Shared, number: u64) -> Option<String> {
     let seen = shared.seen();
     let position = Position { number, ..seen.applied };
     let notice = Notice { server: shared.id, position };
     let others = seen.replicas.iter().any(|it| !it.own);
-    others.then(|| format!("{AT_ONCE}; NOTIFY tegata, '{}'", notice.to_text()))
+    others.then(|| quietly(&format!("NOTIFY tegata, '{}'", notice.to_text())))
 }
 
 /// Acknowledges each time that this server's memory has applied changes of others; one time for

@@ -7,14 +7,14 @@ use crate::{
     world::{Ask, Follower, NOW, Shop, World, by},
 };
 use postgres_fixture::Proxy;
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 use tegata_policy::secret::PlainSecret;
 use tegata_store::{
-    ActStore, NewVerifier, RegisterInstance, Registration, RevocationTarget, Store, Taking,
+    ActStore, Error, NewVerifier, RegisterInstance, Registration, RevocationTarget, Store, Taking,
     postgres::{Plant, PostgresStore},
 };
 use tegata_token::{feed::OnStale, id::VerifierId, kind::Kind};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 /// What does not come by then, never comes.
 const EVER: Duration = Duration::from_secs(90);
@@ -193,4 +193,83 @@ async fn an_acknowledgement_does_not_wait_for_a_renewal_of_the_lease() {
     let act = world.revoke(shop.id, RevocationTarget::Stored { serial }, false, by(NOW));
     tokio::time::timeout(EVER, act).await.expect("it does not wait for that").unwrap();
     hand.release().await;
+}
+
+/// Makes commits that change the log wait for a row, and warn.
+const AT_COMMIT: &str = "CREATE TABLE held (at INT); INSERT INTO held VALUES (1);
+    GRANT ALL ON held TO PUBLIC;
+    CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM FROM held FOR UPDATE;
+        IF TG_ARGV[0] = 'warns' THEN RAISE WARNING 'as for a standby that was not waited for'; END IF;
+        RETURN NULL;
+    END $$;
+    CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON change_log
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION at_commit";
+
+/// The next notification on a connection that listens.
+async fn notification(url: String, ready: impl AsyncFnOnce()) -> String {
+    let (db, mut connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    let hears = async {
+        loop {
+            match poll_fn(|cx| connection.poll_message(cx)).await.unwrap().unwrap() {
+                AsyncMessage::Notification(it) => return it.payload().to_owned(),
+                _ => continue,
+            }
+        }
+    };
+    let listens = async {
+        db.batch_execute("LISTEN tegata").await.unwrap();
+        ready().await;
+        std::future::pending::<String>().await
+    };
+    tokio::select! { it = hears => it, it = listens => it }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_other_servers_hear_of_a_commit_before_its_own_server_does() {
+    let place = Postgres::<Plain>::new();
+    let (server, database) = (Postgres::<Plain>::server(), place.database.clone());
+    let world = World::at(Box::new(place)).await;
+    let shop = world.shop().await;
+    let proxy = Proxy::start(server.port()).unwrap();
+    let to = options(proxy.url(&database), None, false);
+    let follower = Follower::new();
+    let cut_off = PostgresStore::open(to, follower.on_commit()).await.unwrap();
+    follower.begin(cut_off.state().await.unwrap().view);
+    // It knows of the other server from then on.
+    cut_off.catch_up().await.unwrap();
+    server.sql(&database, &format!("{AT_COMMIT}('waits')")).unwrap();
+    let (watch, hand) =
+        (Watch::new(&database).await, Hand::on(&database, "SELECT FROM held FOR UPDATE").await);
+    let mut act = pin!(revoke_at(&cut_off, &world, &shop));
+    let heard = notification(server.url(&database), async || {
+        watch.until(&format!("{WAITS} AND query = 'COMMIT'")).await;
+        // Its server gets no answer any more.
+        proxy.stall();
+        hand.release().await;
+    });
+    let said = async {
+        tokio::select! {
+            done = &mut act => panic!("{done:?}"),
+            said = heard => said,
+        }
+    };
+    let said = tokio::time::timeout(EVER, said).await.expect("it was said");
+    assert_eq!(said.split(' ').count(), 3, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_commit_that_comes_with_a_warning_is_unknown_whatever_is_said_behind_it() {
+    let place = Postgres::<Plain>::new();
+    let (server, database) = (Postgres::<Plain>::server(), place.database.clone());
+    let world = World::at(Box::new(place)).await;
+    let shop = world.shop().await;
+    let other = world.place.open(false, Box::new(|_| {})).await.unwrap();
+    world.catch_up().await.unwrap();
+    server.sql(&database, &format!("{AT_COMMIT}('warns')")).unwrap();
+    let revoked = world.revoke(shop.id, RevocationTarget::All, false, by(NOW)).await;
+    let Err(Error::Unavailable(why)) = revoked else { panic!("{revoked:?}") };
+    assert!(why.contains("a commit may be lost"), "{why}");
+    drop(other);
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     Store,
     engine::Engine,
-    postgres::{PostgresOptions, PostgresStore},
+    postgres::{PostgresOptions, PostgresStore, connect::Address, wake::quietly},
 };
 use std::time::Duration;
 use tegata_policy::acts::{Act, ActName, Decided};
@@ -38,4 +38,18 @@ async fn a_store_one_of_whose_tasks_has_panicked_is_not_used_any_more() {
     assert!(store.run_at(NOW, Panics).await.is_err());
     tokio::time::timeout(EVER, store.stopped()).await.expect("it says so");
     assert!(!store.current(), "nothing is answered from its memory");
+}
+
+#[tokio::test]
+async fn what_is_said_behind_a_commit_gets_no_warning() {
+    let it = Database::new().await;
+    let conn = Address::parse(&it.url).unwrap().connect(None).await.unwrap();
+    let warns = "DO $$ BEGIN RAISE WARNING 'the queue is half full'; END $$";
+    conn.batch_execute(warns).await.unwrap();
+    assert_eq!(conn.warnings(), 1);
+    conn.batch_execute(&quietly(warns)).await.unwrap();
+    conn.batch_execute("SELECT").await.unwrap();
+    assert_eq!(conn.warnings(), 1);
+    conn.batch_execute(warns).await.unwrap();
+    assert_eq!(conn.warnings(), 2, "that of another message is counted");
 }
