@@ -1,11 +1,10 @@
 //! The tasks of a store: one that fails for ever, and what is sent beside a commit.
 
-use super::*;
-use crate::{
-    Store,
-    engine::Engine,
-    postgres::{PostgresOptions, PostgresStore, connect::Address, wake::quietly},
+use super::{
+    super::{PostgresOptions, PostgresStore, connect::Address, wake::quietly},
+    *,
 };
+use crate::{Store, engine::Engine};
 use std::time::Duration;
 use tegata_policy::acts::{Act, ActName, Decided};
 
