@@ -105,6 +105,20 @@ pub enum JournalEntry {
         /// The provider.
         provider: ProviderId,
     },
+    /// A verifier was created. Nothing is taken away by it, but programs that use it may still
+    /// run when an old copy of the store does not know it.
+    VerifierCreated {
+        /// The verifier.
+        verifier: VerifierId,
+        /// Its display name.
+        name: String,
+        /// The only provider whose tokens it may verify.
+        provider: Option<ProviderId>,
+        /// The longest staleness that it may use, in milliseconds.
+        max_staleness: u32,
+        /// Whether it may accept tokens by a stale view.
+        allow: bool,
+    },
     /// A verifier was deleted.
     VerifierDeleted {
         /// The verifier.
@@ -144,6 +158,7 @@ impl JournalEntry {
             | Self::SigningKey { .. }
             | Self::ProviderRevocation { .. }
             | Self::ProviderEndDone { .. }
+            | Self::VerifierCreated { .. }
             | Self::VerifierDeleted { .. }
             | Self::Verifier { .. }
             | Self::Person { .. } => None,

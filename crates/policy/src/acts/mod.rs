@@ -22,6 +22,7 @@ mod keys;
 mod known;
 mod leaks;
 mod locked;
+mod lost;
 mod people;
 mod person;
 mod provider_job;
@@ -56,6 +57,7 @@ pub use journal::{Commit, JournalEntry};
 pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
 pub use leaks::ReportLeaks;
 pub use locked::{Before, Count, Locked, LockedProvider, Needs, Remembered, StoredKey, Tokens};
+pub use lost::{LOST_INSTANCES, LostInstances};
 pub use people::{
     AcceptInvitation, ChangePassword, ChangePerson, CreateAdminToken, DeleteAdminToken,
     DeletePerson, EndSession, FirstFactor, InvitePerson, LinkIdentity, MOST_ADMIN_TOKENS,

@@ -27,7 +27,7 @@ use tegata_token::{
 };
 
 /// Applies one line of the journal again, at the time of the line. What the store does
-/// not have is ignored.
+/// not have is ignored, and nothing is created again; see [`LostInstances`] of verifiers.
 #[derive(Debug, Clone)]
 pub struct Replay {
     /// The line.
@@ -208,6 +208,7 @@ fn of_channel(
         | JournalEntry::SigningKey { .. }
         | JournalEntry::ProviderRevocation { .. }
         | JournalEntry::ProviderEndDone { .. }
+        | JournalEntry::VerifierCreated { .. }
         | JournalEntry::VerifierDeleted { .. }
         | JournalEntry::Verifier { .. }
         | JournalEntry::Person { .. } => {}

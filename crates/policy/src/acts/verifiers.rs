@@ -66,6 +66,13 @@ impl Act for CreateVerifier {
         let mut effects = Effects::default();
         effects.write(Write::NewVerifier(Box::new(new.clone())));
         effects.change(Change::Verifier { verifier: new.clone() });
+        effects.journal.push(JournalEntry::VerifierCreated {
+            verifier: new.id,
+            name: new.name.clone(),
+            provider: new.provider,
+            max_staleness: new.max_staleness,
+            allow: new.allow,
+        });
         let created = VerifierCreated {
             verifier: new.id,
             name: new.name.clone(),

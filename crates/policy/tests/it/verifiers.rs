@@ -4,7 +4,7 @@ use crate::acts::{by, effects_of_all, locked, token};
 use crate::channel::{NOW, channel};
 use tegata_policy::acts::{
     Act, ActError, ActName, Change, ChangeVerifier, CreateVerifier, DeleteVerifier, DropInstances,
-    Effects, Instance, JournalEntry, Locked, MOST_INSTANCES, ReceiptFor, ReceiptRow,
+    Effects, Instance, JournalEntry, Locked, LostInstances, MOST_INSTANCES, ReceiptFor, ReceiptRow,
     RegisterInstance, Registration, RemoveInstances, RenewInstances, Replay, SettleReceipts,
     StopInstance, UpkeepRows, VerifierPatch, VerifierRow, Write, receipt_of,
 };
@@ -172,6 +172,31 @@ fn a_deletion_and_tighter_settings_are_replayed_and_unknown_verifiers_ignored() 
     assert!(
         matches!(&effects.writes[..], [Write::VerifierSettings(it)] if it.max_staleness == 500)
     );
+}
+
+#[test]
+fn instances_that_are_lost_may_be_as_lenient_as_any_line_of_their_verifier() {
+    let created = create(Some(channel().provider)).decide(&with(vec![]), NOW).unwrap().1.journal;
+    let [line @ JournalEntry::VerifierCreated { .. }] = &created[..] else { panic!("{created:?}") };
+    let change = |max_staleness, allow| {
+        let patch = VerifierPatch { max_staleness, allow, ..VerifierPatch::default() };
+        let act = ChangeVerifier { id: id(), patch, by: by() };
+        act.decide(&with(vec![]), NOW).unwrap().1.journal
+    };
+    let changes = [change(Some(3_600_000), None), change(Some(500), Some(true))].concat();
+    let lost = LostInstances {
+        verifier: id(),
+        name: "gateway".into(),
+        provider: Some(channel().provider),
+        max_staleness: 3_600_000,
+        allow: true,
+    };
+    assert_eq!(LostInstances::of(created.iter().chain(&changes)), [lost.clone()]);
+    let unnamed = LostInstances { name: id().to_string(), provider: None, ..lost };
+    assert_eq!(LostInstances::of(changes.iter().chain(&[])), [unnamed]);
+    // The verifier itself is not created again.
+    let replay = Replay { line: line.clone(), author: None, at: NOW };
+    assert!(replay.decide(&locked(channel(), vec![]), NOW).unwrap().1.is_empty());
 }
 
 #[test]

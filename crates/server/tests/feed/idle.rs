@@ -1,6 +1,6 @@
 //! Which tokens are idle, with verifiers that report uses.
 
-use crate::world::{Channel, Follower, World};
+use crate::world::{Channel, Follower, Response, World};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -43,12 +43,16 @@ impl Follower<'_> {
 
     /// Reports the minute that began this many seconds after the running one.
     async fn report(&self, after: i64, uses: Value, dropped: u64) {
+        self.send_report(after, uses, dropped).await.is(204);
+    }
+
+    async fn send_report(&self, after: i64, uses: Value, dropped: u64) -> Response {
         let minute = self.world.running().authority.now().0 / 60 * 60 + after;
         let minutes = [json!({ "minute": minute, "uses": uses, "dropped": dropped })];
         let body = json!({ "instance": self.instance, "minutes": minutes }).to_string();
         let token = format!("Bearer {}", self.token);
         let headers = [("authorization", &*token), ("content-type", "application/json")];
-        self.world.send(Method::POST, "/feed/usage", &headers, Some(body)).await.is(204);
+        self.world.send(Method::POST, "/feed/usage", &headers, Some(body)).await
     }
 }
 
@@ -156,4 +160,47 @@ async fn it_is_not_known_while_the_reports_of_an_instance_are_missing_or_old() {
     advance(&world, 30).await;
     let (since, why) = older(&world, &channel, &old).await;
     assert!(since.is_string() && why.is_null(), "{since} {why}");
+}
+
+#[tokio::test]
+async fn a_report_that_the_store_cannot_take_was_not_received_and_counts_once_when_sent_again() {
+    let world = World::new().await;
+    let channel = world.channel().await;
+    let (old, new) = (issue(&world, &channel, "blue").await, issue(&world, &channel, "blue").await);
+    let verifier = world.verifier(json!({ "name": "gateway" })).await;
+    let follower = world.follower(&verifier, "one");
+    follower.snapshot().await;
+    use_here(&world, &old).await;
+    advance(&world, 2).await;
+    use_here(&world, &new).await;
+    advance(&world, 20).await;
+    let path = format!("/channels/{}/tokens", channel.id);
+    let listed = world.admin(Method::GET, &path, None).await.is(200).json();
+    let id = listed["tokens"][1]["token_id"].as_str().unwrap();
+    let used =
+        json!([{ "token_id": id, "channel": channel.id, "count": 3, "source": "192.0.2.1" }]);
+    begin_minute(&world).await;
+
+    // Without its index, reports cannot be looked up.
+    let store = rusqlite::Connection::open(world.folder.path().join("tegata.db")).unwrap();
+    let index = "SELECT sql FROM sqlite_schema WHERE name = 'token_live'";
+    let index: String = store.query_row(index, [], |row| row.get(0)).unwrap();
+    store.execute_batch("DROP INDEX token_live").unwrap();
+    follower.send_report(-60, used.clone(), 0).await.is(503);
+    store.execute_batch(&index).unwrap();
+    let unknown = (Value::Null, Value::from("reports-missing"));
+    assert_eq!(older(&world, &channel, &old).await, unknown);
+
+    // The same report from several retries at once, the first of which may still be recorded.
+    let again = [(); 8].map(|()| follower.send_report(-60, used.clone(), 0));
+    let [a, b, c, d, e, f, g, h] = again;
+    let (a, b, c, d, e, f, g, h) = tokio::join!(a, b, c, d, e, f, g, h);
+    for response in [a, b, c, d, e, f, g, h] {
+        response.is(204);
+    }
+    assert_eq!(older(&world, &channel, &old).await, (Value::Null, Value::Null), "in use");
+    let token = world.admin(Method::GET, &format!("{path}/{id}"), None).await.is(200).json();
+    let uses = token["recent_uses"].as_array().unwrap();
+    let reported = uses.iter().find(|it| it["source"] == "192.0.2.1").unwrap();
+    assert_eq!(reported["count"], 3, "{token:#}");
 }

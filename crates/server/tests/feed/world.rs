@@ -14,7 +14,7 @@ pub struct World {
     settings: Settings,
     http: reqwest::Client,
     admin_token: String,
-    _folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
 }
 
 pub struct Response {
@@ -67,7 +67,7 @@ impl World {
         let http = client_for(&address).build().unwrap();
         let file = running.admin_token_file.as_ref().unwrap();
         let admin_token = std::fs::read_to_string(file).unwrap().trim().to_owned();
-        Self { running: Some(running), settings, http, admin_token, _folder: folder }
+        Self { running: Some(running), settings, http, admin_token, folder }
     }
 
     pub fn running(&self) -> &Running {

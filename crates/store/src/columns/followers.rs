@@ -37,6 +37,3 @@ pub(crate) fn receipt<R: Columns>(row: &R) -> Result<ReceiptRow, R::Error> {
         list: row.optional("list")?,
     })
 }
-
-/// The name under which the instances that the store has lost are listed.
-pub(crate) const LOST: &str = "instances_lost_with_the_store";

@@ -14,13 +14,13 @@ use super::{
     migrations::{self, failed},
     open_error::PostgresOpenError,
     questions::{audit, tokens},
-    rows::{list, signing_keys},
+    rows::{int, list, signing_keys},
     sql::values,
     version::THIS,
 };
 use crate::{
     By, Error, Recovered, Recovery, SigningKeyRow, WrappedKey,
-    columns::Columns,
+    columns::{Columns, word},
     journal::{self, Commit, JournalLine, JournalState, Reading},
     recovery::{DOUBT, asked, epoch_after},
 };
@@ -28,8 +28,8 @@ use act::Tx;
 use data_encoding::HEXLOWER;
 use std::time::Duration;
 use tegata_policy::acts::{
-    ContinueProviderRevocation, DeleteAdminToken, Needs, RaiseSerials, Recover, Replay,
-    ResetPerson, Upkeep,
+    ContinueProviderRevocation, DeleteAdminToken, LOST_INSTANCES, LostInstances, Needs,
+    RaiseSerials, Recover, Replay, ResetPerson, Upkeep,
 };
 use tegata_token::{
     id::{Position, SigningKeyId},
@@ -168,6 +168,8 @@ impl RecoveringPostgres {
         tx.write_head(self.standing.written_at).await?;
         let mut done = Recovered::nothing(epoch, self.standing.written_at);
         done.torn = self.read.as_ref().and_then(|it| it.torn);
+        let all = lines.unwrap_or_default().iter().map(|line| &line.what);
+        note_lost_instances(tx.db, &LostInstances::of(all), tx.now).await?;
         if let Some(lines) = lines {
             replay(&mut tx, lines, &mut done).await?;
             finish_jobs(&mut tx).await?;
@@ -178,7 +180,6 @@ impl RecoveringPostgres {
             done.tokens = tokens::signed_by(tx.db, &keys, 0, tx.now).await?.tokens;
         }
         done.audit_begins_anew = how.audit_key_lost;
-        note_lost_instances(tx.db, tx.now).await?;
         done.old_keys = tx.run(&done.act(how, lines.map(<[_]>::len))).await?;
         tx.write_head(self.clock.unwrap_or(self.standing.written_at.max(tx.now))).await?;
         if self.clock.is_some() {
@@ -247,18 +248,43 @@ async fn running(db: &Client) -> Result<usize, Failed> {
 
 /// Notes that each verifier may have had instances that an old state of the store does not
 /// know: receipts list them, under one name, until their longest staleness has passed, or an
-/// operator removes them where stale views may be used.
-async fn note_lost_instances(db: &Client, now: UnixTime) -> Result<(), Failed> {
-    let sql = "INSERT INTO instance (verifier, instance, staleness, on_stale, registered_at,
-                   renewed_at, stopped)
-               SELECT id, $1, max_staleness, CASE WHEN allow THEN 'allow' ELSE 'deny' END, $2, $2,
-                   false
-               FROM verifier
-               ON CONFLICT (verifier, instance) DO UPDATE SET renewed_at = $2, stopped = false";
-    let name = crate::columns::followers::LOST;
-    db.execute_typed(sql, values![name, now.0]).await?;
+/// operator removes them where stale views may be used. `lost` is what the journal holds about
+/// verifiers; those that the store lacks stay deleted.
+async fn note_lost_instances(
+    db: &Client,
+    lost: &[LostInstances],
+    now: UnixTime,
+) -> Result<(), Failed> {
+    // What the store knows of them is as of the copy: the journal is applied afterwards.
+    let each = "SELECT id, $1, max_staleness, CASE WHEN allow THEN 'allow' ELSE 'deny' END, $2, $2,
+                    false FROM verifier";
+    let values = values![LOST_INSTANCES, now.0];
+    db.execute_typed(&format!("{LOSE} {each} {MORE_LENIENT}"), values).await?;
+    for it in lost {
+        let row = it.row(now);
+        let sql = "INSERT INTO verifier (id, name, provider, max_staleness, allow, token,
+                       created_at, deleted_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+                   ON CONFLICT (id) DO NOTHING";
+        let (id, staleness) = (int(row.id.number()), int(row.max_staleness));
+        let provider = row.provider.map(|it| int(it.number()));
+        let (name, token) = (row.name.as_str(), &row.token.0[..]);
+        let values = values![id, name, provider, staleness, row.allow, token, row.created_at.0];
+        db.execute_typed(sql, values).await?;
+        let on_stale = word(it.on_stale());
+        let one = "VALUES ($1, $2, $3, $4, $5, $5, false)";
+        let values = values![id, LOST_INSTANCES, staleness, on_stale, now.0];
+        db.execute_typed(&format!("{LOSE} {one} {MORE_LENIENT}"), values).await?;
+    }
     Ok(())
 }
+
+const LOSE: &str = "INSERT INTO instance (verifier, instance, staleness, on_stale, registered_at,
+    renewed_at, stopped)";
+/// Those of an earlier recovery may still be counted.
+const MORE_LENIENT: &str = "ON CONFLICT (verifier, instance) DO UPDATE SET
+    staleness = greatest(instance.staleness, excluded.staleness),
+    on_stale = CASE WHEN excluded.on_stale = 'allow' THEN 'allow' ELSE instance.on_stale END,
+    renewed_at = excluded.renewed_at, stopped = false";
 
 /// Lets no person sign in, and no session and personal token authenticate: it is not known
 /// from whom they were taken since the copy was made.

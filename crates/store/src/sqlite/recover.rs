@@ -29,7 +29,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tegata_policy::acts::{
-    DeleteAdminToken, Issuer, RaiseSerials, Record, Recover, Replay, ResetPerson,
+    DeleteAdminToken, Issuer, LostInstances, RaiseSerials, Record, Recover, Replay, ResetPerson,
 };
 use tegata_token::{id::SigningKeyId, time::UnixTime};
 
@@ -165,6 +165,8 @@ fn recover(
     done.torn = journal.and_then(|it| it.torn);
     let lines = journal.map(|it| &it.lines[..]);
     write(tx, "DELETE FROM change_log", [])?;
+    let lost = LostInstances::of(lines.unwrap_or_default().iter().map(|line| &line.what));
+    verifiers::note_lost_instances(tx, &lost)?;
     if let Some(lines) = lines {
         replay(tx, lines, &mut done)?;
         done.issued_before = Some(done.written_at.plus(-DOUBT));
@@ -178,7 +180,6 @@ fn recover(
         done.tokens = read::signed_by(tx.conn, &keys, 0, tx.now).map_err(unavailable)?.tokens;
     }
     done.audit_begins_anew = how.audit_key_lost;
-    verifiers::note_lost_instances(tx)?;
     done.old_keys = run(tx, &done.act(how, lines.map(<[_]>::len)))?;
     guard::begin(tx.conn, guard).map_err(unavailable)?;
     tx.drew(guard.fresh.to_vec());

@@ -6,7 +6,9 @@ use super::{
 };
 use crate::{Result, columns::followers as columns};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tegata_policy::acts::{Instance, ReceiptFor, ReceiptRow, UpkeepRows, VerifierRow, Write};
+use tegata_policy::acts::{
+    Instance, LOST_INSTANCES, LostInstances, ReceiptFor, ReceiptRow, UpkeepRows, VerifierRow, Write,
+};
 use tegata_token::{
     feed::InstanceId,
     id::{Position, ProviderId, VerifierId},
@@ -212,12 +214,40 @@ pub(super) fn receipt_of_job(tx: &mut Tx<'_>, job: i64) -> Result<()> {
 
 /// Notes that each verifier may have had instances that an old copy of the store does not
 /// know: receipts list them, under one name, until their longest staleness has passed, or an
-/// operator removes them where stale views may be used.
-pub(super) fn note_lost_instances(tx: &Tx<'_>) -> Result<()> {
-    let sql = "INSERT INTO instance (verifier, instance, staleness, on_stale, registered_at,
-                   renewed_at, stopped)
-               SELECT id, ?1, max_staleness, CASE WHEN allow THEN 'allow' ELSE 'deny' END, ?2, ?2, 0
-               FROM verifier WHERE true
-               ON CONFLICT (verifier, instance) DO UPDATE SET renewed_at = ?2, stopped = 0";
-    write(tx, sql, (columns::LOST, tx.now.0)).map(drop)
+/// operator removes them where stale views may be used. `lost` is what the journal holds about
+/// verifiers; those that the store lacks stay deleted.
+pub(super) fn note_lost_instances(tx: &Tx<'_>, lost: &[LostInstances]) -> Result<()> {
+    // What the store knows of them is as of the copy: the journal is applied afterwards.
+    let each = "SELECT id, ?1, max_staleness, CASE WHEN allow THEN 'allow' ELSE 'deny' END, ?2, ?2,
+                    0 FROM verifier WHERE true";
+    write(tx, &format!("{LOSE} {each} {MORE_LENIENT}"), (LOST_INSTANCES, tx.now.0))?;
+    for it in lost {
+        let row = it.row(tx.now);
+        let sql = "INSERT INTO verifier (id, name, provider, max_staleness, allow, token,
+                       created_at, deleted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+                   ON CONFLICT (id) DO NOTHING";
+        let values = params![
+            row.id.number(),
+            row.name,
+            row.provider.map(ProviderId::number),
+            row.max_staleness,
+            row.allow,
+            row.token.0,
+            row.created_at.0,
+        ];
+        write(tx, sql, values)?;
+        let on_stale = rows::word(it.on_stale());
+        let values = (row.id.number(), LOST_INSTANCES, row.max_staleness, on_stale, tx.now.0);
+        let one = "VALUES (?1, ?2, ?3, ?4, ?5, ?5, 0)";
+        write(tx, &format!("{LOSE} {one} {MORE_LENIENT}"), values)?;
+    }
+    Ok(())
 }
+
+const LOSE: &str = "INSERT INTO instance (verifier, instance, staleness, on_stale, registered_at,
+    renewed_at, stopped)";
+/// Those of an earlier recovery may still be counted.
+const MORE_LENIENT: &str = "ON CONFLICT (verifier, instance) DO UPDATE SET
+    staleness = max(staleness, excluded.staleness),
+    on_stale = CASE WHEN excluded.on_stale = 'allow' THEN 'allow' ELSE on_stale END,
+    renewed_at = excluded.renewed_at, stopped = 0";

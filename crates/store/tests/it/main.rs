@@ -18,6 +18,7 @@ mod held_up;
 mod history;
 mod looking;
 mod lost_database;
+mod lost_instances;
 mod moving;
 mod narrowing;
 mod people;

@@ -138,6 +138,7 @@ pub const OTHERS: [&str; 32] = [
     "create_admin_token",
     "link_identity",
     "create_channel_as",
+    // A store that lacks it counts its instances among those that are lost.
     "create_verifier",
     // Instances are lost with the store, and receipts say so.
     "register_instance",

@@ -2,6 +2,7 @@
 //! narrowed stays narrowed, and tokens issued from then on are active.
 
 use crate::{
+    lost_instances,
     narrowing::{ALL, Act, LATER, Scene},
     place::Place,
     postgres_place::{self, Plain, Postgres},
@@ -56,8 +57,13 @@ impl Kept {
     }
 
     async fn recover(&self, how: Recovery<'_>, dry_run: bool) -> Recovered {
+        self.recover_with(8, how, dry_run).await
+    }
+
+    /// `key` is the new signing key's number.
+    async fn recover_with(&self, key: u8, how: Recovery<'_>, dry_run: bool) -> Recovered {
         let open = RecoveringPostgres::open(&self.url(), how, dry_run).await.unwrap();
-        open.recover(signing_key(8), Vec::new(), false, by(LATER)).await.unwrap()
+        open.recover(signing_key(key), Vec::new(), false, by(LATER)).await.unwrap()
     }
 }
 
@@ -122,6 +128,29 @@ async fn a_narrowing_act_after_a_backup_survives_a_restore_and_a_replay() {
     for act in ALL.into_iter().step_by(every) {
         replayed(act).await;
     }
+}
+
+#[tokio::test]
+async fn a_recovery_counts_instances_of_verifiers_that_were_created_or_changed_since_the_backup() {
+    let place = <Kept as Place>::new();
+    let mut world = World::at(Box::new(place.clone())).await;
+    lost_instances::before_the_backup(&world).await;
+    world.close();
+    let backup = place.backup();
+    world.reopen().await;
+    lost_instances::after_the_backup(&world).await;
+    world.close();
+
+    place.restore(backup);
+    let journal = place.file("journal");
+    place.recover_with(8, Recovery::Replay(&journal), false).await;
+    world.reopen_alone().await;
+    lost_instances::are_counted_by_the_first_recovery(&world).await;
+    lost_instances::after_the_first_recovery(&world).await;
+    world.close();
+    place.recover_with(9, Recovery::Replay(&journal), false).await;
+    world.reopen_alone().await;
+    lost_instances::are_counted_by_the_second_recovery(&world).await;
 }
 
 #[tokio::test]

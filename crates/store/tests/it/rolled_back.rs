@@ -4,6 +4,7 @@
 use crate::{
     agree,
     crash_points::Kept,
+    lost_instances,
     narrowing::{ALL, Act, LATER, OTHERS, Scene, finish_provider_revocations},
     place::Place,
     world::{World, after, by, signing_key},
@@ -117,6 +118,37 @@ async fn a_commit_that_only_the_journal_has_is_replayed_with_its_counters() {
     }
 }
 
+/// Replays the journal. `key` is the new signing key's number.
+async fn recover(store: &Path, folder: &Path, key: u8) {
+    let journal = folder.join("journal");
+    let recovering = Recovering::open(store, Recovery::Replay(&journal), false).unwrap();
+    let guard = RollbackGuardFile { path: folder.join("guard"), fresh: [key; 16] };
+    let (lost, by) = (Vec::new(), by(LATER));
+    recovering.recover(signing_key(key), lost, false, guard, by).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_recovery_counts_instances_of_verifiers_that_were_created_or_changed_since_the_backup() {
+    let place = <Kept as Place>::new();
+    let (store, folder) = (place.path(), place.folder.path().to_owned());
+    let mut world = World::at(Box::new(place)).await;
+    lost_instances::before_the_backup(&world).await;
+    let backup = folder.join("backup.db");
+    sqlite::backup(&store, &backup, &mut |_, _| ()).unwrap();
+    lost_instances::after_the_backup(&world).await;
+    world.close();
+
+    sqlite::restore(&backup, &store, false, &mut |_, _| ()).unwrap();
+    recover(&store, &folder, 8).await;
+    start(&mut world).await;
+    lost_instances::are_counted_by_the_first_recovery(&world).await;
+    lost_instances::after_the_first_recovery(&world).await;
+    world.close();
+    recover(&store, &folder, 9).await;
+    start(&mut world).await;
+    lost_instances::are_counted_by_the_second_recovery(&world).await;
+}
+
 #[tokio::test]
 async fn a_narrowing_act_after_a_backup_survives_a_restore_and_a_replay() {
     for act in ALL {
@@ -132,11 +164,7 @@ async fn a_narrowing_act_after_a_backup_survives_a_restore_and_a_replay() {
         world.close();
 
         sqlite::restore(&backup, &store, false, &mut |_, _| ()).unwrap();
-        let journal = folder.join("journal");
-        let recovering = Recovering::open(&store, Recovery::Replay(&journal), false).unwrap();
-        let guard = RollbackGuardFile { path: folder.join("guard"), fresh: [3; 16] };
-        let (lost, by) = (Vec::new(), by(LATER));
-        recovering.recover(signing_key(8), lost, false, guard, by).await.unwrap();
+        recover(&store, &folder, 8).await;
         start(&mut world).await;
         assert_eq!(scene.revocations(&world).await, act.replayed(revocations), "{act:?}");
         finish_provider_revocations(&world).await;

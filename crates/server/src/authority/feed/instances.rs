@@ -229,14 +229,16 @@ impl Instances {
         }
     }
 
-    /// The newest minute whose uses an instance had reported before this report, whose
-    /// newest is `newest`; `None` if it is not registered.
-    pub(super) fn report(&self, name: &Name, newest: UnixTime) -> Option<UnixTime> {
-        let mut all = self.change();
-        let known = all.get_mut(name)?;
-        let before = known.reported;
-        known.reported = before.max(newest);
-        Some(before)
+    /// The newest minute whose uses an instance has reported; `None` if it is not registered.
+    pub(super) fn reported(&self, name: &Name) -> Option<UnixTime> {
+        self.lock().get(name).map(|it| it.reported)
+    }
+
+    /// Notes that an instance has reported its uses up to this minute.
+    pub(super) fn report(&self, name: &Name, newest: UnixTime) {
+        if let Some(known) = self.change().get_mut(name) {
+            known.reported = known.reported.max(newest);
+        }
     }
 
     /// Notes that an instance, or the server, left out uses of a minute.

@@ -45,6 +45,7 @@ use tegata_token::{
     id::{Position, VerifierId},
 };
 use tokio_util::sync::CancellationToken;
+use usage::ReportLocks;
 
 /// The rate of new instances of all verifiers: at most [`follow::NEW_PER_SECOND`] at once, and
 /// per second.
@@ -74,6 +75,7 @@ pub struct Feed {
     snapshots: Snapshots,
     shared: Rests,
     due: DueRows,
+    report_locks: ReportLocks,
     new_instances: NewInstances,
     /// When a position beyond the end of the log was last reported in the server's log.
     beyond_head: Mutex<Option<Instant>>,
@@ -94,6 +96,7 @@ impl Feed {
             snapshots: Snapshots::default(),
             shared: Rests::default(),
             due: DueRows::default(),
+            report_locks: ReportLocks::default(),
             new_instances: NewInstances::default(),
             beyond_head: Mutex::default(),
             held: AtomicUsize::new(0),

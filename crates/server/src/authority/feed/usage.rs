@@ -2,7 +2,11 @@
 
 use super::{AcceptedRevoked, Refused, instances::Name};
 use crate::authority::Authority;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 use tegata_store::{RecentUse, Result, UsedToken, VerifierRow};
 use tegata_token::{
     claims::Claims,
@@ -11,9 +15,27 @@ use tegata_token::{
     time::UnixTime,
     verify::Active,
 };
+use tokio::sync::{Mutex, MutexGuard};
 
 /// Maximum number of tokens of a report whose uses are recorded.
 const MOST: usize = 1_000;
+
+/// Records the reports of an instance one after the other: a report that is sent again while the
+/// first is being recorded must count only if that one fails.
+#[derive(Default)]
+pub(super) struct ReportLocks {
+    /// A few instances share one.
+    locks: [Mutex<()>; 32],
+    hasher: RandomState,
+}
+
+impl ReportLocks {
+    async fn lock(&self, name: &Name) -> MutexGuard<'_, ()> {
+        let count = self.locks.len() as u64;
+        let place = usize::try_from(self.hasher.hash_one(name) % count).unwrap_or(0);
+        self.locks[place].lock().await
+    }
+}
 
 /// A caller that may learn whether tokens are active.
 pub enum Introspector {
@@ -75,7 +97,9 @@ impl Authority {
         let now = self.now();
         let Some(newest) = report.minutes.iter().map(|it| it.minute).max() else { return Ok(()) };
         let name = (verifier.id, report.instance.clone());
-        let before = self.feed().instances.report(&name, newest.min(now));
+        let (feed, instances) = (self.feed(), &self.feed().instances);
+        let _alone = feed.report_locks.lock(&name).await;
+        let before = instances.reported(&name);
         // A minute that is sent again, since the response was lost, counts once.
         let is_new = |minute: &&UsageMinute| before.is_none_or(|before| minute.minute > before);
         // A verifier's clock may be wrong, but a use cannot be in the future.
@@ -91,7 +115,6 @@ impl Authority {
         }
         let left_out = report.minutes.iter().filter(|it| it.dropped > 0).map(|it| it.minute).max();
         let left_out = if reported.len() > MOST { Some(newest) } else { left_out };
-        left_out.into_iter().for_each(|at| self.feed().instances.leave_out(&name, at.min(now)));
         let names: Vec<_> = reported.keys().copied().take(MOST).collect();
         for token in self.store.used_tokens(names, verifier.provider).await? {
             let uses = reported.remove(&(token.channel, token.id)).unwrap_or_default();
@@ -104,6 +127,9 @@ impl Authority {
                 }
             }
         }
+        left_out.into_iter().for_each(|at| instances.leave_out(&name, at.min(now)));
+        // Last: until its uses are noted, the report is one that was not received.
+        instances.report(&name, newest.min(now));
         Ok(())
     }
 
