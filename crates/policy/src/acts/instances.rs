@@ -18,6 +18,12 @@ use tegata_token::{
 /// The number of instances that a verifier may have.
 pub const MOST_INSTANCES: usize = 1_000;
 
+/// The number of instances of a verifier that have reported their end and whose rows are still
+/// kept, about an hour, from which on it gets no new one: two or three starts a second for all of
+/// that time. Without this limit, instances that are registered and stopped at once would use the
+/// memory of every server.
+pub const MOST_STOPPED: usize = 10_000;
+
 /// Registers an instance, or renews its row. The row keeps the longest staleness and the
 /// most lenient setting.
 #[derive(Debug, Clone)]
@@ -46,6 +52,10 @@ pub enum Registration {
     /// Its verifier has too many instances.
     TooMany,
 }
+
+/// Why a verifier gets no new row.
+const TOO_MANY_STOPPED: &str =
+    "10,000 instances of the verifier have reported their end within about an hour";
 
 impl Act for RegisterInstance {
     type Output = Registration;
@@ -77,6 +87,9 @@ impl Act for RegisterInstance {
             },
             None if upkeep.instance_count >= MOST_INSTANCES => {
                 return refused(Registration::TooMany);
+            }
+            None if upkeep.stopped_count >= MOST_STOPPED => {
+                return Err(ActError::Conflict(TOO_MANY_STOPPED));
             }
             None => Instance {
                 verifier: self.verifier,
@@ -124,6 +137,9 @@ impl Act for StopInstance {
         let stopped = match locked.upkeep.instances.first() {
             Some(old) if old.stopped => return Ok((old.clone(), effects)),
             Some(old) => Instance { stopped: true, renewed_at: now, ..old.clone() },
+            None if locked.upkeep.stopped_count >= MOST_STOPPED => {
+                return Err(ActError::Conflict(TOO_MANY_STOPPED));
+            }
             None => Instance {
                 verifier: self.verifier,
                 instance: self.instance.clone(),

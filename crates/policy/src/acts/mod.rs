@@ -50,7 +50,8 @@ pub use effects::{AuditRecord, Effects, NewToken, Write};
 pub use expected::{ExpectedSettings, SettingsTag};
 pub use followers::{Instance, ReceiptFor, ReceiptRow, TokenHash, VerifierPatch, VerifierRow};
 pub use instances::{
-    DropInstances, MOST_INSTANCES, RegisterInstance, Registration, RenewInstances, StopInstance,
+    DropInstances, MOST_INSTANCES, MOST_STOPPED, RegisterInstance, Registration, RenewInstances,
+    StopInstance,
 };
 pub use issue::{Issue, Issued, Issuer, TakeAssertion};
 pub use journal::{Commit, JournalEntry};

@@ -123,6 +123,8 @@ pub struct UpkeepRows {
     pub instances: Vec<Instance>,
     /// How many instances it has that are not stopped.
     pub instance_count: usize,
+    /// How many it has whose row is kept although they are stopped.
+    pub stopped_count: usize,
     /// What was read about people.
     pub people: PersonRows,
     /// Requests that are remembered; one may be there twice.

@@ -4,9 +4,10 @@ use crate::acts::{by, effects_of_all, locked, token};
 use crate::channel::{NOW, channel};
 use tegata_policy::acts::{
     Act, ActError, ActName, Change, ChangeVerifier, CreateVerifier, DeleteVerifier, DropInstances,
-    Effects, Instance, JournalEntry, Locked, LostInstances, MOST_INSTANCES, ReceiptFor, ReceiptRow,
-    RegisterInstance, Registration, RemoveInstances, RenewInstances, Replay, SettleReceipts,
-    StopInstance, UpkeepRows, VerifierPatch, VerifierRow, Write, receipt_of,
+    Effects, Instance, JournalEntry, Locked, LostInstances, MOST_INSTANCES, MOST_STOPPED,
+    ReceiptFor, ReceiptRow, RegisterInstance, Registration, RemoveInstances, RenewInstances,
+    Replay, SettleReceipts, StopInstance, UpkeepRows, VerifierPatch, VerifierRow, Write,
+    receipt_of,
 };
 use tegata_token::feed::OnStale;
 use tegata_token::id::{Position, ProviderId, VerifierId};
@@ -149,6 +150,22 @@ fn a_stopped_instance_is_not_registered_again_and_the_number_of_instances_is_lim
     assert_eq!(act.decide(&full, NOW).unwrap().0, Registration::TooMany);
     full.upkeep.instances = vec![instance()];
     assert!(matches!(act.decide(&full, NOW).unwrap().0, Registration::Registered(_)), "known");
+}
+
+#[test]
+fn the_number_of_rows_that_are_kept_of_stopped_instances_is_limited() {
+    let mut full = with(vec![]);
+    let (register, instance) = (register(500, OnStale::Deny), instance());
+    let stop = StopInstance { verifier: id(), instance: instance.instance.clone() };
+    full.upkeep.stopped_count = MOST_STOPPED - 1;
+    assert!(register.decide(&full, NOW).is_ok() && stop.decide(&full, NOW).is_ok());
+    full.upkeep.stopped_count = MOST_STOPPED;
+    assert!(matches!(register.decide(&full, NOW), Err(ActError::Conflict(_))));
+    assert!(matches!(stop.decide(&full, NOW), Err(ActError::Conflict(_))));
+    // Whatever the number, an instance that is known goes on, and can stop.
+    full.upkeep.instances = vec![instance];
+    assert!(register.decide(&full, NOW).is_ok());
+    assert!(stop.decide(&full, NOW).unwrap().0.stopped);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::world::{World, are};
 use reqwest::Method;
 use serde_json::json;
 use std::{io::Read, task::Poll};
+use tegata_policy::acts::MOST_STOPPED;
 use tegata_token::feed::{ChangesResponse, SnapshotResponse};
 
 fn settings() -> serde_json::Value {
@@ -214,6 +215,32 @@ async fn new_instances_are_limited_to_fifty_a_second() {
 }
 
 #[tokio::test]
+async fn a_verifier_that_has_stopped_very_many_instances_gets_no_new_one() {
+    let world = World::new().await;
+    let verifier = world.verifier(settings()).await;
+    let one = world.follower(&verifier, "one");
+    let position = one.snapshot().await;
+    let store = rusqlite::Connection::open(world.folder.path().join("tegata.db")).unwrap();
+    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
+                INSERT INTO instance (verifier, instance, staleness, on_stale, registered_at,
+                    renewed_at, stopped)
+                SELECT ?1, 'instance_that_is_stopped_' || i, 1000, 'deny', 1, 1, 1 FROM n";
+    let of = verifier.id.parse::<u64>().unwrap();
+    store.execute(rows, (of, MOST_STOPPED)).unwrap();
+    let two = world.follower(&verifier, "two");
+    let bye = format!("&after={position}&hold=0&bye=1");
+    for refused in [two.ask("snapshot", "", &[]).await, two.ask("changes", &bye, &[]).await] {
+        assert_eq!(refused.headers["retry-after"], "1");
+        let refused = refused.is(429).json();
+        assert!(refused["message"].as_str().unwrap().contains("10,000"), "{refused}");
+    }
+    one.catch_up(&position).await;
+    one.ask("changes", &bye, &[]).await.is(200);
+    let other = world.verifier(json!({ "name": "other" })).await;
+    world.follower(&other, "two").snapshot().await;
+}
+
+#[tokio::test]
 async fn a_report_of_uses_shows_when_a_token_was_last_used() {
     let world = World::new().await;
     let channel = world.channel().await;
@@ -241,6 +268,9 @@ async fn a_report_of_uses_shows_when_a_token_was_last_used() {
     send("{}".to_owned()).await.is(400);
     let padded = report.to_string() + &" ".repeat(200_000);
     send(padded).await.is(204);
+    let longest = |length| report.to_string() + &" ".repeat(length - report.to_string().len());
+    send(longest(1024 * 1024)).await.is(204);
+    send(longest(1024 * 1024 + 1)).await.is(413);
     world.running().authority.flush_last_used().await.unwrap();
     let listed = world.admin(Method::GET, &path, None).await.is(200).json();
     assert!(listed["tokens"][0]["last_used_at"].is_string(), "{listed:#}");

@@ -177,8 +177,11 @@ async fn a_report_that_the_store_cannot_take_was_not_received_and_counts_once_wh
     let path = format!("/channels/{}/tokens", channel.id);
     let listed = world.admin(Method::GET, &path, None).await.is(200).json();
     let id = listed["tokens"][1]["token_id"].as_str().unwrap();
-    let used =
-        json!([{ "token_id": id, "channel": channel.id, "count": 3, "source": "192.0.2.1" }]);
+    let (of, source) = (&channel.id, "192.0.2.1");
+    let uses_of = |id: &str| json!({ "token_id": id, "channel": of, "count": 3, "source": source });
+    // With so many others that the store needs a while for them.
+    let others = (0..900).map(|n| uses_of(&format!("{n:0>21}A")));
+    let used = Value::Array(others.chain([uses_of(id)]).collect());
     begin_minute(&world).await;
 
     // Without its index, reports cannot be looked up.

@@ -71,9 +71,11 @@ pub(super) fn load(
     let Some(instance) = instance else { return Ok(()) };
     found.instances = of_verifier(conn, id, instance)?;
     if found.instances.is_empty() {
-        let sql = "SELECT count(*) FROM instance WHERE verifier = ?1 AND stopped = 0";
-        found.instance_count =
-            conn.prepare_cached(sql)?.query_row([id.number()], |row| row.get(0))?;
+        let sql = "SELECT count(*) FILTER (WHERE stopped = 0), count(*) FILTER (WHERE stopped = 1)
+                   FROM instance WHERE verifier = ?1";
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        (found.instance_count, found.stopped_count) =
+            conn.prepare_cached(sql)?.query_row([id.number()], read)?;
     }
     Ok(())
 }

@@ -138,6 +138,7 @@ cases! {
         an_audit_event_has_a_position_only_if_its_act_wrote_to_the_log
         no_secret_is_in_an_audit_event;
     instances:
+        a_verifier_with_very_many_stopped_instances_gets_no_other_and_those_it_has_go_on
         renewed_rows_are_kept_and_none_comes_back_that_is_stopped_or_gone;
     long_ago:
         rows_are_swept_after_their_expiry_and_the_view_stays_the_same

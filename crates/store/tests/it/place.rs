@@ -34,6 +34,10 @@ pub trait Place: Send + Sync {
     /// Limits a signing key, which only recovery does and no act of a store. Only while the
     /// store is closed.
     async fn limit_key(&self, key: SigningKeyId, before: UnixTime);
+    /// Runs a statement that writes more rows than acts could in a short time.
+    async fn write(&self, _sql: &str) {
+        unreachable!("no case here writes rows");
+    }
 }
 
 /// A SQLite file in a folder of its own.
@@ -79,5 +83,9 @@ impl Place for Sqlite {
         let sql = "UPDATE signing_key SET state = 'retired', issued_before = ?2, changed_at = ?2
                    WHERE id = ?1";
         assert_eq!(conn.execute(sql, (key.0, before.0)).unwrap(), 1);
+    }
+
+    async fn write(&self, sql: &str) {
+        rusqlite::Connection::open(self.path()).unwrap().execute_batch(sql).unwrap();
     }
 }

@@ -232,6 +232,10 @@ impl<T: On> Place for Postgres<T> {
         );
         assert_eq!(self.sql(&sql).len(), 1);
     }
+
+    async fn write(&self, sql: &str) {
+        self.sql(sql);
+    }
 }
 
 impl<T: On> Drop for Postgres<T> {

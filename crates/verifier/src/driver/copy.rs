@@ -181,9 +181,9 @@ mod tests {
     }
 
     #[test]
-    fn no_copy_is_written_once_the_process_has_said_bye() {
+    fn a_copy_of_another_boot_or_authority_is_not_used_and_none_is_written_after_bye() {
         let folder = tempfile::tempdir().unwrap();
-        let copy = CopyFile::lock(&folder.path().join("copy"), "http://a/").unwrap();
+        let mut copy = CopyFile::lock(&folder.path().join("copy"), "http://a/").unwrap();
         let at = Steady(5);
         let facts = Facts {
             view: View::new(Providers::All),
@@ -201,6 +201,13 @@ mod tests {
         assert!(fs::read(folder.path().join("copy")).unwrap().starts_with(BEGINNING));
         assert_eq!(copy.read(at).unwrap().granted, granted);
         assert!(copy.read(Steady(4)).is_none(), "of a later moment: another boot");
+        let boot = std::mem::replace(&mut copy.boot, "another boot".to_owned());
+        assert!(copy.read(at).is_none());
+        copy.boot = boot;
+        let authority = std::mem::replace(&mut copy.authority, "http://b/".to_owned());
+        assert!(copy.read(at).is_none());
+        copy.authority = authority;
+        assert!(copy.read(at).is_some());
         copy.delete().unwrap();
         standing.withdrawn = Some(Withdrawn::Stopped);
         copy.write(&standing).unwrap();

@@ -25,7 +25,7 @@ use tegata_token::{
         ChangesQuery, ChangesResponse, FeedQuery, LONGEST_SNAPSHOT, LoggedChange, OnStale,
         ResponseHead, SnapshotResponse, longest_hold,
     },
-    id::Position,
+    id::{Position, VerifierId},
 };
 
 /// Why a follower gets no answer.
@@ -53,6 +53,8 @@ impl From<Error> for Refused {
         match error {
             // The verifier was deleted meanwhile.
             Error::NotFound(_) => Self::Unauthorized,
+            // It has too many rows of instances.
+            Error::Conflict(why) => Self::TooMany(why),
             other => Self::Unavailable(other.to_string()),
         }
     }
@@ -272,7 +274,7 @@ impl Authority {
                 return Ok(seen);
             }
             Standing::Stopped => return Err(stopped()),
-            Standing::New => feed.take_new(now)?,
+            Standing::New => feed.take_new(verifier.id, now)?,
             Standing::SaysLess => {}
         }
         let row = RegisterInstance {
@@ -314,7 +316,7 @@ impl Authority {
         match feed.instances.standing(&verifier, &query.common, read_at, self.now()) {
             Standing::Stopped => return Err(stopped()),
             // Its row takes a place, like one of an instance that is registered.
-            Standing::New => feed.take_new(read_at)?,
+            Standing::New => feed.take_new(verifier.id, read_at)?,
             Standing::Registered(..) | Standing::SaysLess => {}
         }
         let removals = feed.instances.removals();
@@ -361,9 +363,9 @@ impl Drop for Held<'_> {
 
 impl Feed {
     /// Takes a place for a new instance.
-    fn take_new(&self, now: Instant) -> Result<(), Refused> {
+    fn take_new(&self, of: VerifierId, now: Instant) -> Result<(), Refused> {
         let words = "too many new instances in one second";
-        self.new_instances.take(now).then_some(()).ok_or(Refused::TooMany(words))
+        self.new_instances.take(of, now).then_some(()).ok_or(Refused::TooMany(words))
     }
 
     /// Takes in the newest changes of the log at the start.

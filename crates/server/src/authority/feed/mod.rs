@@ -35,6 +35,7 @@ use renewals::DueRows;
 use shared::Rests;
 use snapshots::Snapshots;
 use std::{
+    collections::HashMap,
     sync::{Mutex, PoisonError, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
@@ -47,20 +48,27 @@ use tegata_token::{
 use tokio_util::sync::CancellationToken;
 use usage::ReportLocks;
 
-/// The rate of new instances of all verifiers: at most [`follow::NEW_PER_SECOND`] at once, and
-/// per second.
+/// The rate of new instances: at most [`follow::NEW_PER_SECOND`] at once, and per second, in equal
+/// parts for the verifiers that have new ones. One that has none takes nothing from the others.
+///
+/// It holds when the part of each of these verifiers will be whole again; the others have theirs.
 #[derive(Default)]
-struct NewInstances(Mutex<Option<Instant>>);
+struct NewInstances(Mutex<HashMap<VerifierId, Instant>>);
 
 impl NewInstances {
-    /// Takes a place, if there is one.
-    fn take(&self, now: Instant) -> bool {
-        let each = Duration::from_secs(1) / follow::NEW_PER_SECOND;
-        let mut full_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = full_at.map_or(now, |at| at.max(now)) + each;
-        let is_free = next <= now + Duration::from_secs(1);
+    /// Takes a place of a verifier's part, if there is one.
+    fn take(&self, of: VerifierId, now: Instant) -> bool {
+        let second = Duration::from_secs(1);
+        let mut whole_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        whole_at.retain(|_, at| *at > now);
+        let others = whole_at.len() - usize::from(whole_at.contains_key(&of));
+        let parts = u32::try_from(others + 1).unwrap_or(u32::MAX);
+        let each = second.saturating_mul(parts) / follow::NEW_PER_SECOND;
+        let next = whole_at.get(&of).map_or(now, |at| *at) + each;
+        // Of however many, each gets one from time to time.
+        let is_free = next <= now + second.max(each);
         if is_free {
-            *full_at = Some(next);
+            whole_at.insert(of, next);
         }
         is_free
     }
@@ -166,6 +174,34 @@ impl Feed {
 )]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_verifier_alone_takes_all_places_and_several_share_them() {
+        let began = Instant::now();
+        let at = |ms| began + Duration::from_millis(ms);
+        let verifier = |number| VerifierId::from_number(number).unwrap();
+        let (busy, other, third) = (verifier(1), verifier(2), verifier(3));
+        let new = NewInstances::default();
+        let takes = |of, ms, tries| (0..tries).filter(|_| new.take(of, at(ms))).count();
+        assert_eq!(takes(busy, 0, 100), 50);
+        assert_eq!(takes(busy, 1_000, 100), 50, "alone, it has all of them again");
+        // The others need not wait for what it has taken.
+        assert_eq!(takes(other, 1_000, 100), 25);
+        assert_eq!(takes(third, 1_000, 100), 16);
+
+        // From then on each of three has a third, however often it tries.
+        let mut taken = [0; 3];
+        for ms in 2_001..=5_000 {
+            for (of, taken) in [busy, other, third].into_iter().zip(&mut taken) {
+                *taken += takes(of, ms, 3);
+            }
+        }
+        assert!(taken.iter().all(|it| (48..=70).contains(it)), "{taken:?} in three seconds");
+        assert_eq!(takes(busy, 10_000, 100), 50, "and again all when the others have none");
+        let many = (4..104).filter(|it| new.take(verifier(*it), at(10_000))).count();
+        assert_eq!(many, 100, "each of very many gets one");
+        assert_eq!(takes(verifier(103), 10_001, 1), 0);
+    }
 
     #[test]
     fn holds_of_one_length_end_together_and_a_32nd_earlier_at_most() {

@@ -81,8 +81,8 @@ impl Tail {
     /// it; `None` if they are not all held or are too many. `after` must be of its epoch and not
     /// beyond it.
     ///
-    /// All of them or none: whoever applies a part is as new as its last change and not as the
-    /// response, but would take itself for fresh.
+    /// All of them or none: with a part, a follower would be as old as its last change and take
+    /// itself for fresh.
     pub fn after(
         &self,
         after: Position,

@@ -12,6 +12,9 @@ use tegata_token::{
     key::KeyState,
 };
 
+/// How often the row of a receipt without a list is read again.
+const UNLISTED: Duration = Duration::from_millis(200);
+
 impl Authority {
     /// The receipt of an act; waits up to `wait` until it is complete.
     ///
@@ -49,8 +52,14 @@ impl Authority {
         let judge =
             |is_over| feed.receipts.judge(at, &feed.instances, self.clock().steady(), is_over);
         if judge(false).is_none() {
-            let Some(row) = self.store().receipt(at).await? else { return Ok(None) };
-            return Ok(Some(self.wait_for(row, feed.receipts.learned(), wait).await));
+            let Some(row) = self.listed(at, wait).await? else { return Ok(None) };
+            let is_listed = row.complete || row.list.is_some() || !self.store().is_shared();
+            if !is_listed {
+                self.learn_of_instances().await?;
+            }
+            let receipt = self.wait_for(row, feed.receipts.learned(), wait).await;
+            let state = if is_listed { receipt.state } else { ReceiptState::Pending };
+            return Ok(Some(Receipt { state, ..receipt }));
         }
         let Some(mut receipt) = self.watch(judge, wait).await else {
             // It was completed and written meanwhile.
@@ -83,6 +92,23 @@ impl Authority {
         }
         let now = self.clock().steady();
         Ok(Some(feed.receipts.without_key(key, at, &feed.instances, now)))
+    }
+
+    /// The row of a receipt that is not in memory. If another server is about to list its
+    /// instances, this waits for the list, up to `wait`: only the server that made the act knows
+    /// when all instances can be read.
+    async fn listed(&self, at: Position, wait: Duration) -> Result<Option<ReceiptRow>> {
+        let end = tokio::time::Instant::now() + wait;
+        loop {
+            let row = self.store().receipt(at).await?;
+            let is_unlisted = |it: &ReceiptRow| !it.complete && it.list.is_none();
+            let waits = self.store().is_shared() && row.as_ref().is_some_and(is_unlisted);
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            if !waits || left.is_zero() || self.feed().draining.is_cancelled() {
+                return Ok(row);
+            }
+            tokio::time::sleep(left.min(UNLISTED)).await;
+        }
     }
 
     /// Waits for a receipt that is not in memory, and whose position this process learned of by

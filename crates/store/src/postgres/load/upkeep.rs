@@ -135,15 +135,19 @@ async fn verifier(
             let sql = "SELECT * FROM instance
                        WHERE verifier = $1 AND ($2::text IS NULL OR instance = $2)";
             // Only before the first instance under its name they are counted.
-            let count = "SELECT count(*) AS many FROM instance WHERE verifier = $1 AND NOT stopped
+            let count = "SELECT count(*) FILTER (WHERE NOT stopped) AS many,
+                             count(*) FILTER (WHERE stopped) AS stopped
+                         FROM instance WHERE verifier = $1
                          AND NOT EXISTS (SELECT FROM instance WHERE verifier = $1 AND instance = $2)";
-            let (verifier, instances, many) = try_join3(
+            let counts = |row: &Row| Ok((row.value("many")?, row.value("stopped")?));
+            let (verifier, instances, counted) = try_join3(
                 verifier,
                 list(db, sql, values![id, instance], followers::instance),
-                one(db, count, values![id, instance], |row| row.value("many")),
+                one(db, count, values![id, instance], counts),
             )
             .await?;
-            found.instance_count = many.filter(|_| instances.is_empty()).unwrap_or_default();
+            (found.instance_count, found.stopped_count) =
+                counted.filter(|_| instances.is_empty()).unwrap_or_default();
             found.instances = instances;
             verifier
         }

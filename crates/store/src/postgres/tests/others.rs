@@ -168,7 +168,10 @@ async fn what_acts_write_of_followers_is_read_again() {
     it.write(None, vec![Write::Receipt(Box::new(listed)), Write::Receipt(Box::new(row(2)))]).await;
     assert_eq!(it.number(complete).await, 1, "a complete receipt stays complete");
     let stopped = Instance { stopped: true, ..instance };
-    it.write(None, vec![Write::Instance(Box::new(stopped)), Write::VerifierDeleted(id, NOW)]).await;
+    it.write(None, vec![Write::Instance(Box::new(stopped))]).await;
+    let another = it.upkeep(Upkeep::Instance(id, InstanceId::from_random([2; 16]))).await;
+    assert_eq!((another.instance_count, another.stopped_count), (0, 1));
+    it.write(None, vec![Write::VerifierDeleted(id, NOW)]).await;
     let found = it.upkeep(Upkeep::Verifier(id)).await;
     assert!(found.verifier_deleted && found.instances.is_empty());
     let dropped =
