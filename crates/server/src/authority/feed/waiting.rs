@@ -52,12 +52,10 @@ impl Authority {
         let judge =
             |is_over| feed.receipts.judge(at, &feed.instances, self.clock().steady(), is_over);
         if judge(false).is_none() {
-            let Some(row) = self.listed(at, wait).await? else { return Ok(None) };
-            let is_listed = row.complete || row.list.is_some() || !self.store().is_shared();
-            if !is_listed {
-                self.learn_of_instances().await?;
-            }
-            let receipt = self.wait_for(row, feed.receipts.learned(), wait).await;
+            let end = tokio::time::Instant::now() + wait;
+            let Some((row, is_listed)) = self.listed(at, end).await? else { return Ok(None) };
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            let receipt = self.wait_for(row, feed.receipts.learned(), left).await;
             let state = if is_listed { receipt.state } else { ReceiptState::Pending };
             return Ok(Some(Receipt { state, ..receipt }));
         }
@@ -94,18 +92,20 @@ impl Authority {
         Ok(Some(feed.receipts.without_key(key, at, &feed.instances, now)))
     }
 
-    /// The row of a receipt that is not in memory. If another server is about to list its
-    /// instances, this waits for the list, up to `wait`: only the server that made the act knows
-    /// when all instances can be read.
-    async fn listed(&self, at: Position, wait: Duration) -> Result<Option<ReceiptRow>> {
-        let end = tokio::time::Instant::now() + wait;
+    /// The row of a receipt that is not in memory, and whether its instances are listed. If a
+    /// server is about to list them, this waits for that, until `end`: it alone knows when all
+    /// instances can be read.
+    async fn listed(
+        &self,
+        at: Position,
+        end: tokio::time::Instant,
+    ) -> Result<Option<(ReceiptRow, bool)>> {
         loop {
-            let row = self.store().receipt(at).await?;
-            let is_unlisted = |it: &ReceiptRow| !it.complete && it.list.is_none();
-            let waits = self.store().is_shared() && row.as_ref().is_some_and(is_unlisted);
+            let Some(row) = self.store().receipt(at).await? else { return Ok(None) };
+            let is_listed = row.complete || row.list.is_some() || !self.store().is_shared();
             let left = end.saturating_duration_since(tokio::time::Instant::now());
-            if !waits || left.is_zero() || self.feed().draining.is_cancelled() {
-                return Ok(row);
+            if is_listed || left.is_zero() || self.feed().draining.is_cancelled() {
+                return Ok(Some((row, is_listed)));
             }
             tokio::time::sleep(left.min(UNLISTED)).await;
         }
