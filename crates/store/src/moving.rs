@@ -174,7 +174,9 @@ impl Move {
         self.own = self.source.own()?;
         if self.before != MoveBefore::All {
             // First, so that a file that is marked has a database that shows it.
-            self.target.begin(&mark_of(&self.own)).await?;
+            if !self.target.begin(&mark_of(&self.own)).await? {
+                return Err(MoveError::NotEmpty);
+            }
         }
         self.source.mark()?;
         if self.before == MoveBefore::All {

@@ -17,6 +17,8 @@ pub struct Binary {
     pub folder: PathBuf,
     /// If its servers have their stores on PostgreSQL: the tests that cannot.
     pub on_postgres: Option<&'static [&'static str]>,
+    /// Where its tests make their folders, if not where the machine has such.
+    pub folders: Option<PathBuf>,
 }
 
 impl Binary {
@@ -24,6 +26,9 @@ impl Binary {
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
+        if let Some(folders) = &self.folders {
+            command.env("TMPDIR", folders);
+        }
         if let Some(without) = self.on_postgres {
             command.env("TEGATA_TEST_STORE", "postgres");
             command.args(without.iter().flat_map(|test| ["--skip", test]));
@@ -35,14 +40,14 @@ impl Binary {
     #[cfg(test)]
     pub fn named(name: &str, program: &str) -> Self {
         let (name, program) = (name.to_owned(), program.into());
-        Self { name, program, folder: "/".into(), on_postgres: None }
+        Self { name, program, folder: "/".into(), on_postgres: None, folders: None }
     }
 
     /// The same, with its servers on PostgreSQL and without some tests.
     pub fn on_postgres(&self, without: &'static [&'static str]) -> Self {
         let name = format!("{} on PostgreSQL", self.name);
         let (program, folder) = (self.program.clone(), self.folder.clone());
-        Self { name, program, folder, on_postgres: Some(without) }
+        Self { name, program, folder, on_postgres: Some(without), folders: None }
     }
 }
 

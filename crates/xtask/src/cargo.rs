@@ -13,6 +13,9 @@ use std::{
 pub fn cargo(words: &[&str]) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(words).current_dir(workspace()?);
+    // What changes between two whole runs is most of the sources, or nothing: keeping parts of
+    // the compilation of each crate costs more than it saves.
+    command.env("CARGO_INCREMENTAL", "0");
     Ok(command)
 }
 

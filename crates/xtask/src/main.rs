@@ -9,6 +9,7 @@ mod cargo;
 mod dist;
 mod features;
 mod fuzz;
+mod memory;
 mod package;
 mod progress;
 mod reference;

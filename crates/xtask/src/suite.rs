@@ -2,11 +2,13 @@
 //! processors: most of them wait for programs and files half of the time.
 //!
 //! The output of a binary is collected and shown if it fails, so that outputs never
-//! mix. Tests that compare times run alone, at the end.
+//! mix. Tests that compare times run alone, at the end. Files are in memory, where they need not
+//! survive anything.
 
 use crate::again::{self, Failed};
 use crate::binary::{Binary, Counts, End, finish};
 use crate::cargo::cargo;
+use crate::memory::Memory;
 use crate::progress::{minutes, now};
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
@@ -34,6 +36,9 @@ const LONGEST: [&str; 11] = [
     "tegata/hostile",
     "tegata/packages",
 ];
+
+/// Binaries that test what is on a disk after a crash, or when it is full or broken.
+const ON_DISK: [&str; 3] = ["faulty-vfs/sqlite", "tegata/crash", "tegata/faults"];
 
 /// Binaries that run a second time with their servers on PostgreSQL.
 const ON_POSTGRES: [&str; 4] = ["server/admin", "server/console", "server/feed", "server/it"];
@@ -83,9 +88,9 @@ pub fn compile() -> anyhow::Result<Vec<Binary>> {
         binaries.extend(test_binary(&message)?);
     }
     ensure!(!binaries.is_empty(), "cargo named no test binary");
-    for name in LONGEST {
-        let is_there = binaries.iter().any(|it| it.name == name);
-        ensure!(is_there, "there is no test binary {name}; correct the list of the longest");
+    for name in LONGEST.iter().chain(&ON_DISK) {
+        let is_there = binaries.iter().any(|it| it.name == *name);
+        ensure!(is_there, "there is no test binary {name}; correct the lists of binaries");
     }
     for name in ON_POSTGRES {
         let found = binaries.iter().find(|it| it.name == name);
@@ -145,14 +150,18 @@ fn test_binary(message: &Value) -> anyhow::Result<Option<Binary>> {
     let kind = if message["target"]["kind"][0] == "test" { "" } else { "src of " };
     let name = format!("{package}/{kind}{target}");
     let (program, folder) = (program.into(), folder.into());
-    Ok(Some(Binary { name, program, folder, on_postgres: None }))
+    Ok(Some(Binary { name, program, folder, on_postgres: None, folders: None }))
 }
 
 /// Runs all binaries and the examples in the documentation; `long` means more rounds.
 ///
 /// Fails after the last one if any test failed, and a test that failed while others ran
 /// failed again alone.
-pub fn run(binaries: &[Binary], long: bool) -> anyhow::Result<Counts> {
+pub fn run(mut binaries: Vec<Binary>, long: bool) -> anyhow::Result<Counts> {
+    let memory = Memory::new();
+    for binary in binaries.iter_mut().filter(|it| !ON_DISK.contains(&it.name.as_str())) {
+        binary.folders = memory.as_ref().map(|it| it.path().to_owned());
+    }
     let (alone, shared): (Vec<_>, Vec<_>) =
         binaries.iter().partition(|it| ALONE.contains(&it.name.as_str()));
     let processors = thread::available_parallelism()?.get();

@@ -24,7 +24,7 @@ pub fn run(long: bool) -> anyhow::Result<()> {
             Ok(installed) => installed,
             Err(panic) => std::panic::resume_unwind(panic),
         })?;
-        steps.next("tests", || suite::run(&binaries, long))
+        steps.next("tests", || suite::run(binaries, long))
     })?;
     steps.next("compile the fuzzers", fuzz::check)?;
     if long {

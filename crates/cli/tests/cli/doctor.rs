@@ -5,7 +5,8 @@ use serde_json::Value;
 use std::{
     fs::{self, Permissions},
     net::TcpListener,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    path::Path,
 };
 
 /// A home in which a server ran once and was stopped.
@@ -121,8 +122,12 @@ fn a_revocation_journal_on_the_stores_own_disk_is_reported() {
         "journal log is on",
         "another disk",
     );
-    // A file system in memory, which every Linux has, is another disk.
-    let other = tempfile::tempdir_in("/dev/shm").unwrap();
+    // One of the two is another disk: a file system in memory, which every Linux has, or that of
+    // the compiled tests.
+    let disk = |folder: &Path| fs::metadata(folder).unwrap().dev();
+    let places = ["/dev/shm", env!("CARGO_TARGET_TMPDIR")].map(Path::new);
+    let elsewhere = places.into_iter().find(|it| disk(it) != disk(&home.path(".")));
+    let other = tempfile::tempdir_in(elsewhere.unwrap()).unwrap();
     let elsewhere = other.path().join("log");
     let shown = doctor(&home, &["--revocation-journal", elsewhere.to_str().unwrap()]).expect(0);
     assert!(!shown.contains("WARNING"), "{shown}");

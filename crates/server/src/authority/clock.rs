@@ -20,8 +20,8 @@ use tegata_token::time::{DAY, UnixTime};
 /// A wall clock that never goes backwards, and a steady clock.
 pub struct Clock {
     offset: AtomicI64,
-    /// A base of the steady clock.
-    started: Instant,
+    /// A base of the clock since the machine's start, in milliseconds.
+    started: i64,
     /// What the clock that servers have in common showed at that base, in milliseconds;
     /// [`OWN`]: there is none.
     common: AtomicI64,
@@ -60,7 +60,7 @@ impl Clock {
         let drift = Drift { started, wall_ahead: wall(), jumped: None };
         Self {
             offset: AtomicI64::new(0),
-            started,
+            started: since_boot_ms(),
             common: AtomicI64::new(OWN),
             ahead: AtomicI64::new(0),
             highest: AtomicI64::new(0),
@@ -105,9 +105,9 @@ impl Clock {
         clock + self.offset.load(Relaxed).saturating_mul(1_000)
     }
 
-    /// Milliseconds of the steady clock since the base.
+    /// Milliseconds since the base, of which the machine may have been suspended for a part.
     fn elapsed(&self) -> i64 {
-        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX / 2)
+        since_boot_ms() - self.started
     }
 
     /// Goes by the clock that servers of one store have in common, which shows `time` now, and
@@ -181,6 +181,12 @@ impl Default for Clock {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// A steady clock that goes on while the machine is suspended, as that of the other servers does.
+fn since_boot_ms() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    now.tv_sec.saturating_mul(1_000).saturating_add(now.tv_nsec / 1_000_000)
 }
 
 fn wall() -> i64 {

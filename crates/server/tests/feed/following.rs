@@ -1,6 +1,6 @@
 //! What a follower gets: snapshots, changes, bookmarks, and refusals.
 
-use crate::world::World;
+use crate::world::{World, are};
 use reqwest::Method;
 use serde_json::json;
 use std::{io::Read, task::Poll};
@@ -370,4 +370,26 @@ async fn futures_of<T>(all: Vec<impl Future<Output = T>>) -> Vec<T> {
     })
     .await;
     done.into_iter().flatten().collect()
+}
+
+#[tokio::test]
+async fn a_request_that_is_held_while_its_instance_is_removed_gets_no_answer() {
+    let world = World::new().await;
+    let verifier = world.verifier(json!({ "name": "gateway" })).await;
+    let channel = world.channel().await;
+    let follower = world.follower(&verifier, "one");
+    let position = follower.snapshot().await;
+    let position = follower.catch_up(&position).await;
+    let held = follower.changes(&position, 20_000);
+    let removing = async {
+        world.holds(1).await;
+        let path = format!("/verifiers/{}/instances", verifier.id);
+        world.admin(Method::DELETE, &path, None).await.is(200);
+        world.revoke(&channel, 0).await
+    };
+    let (held, revoked) = tokio::join!(held, removing);
+    assert_eq!(revoked["receipt"]["state"], "complete", "no instance is known");
+    held.is(503);
+    follower.changes(&position, 0).await.is(200);
+    are(&world.revoke(&channel, 0).await["receipt"], &[("one", "waiting")]);
 }

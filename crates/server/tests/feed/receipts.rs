@@ -46,7 +46,7 @@ async fn a_revocation_waits_for_a_follower_and_names_one_that_is_cut_off_until_i
     let verifier = world.verifier(json!({ "name": "gateway" })).await;
     let channel = world.channel().await;
     let (one, gone) = (world.follower(&verifier, "one"), world.follower(&verifier, "gone"));
-    let gone = gone.with(1_000, "ask");
+    let gone = gone.with(1_000, "deny");
     let position = one.snapshot().await;
     gone.snapshot().await;
     let follow = async {
@@ -167,6 +167,22 @@ async fn every_act_that_takes_something_away_has_a_receipt() {
         let done = done.json();
         are(&done["receipt"], &[("one", "waiting")]);
         are(&world.receipt(&done["position"], 0).await, &[("one", "waiting")]);
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_act_waits_for_those_who_may_not_have_the_first() {
+    let world = World::new().await;
+    let verifier = world.verifier(json!({ "name": "gateway" })).await;
+    let (one, other) = (world.channel().await, world.channel().await);
+    world.follower(&verifier, "silent").with(500, "deny").snapshot().await;
+    // From here on the server has run for longer than the lease.
+    are(&world.revoke(&other, 20).await["receipt"], &[("silent", "lease-expired")]);
+    let path = format!("/channels/{}", one.id);
+    for _ in 0..2 {
+        let suspended = json!({ "state": "suspended" });
+        let done = world.admin(Method::PATCH, &path, Some(suspended)).await.is(200).json();
+        are(&done["receipt"], &[("silent", "waiting")]);
     }
 }
 
@@ -340,6 +356,6 @@ async fn the_list_of_verifiers_shows_what_each_instance_has_acknowledged() {
     let instance = &shown["instances"][0];
     assert_eq!(instance["position"], json!(position));
     assert_eq!((&instance["staleness"], &instance["on_stale"]), (&json!(2_000), &json!("ask")));
-    assert!(instance["lease"].as_u64().unwrap() <= 2_300);
+    assert!(instance["lease"].as_u64().unwrap() <= 3_300);
     assert!(!shown.to_string().contains("tgv_"), "its token is not shown again");
 }

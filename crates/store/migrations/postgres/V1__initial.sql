@@ -32,10 +32,18 @@ CREATE TABLE replica (
     registered_at  BIGINT NOT NULL,    -- by the database's clock; for people
     beat           BIGINT NOT NULL,    -- grows with each renewal
     epoch          BIGINT NOT NULL,
-    position       BIGINT NOT NULL,    -- it has applied the log up to here
+    position       BIGINT NOT NULL,    -- it has applied the log up to here: see applied
     speaks         INTEGER NOT NULL,   -- the newest kind of change that it knows
     address        TEXT                -- where it listens; for people
-);
+) WITH (fillfactor = 50);
+
+-- How far a replica has applied the log, as it says at once after it has applied changes of
+-- others. Apart from its own row, which a renewal locks until it is durable. What is greater counts.
+CREATE TABLE applied (
+    id        BYTEA PRIMARY KEY REFERENCES replica (id) ON DELETE CASCADE,
+    epoch     BIGINT NOT NULL,
+    position  BIGINT NOT NULL
+) WITH (fillfactor = 50);
 
 -- Which replica does the periodic jobs.
 CREATE TABLE job_lease (

@@ -1,19 +1,26 @@
 //! The database's clock, which all servers that share the store have in common, as this
 //! server's own steady clock continues it.
 
-use super::{failed::Failed, job::steady};
+use super::{
+    boot_clock::{BootClock, Moment},
+    failed::Failed,
+};
 use std::{
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tegata_token::time::UnixTime;
 
 /// How far the database's clock may be off what it was, as this server measures it.
 const OFF: Duration = Duration::from_secs(300);
 
-/// The last reading.
+/// The database's clock. While this machine is suspended it goes on.
 #[derive(Debug, Default)]
-pub(super) struct DatabaseClock(Mutex<Option<(Instant, UnixTime)>>);
+pub(super) struct DatabaseClock {
+    own: BootClock,
+    /// The last reading, and when it was taken.
+    last: Mutex<Option<(Moment, UnixTime)>>,
+}
 
 impl DatabaseClock {
     /// Takes a reading. The time never goes back.
@@ -22,13 +29,13 @@ impl DatabaseClock {
     /// The database's clock was set, or this server's is wrong: nothing can be decided by
     /// either.
     pub fn read(&self, clock: UnixTime) -> Result<(), Failed> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = steady();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.own.now();
         let Some((at, before)) = *last else {
             *last = Some((now, clock));
             return Ok(());
         };
-        let expected = after(before, now.duration_since(at));
+        let expected = after(before, now.since(at));
         if expected.0.abs_diff(clock.0) > OFF.as_secs() {
             let by = clock.0 - expected.0;
             return Err(Failed::unavailable(format!(
@@ -43,8 +50,8 @@ impl DatabaseClock {
 
     /// The time now; `None`: the clock was not read yet.
     pub fn now(&self) -> Option<UnixTime> {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.map(|(at, clock)| after(clock, steady().duration_since(at)))
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map(|(at, clock)| after(clock, self.own.now().since(at)))
     }
 }
 
@@ -65,6 +72,16 @@ mod tests {
         assert!(clock.now().unwrap() >= UnixTime(1_000));
         clock.read(UnixTime(1_200)).unwrap();
         assert!(clock.now().unwrap() >= UnixTime(1_200));
+    }
+
+    #[test]
+    fn the_time_goes_on_while_this_machine_is_suspended() {
+        let clock = DatabaseClock::default();
+        clock.read(UnixTime(10_000)).unwrap();
+        clock.own.suspend(Duration::from_secs(3_600));
+        assert!(clock.now().unwrap() >= UnixTime(13_600));
+        clock.read(UnixTime(13_600)).unwrap();
+        assert!(clock.read(UnixTime(10_000)).is_err(), "that is an hour back");
     }
 
     #[test]

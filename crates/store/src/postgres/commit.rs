@@ -4,7 +4,7 @@ use super::{
     connect::Client,
     failed::{Failed, within},
 };
-use futures_util::future::join3;
+use futures_util::{FutureExt, future::join3};
 use std::{sync::Arc, time::Duration};
 
 /// Maximum time of a COMMIT.
@@ -27,9 +27,14 @@ impl From<Failed> for Undone {
 /// Writes and commits in one round trip; drops `turn` once the COMMIT was sent. If a statement
 /// fails, the COMMIT that was sent after it rolls back; that is known if the database answers the
 /// next statement.
+///
+/// Right behind the COMMIT it sends what to `say` to the other servers, a message of its own for whose
+/// answer no task waits. What it says only lets servers read earlier, so it does no harm if nothing
+/// was committed. It must get no warning, which would be taken for one about the commit.
 pub(super) async fn commit<T>(
     db: &Client,
     write: impl Future<Output = Result<(), Failed>>,
+    say: Option<String>,
     turn: Option<T>,
 ) -> Result<(), Undone> {
     let unknown = |why: Failed| {
@@ -37,7 +42,10 @@ pub(super) async fn commit<T>(
     };
     let (written, committed) = match within(COMMIT, async {
         // What is polled first is sent first.
-        let sent = async { drop(turn) };
+        let sent = async {
+            let _ = say.map(|it| db.batch_execute(&it).now_or_never());
+            drop(turn);
+        };
         let (written, committed, ()) = join3(write, db.batch_execute("COMMIT"), sent).await;
         Ok::<_, Failed>((written, committed))
     })

@@ -37,6 +37,10 @@ const POLL: Duration = Duration::from_millis(250);
 /// lease is dropped.
 const SILENT: Duration = Duration::from_secs(10);
 
+/// How many of this server's own transactions memory gets before what is due is done, such as a
+/// round that a renewal of the lease waits for.
+const OWN_AT_ONCE: usize = 64;
+
 /// Why a round has failed.
 enum Broken {
     /// The database did not answer: there is another round.
@@ -99,17 +103,20 @@ impl Follower {
     /// Gives memory what this server itself has committed right after what memory has. `true`:
     /// the log goes on after it, and must be read.
     async fn take_own(&mut self) -> Result<bool, String> {
-        loop {
+        for _ in 0..OWN_AT_ONCE {
             let has = self.shared.has();
             // The lines of a journal come with the log.
             let next = || self.shared.own.next(has.number);
-            let Some(made) = self.journal.is_none().then(next).flatten() else { break };
+            let Some(made) = self.journal.is_none().then(next).flatten() else {
+                return Ok(self.shared.own.is_beyond(has.number));
+            };
             let position = Position { number: made.last(), ..has };
             let Made { audit, written_at, changes, receipts, .. } = made;
             let written_at = Some(written_at);
             self.learn(Committed { position, changes, receipts, written_at }, audit).await?;
         }
-        Ok(self.shared.own.is_beyond(self.shared.has().number))
+        self.shared.has_more_own();
+        Ok(false)
     }
 
     /// Reads the log alone, which has grown. An error: no round follows.
@@ -321,5 +328,39 @@ impl Follower {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Change, postgres::queue::Queue};
+
+    #[tokio::test]
+    async fn many_commits_of_its_own_do_not_keep_a_server_from_a_round() {
+        let at = Position { epoch: 1, number: 0 };
+        let shared = Shared::new([7; 16], at, Queue::new());
+        let address = Address::parse("postgres://localhost/none").unwrap();
+        let memory = Memory::start(Box::new(|_| {})).unwrap();
+        let (reached, watched) = (Reached { position: at, audit: 0 }, BTreeMap::new());
+        let (guard, journal) = (None, None);
+        let mut follower =
+            Follower { shared: shared.clone(), address, memory, guard, reached, journal, watched };
+        const MANY: u64 = 3 * OWN_AT_ONCE as u64;
+        for number in 0..MANY {
+            let changes = vec![Change::Empty { provider: None }];
+            shared.committed(super::super::own_changes::Committed::Made(Made {
+                changes,
+                ..Made::after(number)
+            }));
+        }
+        shared.look();
+        assert_eq!(shared.next(POLL).await, Next::Round);
+        assert!(!follower.take_own().await.unwrap(), "nothing need be read");
+        assert!(shared.has().number < MANY, "the round is due before the rest");
+        while shared.has().number < MANY {
+            assert_eq!(shared.next(POLL).await, Next::Own);
+            assert!(!follower.take_own().await.unwrap());
+        }
     }
 }

@@ -1,20 +1,24 @@
 //! Until when this server may answer from memory. Compared with one atomic load.
 
-use super::job::steady;
+use super::{
+    boot_clock::{BootClock, Moment},
+    job::steady,
+};
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
-/// How long a renewal is valid from before it was sent, on this server's own steady clock.
+/// How long a renewal is valid from before it was sent, on this server's own steady clock, which
+/// counts the time in which its machine was suspended.
 /// Shorter than an act that takes something away waits for servers that do not answer.
 pub(super) const LEASE: Duration = Duration::from_secs(2);
 
 /// A server's lease.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Lease {
-    base: Instant,
-    /// When the last renewal was sent, in nanoseconds since `base`; 0: there is none.
+    clock: BootClock,
+    /// When the last renewal was sent; 0: there is none.
     sent: AtomicU64,
     /// How often the lease had run out when it was renewed.
     lapses: AtomicU64,
@@ -24,29 +28,10 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// A lease that is not valid yet.
-    pub fn new() -> Self {
-        // Before every moment at which a renewal is sent, so that none is 0.
-        let base = steady();
-        Self {
-            base,
-            sent: AtomicU64::new(0),
-            lapses: AtomicU64::new(0),
-            jobs: AtomicU64::new(0),
-            ended: AtomicBool::new(false),
-        }
-    }
-
-    fn since(&self, at: Instant) -> u64 {
-        let nanos = at.saturating_duration_since(self.base).as_nanos();
-        u64::try_from(nanos).unwrap_or(u64::MAX).max(1)
-    }
-
     fn is_valid(&self, sent: u64) -> bool {
-        let lease = u64::try_from(LEASE.as_nanos()).unwrap_or(u64::MAX);
         sent != 0
             && !self.ended.load(Ordering::SeqCst)
-            && self.since(steady()) < sent.saturating_add(lease)
+            && self.clock.now().since(Moment(sent)) < LEASE
     }
 
     /// Whether the lease is valid now.
@@ -66,14 +51,22 @@ impl Lease {
         self.is_valid(self.jobs.load(Ordering::SeqCst))
     }
 
-    /// When the last renewal was sent.
+    /// The moment of this call: before a renewal is sent.
+    pub fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    /// When the last renewal was sent, on the clock of [`Instant`]: as long ago as it is on the one
+    /// that counts suspension.
     pub fn sent(&self) -> Instant {
-        self.base + Duration::from_nanos(self.sent.load(Ordering::SeqCst))
+        let now = steady();
+        let ago = self.clock.now().since(Moment(self.sent.load(Ordering::SeqCst)));
+        now.checked_sub(ago).unwrap_or(now)
     }
 
     /// Renews the lease by a renewal that was sent then. Memory already has all that was committed
     /// before it was sent.
-    pub fn renew(&self, sent: Instant, jobs: bool) {
+    pub fn renew(&self, sent: Moment, jobs: bool) {
         if self.ended.load(Ordering::SeqCst) {
             return;
         }
@@ -81,9 +74,8 @@ impl Lease {
             // Before the renewal: who sees that sees this as well.
             self.lapses.fetch_add(1, Ordering::SeqCst);
         }
-        let sent = self.since(sent);
-        self.sent.fetch_max(sent, Ordering::SeqCst);
-        self.jobs.store(if jobs { sent } else { 0 }, Ordering::SeqCst);
+        self.sent.fetch_max(sent.0, Ordering::SeqCst);
+        self.jobs.store(if jobs { sent.0 } else { 0 }, Ordering::SeqCst);
     }
 
     /// Ends the lease for ever: memory is not known to be right any more.
@@ -98,20 +90,38 @@ mod tests {
 
     #[test]
     fn what_was_read_without_a_lease_does_not_count_after_a_renewal() {
-        let lease = Lease::new();
+        let lease = Lease::default();
         let counts = |before| lease.holds() && lease.lapses() == before;
         let read = lease.lapses();
-        lease.renew(steady(), false);
+        lease.renew(lease.now(), false);
         assert!(!counts(read), "it began after the read");
         let read = lease.lapses();
-        lease.renew(steady(), false);
+        lease.renew(lease.now(), false);
         assert!(counts(read), "it was valid all the time");
         // The last renewal was sent so long ago that the lease has run out.
-        lease.sent.store(1, Ordering::SeqCst);
-        let later = Lease { base: lease.base - 2 * LEASE, ..lease };
-        let read = later.lapses();
-        assert!(!later.holds());
-        later.renew(steady(), false);
-        assert!(later.holds() && later.lapses() != read, "it had run out when that was read");
+        lease.sent.fetch_sub(nanos(2 * LEASE), Ordering::SeqCst);
+        assert!(!lease.holds());
+        lease.renew(lease.now(), false);
+        assert!(lease.holds() && !counts(read), "it had run out when that was read");
+    }
+
+    #[test]
+    fn a_lease_runs_out_while_the_machine_is_suspended() {
+        let lease = Lease::default();
+        lease.renew(lease.now(), true);
+        let (read, before) = (lease.lapses(), steady());
+        assert!(lease.holds() && lease.has_jobs());
+        let late = lease.now();
+        lease.clock.suspend(Duration::from_secs(3_600));
+        assert!(!lease.holds() && !lease.has_jobs(), "its answers may be an hour old");
+        assert!(before.duration_since(lease.sent()) >= Duration::from_secs(3_599));
+        lease.renew(late, true);
+        assert!(!lease.holds(), "this renewal was sent before the machine was suspended");
+        lease.renew(lease.now(), true);
+        assert!(lease.holds() && lease.lapses() > read, "what was read before does not count");
+    }
+
+    fn nanos(time: Duration) -> u64 {
+        u64::try_from(time.as_nanos()).unwrap()
     }
 }

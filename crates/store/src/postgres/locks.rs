@@ -6,9 +6,10 @@ use super::{
     failed::Failed,
     load::OfEach,
     rows::{int, list},
-    sql::values,
+    sql::among,
 };
 use crate::columns::Columns;
+use futures_util::future::try_join4;
 use std::collections::{BTreeMap, BTreeSet};
 use tegata_policy::acts::{ActName, Count, Needs, Upkeep};
 use tegata_token::{
@@ -16,9 +17,10 @@ use tegata_token::{
     time::UnixTime,
 };
 
-/// The row that registrations of instances lock, and acts whose receipts list instances: an
-/// act either sees an instance, or the instance begins with a view that has the act.
-pub(super) const VERIFIERS: &str = "verifiers";
+/// The row that acts on verifiers and their instances lock. Acts that begin receipts do not: the
+/// instances that a receipt waits for are listed after its commit. See
+/// `docs/decisions/0025-many-replicas.md`.
+const VERIFIERS: &str = "verifiers";
 
 /// The row that changes of signing keys lock.
 const SIGNING_KEYS: &str = "signing-keys";
@@ -41,8 +43,8 @@ pub(super) struct Locks {
     /// A provider, and whether no other act may read it meanwhile.
     provider: Option<(ProviderId, bool)>,
     channel: Option<ChannelId>,
-    /// Whether the act may begin a receipt.
-    receipt: bool,
+    /// Whether the act is likely to make a change.
+    changes: bool,
 }
 
 impl Locks {
@@ -64,13 +66,17 @@ impl Locks {
             act,
             ActName::RenameProvider | ActName::DeleteProvider | ActName::BeginProviderRevocation
         );
-        let receipt = begins_receipts(act);
         Self {
             rows,
             provider: needs.provider.map(|id| (id, alone)),
             channel: needs.channel,
-            receipt,
+            changes: is_likely_to_change(act),
         }
+    }
+
+    /// Whether the act is likely to make a change, and so to lock the authority's row.
+    pub fn expect_change(&self) -> bool {
+        self.changes
     }
 
     /// The rows that it locks by name.
@@ -86,12 +92,13 @@ impl Locks {
     }
 }
 
-/// Whether an act may begin a receipt. A reissue does, too; it takes the lock when it is
-/// known to be one.
-fn begins_receipts(act: ActName) -> bool {
+/// Whether an act is likely to make a change. Then the authority's row is locked before it is
+/// decided, which saves a round trip; else once it is known to make one.
+fn is_likely_to_change(act: ActName) -> bool {
     matches!(
         act,
         ActName::Revoke
+            | ActName::ReportLeaks
             | ActName::ChangeChannel
             | ActName::ReplaceSecret
             | ActName::DeletePreviousSecret
@@ -124,31 +131,24 @@ fn row_of(needs: &Upkeep) -> Option<&'static str> {
 #[derive(Debug, Default)]
 pub(super) struct All {
     rows: BTreeSet<&'static str>,
-    shared: BTreeSet<&'static str>,
     providers: BTreeMap<ProviderId, bool>,
     channels: BTreeSet<ChannelId>,
+    changes: bool,
 }
 
 impl All {
     pub fn add(&mut self, locks: &Locks) {
         self.rows.extend(&locks.rows);
-        if locks.receipt {
-            self.shared.insert(VERIFIERS);
-        }
+        self.changes |= locks.changes;
         if let Some((id, alone)) = locks.provider {
             *self.providers.entry(id).or_default() |= alone;
         }
         self.channels.extend(locks.channel);
     }
 
-    /// Whether an act is likely to begin a receipt, and so to make a change.
-    pub fn expects_change(&self) -> bool {
-        self.shared.contains(VERIFIERS)
-    }
-
-    /// Whether receipts may be begun.
-    pub fn holds_verifiers(&self) -> bool {
-        self.shared.contains(VERIFIERS) || self.rows.contains(VERIFIERS)
+    /// Whether an act is likely to make a change.
+    pub fn expect_change(&self) -> bool {
+        self.changes
     }
 
     /// Whether signing keys may be changed.
@@ -156,16 +156,10 @@ impl All {
         self.rows.contains(SIGNING_KEYS)
     }
 
-    /// Notes that instances are kept from being registered.
-    pub fn took_verifiers(&mut self) {
-        self.shared.insert(VERIFIERS);
-    }
-
     /// Takes the locks; returns the highest time that was written for each channel, and its
     /// counters: of a row that it waits for, a lock reads what it waited for.
     pub async fn take(&self, db: &Client) -> Result<OfEach<(UnixTime, Count)>, Failed> {
         let rows: Vec<&str> = self.rows.iter().copied().collect();
-        let shared: Vec<&str> = self.shared.difference(&self.rows).copied().collect();
         let of = |wanted: bool| {
             let all = self.providers.iter().filter(move |(_, alone)| **alone == wanted);
             all.map(|(id, _)| int(id.number())).collect::<Vec<_>>()
@@ -173,25 +167,24 @@ impl All {
         let (alone, beside) = (of(true), of(false));
         let channels: Vec<i64> = self.channels.iter().map(|id| int(id.number())).collect();
         // Sent one after the other, and answered in that order.
-        let locks = futures_util::future::try_join5(
-            lock_names(db, &rows, "UPDATE"),
-            lock_names(db, &shared, "SHARE"),
+        let locks = try_join4(
+            lock_names(db, &rows),
             lock_providers(db, &alone, "UPDATE"),
             lock_providers(db, &beside, "SHARE"),
             lock_channels(db, &channels),
         );
-        let ((), (), (), (), channels) = locks.await?;
+        let ((), (), (), channels) = locks.await?;
         Ok(channels)
     }
 }
 
-/// Locks rows by their names.
-pub(super) async fn lock_names(db: &Client, names: &[&str], how: &str) -> Result<(), Failed> {
+async fn lock_names(db: &Client, names: &[&str]) -> Result<(), Failed> {
     if names.is_empty() {
         return Ok(());
     }
-    let sql = format!("SELECT name FROM lock_row WHERE name = ANY($1) ORDER BY name FOR {how}");
-    db.query_typed(&sql, values![names]).await?;
+    let (is, values) = among(&names);
+    let sql = format!("SELECT name FROM lock_row WHERE name {is} ORDER BY name FOR UPDATE");
+    db.query_typed(&sql, &values).await?;
     Ok(())
 }
 
@@ -199,8 +192,9 @@ async fn lock_providers(db: &Client, ids: &[i64], how: &str) -> Result<(), Faile
     if ids.is_empty() {
         return Ok(());
     }
-    let sql = format!("SELECT id FROM provider WHERE id = ANY($1) ORDER BY id FOR {how}");
-    db.query_typed(&sql, values![ids]).await?;
+    let (is, values) = among(&ids);
+    let sql = format!("SELECT id FROM provider WHERE id {is} ORDER BY id FOR {how}");
+    db.query_typed(&sql, &values).await?;
     Ok(())
 }
 
@@ -208,9 +202,12 @@ async fn lock_channels(db: &Client, ids: &[i64]) -> Result<OfEach<(UnixTime, Cou
     if ids.is_empty() {
         return Ok(OfEach::new());
     }
-    let sql = "SELECT channel, written_at, serial, revision FROM channel_count
-               WHERE channel = ANY($1) ORDER BY channel FOR UPDATE";
-    let found: Vec<_> = list(db, sql, values![ids], |row| {
+    let (is, values) = among(&ids);
+    let sql = format!(
+        "SELECT channel, written_at, serial, revision FROM channel_count
+         WHERE channel {is} ORDER BY channel FOR UPDATE"
+    );
+    let found: Vec<_> = list(db, &sql, &values, |row| {
         let count = Count { serial: row.value("serial")?, revision: row.value("revision")? };
         Ok((row.value("channel")?, (row.value("written_at")?, count)))
     })

@@ -11,6 +11,7 @@ mod acknowledgements;
 mod acts;
 mod apply;
 mod bad_address;
+mod boot_clock;
 mod clock;
 mod commit;
 mod connect;

@@ -4,11 +4,11 @@
 use super::{
     PostgresStore,
     acknowledgements::Acknowledgements,
+    boot_clock::Moment,
     connect::{Address, Client, Conn},
     failed::{Failed, within},
     follow::Follower,
     guard::{self, GuardFile, Reached},
-    job::steady,
     journal::Journal,
     memory::Memory,
     migrations::{self, failed},
@@ -29,9 +29,11 @@ use crate::{
     OnCommit,
     columns::{Columns, bytes},
 };
+use futures_util::FutureExt;
 use std::{
     collections::BTreeMap,
     io,
+    panic::AssertUnwindSafe,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -127,7 +129,7 @@ impl PostgresStore {
         let form = step(|| form(&conn, &options.issuer)).await?;
         let id = within(STEP, random_id(&conn)).await.map_err(failed)?;
         // Registered by a commit first, and then it reads where the log is.
-        let sent = steady();
+        let sent = Moment::now();
         let own = Own { id, speaks: version.speaks, address: options.address };
         step(|| replicas::register(&conn, &own, 1, None)).await?;
         // Registered first: of this start and the undoing of a move, one sees the other.
@@ -177,14 +179,14 @@ impl PostgresStore {
             let committed = Arc::new(move |what| log.committed(what));
             let (queue, address, ground) = (shared.queue.clone(), address.clone(), ground.clone());
             let worker = Worker { queue, address, ground, committed };
-            tasks.push(tokio::spawn(worker.run()));
+            tasks.push(spawn(&shared, worker.run()));
         }
-        tasks.push(tokio::spawn(wake::acknowledge(shared.clone(), address.clone())));
-        tasks.push(tokio::spawn(wake::listen(shared.clone(), direct)));
+        tasks.push(spawn(&shared, wake::acknowledge(shared.clone(), address.clone())));
+        tasks.push(spawn(&shared, wake::listen(shared.clone(), direct)));
         let (close, closed) = oneshot::channel();
         let renewals = Renewals { shared: shared.clone(), address: address.clone(), own, beat: 1 };
         // It ends by itself, after it has signed off.
-        let renewals = tokio::spawn(renewals.run(closed));
+        let renewals = spawn(&shared, renewals.run(closed));
         let leaving = Leaving(Mutex::new(Some((close, renewals))));
         let readers = Readers::new(address.clone());
         let acknowledgements = Acknowledgements::default();
@@ -197,7 +199,7 @@ impl PostgresStore {
     fn follow(&mut self, memory: Memory, guard: Option<GuardFile>, reached: Reached) {
         let guard = guard.map(|file| {
             let (reaches, reached) = watch::channel(reached);
-            self.tasks.0.push(tokio::spawn(guard::renew(file, reached)));
+            self.tasks.0.push(spawn(&self.shared, guard::renew(file, reached)));
             reaches
         });
         let follower = Follower {
@@ -209,8 +211,19 @@ impl PostgresStore {
             journal: self.journal.clone(),
             watched: BTreeMap::new(),
         };
-        self.tasks.0.push(tokio::spawn(follower.run()));
+        self.tasks.0.push(spawn(&self.shared, follower.run()));
     }
+}
+
+/// Starts a task of a store. If it panics, the store is not used any more: without one of its tasks
+/// it would do a part of its work, and not say so.
+fn spawn(shared: &Arc<Shared>, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    let shared = shared.clone();
+    tokio::spawn(async move {
+        if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+            shared.stop("one of its tasks has panicked; start this server again");
+        }
+    })
 }
 
 /// Lets this server sign off: when it is dropped, or before, if a task waits for it.

@@ -4,7 +4,7 @@
 use super::{
     commit::Undone,
     connect::{Address, Conn},
-    failed::{Failed, within},
+    failed::Failed,
     jitter::Backoff,
     job::{Job, steady},
     locks::Key,
@@ -28,11 +28,14 @@ const ROOM: usize = 4096;
 const BATCH: usize = 256;
 /// Maximum number of acts on one channel in one transaction.
 const WAVES: usize = 32;
+/// The same if one of the acts is likely to make a change: then the authority's row is locked from
+/// the first of them to the COMMIT, and the changes of all servers wait for each round trip between.
+const CHANGING_WAVES: usize = 8;
 /// So many acts that wait begin a transaction, whatever others are open.
 const FULL: usize = 64;
 /// So long an act waits at most for an open transaction to send its COMMIT.
 const HOLD: Duration = Duration::from_millis(20);
-/// How often an act that met another transaction is run again.
+/// How often an act that met another transaction, or whose connection is gone, is run again.
 const AGAIN: usize = 8;
 /// Maximum time to roll back; then the connection is closed, which does the same.
 const ROLLBACK: Duration = Duration::from_secs(2);
@@ -160,6 +163,7 @@ impl Inner {
         let mut left = VecDeque::with_capacity(self.waiting.len());
         let mut held: BTreeMap<Key, usize> = BTreeMap::new();
         let mut passed = BTreeSet::new();
+        let (mut changes, mut deepest) = (false, 0);
         while batch.len() < BATCH
             && let Some(job) = self.waiting.pop_front()
         {
@@ -168,12 +172,19 @@ impl Inner {
             }
             let keys: Vec<_> = job.locks().keys().collect();
             let kin = batch.first().is_none_or(|it| it.locks().rows() == job.locks().rows());
+            let will_change = changes || job.locks().expect_change();
+            let most = if will_change { CHANGING_WAVES } else { WAVES };
             let free = |it: &Key| {
-                let crowded = held.get(it).is_some_and(|&acts| acts >= WAVES);
+                let crowded = held.get(it).is_some_and(|&acts| acts >= most);
                 !crowded && !self.busy.contains(it) && !passed.contains(it)
             };
-            if kin && keys.iter().all(free) {
-                keys.into_iter().for_each(|it| *held.entry(it).or_default() += 1);
+            if kin && deepest <= most && keys.iter().all(free) {
+                for it in keys {
+                    let acts = held.entry(it).or_default();
+                    *acts += 1;
+                    deepest = deepest.max(*acts);
+                }
+                changes = will_change;
                 batch.push(job);
             } else {
                 // No later act on the same overtakes it.
@@ -233,7 +244,7 @@ impl Worker {
                 let why = Error::from(why);
                 batch.into_iter().for_each(|job| job.answer(Err(why.clone())));
             }
-            // Because of one act among others, or of another transaction.
+            // Because of one act among others, of another transaction, or of a connection.
             Err(_) => {
                 for job in batch {
                     self.alone(conn, backoff, job).await;
@@ -242,7 +253,7 @@ impl Worker {
         }
     }
 
-    /// Runs one act, again if it met another transaction.
+    /// Runs one act, again if it met another transaction or its connection is gone.
     async fn alone(&self, conn: &mut Option<Conn>, backoff: &mut Backoff, job: Box<dyn Job>) {
         let mut pauses = Backoff::default();
         let mut jobs = vec![job];
@@ -300,13 +311,19 @@ impl Worker {
             }
             Err(Undone::NotCommitted(why)) => {
                 self.queue.figures.rolled_back.fetch_add(1, Ordering::Relaxed);
-                let rolled_back = within(ROLLBACK, open.batch_execute("ROLLBACK")).await.is_ok();
-                if !rolled_back || open.is_closed() {
+                let rollback = open.batch_execute("ROLLBACK");
+                let rolled_back = tokio::time::timeout(ROLLBACK, rollback).await;
+                if !matches!(rolled_back, Ok(Ok(()))) || open.is_closed() {
                     *conn = None;
                 }
                 if let Failed::Unavailable(why) = &why {
                     tracing::warn!(%why, acts = jobs.len(), "a transaction was rolled back");
                 }
+                // Nothing refuses it but a connection that is gone. The acts are as good as before.
+                let why = match (rolled_back, why) {
+                    (Ok(Err(_)), Failed::Unavailable(why)) => Failed::Retry(why),
+                    (_, why) => why,
+                };
                 Err(why)
             }
         }

@@ -8,7 +8,6 @@ use super::{
     connect::{Address, Conn},
     failed::{Failed, within},
     jitter::Backoff,
-    job::steady,
     queue::connect,
     replicas::{Own, register, take_jobs},
     rows::int,
@@ -83,7 +82,7 @@ impl Renewals {
     ) -> Result<(), Refused> {
         within(PATIENCE, connect(conn, &self.address, backoff)).await?;
         let Some(open) = conn else { return Err(Failed::unavailable("no connection").into()) };
-        let (sent, warned) = (steady(), open.warnings());
+        let (sent, warned) = (self.shared.lease.now(), open.warnings());
         let applied = self.shared.has();
         // An acknowledgement that was sent later may be there already. A database that lacks
         // renewals is left with what it has, so that it shows them to be lacking from then on.

@@ -23,13 +23,16 @@ pub(super) struct Own {
     pub address: Option<String>,
 }
 
-/// The columns of a server's row, in a statement that calls the table `r`.
+/// The columns of a server's row, in a statement that calls the table `r`, and has [`APPLIED`].
 pub(super) const REPLICA: &str = "r.id, r.registered_at, r.beat, r.epoch AS applied_epoch,
-    r.position AS applied, r.speaks, r.address";
+    CASE p.epoch WHEN r.epoch THEN greatest(r.position, p.position) ELSE r.position END AS applied,
+    r.speaks, r.address";
+/// Joins what the servers have said since their last renewals.
+pub(super) const APPLIED: &str = "LEFT JOIN applied p ON p.id = r.id";
 
 /// All rows.
 pub(super) async fn all(db: &Client) -> Result<Vec<ReplicaRow>, Failed> {
-    let sql = format!("SELECT {REPLICA} FROM replica r ORDER BY r.registered_at, r.id");
+    let sql = format!("SELECT {REPLICA} FROM replica r {APPLIED} ORDER BY r.registered_at, r.id");
     list(db, &sql, values![], replica).await
 }
 
@@ -48,7 +51,7 @@ pub(super) fn replica(row: &Row) -> Result<ReplicaRow, Failed> {
     })
 }
 
-/// Drops the row of a server, unless it has renewed its lease meanwhile.
+/// Drops the row of a server, and with it what it has said, unless it has renewed its lease meanwhile.
 pub(super) async fn drop_at(db: &Client, id: [u8; 16], beat: u64) -> Result<(), Failed> {
     let sql = "DELETE FROM replica WHERE id = $1 AND beat = $2";
     db.execute_typed(sql, values![id.to_vec(), int(beat)]).await?;
@@ -62,10 +65,12 @@ pub(super) async fn register(
     beat: u64,
     at: Option<Position>,
 ) -> Result<(), Failed> {
-    let sql = "INSERT INTO replica (id, registered_at, beat, epoch, position, speaks, address)
-               SELECT $1, extract(epoch FROM clock_timestamp())::bigint, $2,
-                   coalesce($3, epoch), coalesce($4, position), $5, $6 FROM authority
-               ON CONFLICT (id) DO NOTHING";
+    let sql = "WITH new AS (
+                   INSERT INTO replica (id, registered_at, beat, epoch, position, speaks, address)
+                   SELECT $1, extract(epoch FROM clock_timestamp())::bigint, $2,
+                       coalesce($3, epoch), coalesce($4, position), $5, $6 FROM authority
+                   ON CONFLICT (id) DO NOTHING RETURNING id, epoch, position)
+               INSERT INTO applied (id, epoch, position) SELECT id, epoch, position FROM new";
     let (epoch, number) = at.map(|it| (int(it.epoch), int(it.number))).unzip();
     let (id, address) = (own.id.to_vec(), own.address.as_deref());
     let speaks = i32::try_from(own.speaks).unwrap_or(i32::MAX);

@@ -4,7 +4,7 @@ use super::{
     connect::Client,
     failed::Failed,
     journal,
-    replicas::{REPLICA, replica},
+    replicas::{APPLIED, REPLICA, replica},
     rows::int,
     sql::values,
 };
@@ -99,7 +99,7 @@ async fn head(db: &Client) -> Result<Read, Failed> {
 async fn front(db: &Client) -> Result<Read, Failed> {
     let sql = format!(
         "SELECT {HEAD}, (SELECT hash FROM root_token WHERE ended_at IS NULL) AS root_token, {REPLICA}
-         FROM authority a LEFT JOIN replica r ON true WHERE a.id = 1"
+         FROM authority a LEFT JOIN replica r ON true {APPLIED} WHERE a.id = 1"
     );
     let rows = db.query_typed(&sql, values![]).await?;
     let none = || Failed::row("the authority has none");

@@ -3,7 +3,7 @@
 
 use super::{
     failed::Failed,
-    sql::{Value, values},
+    sql::{Value, among, values},
 };
 use crate::columns::{Columns, Damaged, channels};
 use futures_util::future::try_join3;
@@ -78,19 +78,20 @@ pub(super) async fn parts(
     if ids.is_empty() {
         return Ok(found);
     }
-    let keys = "SELECT channel, id, grp, modulus, created_at FROM assertion_key
-                WHERE channel = ANY($1) ORDER BY number";
-    let groups = "SELECT channel, name, settings FROM channel_group WHERE channel = ANY($1)";
-    let used = "SELECT channel, name, until FROM group_use
-                WHERE channel = ANY($1) AND NOT deleted";
+    let (is, values) = among(&ids);
+    let keys = format!(
+        "SELECT channel, id, grp, modulus, created_at FROM assertion_key
+         WHERE channel {is} ORDER BY number"
+    );
+    let groups = format!("SELECT channel, name, settings FROM channel_group WHERE channel {is}");
+    let used =
+        format!("SELECT channel, name, until FROM group_use WHERE channel {is} AND NOT deleted");
     let (keys, groups, used) = try_join3(
-        list(db, keys, values![ids], |row| {
-            Ok((row.value("channel")?, channels::assertion_key(row)?))
-        }),
-        list(db, groups, values![ids], |row| {
+        list(db, &keys, &values, |row| Ok((row.value("channel")?, channels::assertion_key(row)?))),
+        list(db, &groups, &values, |row| {
             Ok((row.value("channel")?, channels::group_settings(row)?))
         }),
-        list(db, used, values![ids], |row| Ok((row.value("channel")?, channels::group_use(row)?))),
+        list(db, &used, &values, |row| Ok((row.value("channel")?, channels::group_use(row)?))),
     )
     .await?;
     for (id, key) in keys {

@@ -62,7 +62,7 @@ impl Shared {
         let seen = Seen::at(at, steady());
         Arc::new(Self {
             id,
-            lease: Lease::new(),
+            lease: Lease::default(),
             clock: DatabaseClock::default(),
             wanted: Notify::new(),
             grown: Notify::new(),
@@ -232,6 +232,11 @@ impl Shared {
             () = self.grown.notified() => Next::Log,
             () = self.made.notified() => Next::Own,
         }
+    }
+
+    /// Lets the follower go on with what this server has committed.
+    pub fn has_more_own(&self) {
+        self.made.notify_one();
     }
 
     /// Begins a round; returns its number.

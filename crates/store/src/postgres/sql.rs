@@ -51,6 +51,18 @@ pub(super) fn value<T: Typed>(it: &T) -> Value<'_> {
     (it, T::TYPE)
 }
 
+/// What a column is compared with to be among these values, which are the statement's only ones.
+/// One is compared as it is: of an array the database does not know the length when it plans.
+pub(super) fn among<'a, T: Typed>(all: &'a &'a [T]) -> (&'static str, [Value<'a>; 1])
+where
+    &'a [T]: Typed,
+{
+    match all {
+        [one] => ("= $1", [value(one)]),
+        _ => ("= ANY($1)", [value(all)]),
+    }
+}
+
 /// The values `$1, $2, …` of a statement.
 macro_rules! values {
     ($($it:expr),* $(,)?) => { &[$($crate::postgres::sql::value(&$it)),*] };

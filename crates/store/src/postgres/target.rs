@@ -74,11 +74,32 @@ impl Target {
     }
 
     /// Prepares it for the move that `mark` names: its schema, and the row that keeps servers
-    /// away.
-    pub async fn begin(&self, mark: &str) -> Result<()> {
-        if let Holds::Unfinished(_) = self.holds().await? {
-            return Ok(());
+    /// away. `false`: a server has been started on it meanwhile, and nothing was prepared.
+    ///
+    /// The row is committed first and what a server writes is read afterwards; a server does it the
+    /// other way round. So of two that meet, one sees the other.
+    pub async fn begin(&self, mark: &str) -> Result<bool> {
+        if !matches!(self.holds().await?, Holds::Unfinished(_)) {
+            self.keep_servers_away(mark).await?;
         }
+        let look = async {
+            let sql =
+                "SELECT EXISTS (SELECT FROM authority) OR EXISTS (SELECT FROM replica) AS used,
+                              EXISTS (SELECT FROM moving) AS begun";
+            let row = self.db.query_typed_one(sql, values![]).await?;
+            let (used, begun): (bool, bool) = (row.try_get("used")?, row.try_get("begun")?);
+            // A part of a copy is nothing to serve.
+            if used && !begun {
+                self.db.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
+                self.let_servers_in().await?;
+            }
+            Ok(!used)
+        };
+        look.await.map_err(migrations::failed)
+    }
+
+    /// Commits the row that lets no server in.
+    async fn keep_servers_away(&self, mark: &str) -> Result<()> {
         migrations::migrate(&self.db, &THIS).await?;
         let begin = async {
             self.db.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
@@ -157,13 +178,14 @@ impl Target {
     ) -> std::result::Result<(), E> {
         let state = self.write_authority(own).await.map_err(migrations::failed)?;
         check(&state)?;
-        let let_in = async {
-            let sql = "DELETE FROM schema_version WHERE version = $1";
-            self.db.execute_typed(sql, values![MOVING]).await?;
-            self.db.batch_execute("DROP TABLE moving; COMMIT").await?;
-            Ok(())
-        };
-        Ok(let_in.await.map_err(migrations::failed)?)
+        Ok(self.let_servers_in().await.map_err(migrations::failed)?)
+    }
+
+    /// Removes the row that lets no server in, and commits.
+    async fn let_servers_in(&self) -> std::result::Result<(), Failed> {
+        let sql = "DELETE FROM schema_version WHERE version = $1";
+        self.db.execute_typed(sql, values![MOVING]).await?;
+        Ok(self.db.batch_execute("DROP TABLE moving; COMMIT").await?)
     }
 
     /// Whether servers have been started on it. Changes nothing.

@@ -1,6 +1,8 @@
 //! Every effect is written by statements that a real server accepts, and is read again.
 
 mod others;
+mod tasks;
+mod waiting;
 
 use super::{
     apply::{At, statements},
@@ -43,10 +45,22 @@ const AT: At = At { now: NOW, position: Some(Position { epoch: 3, number: 17 }),
 /// A database with the store's tables.
 struct Database {
     db: Client,
+    url: String,
 }
 
 impl Database {
     async fn new() -> Self {
+        let it = Self::empty().await;
+        let tables = include_str!("../../migrations/postgres/V1__initial.sql");
+        it.db.batch_execute(tables).await.unwrap();
+        let rows = "INSERT INTO authority (id, epoch, dev, identity) VALUES (1, 3, true, '');
+            INSERT INTO form (number, version, issuer) VALUES (1, 1, 'https://a')";
+        it.db.batch_execute(rows).await.unwrap();
+        it
+    }
+
+    /// One without tables.
+    async fn empty() -> Self {
         static SERVER: LazyLock<PostgresServer> =
             LazyLock::new(|| PostgresServer::start(ServerSettings::default()).unwrap());
         let server = &*SERVER;
@@ -54,16 +68,14 @@ impl Database {
         let url = server.url(&name);
         let (db, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
         tokio::spawn(connection);
-        db.batch_execute(include_str!("../../migrations/postgres/V1__initial.sql")).await.unwrap();
-        db.batch_execute(
-            "INSERT INTO authority (id, epoch, dev, identity) VALUES (1, 3, true, '')",
-        )
-        .await
-        .unwrap();
-        db.batch_execute("INSERT INTO form (number, version, issuer) VALUES (1, 1, 'https://a')")
-            .await
-            .unwrap();
-        Self { db }
+        Self { db, url }
+    }
+
+    /// Another connection to it.
+    async fn another(&self) -> Client {
+        let (db, connection) = tokio_postgres::connect(&self.url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        db
     }
 
     async fn write(&self, channel: Option<ChannelId>, writes: Vec<Write>) {

@@ -7,7 +7,7 @@ use super::{
     failed::{Failed, within},
     job::{Job, Place, steady},
     load::{load_all, load_with},
-    locks::{self, All, VERIFIERS},
+    locks::All,
     log::{Head, Log, advance, advance_held, head},
     narrowing::{found_done, narrows},
     own_changes::{Committed, Made},
@@ -17,10 +17,7 @@ use super::{
     version::{Version, too_new},
 };
 use crate::Error;
-use futures_util::{
-    FutureExt,
-    future::{try_join, try_join3},
-};
+use futures_util::future::{try_join, try_join3};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -39,10 +36,12 @@ use tokio::sync::oneshot;
 /// Maximum time of a transaction before its COMMIT.
 const BEFORE_COMMIT: Duration = Duration::from_secs(5);
 
-/// Opens a transaction. The server's own limits end what a lost process left behind.
+/// Opens a transaction. The database's own limits end what a lost process left behind. Between two
+/// messages a server only decides, so one that is silent for longer is frozen, or cut off: then it
+/// is rolled back before another server has waited too long for what it locks.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     SET LOCAL lock_timeout = 3000; SET LOCAL statement_timeout = 5000;
-    SET LOCAL idle_in_transaction_session_timeout = 10000";
+    SET LOCAL idle_in_transaction_session_timeout = 1000";
 
 /// What transactions of one store have in common.
 pub(super) struct Ground {
@@ -93,7 +92,6 @@ pub(super) async fn run<T>(
     if db.warnings() != warned {
         return Err(Undone::Unknown("the database warns that a commit may be lost".into()));
     }
-    run.announce();
     Ok(run.committed())
 }
 
@@ -160,8 +158,8 @@ impl<'a> Run<'a> {
         };
         // The counter row is locked after all reads, in their round trip, if it surely is needed:
         // then it is locked no longer than by a statement after the decisions. No other lock comes
-        // after it, since those of receipts are held.
-        let last = held.expects_change() && ground.planted.plant != Some(Plant::EarlyPositions);
+        // after it.
+        let last = held.expect_change() && ground.planted.plant != Some(Plant::EarlyPositions);
         let (give, counts) = oneshot::channel();
         let locks = async {
             let channels = held.take(db).await?;
@@ -278,10 +276,6 @@ impl<'a> Run<'a> {
     async fn prepare(&mut self, names: &[ActName], acts: Vec<Act>) -> Result<Ready, Failed> {
         let receipts: Vec<_> =
             acts.iter().map(|(n, _, it, now)| receipt_of(names[*n], it, *now)).collect();
-        if receipts.iter().any(Option::is_some) && !self.held.holds_verifiers() {
-            locks::lock_names(self.db, &[VERIFIERS], "SHARE").await?;
-            self.held.took_verifiers();
-        }
         let changes: usize = acts.iter().map(|it| it.2.changes.len()).sum();
         let events = acts.iter().filter(|it| it.2.audit.is_some()).count();
         let latest = acts.iter().map(|it| it.3).max().unwrap_or(UnixTime(0));
@@ -351,7 +345,8 @@ impl<'a> Run<'a> {
             place.position = position;
             place.wrote = true;
             place.changed = changed;
-            place.narrowed |= narrows(names[n], &effects);
+            // What lists a receipt's instances relies on that.
+            place.narrowed |= narrows(names[n], &effects) || about.is_some();
             let position = changed.then_some(position);
             let audit = effects.audit.is_some().then(|| {
                 event += 1;
@@ -387,14 +382,6 @@ impl<'a> Run<'a> {
         made.written_at = self.head.written_at;
         made.changes.extend(changes);
         made.receipts.extend(ready.acts.iter().filter_map(|it| it.3.clone()));
-    }
-
-    /// Says to the other servers what was committed. It is sent at once, and no task waits for its
-    /// answer: what it says only lets servers read earlier. It is not sent with the COMMIT, since a
-    /// warning about it would be taken for one about the commit.
-    fn announce(&self) {
-        let say = self.made.as_ref().and_then(|it| (self.ground.announcement)(it.last()));
-        let _ = say.map(|it| self.db.batch_execute(&it).now_or_never());
     }
 
     /// Where the acts are in the log, and what was committed.
@@ -442,7 +429,11 @@ impl<'a> Run<'a> {
                 self.loaded = within(left(end), try_join(write, load)).await?.1;
                 Ok(())
             }
-            Next::Commit => commit(db, write, turn.take()).await,
+            Next::Commit => {
+                let made = self.made.as_ref();
+                let say = made.and_then(|it| (self.ground.announcement)(it.last()));
+                commit(db, write, say, turn.take()).await
+            }
         }
     }
 }

@@ -34,14 +34,20 @@ const LOOK: Duration = Duration::from_secs(1);
 const AT_ONCE: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     SET LOCAL synchronous_commit = off";
 
+/// A message whose warnings its sender does not get: they would be taken for warnings about the
+/// commit before it.
+pub(super) fn quietly(statement: &str) -> String {
+    format!("{AT_ONCE}; SET LOCAL client_min_messages = error; {statement}")
+}
+
 /// The message that the log has grown up to that number by an act of this server; `None`: there is
-/// no other server. The transaction that made it grow sends it once it is committed.
+/// no other server. The transaction that makes it grow sends it right behind its COMMIT.
 pub(super) fn announcement(shared: &Shared, number: u64) -> Option<String> {
     let seen = shared.seen();
     let position = Position { number, ..seen.applied };
     let notice = Notice { server: shared.id, position };
     let others = seen.replicas.iter().any(|it| !it.own);
-    others.then(|| format!("{AT_ONCE}; NOTIFY tegata, '{}'", notice.to_text()))
+    others.then(|| quietly(&format!("NOTIFY tegata, '{}'", notice.to_text())))
 }
 
 /// Acknowledges each time that this server's memory has applied changes of others; one time for
@@ -63,13 +69,14 @@ pub(super) async fn acknowledge(shared: Arc<Shared>, address: Address) {
     }
 }
 
-/// Writes how far this server's memory is, and says so, `together` in one message. A row that was
-/// dropped stays so: then no server waits for this one.
+/// Writes how far this server's memory is, and says so, `together` in one message. It is a row of
+/// its own: a renewal of the lease, which waits for the disk and a standby, does not hold it up. One
+/// that was dropped stays so: then no server waits for this one.
 async fn speak(db: &Client, shared: &Shared, together: bool) -> Result<(), Failed> {
     let (server, has) = (shared.id, shared.has());
     // Numbers and hexadecimal digits only: one message, without a plan for its values.
     let write = format!(
-        "UPDATE replica SET position = greatest(position, {})
+        "UPDATE applied SET position = greatest(position, {})
          WHERE id = decode('{}', 'hex') AND epoch = {}",
         has.number,
         HEXLOWER.encode(&server),

@@ -14,6 +14,7 @@ mod conformance;
 mod crash_points;
 mod disk;
 mod failover;
+mod held_up;
 mod history;
 mod looking;
 mod lost_database;

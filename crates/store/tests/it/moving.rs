@@ -406,3 +406,19 @@ async fn until<T>(ask: impl AsyncFn() -> Option<T>) -> T {
     }
     panic!("it does not come to that");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_stops_before_it_marks_anything_if_a_server_was_started_on_the_database() {
+    let (old, to) = (Old::new().await, Postgres::<Plain>::empty());
+    let moving = old.to(&to).await.unwrap();
+    assert_eq!(moving.before(), MoveBefore::Nothing);
+    // After the database was looked at, and before the move begins.
+    let server = to.open(false, Box::new(|_| {})).await.unwrap();
+    let refused = moving.run([7; 16], &mut |_, _, _| {}).await.err().unwrap();
+    assert!(matches!(refused, MoveError::NotEmpty), "{refused}");
+    // Both go on as they were.
+    server.is_writable().await.unwrap();
+    drop(server);
+    to.open(false, Box::new(|_| {})).await.unwrap();
+    old.world.place.open(false, Box::new(|_| {})).await.unwrap();
+}

@@ -180,7 +180,8 @@ pub fn fresh(server: &PostgresServer) -> String {
         // The caller may be in a runtime.
         std::thread::spawn(work).join().unwrap()?;
         server.disconnect(TEMPLATE);
-        server.sql(TEMPLATE, "TRUNCATE authority, replica, job_lease, form RESTART IDENTITY")
+        server
+            .sql(TEMPLATE, "TRUNCATE authority, replica, applied, job_lease, form RESTART IDENTITY")
     };
     server.fresh_database(TEMPLATE, make).unwrap()
 }

@@ -13,7 +13,9 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tegata_store::{RevocationTarget, Store, TokenName, TokenState, postgres::Plant};
+use tegata_store::{
+    ActStore, RevocationTarget, Store, Taking, TokenName, TokenState, postgres::Plant,
+};
 use tegata_token::{
     id::ProviderId,
     kind::Kind,
@@ -91,14 +93,24 @@ impl Silent {
 /// commit, and of which that is known.
 async fn waits(world: &World, database: &str, mut scene: Scene, act: Act) -> Result<(), String> {
     scene.prepare(world, act).await;
+    let waited = waits_after_commit(world, database, scene.perform(world, act)).await;
+    waited.map_err(|why| format!("{act:?} {why}"))
+}
+
+/// The same of one that is to be done.
+async fn waits_after_commit(
+    world: &World,
+    database: &str,
+    act: impl Future<Output = ()>,
+) -> Result<(), &'static str> {
     let silent = Silent::join(database).await;
     let before = silent.head().await;
-    let mut performed = pin!(scene.perform(world, act));
+    let mut performed = pin!(act);
     let later = async {
         while silent.head().await == before {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let provider = ProviderId::from_number(78).unwrap();
+        let provider = ProviderId::from_number(79).unwrap();
         world.create_provider(provider, "More".into(), by(NOW)).await.unwrap();
     };
     let is_first = silent.meanwhile(LIVES, async {
@@ -110,12 +122,12 @@ async fn waits(world: &World, database: &str, mut scene: Scene, act: Act) -> Res
     });
     match is_first.await {
         Some(false) => {}
-        Some(true) => return Err(format!("{act:?} did not wait")),
-        None => return Err(format!("{act:?} was not committed")),
+        Some(true) => return Err("did not wait"),
+        None => return Err("was not committed"),
     }
     // More than once, since an act may have several commits.
     let answered = silent.meanwhile(APPLIES, performed).await;
-    answered.ok_or_else(|| format!("{act:?} waits for more than that"))
+    answered.ok_or("waits for more than that")
 }
 
 /// Whether an act that finds everything done by another one, whose answer waits for the other
@@ -206,6 +218,20 @@ async fn every_act_that_narrows_waits_until_the_other_servers_have_applied_it() 
 async fn an_act_that_finds_everything_done_waits_like_the_one_that_did_it() {
     let wrong = of_each(REPEATED, waits_again).await;
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_act_that_begins_a_receipt_waits_although_it_takes_nothing_away_itself() {
+    let place = Postgres::<Plain>::new().planted(Plant::EndlessWait);
+    let database = place.database.clone();
+    let world = World::at(Box::new(place)).await;
+    let provider = ProviderId::from_number(78).unwrap();
+    world.create_provider(provider, "Without channels".into(), by(NOW)).await.unwrap();
+    let act = Taking::provider(provider, by(NOW));
+    let act = async {
+        ActStore::take(&*world, act).await.unwrap();
+    };
+    waits_after_commit(&world, &database, act).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -199,7 +199,7 @@ impl TokenVerifier {
             let changed = self.0.changed.notified();
             match settled(self.decide(token, began, wanted)) {
                 Ok(decided) => return decided,
-                Err(Some(active)) => return self.introspect(token, active, wanted).await,
+                Err(Some(_)) => return self.introspect(token, wanted).await,
                 Err(None) => {}
             }
             let waited = clock::steady().since(began);
@@ -245,12 +245,7 @@ impl TokenVerifier {
         self.0.own_use
     }
 
-    async fn introspect(
-        &self,
-        token: &[u8],
-        Active { claims, until }: Active,
-        wanted: Use,
-    ) -> Result<VerifiedToken, NotAccepted> {
+    async fn introspect(&self, token: &[u8], wanted: Use) -> Result<VerifiedToken, NotAccepted> {
         let unknown = |stale| Err(NotAccepted::Unknown(stale));
         let Ok(_permit) = self.0.introspections.try_acquire() else { return unknown(Stale::Busy) };
         let sent = clock::steady();
@@ -265,9 +260,15 @@ impl TokenVerifier {
         if clock::steady().since(sent) > counts {
             return unknown(Stale::Unanswered);
         }
-        match answer.active {
-            true => Ok(VerifiedToken { claims, until, stale: None }),
-            false => Err(NotAccepted::Inactive),
+        if !answer.active {
+            return Err(NotAccepted::Inactive);
+        }
+        // A view in which the token is revoked may have come into force meanwhile, and its
+        // position may be acknowledged by now.
+        match settled(self.decide(token, clock::steady(), wanted)) {
+            Ok(decided) => decided,
+            Err(Some(Active { claims, until })) => Ok(VerifiedToken { claims, until, stale: None }),
+            Err(None) => unknown(Stale::Unanswered),
         }
     }
 

@@ -427,7 +427,11 @@ impl Authority {
             false => after,
         };
         let is_same = after.epoch == self.epoch;
+        let next = Position { number: after.number + 1, ..through };
+        let is_cut = is_same && self.planted == Planted::Parts;
+        let through = if is_cut { through.min(next) } else { through };
         let log = self.log.range(after.number + 1..).filter(|_| is_same);
+        let log = log.filter(|(number, _)| **number <= through.number);
         let log = log.map(|(_, it)| it.clone());
         (200, ChangesResponse::project(head, after, through, log, of).write())
     }

@@ -23,6 +23,8 @@ pub enum Planted {
     HeldFuture,
     /// A change is deleted at the asked position, and the follower is not sent a 410.
     DeletedAtPosition,
+    /// A response has one change at the most, and the age of the newest view.
+    Parts,
 }
 
 /// What a schedule contained.

@@ -38,6 +38,8 @@ struct Shared {
     view: watch::Sender<View>,
     log: Mutex<Vec<LoggedChange>>,
     seen: Mutex<Seen>,
+    /// Whether answers to introspections are on their way for long.
+    slow: watch::Sender<bool>,
 }
 
 /// What the authority does, and what it was asked.
@@ -57,7 +59,8 @@ pub struct Seen {
 impl Authority {
     pub async fn start() -> Self {
         let (view, _) = watch::channel(View::new(Providers::All));
-        let state = Arc::new(Shared { view, log: Mutex::default(), seen: Mutex::default() });
+        let (log, seen, slow) = (Mutex::default(), Mutex::default(), watch::Sender::new(false));
+        let state = Arc::new(Shared { view, log, seen, slow });
         let app = Router::new()
             .route("/feed/snapshot", get(snapshot))
             .route("/feed/changes", get(changes))
@@ -88,6 +91,11 @@ impl Authority {
 
     pub fn change(&self, change: impl FnOnce(&mut Seen)) {
         change(&mut self.state.seen.lock().unwrap());
+    }
+
+    /// Lets answers to introspections arrive only after the next call.
+    pub fn answers_arrive(&self, now: bool) {
+        self.state.slow.send_replace(!now);
     }
 
     /// The positions that were acknowledged.
@@ -208,8 +216,13 @@ async fn introspect(
     if headers["authorization"] != "Bearer canary-verifier-token" {
         return Err(StatusCode::UNAUTHORIZED);
     }
-    let mut seen = it.seen.lock().unwrap();
-    seen.introspected += 1;
     let position = it.view.borrow().position();
-    Ok(axum::Json(json!({ "active": seen.active, "position": position })).into_response())
+    let active = {
+        let mut seen = it.seen.lock().unwrap();
+        seen.introspected += 1;
+        seen.active
+    };
+    let mut slow = it.slow.subscribe();
+    let _sent = slow.wait_for(|slow| !slow).await;
+    Ok(axum::Json(json!({ "active": active, "position": position })).into_response())
 }

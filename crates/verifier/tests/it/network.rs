@@ -106,6 +106,28 @@ async fn a_stale_view_leads_to_introspection_or_is_allowed() {
 }
 
 #[tokio::test]
+async fn an_answer_that_arrives_after_a_newer_view_was_acknowledged_accepts_nothing() {
+    let authority = Authority::start().await;
+    let asks = started(&authority, OnStale::Ask).await;
+    authority.change(|it| (it.status, it.active) = (Some(503), true));
+    until("stale", async || asks.health().stale.is_some()).await;
+    authority.answers_arrive(false);
+    let verifying = tokio::spawn({
+        let asks = asks.clone();
+        async move { asks.verify(token(1).as_bytes()).await }
+    });
+    until("asked", async || authority.seen().introspected == 1).await;
+    authority.append(revoke(1));
+    authority.change(|it| it.status = None);
+    until("acknowledged", async || authority.acknowledged().contains(&"1-2".to_owned())).await;
+    authority.answers_arrive(true);
+    let denied = verifying.await.unwrap().unwrap_err();
+    // On a slow machine it came too late for any use.
+    let is_late = denied == NotAccepted::Unknown(Stale::Unanswered);
+    assert!(is_late || matches!(denied, NotAccepted::Invalid(Invalid::Revoked(_))), "{denied}");
+}
+
+#[tokio::test]
 async fn a_suspended_channel_is_asked_about_before_its_token_is_rejected() {
     let authority = Authority::start().await;
     let mut settings = settings(&authority, OnStale::Deny);

@@ -70,3 +70,8 @@ fn an_authority_that_holds_a_position_of_the_future_is_found() {
 fn an_authority_that_deletes_a_change_at_the_asked_position_is_found() {
     shows(Planted::DeletedAtPosition, Fault::Nothing);
 }
+
+#[test]
+fn an_authority_that_sends_changes_in_parts_is_found() {
+    shows(Planted::Parts, Fault::Nothing);
+}

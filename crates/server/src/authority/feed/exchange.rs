@@ -78,7 +78,7 @@ impl Authority {
         if feed.receipts.pending() > 0 {
             feed.instances.learn(self.store().acknowledged().await?);
             let open = self.store().open_receipts(READ).await?;
-            feed.receipts.follow(open, &feed.instances, began, ORPHANED);
+            feed.receipts.follow(open, READ, &feed.instances, began, ORPHANED);
             feed.receipts.tell();
         }
         Ok(())
@@ -87,10 +87,14 @@ impl Authority {
     /// Reads which instances there are; those that were registered before this call are in
     /// memory afterwards. Returns when it began.
     async fn read_instances(&self) -> Result<Instant> {
-        let began = self.clock().steady();
-        let all = self.store().instances().await?;
-        self.feed().instances.merge(all, began, self.clock().steady());
-        Ok(began)
+        let instances = &self.feed().instances;
+        loop {
+            let (began, removals) = (self.clock().steady(), instances.removals());
+            let all = self.store().instances().await?;
+            if instances.merge(all, began, self.clock().steady(), removals) {
+                return Ok(began);
+            }
+        }
     }
 
     /// Lists the instances of a receipt that this server's act has begun, once every other
@@ -104,13 +108,22 @@ impl Authority {
         if !feed.receipts.is_begun(at) {
             return Ok(());
         }
-        // A server without others knows all instances but those that are being registered, which
-        // then get a view that has the act. A verifier that is created later is in the log after
-        // the act.
+        self.learn_of_instances().await?;
+        feed.receipts.list_one(at, &feed.instances);
+        Ok(())
+    }
+
+    /// Reads which instances there are, so that memory has those that were registered before this
+    /// call. A server without others knows all but those that are being registered, which then
+    /// get a view that has every act so far. A verifier that is created later is in the log after
+    /// them.
+    ///
+    /// # Errors
+    /// [`Unavailable`](tegata_store::Error::Unavailable).
+    pub(super) async fn learn_of_instances(&self) -> Result<()> {
         if self.store().is_shared() && !self.has_no_instance() {
             self.read_instances().await?;
         }
-        feed.receipts.list_one(at, &feed.instances);
         Ok(())
     }
 

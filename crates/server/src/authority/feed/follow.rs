@@ -7,6 +7,7 @@ use super::{
     judge::Fate,
     seen::Seen,
     snapshots::ViewRead,
+    tail::STRETCH,
 };
 use crate::authority::{Authority, Error, verifiers};
 use bytes::Bytes;
@@ -166,6 +167,10 @@ impl Authority {
                 // Nothing is new, as of most requests when they begin.
                 self.still_permits(&verifier, &query.common)?;
             } else if let Some((head, rest)) = self.changes_now(&verifier, &query, is_over)? {
+                // No receipt lists it any more: it must be registered again first.
+                if seen.has_ended() {
+                    return Err(removed());
+                }
                 feed.instances.answered(&name, &seen, self.clock().steady());
                 let parts = rest.between(ChangesResponse::before(&head), "", encoding);
                 return Ok(FeedResponse { parts, encoding });
@@ -227,21 +232,24 @@ impl Authority {
         // A hold may span a deletion of the verifier.
         self.still_permits(verifier, &query.common)?;
         let after = query.after;
-        let found = (after.epoch == head.epoch).then(|| self.feed().tail.after(after, head));
+        let found = (after.epoch == head.epoch)
+            .then(|| self.feed().tail.after(after, head, verifier.provider));
         let Some(found) = found.flatten() else {
-            return Err(Refused::Gone(format!("the changes after {after} are not held any more")));
+            return Err(Refused::Gone(format!(
+                "the changes after {after} are too many, or not held any more"
+            )));
         };
+        let is_short = head.number.saturating_sub(after.number) < STRETCH;
         let concerns = |it: &Arc<LoggedChange>| it.concerns(verifier.provider);
-        if !is_over && found.through == head && !found.changes.iter().any(concerns) {
+        if !is_over && is_short && !found.iter().any(concerns) {
             return Ok(None);
         }
-        let through = found.through;
         let write = || {
-            let log = found.changes.iter().map(|it| LoggedChange::clone(it));
-            let head = ResponseHead { seq: None, age: Duration::ZERO, time_ms };
-            ChangesResponse::project(head, after, through, log, verifier.provider).rest()
+            let log = found.iter().map(|it| LoggedChange::clone(it));
+            let of_none = ResponseHead { seq: None, age: Duration::ZERO, time_ms };
+            ChangesResponse::project(of_none, after, head, log, verifier.provider).rest()
         };
-        let rest = self.feed().shared.get(verifier.provider, after, through, write);
+        let rest = self.feed().shared.get(verifier.provider, after, head, write);
         self.current(since, ())?;
         let age = self.clock().steady().saturating_duration_since(as_of);
         let head = ResponseHead { seq: query.common.seq.clone(), age, time_ms };
@@ -258,7 +266,7 @@ impl Authority {
         let feed = self.feed();
         let now = self.clock().steady();
         let name = || (verifier.id, query.instance.clone());
-        match feed.instances.standing(verifier, query, now) {
+        match feed.instances.standing(verifier, query, now, self.now()) {
             Standing::Registered(seen, is_due) => {
                 if is_due {
                     feed.due.add(name());
@@ -275,11 +283,13 @@ impl Authority {
             staleness: u32::try_from(query.staleness.as_millis()).unwrap_or(u32::MAX),
             on_stale: query.on_stale,
         };
+        let removals = feed.instances.removals();
         match self.store.register_instance(row, self.now()).await? {
             Registration::Registered(row) => {
-                feed.instances.registered(row, verifier.clone(), self.clock().steady());
-                let removed = || Refused::Unavailable("the instance was removed just now".into());
-                feed.instances.seen(&name()).ok_or_else(removed)
+                let at = self.clock().steady();
+                let is_there = feed.instances.registered(row, verifier.clone(), at, removals);
+                let seen = is_there.then(|| feed.instances.seen(&name())).flatten();
+                seen.ok_or_else(removed)
             }
             Registration::StalenessTooLong => Err(too_long(verifier, query)),
             Registration::AllowNotPermitted => Err(not_permitted()),
@@ -303,14 +313,16 @@ impl Authority {
     ) -> Result<ChangesResponse, Refused> {
         let feed = self.feed();
         let (read_at, time_ms) = (self.clock().steady(), self.clock().now_ms());
-        match feed.instances.standing(&verifier, &query.common, read_at) {
+        match feed.instances.standing(&verifier, &query.common, read_at, self.now()) {
             Standing::Stopped => return Err(stopped()),
             // Its row takes a place, like one of an instance that is registered.
             Standing::New => feed.take_new(verifier.id, read_at)?,
             Standing::Registered(..) | Standing::SaysLess => {}
         }
+        let removals = feed.instances.removals();
         let row = self.store.stop_instance(verifier.id, name.1.clone(), self.now()).await?;
-        feed.instances.registered(row, verifier, self.clock().steady());
+        // If an operator has removed it meanwhile, it has no row to be known.
+        let _ = feed.instances.registered(row, verifier, self.clock().steady(), removals);
         feed.receipts.gone(&[name], &Fate::Stopped, &feed.instances);
         let age = self.clock().steady().saturating_duration_since(read_at);
         let head = ResponseHead { seq: query.common.seq.clone(), age, time_ms };
@@ -388,6 +400,10 @@ fn too_long(verifier: &VerifierRow, query: &FeedQuery) -> Refused {
 
 fn not_permitted() -> Refused {
     Refused::Forbidden("on_stale is allow, which the verifier is not permitted".to_owned())
+}
+
+fn removed() -> Refused {
+    Refused::Unavailable("instances were removed just now".to_owned())
 }
 
 fn stopped() -> Refused {

@@ -7,14 +7,19 @@ use tegata_store::{Acknowledged, VerifierRow};
 
 impl Instances {
     /// Learns all stored instances, which were read after `began`: those that another server
-    /// has registered or renewed, and which are there no more.
+    /// has registered or renewed, and which are there no more. `removals` is from before the
+    /// reading; `false`: some were removed since, perhaps of those that were read.
     pub(super) fn merge(
         &self,
         all: Vec<(VerifierRow, Vec<Instance>)>,
         began: Instant,
         now: Instant,
-    ) {
+        removals: u64,
+    ) -> bool {
         let mut known = self.change();
+        if self.removals() != removals {
+            return false;
+        }
         let mut there = HashSet::new();
         for (verifier, rows) in all {
             let verifier = Arc::new(verifier);
@@ -33,6 +38,7 @@ impl Instances {
         }
         // One that was registered here since is not among those that were read.
         known.retain(|name, it| it.renewed >= began || there.contains(name));
+        true
     }
 
     /// Learns what instances have acknowledged to other servers.

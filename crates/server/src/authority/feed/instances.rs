@@ -33,6 +33,8 @@ pub struct Instances {
     all: Mutex<HashMap<Name, Known>>,
     /// How often they were locked to be changed.
     changes: AtomicU64,
+    /// How often an operator removed some. Changes while they are locked.
+    removals: AtomicU64,
 }
 
 /// What is known of an instance.
@@ -83,7 +85,8 @@ const NOTICED: Duration = Duration::from_secs(13);
 pub(super) enum Standing {
     /// It must be registered before it gets an answer.
     New,
-    /// Its row says less than the request: it must be written before the answer.
+    /// Its row says less than the request, or may have been dropped: it must be written before
+    /// the answer.
     SaysLess,
     /// Its row says all; whether it is due for renewal since this request.
     Registered(Arc<Seen>, bool),
@@ -126,12 +129,18 @@ impl Instances {
         }
     }
 
-    /// How an instance is known. Notes that it has asked.
+    /// How often an operator removed some.
+    pub(super) fn removals(&self) -> u64 {
+        self.removals.load(Ordering::SeqCst)
+    }
+
+    /// How an instance is known. Notes that it has asked, at the authority's `time`.
     pub(super) fn standing(
         &self,
         verifier: &VerifierRow,
         query: &FeedQuery,
         now: Instant,
+        time: UnixTime,
     ) -> Standing {
         let mut known = self.change();
         let Some(it) = known.get_mut(&(verifier.id, query.instance.clone())) else {
@@ -141,7 +150,8 @@ impl Instances {
             return Standing::Stopped;
         }
         it.seen.note(now);
-        if it.staleness() < query.staleness || it.row.on_stale < query.on_stale {
+        let says_less = it.staleness() < query.staleness || it.row.on_stale < query.on_stale;
+        if says_less || it.may_be_dropped(now, time) {
             return Standing::SaysLess;
         }
         let least = RENEWED.max(it.staleness());
@@ -155,9 +165,20 @@ impl Instances {
         self.lock().get(name).map(|it| it.seen.clone())
     }
 
-    /// Notes a row that was written.
-    pub(super) fn registered(&self, row: Instance, verifier: Arc<VerifierRow>, now: Instant) {
+    /// Notes a row that was written; `removals` is from before that. `false`: some were removed
+    /// since, perhaps this one.
+    #[must_use]
+    pub(super) fn registered(
+        &self,
+        row: Instance,
+        verifier: Arc<VerifierRow>,
+        now: Instant,
+        removals: u64,
+    ) -> bool {
         let mut all = self.change();
+        if self.removals() != removals {
+            return false;
+        }
         let name = (row.verifier, row.instance.clone());
         match all.get_mut(&name) {
             Some(known) => {
@@ -171,6 +192,7 @@ impl Instances {
             }
             None => drop(all.insert(name, Known::new(row, verifier, now))),
         }
+        true
     }
 
     /// Notes that an instance got an answer that was read at `read_at`. `seen` is from when it
@@ -178,7 +200,7 @@ impl Instances {
     pub(super) fn answered(&self, name: &Name, seen: &Arc<Seen>, read_at: Instant) {
         seen.note(read_at);
         self.changes.fetch_add(1, Ordering::Relaxed);
-        if Arc::strong_count(seen) == 1
+        if seen.has_ended()
             && let Some(other) = self.seen(name)
         {
             other.note(read_at);
@@ -260,6 +282,7 @@ impl Instances {
     /// Drops instances.
     pub fn remove(&self, names: &[Name]) {
         let mut all = self.change();
+        self.removals.fetch_add(1, Ordering::SeqCst);
         names.iter().for_each(|name| drop(all.remove(name)));
     }
 
@@ -322,6 +345,12 @@ impl Instances {
     }
 }
 
+impl Drop for Known {
+    fn drop(&mut self) {
+        self.seen.end();
+    }
+}
+
 impl Known {
     pub(super) fn new(row: Instance, verifier: Arc<VerifierRow>, now: Instant) -> Self {
         let (reported, seen, renewed) = (UnixTime(i64::MIN), Seen::new(now), now);
@@ -361,6 +390,16 @@ impl Known {
         let kept = KEPT + 3 * self.staleness();
         let is_lenient = self.row.on_stale == OnStale::Allow && !self.row.stopped;
         !is_lenient && self.silent(now) > kept
+    }
+
+    /// Whether the server that drops rows may have dropped its row, or may be about to. A row is
+    /// dropped after an hour and three times the staleness without a request, and is renewed
+    /// once a staleness: one that is so old was not renewed for long. Its instance comes back.
+    fn may_be_dropped(&self, now: Instant, time: UnixTime) -> bool {
+        let long = KEPT + 2 * self.staleness();
+        let by_clock = i64::try_from(long.as_secs()).unwrap_or(i64::MAX);
+        now.saturating_duration_since(self.renewed) > long
+            || time.since(self.row.renewed_at) > by_clock
     }
 
     /// For how long it has not asked. What it asks other servers shows in its row, which each

@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 use tegata_store::Result;
+use tegata_token::time::UnixTime;
 
 /// Maximum number of rows that are renewed in one transaction.
 const AT_ONCE: usize = 1_000;
@@ -29,12 +30,15 @@ impl DueRows {
 
 impl Instances {
     /// Notes that rows were renewed, or that they could not be: then they are due again.
-    fn renewed(&self, names: &[Name], at: Option<Instant>) {
+    fn renewed(&self, names: &[Name], at: Option<(Instant, UnixTime)>) {
         let mut all = self.change();
         for name in names {
             let Some(known) = all.get_mut(name) else { continue };
             known.due = false;
-            known.renewed = at.unwrap_or(known.renewed);
+            if let Some((at, time)) = at {
+                known.renewed = at;
+                known.row.renewed_at = known.row.renewed_at.max(time);
+            }
         }
     }
 }
@@ -45,9 +49,9 @@ impl Authority {
     pub(super) async fn renew_instances(&self) -> Result<()> {
         let (feed, mut done) = (self.feed(), Ok(()));
         for names in feed.due.take().chunks(AT_ONCE) {
-            let at = self.clock().steady();
-            let renewed = self.store().renew_instances(names.to_vec(), self.now()).await;
-            feed.instances.renewed(names, renewed.is_ok().then_some(at));
+            let (at, time) = (self.clock().steady(), self.now());
+            let renewed = self.store().renew_instances(names.to_vec(), time).await;
+            feed.instances.renewed(names, renewed.is_ok().then_some((at, time)));
             done = done.and(renewed);
         }
         done
@@ -68,7 +72,6 @@ mod tests {
     use tegata_token::{
         feed::{FeedQuery, InstanceId, OnStale},
         id::VerifierId,
-        time::UnixTime,
     };
 
     fn verifier() -> Arc<VerifierRow> {
@@ -102,7 +105,11 @@ mod tests {
             renewed_at: UnixTime(0),
             stopped: false,
         };
-        all.registered(row, verifier(), now);
+        assert!(all.registered(row, verifier(), now, all.removals()));
+    }
+
+    fn asks(all: &Instances, staleness: u32, now: Instant, time: i64) -> Standing {
+        all.standing(&verifier(), &query(staleness), now, UnixTime(time))
     }
 
     #[test]
@@ -112,7 +119,7 @@ mod tests {
         for (staleness, period) in [(2_000, 60), (90_000, 90)] {
             let all = Instances::default();
             let name = [(verifier().id, query(staleness).instance)];
-            let asks = |now| all.standing(&verifier(), &query(staleness), now);
+            let asks = |now| asks(&all, staleness, now, 0);
             assert!(matches!(asks(at(0)), Standing::New));
             register(&all, staleness, at(0));
             assert!(matches!(asks(at(period)), Registered(_, false)));
@@ -120,10 +127,10 @@ mod tests {
             assert!(matches!(asks(at(period + 1)), Registered(_, false)), "it is being renewed");
             all.renewed(&name, None);
             assert!(matches!(asks(at(period + 2)), Registered(_, true)), "it was not renewed");
-            all.renewed(&name, Some(at(period + 3)));
+            all.renewed(&name, Some((at(period + 3), UnixTime(0))));
             assert!(matches!(asks(at(2 * period + 3)), Registered(_, false)));
             assert!(matches!(asks(at(2 * period + 4)), Registered(_, true)));
-            let more = all.standing(&verifier(), &query(staleness + 1), at(1));
+            let more = super::tests::asks(&all, staleness + 1, at(1), 0);
             assert!(matches!(more, Standing::SaysLess));
         }
     }
@@ -134,9 +141,7 @@ mod tests {
         let all = Instances::default();
         let name = (verifier().id, query(1_000).instance);
         register(&all, 1_000, began);
-        let Registered(seen, _) = all.standing(&verifier(), &query(1_000), began) else {
-            panic!("it is registered")
-        };
+        let Registered(seen, _) = asks(&all, 1_000, began, 0) else { panic!("it is registered") };
         let lease = |now| all.listed(None, now)[0].lease;
         let later = began + Duration::from_secs(20);
         let whole = lease(began);
@@ -146,5 +151,40 @@ mod tests {
         register(&all, 1_000, began);
         all.answered(&name, &seen, later);
         assert_eq!(lease(later), whole);
+    }
+
+    /// A row that was not renewed for so long may be dropped while its instance asks.
+    const LONG: u64 = 3_600 + 2 + 1;
+
+    #[test]
+    fn an_instance_whose_row_may_be_dropped_is_registered_again_before_its_answer() {
+        let began = Instant::now();
+        let late = began + Duration::from_secs(LONG);
+        let all = Instances::default();
+        register(&all, 1_000, began);
+        assert!(matches!(asks(&all, 1_000, late, 0), Standing::SaysLess));
+        // It has asked, so it is not silent any more, but may have no row.
+        assert!(matches!(asks(&all, 1_000, late, 0), Standing::SaysLess));
+        register(&all, 1_000, late);
+        assert!(matches!(asks(&all, 1_000, late, 0), Registered(_, false)));
+        // Another server may have known it for longer than this one runs.
+        let time = i64::try_from(LONG).unwrap();
+        assert!(matches!(asks(&all, 1_000, late, time), Standing::SaysLess));
+        let name = (verifier().id, query(1_000).instance);
+        all.renewed(&[name], Some((late, UnixTime(time))));
+        assert!(matches!(asks(&all, 1_000, late, time), Registered(..)));
+    }
+
+    #[test]
+    fn a_row_that_was_removed_while_it_was_written_is_not_known() {
+        let (now, all) = (Instant::now(), Instances::default());
+        register(&all, 1_000, now);
+        let before = all.removals();
+        let row = all.listed(None, now)[0].row.clone();
+        all.remove(&[(verifier().id, query(1_000).instance)]);
+        assert!(!all.registered(row.clone(), verifier(), now, before));
+        assert!(matches!(asks(&all, 1_000, now, 0), Standing::New));
+        assert!(all.registered(row, verifier(), now, all.removals()));
+        assert!(matches!(asks(&all, 1_000, now, 0), Registered(..)));
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -15,18 +15,30 @@ pub(super) struct Seen {
     since: Instant,
     /// Nanoseconds since then.
     after: AtomicU64,
+    /// Whether the instance is not known any more.
+    gone: AtomicBool,
 }
 
 impl Seen {
     /// It was seen now.
     pub fn new(now: Instant) -> Arc<Self> {
-        Arc::new(Self { since: now, after: AtomicU64::new(0) })
+        Arc::new(Self { since: now, after: AtomicU64::new(0), gone: AtomicBool::new(false) })
     }
 
     /// It was seen then.
     pub fn note(&self, at: Instant) {
         let after = at.saturating_duration_since(self.since).as_nanos();
         self.after.fetch_max(u64::try_from(after).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Notes that the instance is not known any more: it was removed, or was silent for long.
+    pub fn end(&self) {
+        self.gone.store(true, Relaxed);
+    }
+
+    /// Whether the instance is not known any more.
+    pub fn has_ended(&self) -> bool {
+        self.gone.load(Relaxed)
     }
 
     /// When it was last seen.

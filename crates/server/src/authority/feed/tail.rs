@@ -20,8 +20,12 @@ use tokio::sync::watch;
 
 /// Number of changes that are held. A follower that lacks more takes a snapshot.
 pub(super) const SLOTS: u64 = 16_384;
-/// Maximum number of changes that one response scans.
-const SCANNED: u64 = 4_096;
+/// Maximum number of changes in one response. A follower that lacks more takes a snapshot, which
+/// all of them share.
+const MOST: usize = 4_096;
+/// After this many changes even a follower that none of them concerns is answered: at the end of
+/// a long hold they would not be held any more.
+pub(super) const STRETCH: u64 = SLOTS / 4;
 
 /// How the followers of one provider, or of all (`None`), are notified.
 type Audiences = HashMap<Option<ProviderId>, watch::Sender<()>>;
@@ -32,14 +36,6 @@ pub(super) struct Tail {
     /// The epoch of the slots, and the number before the first of them.
     epoch: AtomicU64,
     first: AtomicU64,
-}
-
-/// The changes after a position.
-pub(super) struct After {
-    /// The changes, in order.
-    pub changes: Vec<Arc<LoggedChange>>,
-    /// The position up to which they are complete.
-    pub through: Position,
 }
 
 impl Tail {
@@ -80,22 +76,38 @@ impl Tail {
         &self.slots[usize::try_from(number % SLOTS).unwrap_or(0)]
     }
 
-    /// The changes after `after` up to `head`, the position of a view in memory; `None` if
-    /// they are not all held. `after` must be of its epoch and not beyond it.
-    pub fn after(&self, after: Position, head: Position) -> Option<After> {
+    /// The changes after `after` up to `head`, the position of a view in memory, that concern
+    /// this provider's verifiers, and the first of all, which shows that none is missing before
+    /// it; `None` if they are not all held or are too many. `after` must be of its epoch and not
+    /// beyond it.
+    ///
+    /// All of them or none: with a part, a follower would be as old as its last change and take
+    /// itself for fresh.
+    pub fn after(
+        &self,
+        after: Position,
+        head: Position,
+        provider: Option<ProviderId>,
+    ) -> Option<Vec<Arc<LoggedChange>>> {
         if after.number < self.first.load(SeqCst) || head.epoch != self.epoch.load(SeqCst) {
-            return (after == head).then(|| After { changes: Vec::new(), through: head });
+            return (after == head).then(Vec::new);
         }
-        let through = head.number.min(after.number + SCANNED);
+        // Of more, some have lost their slot.
+        if head.number.saturating_sub(after.number) > SLOTS {
+            return None;
+        }
         let mut changes = Vec::new();
-        for number in after.number + 1..=through {
-            let change = self.slot(number).load_full()?;
+        for number in after.number + 1..=head.number {
+            let change = self.slot(number).load();
+            let change = change.as_ref()?;
             if change.position != (Position { epoch: head.epoch, number }) {
                 return None;
             }
-            changes.push(change);
+            if changes.is_empty() || change.concerns(provider) {
+                changes.push(change.clone());
+            }
         }
-        Some(After { changes, through: Position { number: through, ..head } })
+        (changes.len() <= MOST).then_some(changes)
     }
 
     /// What completes when a change concerns this provider's verifiers.
@@ -119,6 +131,9 @@ impl Tail {
         let audiences = self.audiences.load();
         if audiences.is_empty() {
             return;
+        }
+        if after.number / STRETCH != through.number / STRETCH {
+            return self.notify_all();
         }
         let concerned = |provider: Option<ProviderId>| {
             (after.number + 1..=through.number).any(|number| {
@@ -166,42 +181,66 @@ mod tests {
         tail
     }
 
-    fn numbers(after: Option<After>) -> Option<Vec<u64>> {
-        after.map(|it| it.changes.iter().map(|it| it.position.number).collect())
+    fn numbers(changes: Option<Vec<Arc<LoggedChange>>>) -> Option<Vec<u64>> {
+        changes.map(|it| it.iter().map(|it| it.position.number).collect())
+    }
+
+    impl Tail {
+        fn all_after(&self, after: u64, head: u64) -> Option<Vec<u64>> {
+            numbers(self.after(at(after), at(head), None))
+        }
     }
 
     #[test]
     fn the_changes_after_a_position_are_complete_or_there_are_none() {
         let tail = tail(10, 13);
-        assert_eq!(numbers(tail.after(at(10), at(13))), Some(vec![11, 12, 13]));
-        assert_eq!(numbers(tail.after(at(13), at(13))), Some(vec![]));
-        assert_eq!(numbers(tail.after(at(9), at(13))), None, "the one at 10 is not held");
-        assert_eq!(numbers(tail.after(at(12), at(14))), None, "14 is not there");
+        assert_eq!(tail.all_after(10, 13), Some(vec![11, 12, 13]));
+        assert_eq!(tail.all_after(13, 13), Some(vec![]));
+        assert_eq!(tail.all_after(9, 13), None, "the one at 10 is not held");
+        assert_eq!(tail.all_after(12, 14), None, "14 is not there");
     }
 
     #[test]
     fn a_change_whose_slot_was_taken_by_a_newer_one_is_missed_by_the_one_who_needs_it() {
         let tail = tail(10, 13);
         tail.add(change(11 + SLOTS, Some(1)));
-        assert_eq!(numbers(tail.after(at(10), at(13))), None, "at the asked position itself");
-        assert_eq!(numbers(tail.after(at(11), at(13))), Some(vec![12, 13]));
+        assert_eq!(tail.all_after(10, 13), None, "at the asked position itself");
+        assert_eq!(tail.all_after(11, 13), Some(vec![12, 13]));
     }
 
     #[test]
-    fn a_long_way_is_gone_in_parts() {
-        let tail = tail(0, SCANNED + 5);
-        let first = tail.after(at(0), at(SCANNED + 5)).unwrap();
-        assert_eq!(first.through, at(SCANNED));
-        let rest = tail.after(first.through, at(SCANNED + 5)).unwrap();
-        assert_eq!((rest.changes.len(), rest.through), (5, at(SCANNED + 5)));
+    fn a_long_way_is_gone_at_once_or_not_at_all() {
+        let most = u64::try_from(MOST).unwrap();
+        let tail = tail(0, most + 1);
+        assert_eq!(tail.all_after(1, most + 1).map(|it| it.len()), Some(MOST));
+        assert_eq!(tail.all_after(0, most + 1), None, "a part of them would look new");
+        let others = tail.after(at(0), at(most + 1), Some(provider(2)));
+        assert_eq!(numbers(others), Some(vec![1]), "what concerns others does not count");
+        assert_eq!(tail.all_after(0, SLOTS + 1), None);
+    }
+
+    #[test]
+    fn those_whom_nothing_concerns_are_notified_before_the_changes_have_lost_their_slots() {
+        let tail = tail(0, 0);
+        let mut one = tail.subscribe(Some(provider(1)));
+        let mut notified = Vec::new();
+        for number in 1..=2 * STRETCH {
+            tail.add(change(number, Some(2)));
+            tail.notify(at(number - 1), at(number));
+            if one.has_changed().unwrap() {
+                one.mark_unchanged();
+                notified.push(number);
+            }
+        }
+        assert_eq!(notified, [STRETCH, 2 * STRETCH]);
     }
 
     #[test]
     fn older_changes_are_added_without_a_gap() {
         let tail = tail(10, 13);
         tail.add_before(vec![change(9, None), change(10, None)]);
-        assert_eq!(numbers(tail.after(at(8), at(13))), Some(vec![9, 10, 11, 12, 13]));
-        assert_eq!(numbers(tail.after(at(7), at(13))), None);
+        assert_eq!(tail.all_after(8, 13), Some(vec![9, 11, 12, 13]), "10 concerns no verifier");
+        assert_eq!(tail.all_after(7, 13), None);
     }
 
     #[test]

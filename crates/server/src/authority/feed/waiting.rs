@@ -5,12 +5,15 @@ use crate::authority::{
     Authority,
     receipt::{CommittedAct, Concerns, InstanceReceipt, Receipt, ReceiptState},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tegata_store::{ReceiptFor, ReceiptRow, Result};
 use tegata_token::{
     id::{Position, SigningKeyId},
     key::KeyState,
 };
+
+/// How often the row of a receipt without a list is read again.
+const UNLISTED: Duration = Duration::from_millis(200);
 
 impl Authority {
     /// The receipt of an act; waits up to `wait` until it is complete.
@@ -29,10 +32,12 @@ impl Authority {
         match self.receipt_at(position, wait).await? {
             Some(receipt) => Ok(receipt),
             None => {
-                // The act found everything done, without a change of its own.
+                // The act found everything done, by another one that may be a moment ago: nothing
+                // that was measured before this call counts.
                 let about = ReceiptFor { provider, effective_at };
                 let row = ReceiptRow { position, about, complete: false, list: None };
-                self.wait_for(row, wait).await
+                self.learn_of_instances().await?;
+                Ok(self.wait_for(row, self.clock().steady(), wait).await)
             }
         }
     }
@@ -47,13 +52,18 @@ impl Authority {
         let judge =
             |is_over| feed.receipts.judge(at, &feed.instances, self.clock().steady(), is_over);
         if judge(false).is_none() {
-            let Some(row) = self.store().receipt(at).await? else { return Ok(None) };
-            return self.wait_for(row, wait).await.map(Some);
+            let end = tokio::time::Instant::now() + wait;
+            let Some((row, is_listed)) = self.listed(at, end).await? else { return Ok(None) };
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            let receipt = self.wait_for(row, feed.receipts.learned(), left).await;
+            let state = if is_listed { receipt.state } else { ReceiptState::Pending };
+            return Ok(Some(Receipt { state, ..receipt }));
         }
         let Some(mut receipt) = self.watch(judge, wait).await else {
             // It was completed and written meanwhile.
             let Some(row) = self.store().receipt(at).await? else { return Ok(None) };
-            return self.wait_for(row, Duration::ZERO).await.map(Some);
+            let learned = feed.receipts.learned();
+            return Ok(Some(self.wait_for(row, learned, Duration::ZERO).await));
         };
         // Stored first: after a crash it is not known any more who has acknowledged.
         let is_complete = receipt.state == ReceiptState::Complete && !receipt.verifiers.is_empty();
@@ -82,9 +92,29 @@ impl Authority {
         Ok(Some(feed.receipts.without_key(key, at, &feed.instances, now)))
     }
 
-    /// Waits for a receipt that is not in memory.
-    async fn wait_for(&self, row: ReceiptRow, wait: Duration) -> Result<Receipt> {
-        let (feed, learned) = (self.feed(), self.feed().receipts.learned());
+    /// The row of a receipt that is not in memory, and whether its instances are listed. If a
+    /// server is about to list them, this waits for that, until `end`: it alone knows when all
+    /// instances can be read.
+    async fn listed(
+        &self,
+        at: Position,
+        end: tokio::time::Instant,
+    ) -> Result<Option<(ReceiptRow, bool)>> {
+        loop {
+            let Some(row) = self.store().receipt(at).await? else { return Ok(None) };
+            let is_listed = row.complete || row.list.is_some() || !self.store().is_shared();
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            if is_listed || left.is_zero() || self.feed().draining.is_cancelled() {
+                return Ok(Some((row, is_listed)));
+            }
+            tokio::time::sleep(left.min(UNLISTED)).await;
+        }
+    }
+
+    /// Waits for a receipt that is not in memory, and whose position this process learned of by
+    /// `learned`.
+    async fn wait_for(&self, row: ReceiptRow, learned: Instant, wait: Duration) -> Receipt {
+        let feed = self.feed();
         let unknown = Receipt {
             state: ReceiptState::Pending,
             position: row.position,
@@ -94,7 +124,7 @@ impl Authority {
         let mut open = OpenReceipt::new(row, learned, &feed.instances);
         let judge =
             move |is_over| Some(open.judge(&feed.instances, self.clock().steady(), is_over));
-        Ok(self.watch(judge, wait).await.unwrap_or(unknown))
+        self.watch(judge, wait).await.unwrap_or(unknown)
     }
 
     /// Judges a receipt until it is complete, the time is over, or the server stops; `None`

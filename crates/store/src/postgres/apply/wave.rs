@@ -129,7 +129,10 @@ impl<'a> Wave<'a> {
 
     /// The statements: first those of `others`, which may write rows that these change. The others
     /// are one statement, but for those that change a table again.
-    pub fn into_statements(self, others: Statements<'a>) -> Statements<'a> {
+    pub fn into_statements(mut self, others: Statements<'a>) -> Statements<'a> {
+        // Rows are changed by their numbers, as everywhere else: the acts' own order would let two
+        // transactions wait for each other.
+        self.revoked.sort_unstable_by_key(|it| it.row);
         let mut to = others;
         write_counters(&mut to, &self.counters);
         insert_tokens(&mut to, &self.tokens);
@@ -258,13 +261,19 @@ fn use_assertions<'a>(to: &mut Statements<'a>, all: &[(ChannelId, &'a [u8], Unix
     to.add_rows("assertion_used", sql, rows);
 }
 
-/// Writes times of last use. Another replica may have written later ones meanwhile.
+/// Writes times of last use. Another replica may have written later ones meanwhile. A row that a
+/// revocation has locked keeps the time that it has: acts on channels, which this act does not
+/// lock, neither wait for a job nor make it wait.
 fn stamp(to: &mut Statements<'_>, all: &BTreeMap<i64, UnixTime>) {
     if all.is_empty() {
         return;
     }
-    let sql = "UPDATE token t SET last_used_at = u.at FROM unnest($1, $2) AS u (number, at)
-               WHERE t.number = u.number AND (t.last_used_at IS NULL OR t.last_used_at < u.at)";
+    let sql = "WITH free AS (SELECT number FROM token WHERE number = ANY($1)
+                             ORDER BY number FOR UPDATE SKIP LOCKED)
+               UPDATE token t SET last_used_at = u.at
+               FROM free JOIN unnest($1, $2) AS u (number, at) USING (number)
+               WHERE t.number = free.number
+                   AND (t.last_used_at IS NULL OR t.last_used_at < u.at)";
     let (rows, times) = all.iter().map(|(row, at)| (*row, at.0)).unzip::<_, _, Vec<_>, Vec<_>>();
     to.add_to("token", sql, keep![rows, times]);
 }

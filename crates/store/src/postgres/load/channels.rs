@@ -5,7 +5,7 @@ use crate::{
     postgres::{
         failed::Failed,
         rows::{int, list, parts},
-        sql::values,
+        sql::among,
     },
 };
 use futures_util::future::{try_join, try_join4};
@@ -71,25 +71,28 @@ pub(super) async fn counts(db: &Client, needs: &[Needs]) -> Result<OfEach<Count>
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let sql = "SELECT channel, serial, revision FROM channel_count WHERE channel = ANY($1)";
+    let ids = &ids[..];
+    let (is, values) = among(&ids);
+    let sql = format!("SELECT channel, serial, revision FROM channel_count WHERE channel {is}");
     let count = |row: &Row| {
         let count = Count { serial: row.value("serial")?, revision: row.value("revision")? };
         Ok((row.value("channel")?, count))
     };
-    Ok(list(db, sql, values![ids], count).await?.into_iter().collect())
+    Ok(list(db, &sql, &values, count).await?.into_iter().collect())
 }
 
 async fn revocations(db: &Client, ids: &[i64]) -> Result<OfEach<Arc<ChannelRevocations>>, Failed> {
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let sql = "SELECT channel, revocations FROM channel_revocations WHERE channel = ANY($1)";
+    let (is, values) = among(&ids);
+    let sql = format!("SELECT channel, revocations FROM channel_revocations WHERE channel {is}");
     let read = |row: &Row| {
         let id = row.value("channel")?;
         let revocations = read_revocations(id, &row.value::<String>("revocations")?)?;
         Ok((id, revocations.into()))
     };
-    Ok(list(db, sql, values![ids], read).await?.into_iter().collect())
+    Ok(list(db, &sql, &values, read).await?.into_iter().collect())
 }
 
 async fn tokens(
@@ -102,14 +105,15 @@ async fn tokens(
         return Ok(BTreeMap::new());
     }
     // The index holds every other column, so that it answers by itself.
+    let (is, values) = among(&ids);
     let of_key = if with_keys { ", assertion_key" } else { "" };
     let sql = format!(
         "SELECT channel, number, serial, kind, grp, expires_at, ends_at, signing_key, issued_at
              {of_key}
-         FROM token WHERE channel = ANY($1) AND NOT past ORDER BY channel, serial"
+         FROM token WHERE channel {is} AND NOT past ORDER BY channel, serial"
     );
     let mut found = OfEach::<Vec<StoredToken>>::new();
-    for row in db.query_typed(&sql, values![ids]).await? {
+    for row in db.query_typed(&sql, &values).await? {
         let token = token(&row, keys, with_keys)?;
         found.entry(row.value("channel")?).or_default().push(token);
     }
@@ -169,8 +173,9 @@ async fn snapshots(
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let sql = format!("{} WHERE c.id = ANY($1)", channels::CHANNEL);
-    let rows = async { Ok(db.query_typed(&sql, values![ids]).await?) };
+    let (is, values) = among(&ids);
+    let sql = format!("{} WHERE c.id {is}", channels::CHANNEL);
+    let rows = async { Ok(db.query_typed(&sql, &values).await?) };
     let (rows, mut parts) = try_join(rows, parts(db, with_parts)).await?;
     let snapshot = |row: &Row| {
         let id = row.value("id")?;

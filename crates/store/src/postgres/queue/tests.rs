@@ -2,13 +2,24 @@
 
 use super::*;
 use crate::postgres::job::job;
-use tegata_policy::acts::{Forget, Upkeep};
+use tegata_policy::acts::{By, DeletePreviousSecret, ExpectedSettings, Forget, Upkeep};
 use tegata_token::{id::ChannelId, time::UnixTime};
 
 fn on(channel: u64) -> Box<dyn Job> {
     let channel = ChannelId::from_number(channel).unwrap();
     let (job, answer) = job(UnixTime(0), Forget { channel });
     // Somewhere a task waits for it.
+    std::mem::forget(answer);
+    job
+}
+
+/// One that is likely to make a change.
+fn change_on(channel: u64) -> Box<dyn Job> {
+    let (source, reason, request_id) = (None, None, None);
+    let (actor, at, expected) = ("administrator".into(), UnixTime(0), ExpectedSettings::default());
+    let by = By { actor, source, reason, at, expected, request_id };
+    let id = ChannelId::from_number(channel).unwrap();
+    let (job, answer) = job(at, DeletePreviousSecret { id, by });
     std::mem::forget(answer);
     job
 }
@@ -47,6 +58,30 @@ fn one_channel_does_not_fill_a_transaction() {
     assert_eq!(waves.len(), WAVES);
     assert_eq!(waves[0].len(), 2, "acts on other channels are decided together");
     assert_eq!(queue.waiting(), 1);
+}
+
+#[test]
+fn a_transaction_with_changes_has_fewer_acts_on_each_channel() {
+    let queue = Queue::new();
+    for _ in 0..CHANGING_WAVES + 1 {
+        queue.push(change_on(1)).unwrap();
+    }
+    queue.push(on(1)).unwrap();
+    queue.push(on(2)).unwrap();
+    let first = queue.inner().take();
+    assert_eq!(waves(&first).len(), CHANGING_WAVES);
+    assert_eq!(channels(&first).last(), Some(&2), "the one after them waits for its channel");
+    queue.free(&first.iter().flat_map(|it| it.locks().keys()).collect());
+    assert_eq!(channels(&queue.inner().take()), [1, 1]);
+
+    let queue = Queue::new();
+    for _ in 0..CHANGING_WAVES + 1 {
+        queue.push(on(1)).unwrap();
+    }
+    queue.push(change_on(2)).unwrap();
+    let first = channels(&queue.inner().take());
+    assert_eq!(first, [1; CHANGING_WAVES + 1], "no change is locked for so many round trips");
+    assert_eq!(channels(&queue.inner().take()), [2]);
 }
 
 #[test]

@@ -37,12 +37,14 @@ impl Receipts {
         }
     }
 
-    /// Takes in the receipts that are not complete in the store, read after `began`: the lists
-    /// of other servers, and which receipts others have completed. A receipt that was begun
-    /// longer ago than `orphaned` is listed here: the server that began it is gone.
+    /// Takes in the receipts that are not complete in the store, read after `began`, the newest
+    /// `most` of them: the lists of other servers, and which receipts others have completed. A
+    /// receipt that was begun longer ago than `orphaned` is listed here: the server that began it
+    /// is gone.
     pub fn follow(
         &self,
         rows: Vec<ReceiptRow>,
+        most: usize,
         instances: &Instances,
         began: Instant,
         orphaned: Duration,
@@ -50,9 +52,12 @@ impl Receipts {
         let mut open = lock(&self.open);
         let mut begun = lock(&self.begun);
         let there: HashSet<_> = rows.iter().map(|it| it.position).collect();
+        // Of those before it that are not complete, not all were read.
+        let first = there.iter().min().filter(|_| rows.len() >= most).copied();
+        let is_open = |at: &Position| there.contains(at) || first.is_some_and(|it| *at < it);
         let is_new = |learned: Instant| learned > began;
-        open.all.retain(|at, it| is_new(it.learned) || it.unstored || there.contains(at));
-        begun.retain(|(row, learned)| is_new(*learned) || there.contains(&row.position));
+        open.all.retain(|at, it| is_new(it.learned) || it.unstored || is_open(at));
+        begun.retain(|(row, learned)| is_new(*learned) || is_open(&row.position));
         for row in rows.into_iter().filter(|it| it.list.is_some()) {
             let at = row.position;
             let known = begun.iter().position(|(it, _)| it.position == at);
@@ -71,5 +76,56 @@ impl OpenReceipt {
     /// A receipt that this server lists for all.
     fn new_list(row: ReceiptRow, learned: Instant, instances: &Instances) -> Self {
         Self { unstored: true, ..Self::new(row, learned, instances) }
+    }
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a moment to count from, never compared with the clock"
+)]
+mod tests {
+    use super::*;
+    use crate::authority::feed::receipts::Judged;
+    use tegata_store::ReceiptFor;
+    use tegata_token::time::UnixTime;
+
+    const MOST: usize = 3;
+
+    fn at(number: u64) -> Position {
+        Position { epoch: 3, number }
+    }
+
+    fn row(number: u64) -> ReceiptRow {
+        let about = ReceiptFor { provider: None, effective_at: UnixTime(0) };
+        ReceiptRow { position: at(number), about, complete: false, list: Some("[]".to_owned()) }
+    }
+
+    #[test]
+    fn a_receipt_that_is_not_among_the_newest_is_not_taken_for_complete() {
+        let began = Instant::now();
+        let (receipts, instances) = (Receipts::new(began), Instances::default());
+        receipts.fill(Vec::new(), &instances, began, true);
+        let later = |seconds| began + Duration::from_secs(seconds);
+        for number in 1..=4 {
+            receipts.begin(&[ReceiptRow { list: None, ..row(number) }], later(1));
+            receipts.list_one(at(number), &instances);
+            receipts.stored(&[row(number)], later(1));
+        }
+        receipts.begin(&[ReceiptRow { list: None, ..row(0) }], later(1));
+        let is_there = |number| {
+            let judged = receipts.judge(at(number), &instances, later(2), true);
+            matches!(judged, Some(Judged::Shown(_)))
+        };
+        let follow = |numbers: &[u64]| {
+            let rows = numbers.iter().map(|it| row(*it)).collect();
+            receipts.follow(rows, MOST, &instances, later(3), Duration::from_secs(3_600));
+        };
+        follow(&[2, 3, 4]);
+        assert!(is_there(1), "the store has more that are not complete than were read");
+        assert!(receipts.is_begun(at(0)));
+        follow(&[3, 4]);
+        assert!(!is_there(1) && !is_there(2) && is_there(3), "others have completed these");
+        assert!(!receipts.is_begun(at(0)));
     }
 }

@@ -1,0 +1,85 @@
+//! A folder in memory for what tests write: most of their stores are kept for seconds, and a
+//! disk takes half of the tests' time to make them durable.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The file system in memory that Linux has.
+const PLACE: &str = "/dev/shm";
+
+/// What must be free, in bytes.
+const ENOUGH: u64 = 4 << 30;
+
+/// A folder in memory, which is deleted at the end.
+pub struct Memory(PathBuf);
+
+impl Memory {
+    /// A new one; `None`: there is no such file system, it is small, or runs no programs.
+    pub fn new() -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+        let is_usable = runs_programs(&mounts) && free()? >= ENOUGH;
+        is_usable.then(|| Self::of(std::process::id())).and_then(Result::ok)
+    }
+
+    fn of(process: u32) -> io::Result<Self> {
+        // Short, since the paths of sockets are.
+        let path = Path::new(PLACE).join(format!("tegata-{process}"));
+        fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // What is left is in memory until the machine starts again, and harms nothing.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Whether programs in it can be started, as some tests do.
+fn runs_programs(mounts: &str) -> bool {
+    let options = |line: &str| {
+        let mut words = line.split(' ').skip(1);
+        (words.next() == Some(PLACE)).then(|| words.nth(1).map(str::to_owned)).flatten()
+    };
+    let found = mounts.lines().rev().find_map(options);
+    found.is_some_and(|it| !it.split(',').any(|option| ["noexec", "ro"].contains(&option)))
+}
+
+fn free() -> Option<u64> {
+    let df = Command::new("df").args(["--output=avail", "--block-size=1", PLACE]).output().ok()?;
+    String::from_utf8(df.stdout).ok()?.lines().nth(1)?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_that_runs_no_programs_is_not_used() {
+        let of = |options| {
+            format!("proc /proc proc rw 0 0\nshm /dev/shm tmpfs {options} 0 0\nx /y z rw 0 0\n")
+        };
+        assert!(runs_programs(&of("rw,relatime,size=24684092k")));
+        assert!(!runs_programs(&of("rw,nosuid,nodev,noexec,relatime,size=65536k")));
+        assert!(!runs_programs(&of("ro,relatime")));
+        assert!(!runs_programs("proc /proc proc rw 0 0\n"));
+    }
+
+    #[test]
+    fn the_folder_is_gone_at_the_end() {
+        let Some(memory) = Memory::new() else { return };
+        let path = memory.path().to_owned();
+        fs::write(path.join("a store"), "x").unwrap();
+        drop(memory);
+        assert!(!path.exists());
+    }
+}
