@@ -16,6 +16,7 @@ use tegata_verifier::{
     layer::VerifyLayer,
     standing::{Stale, Use},
 };
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -103,6 +104,20 @@ async fn a_stale_view_leads_to_introspection_or_is_allowed() {
     assert!(allowed.stale.is_some(), "it says that the view is stale");
     authority.change(|it| it.active = false);
     assert_eq!(asks.verify(token(1).as_bytes()).await.unwrap_err(), NotAccepted::Inactive);
+}
+
+#[tokio::test]
+async fn an_introspection_is_waited_for_no_longer_than_its_answer_would_count() {
+    let authority = Authority::start().await;
+    let asks = started(&authority, OnStale::Ask).await;
+    authority.change(|it| (it.status, it.active) = (Some(503), true));
+    until("stale", async || asks.health().stale.is_some()).await;
+    authority.answers_arrive(false);
+    let text = token(1);
+    let denied = timeout(60 * SECOND, asks.verify(text.as_bytes())).await.expect("an answer");
+    assert_eq!(denied.unwrap_err(), NotAccepted::Unknown(Stale::Unanswered));
+    authority.answers_arrive(true);
+    until("answered", async || asks.verify(text.as_bytes()).await.is_ok()).await;
 }
 
 #[tokio::test]
