@@ -1,5 +1,6 @@
 //! One test binary: its command, and the result of a run.
 
+use crate::cargo::NOT_INCREMENTAL;
 use crate::progress::now;
 use std::{
     path::PathBuf,
@@ -26,6 +27,7 @@ impl Binary {
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
+        command.env(NOT_INCREMENTAL.0, NOT_INCREMENTAL.1);
         if let Some(folders) = &self.folders {
             command.env("TMPDIR", folders);
         }

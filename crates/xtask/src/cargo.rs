@@ -9,13 +9,16 @@ use std::{
     process::Command,
 };
 
+/// What changes between two whole runs is most of the sources, or nothing: keeping parts of the
+/// compilation of each crate costs more than it saves. Tests that call cargo need it as well, or
+/// they compile all again.
+pub const NOT_INCREMENTAL: (&str, &str) = ("CARGO_INCREMENTAL", "0");
+
 /// A command for the cargo that started this program, with `words`, in the workspace.
 pub fn cargo(words: &[&str]) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(words).current_dir(workspace()?);
-    // What changes between two whole runs is most of the sources, or nothing: keeping parts of
-    // the compilation of each crate costs more than it saves.
-    command.env("CARGO_INCREMENTAL", "0");
+    command.env(NOT_INCREMENTAL.0, NOT_INCREMENTAL.1);
     Ok(command)
 }
 

@@ -106,7 +106,7 @@ impl Authority {
         encoding: Encoding,
     ) -> Result<FeedResponse, Refused> {
         let feed = self.feed();
-        self.register(&verifier, &query).await?;
+        let seen = self.register(&verifier, &query).await?;
         // After the registration: an act whose receipt omits the instance is in the view.
         let (asked, since) = (self.clock().steady(), self.mark());
         let take = || {
@@ -123,6 +123,7 @@ impl Authority {
             return Err(Refused::Unavailable("the snapshot is longer than 256 MiB".into()));
         }
         self.still_permits(&verifier, &query)?;
+        is_known(&seen)?;
         self.current(since, ())?;
         let age = self.clock().steady().saturating_duration_since(written.as_of);
         let head = ResponseHead { seq: query.seq, age, time_ms: written.time_ms };
@@ -163,14 +164,11 @@ impl Authority {
         let _held = Held::new(&feed.held);
         loop {
             news.mark_unchanged();
+            is_known(&seen)?;
             if !is_over && query.after == self.view().position() {
                 // Nothing is new, as of most requests when they begin.
                 self.still_permits(&verifier, &query.common)?;
             } else if let Some((head, rest)) = self.changes_now(&verifier, &query, is_over)? {
-                // No receipt lists it any more: it must be registered again first.
-                if seen.has_ended() {
-                    return Err(removed());
-                }
                 feed.instances.answered(&name, &seen, self.clock().steady());
                 let parts = rest.between(ChangesResponse::before(&head), "", encoding);
                 return Ok(FeedResponse { parts, encoding });
@@ -400,6 +398,12 @@ fn too_long(verifier: &VerifierRow, query: &FeedQuery) -> Refused {
 
 fn not_permitted() -> Refused {
     Refused::Forbidden("on_stale is allow, which the verifier is not permitted".to_owned())
+}
+
+/// Whether the instance is known still: no receipt lists one that was removed, so it gets no
+/// answer before it is registered again.
+fn is_known(seen: &Seen) -> Result<(), Refused> {
+    if seen.has_ended() { Err(removed()) } else { Ok(()) }
 }
 
 fn removed() -> Refused {

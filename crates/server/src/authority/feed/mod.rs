@@ -127,6 +127,8 @@ impl Feed {
     pub fn removed(&self, names: &[(VerifierId, InstanceId)]) {
         self.receipts.update(&self.instances);
         self.instances.remove(names);
+        // Their requests that are held are answered at once.
+        self.tail.notify_all();
     }
 
     /// Notifies the followers that changes after that position concern, after the view that
