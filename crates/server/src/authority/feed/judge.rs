@@ -57,9 +57,10 @@ pub enum Fate {
     },
 }
 
-/// The time after which no answer of an introspection counts that was given without an act:
-/// another server that cannot reach the database answers for its lease of two seconds, and the
-/// instance takes an answer for a second after it has asked. A tenth more for their clocks.
+/// For how long after an act an instance may accept a token by an introspection whose server did
+/// not know of the act: a server that cannot reach the database answers for its lease of two
+/// seconds, and the instance uses the answer for a second after it asked. A tenth more, since
+/// their clocks differ.
 const ASKED: Duration = Duration::from_millis(3_300);
 
 /// The stored form of lines that differ in their instances alone. Most of a list are a few of

@@ -31,7 +31,7 @@ impl Seen {
         self.after.fetch_max(u64::try_from(after).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// Notes that the instance is not known any more: it was removed, or was silent for long.
+    /// Notes that the instance is not known any more: an operator removed it, or it was silent for long.
     pub fn end(&self) {
         self.gone.store(true, Relaxed);
     }
