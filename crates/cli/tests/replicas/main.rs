@@ -15,6 +15,7 @@ mod audit;
 mod balanced;
 mod doctor;
 mod failing;
+mod receipts;
 mod upgrade;
 
 use line::{Channel, With, is_good, provider, token_in, verify};
@@ -239,79 +240,6 @@ async fn a_frozen_database_stops_verification_when_the_lease_runs_out_and_it_com
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     eprintln!("verified again {:?} after the thaw", thawed.elapsed());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_receipt_counts_the_followers_of_all_servers() {
-    let field = Field::new();
-    let (a, b) = (field.start("a").await, field.start("b").await);
-    let channel = Channel::create(&a, &provider(&a).await, &Key::generate()).await;
-    let verifier = a.create("/verifiers", json!({ "name": "gateway" })).await;
-    let bearer = format!("Bearer {}", verifier["verifier_token"].as_str().unwrap());
-    let instance = "i".repeat(22);
-    let common = format!("speaks=1&instance={instance}&staleness=30000&on_stale=deny");
-    let ask = |path: String| {
-        let request = Request::new("GET", &path, &[("authorization", &bearer)], "");
-        let b = &b;
-        async move {
-            let response = b.ask(&request).await;
-            assert_eq!(response.status, 200, "{}", response.text());
-            response.json()
-        }
-    };
-    let snapshot = ask(format!("/feed/snapshot?{common}")).await;
-    let mut at = snapshot["snapshot"]["position"].as_str().unwrap().to_owned();
-    let body = json!({ "all": true, "wait_seconds": 30 });
-    let path = format!("/channels/{}/revocations", channel.id);
-    let revocation = Request::admin("POST", &path, Some(&body));
-    let follow = async {
-        // The follower asks the other server until it has acknowledged the revocation.
-        for _ in 0..10 {
-            let changes = ask(format!("/feed/changes?{common}&after={at}&hold=2000")).await;
-            at = changes["through"].as_str().unwrap().to_owned();
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let began = Instant::now();
-    let (revoked, ()) = tokio::join!(
-        async {
-            let revoked = a.ask(&revocation).await;
-            (revoked, began.elapsed())
-        },
-        follow
-    );
-    let (revoked, took) = revoked;
-    let receipt = revoked.json()["receipt"].clone();
-    eprintln!("complete after {took:?}: {receipt}");
-    assert_eq!(receipt["state"], "complete", "{receipt}");
-    assert_eq!(receipt["verifiers"][0]["state"], "acknowledged", "{receipt}");
-    // Any server shows it.
-    let path = format!("/receipts/{}", revoked.json()["position"].as_str().unwrap());
-    let shown = b.ask(&Request::admin("GET", &path, None)).await.json();
-    assert_eq!(shown["state"], "complete", "{shown}");
-    assert_eq!(shown["verifiers"][0]["instance"], instance.as_str(), "{shown}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_receipt_counts_the_follower_of_a_verifier_that_was_deleted_just_before() {
-    let field = Field::new();
-    let (a, b) = (field.start("a").await, field.start("b").await);
-    let channel = Channel::create(&a, &provider(&a).await, &Key::generate()).await;
-    let verifier = a.create("/verifiers", json!({ "name": "gateway" })).await;
-    let bearer = format!("Bearer {}", verifier["verifier_token"].as_str().unwrap());
-    let instance = "i".repeat(22);
-    let path = format!("/feed/snapshot?speaks=1&instance={instance}&staleness=60000&on_stale=deny");
-    // One server registers it, and the other one has no time to learn of it by itself.
-    let snapshot = b.ask(&Request::new("GET", &path, &[("authorization", &bearer)], "")).await;
-    assert_eq!(snapshot.status, 200, "{}", snapshot.text());
-    let path = format!("/verifiers/{}", verifier["verifier_id"].as_str().unwrap());
-    let deleted = b.ask(&Request::admin("DELETE", &path, None)).await;
-    assert!(deleted.status < 300, "{}", deleted.text());
-    let path = format!("/channels/{}/revocations", channel.id);
-    let revoked = a.ask(&Request::admin("POST", &path, Some(&json!({ "all": true })))).await;
-    let receipt = revoked.json()["receipt"].clone();
-    assert_eq!(receipt["state"], "pending", "it may accept tokens for its staleness: {receipt}");
-    assert_eq!(receipt["verifiers"][0]["instance"], instance.as_str(), "{receipt}");
 }
 
 /// What a server says that does not start.

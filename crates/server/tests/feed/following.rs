@@ -3,7 +3,7 @@
 use crate::world::{World, are};
 use reqwest::Method;
 use serde_json::json;
-use std::{io::Read, task::Poll};
+use std::{io::Read, task::Poll, time::Duration};
 use tegata_policy::acts::MOST_STOPPED;
 use tegata_token::feed::{ChangesResponse, SnapshotResponse};
 
@@ -392,4 +392,22 @@ async fn a_request_that_is_held_while_its_instance_is_removed_gets_no_answer() {
     held.is(503);
     follower.changes(&position, 0).await.is(200);
     are(&world.revoke(&channel, 0).await["receipt"], &[("one", "waiting")]);
+}
+
+#[tokio::test]
+async fn a_request_that_is_held_ends_at_once_when_its_instance_is_removed() {
+    let world = World::new().await;
+    let verifier = world.verifier(json!({ "name": "gateway" })).await;
+    world.channel().await;
+    let follower = world.follower(&verifier, "one");
+    let position = follower.snapshot().await;
+    let position = follower.catch_up(&position).await;
+    let removing = async {
+        world.holds(1).await;
+        let path = format!("/verifiers/{}/instances", verifier.id);
+        world.admin(Method::DELETE, &path, None).await.is(200);
+    };
+    let both = async { tokio::join!(follower.changes(&position, 20_000), removing).0 };
+    let held = tokio::time::timeout(Duration::from_secs(10), both).await;
+    held.expect("it is not held to its end").is(503);
 }

@@ -96,10 +96,12 @@ pub(super) fn connect_any(
         return Err(OpenError::NoWal(path.to_owned()));
     }
     let synchronous = if faults.synchronous_off { "OFF" } else { "FULL" };
+    // Few pages: after a commit that has split a page SQLite visits all that it keeps, to drop those
+    // beyond the end of the file (`pcache1Truncate`). The system keeps the others in memory, too.
     conn.execute_batch(&format!(
         "PRAGMA synchronous = {synchronous};
          PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 67108864;
-         PRAGMA cache_size = -32768; PRAGMA foreign_keys = ON;"
+         PRAGMA cache_size = -4096; PRAGMA foreign_keys = ON;"
     ))
     .map_err(database)?;
     // Grouped: all migrations in one transaction. Otherwise a crash between a migration

@@ -15,8 +15,8 @@ use tegata_token::{
     view::{ChannelRevocations, ChannelState},
 };
 
-/// The bound of what is kept, in rows: about 16 MiB at 128 bytes each, half of what SQLite
-/// has for pages. This holds 4,096 channels that are at the cap of 30 tokens.
+/// The bound of what is kept, in rows: about 16 MiB at 128 bytes each. This holds 4,096
+/// channels that are at the cap of 30 tokens.
 const BOUND: u64 = 4096 * 36;
 /// What a channel counts beside its tokens and revocations: its counters, and the map's
 /// own entry.

@@ -29,7 +29,10 @@ use tokio::task::JoinSet;
 const REPLICAS: usize = 3;
 const CLIENTS: usize = 8;
 /// How often something is tried between the rounds.
-const TRIES: usize = 40;
+const TRIES: usize = 200;
+/// The pause after a try that failed: a connection that broke in the round before is noticed when
+/// it is used, and the next one may be tried a moment later.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Numbers that are the same in every run with the same seed.
 struct Random(u64);
@@ -100,26 +103,29 @@ impl Round {
         let (grouped, single) = (Self::channel(cluster).await?, Self::channel(cluster).await?);
         let (tokens, keys, over) = Default::default();
         let round = Self { grouped, single, tokens, keys, over };
-        // A connection that broke in the round before is noticed when it is used.
         for _ in 0..TRIES {
             let first = cluster.request(0, Op::Reissue { channel: single }).await;
             if let Learnt::Issued(serial) = first {
                 round.tokens.lock().unwrap().push((single, serial));
                 return Ok(round);
             }
+            tokio::time::sleep(PAUSE).await;
         }
         Err("no token is issued".into())
     }
 
     /// A new channel.
     async fn channel(cluster: &Cluster) -> Result<u64, String> {
+        let mut answer = None;
         for _ in 0..TRIES {
             let id = 1_000_000_000 + cluster.fresh();
-            if cluster.speak(0, &format!("channel {id}")).await.as_deref() == Some("done") {
+            answer = cluster.speak(0, &format!("channel {id}")).await;
+            if answer.as_deref() == Some("done") {
                 return Ok(id);
             }
+            tokio::time::sleep(PAUSE).await;
         }
-        Err("no channel is created".into())
+        Err(format!("no channel is created: {answer:?}"))
     }
 
     fn any_token(&self, random: &mut Random) -> TokenOf {

@@ -244,8 +244,9 @@ impl Authority {
         }
         let write = || {
             let log = found.iter().map(|it| LoggedChange::clone(it));
-            let of_none = ResponseHead { seq: None, age: Duration::ZERO, time_ms };
-            ChangesResponse::project(of_none, after, head, log, verifier.provider).rest()
+            // Each of those who share the rest gets a head of its own.
+            let no_head = ResponseHead { seq: None, age: Duration::ZERO, time_ms };
+            ChangesResponse::project(no_head, after, head, log, verifier.provider).rest()
         };
         let rest = self.feed().shared.get(verifier.provider, after, head, write);
         self.current(since, ())?;

@@ -119,18 +119,18 @@ mod tests {
         for (staleness, period) in [(2_000, 60), (90_000, 90)] {
             let all = Instances::default();
             let name = [(verifier().id, query(staleness).instance)];
-            let asks = |now| asks(&all, staleness, now, 0);
-            assert!(matches!(asks(at(0)), Standing::New));
+            let at_time = |now| asks(&all, staleness, now, 0);
+            assert!(matches!(at_time(at(0)), Standing::New));
             register(&all, staleness, at(0));
-            assert!(matches!(asks(at(period)), Registered(_, false)));
-            assert!(matches!(asks(at(period + 1)), Registered(_, true)));
-            assert!(matches!(asks(at(period + 1)), Registered(_, false)), "it is being renewed");
+            assert!(matches!(at_time(at(period)), Registered(_, false)));
+            assert!(matches!(at_time(at(period + 1)), Registered(_, true)));
+            assert!(matches!(at_time(at(period + 1)), Registered(_, false)), "it is being renewed");
             all.renewed(&name, None);
-            assert!(matches!(asks(at(period + 2)), Registered(_, true)), "it was not renewed");
+            assert!(matches!(at_time(at(period + 2)), Registered(_, true)), "it was not renewed");
             all.renewed(&name, Some((at(period + 3), UnixTime(0))));
-            assert!(matches!(asks(at(2 * period + 3)), Registered(_, false)));
-            assert!(matches!(asks(at(2 * period + 4)), Registered(_, true)));
-            let more = super::tests::asks(&all, staleness + 1, at(1), 0);
+            assert!(matches!(at_time(at(2 * period + 3)), Registered(_, false)));
+            assert!(matches!(at_time(at(2 * period + 4)), Registered(_, true)));
+            let more = asks(&all, staleness + 1, at(1), 0);
             assert!(matches!(more, Standing::SaysLess));
         }
     }
