@@ -12,7 +12,7 @@ use serde_json::json;
 use std::{io::IsTerminal, path::PathBuf};
 use tegata_policy::text::counted;
 use tegata_server::authority::{
-    keeping::{self, StoreRecovery},
+    keeping::{self, RootTokenAfter, StoreRecovery},
     master_key::PreviousKey,
 };
 use tegata_store::{Recovered, Recovery, postgres::migrate_database, sqlite};
@@ -132,8 +132,9 @@ pub fn restore(out: &Output, Restore { file, dry_run, place }: Restore) -> anyho
     Ok(())
 }
 
-pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
-    let (place, log) = args.place.find_existing()?;
+pub async fn recover(out: &Output, args: Recover, token: Option<PathBuf>) -> anyhow::Result<()> {
+    let (place, log, named) = args.place.find_all()?;
+    let token = token.or(named);
     let log = args.revocation_journal.or(log);
     if args.revoke_everything && !args.dry_run {
         let store = place.store.display();
@@ -146,8 +147,8 @@ pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
             clock: args.set_clock.then(keeping::wall_clock),
         },
     };
-    let StoreRecovery { done, unopened, audit_not_accepted } =
-        keeping::recover(&place, how, args.dry_run).await?;
+    let StoreRecovery { done, unopened, audit_not_accepted, root_token } =
+        keeping::recover(&place, token.as_deref(), how, args.dry_run).await?;
     let result = json!({
         "dry_run": args.dry_run,
         "epoch": done.epoch,
@@ -172,15 +173,31 @@ pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
              --reason recovered` before a server starts"
         );
     }
-    if place.database.is_some() {
-        let since = moment(done.written_at);
-        eprintln!(
-            "- the administrator's token is the one of {since}: if it was replaced since, run `tegata \
-             admin reset`"
-        );
+    if let Some(after) = root_token {
+        eprintln!("- {}", about_root_token(after, done.written_at));
     }
     eprint!("{}", next_steps(&done, unopened, args.dry_run));
     Ok(())
+}
+
+/// What became of the root administrator's token of all servers.
+fn about_root_token(after: RootTokenAfter, written_at: UnixTime) -> String {
+    let since = moment(written_at);
+    match after {
+        RootTokenAfter::Replayed => {
+            let text = "the root administrator's token is the one that was in force last, by the \
+                        revocation journal";
+            text.to_owned()
+        }
+        RootTokenAfter::Own => format!(
+            "the root administrator's token is the one in this machine's file: if it was replaced on \
+             another machine since {since}, run `tegata admin reset`"
+        ),
+        RootTokenAfter::Unknown => format!(
+            "NO ROOT ADMINISTRATOR'S TOKEN WORKS: the one of {since} may have been replaced since, \
+             and this machine's file holds no other; run `tegata admin reset`"
+        ),
+    }
 }
 
 /// The steps that remain for the operator.

@@ -255,7 +255,9 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::AdminToken(verb) => admin_tokens::run(&api()?, &out, verb).await,
         Command::Backup(args) => keeping::backup(&out, args),
         Command::Restore(args) => keeping::restore(&out, args),
-        Command::Recover(args) => keeping::recover(&out, args).await,
+        Command::Recover(args) => {
+            keeping::recover(&out, args, remote.admin_token_file.clone()).await
+        }
         Command::Migrate(args) => keeping::migrate(&out, args).await,
         Command::Move(args) => moving::run(&out, *args).await,
 

@@ -18,6 +18,14 @@ impl Where {
         Ok((place, journal))
     }
 
+    /// The same, and the administrator's token file that the settings name.
+    pub fn find_all(self) -> anyhow::Result<(Files, Option<PathBuf>, Option<PathBuf>)> {
+        let settings = self.resolve()?;
+        let place = settings.store.place()?;
+        check_exists(&place)?;
+        Ok((place, settings.revocation_journal, settings.admin_token_file))
+    }
+
     /// Resolves the files, and the revocation journal that the settings name.
     pub fn find(self) -> anyhow::Result<(Files, Option<PathBuf>)> {
         let settings = self.resolve()?;

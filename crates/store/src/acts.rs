@@ -2,9 +2,9 @@
 
 use crate::{
     By, Event, GroupPatch, Instance, Issued, NewChannel, NewVerifier, NewWarning, NotedUse, Old,
-    Provider, ReceiptRow, RegisterInstance, Registration, Reissue, Result, RevocationTarget,
-    Revoked, RewrapKeys, RowId, SigningKeyChange, Stamp, Taking, VerifierPatch, VerifierRow,
-    WouldTake, WrappedKey, audit,
+    Provider, ReceiptRow, RegisterInstance, Registration, Reissue, ReplaceRootToken, Result,
+    RevocationTarget, Revoked, RewrapKeys, RowId, SigningKeyChange, Stamp, Taking, VerifierPatch,
+    VerifierRow, WouldTake, WrappedKey, audit,
 };
 use async_trait::async_trait;
 use tegata_policy::{
@@ -124,6 +124,10 @@ pub trait ActStore: Send + Sync {
     /// the position that it returns covers them all.
     async fn record_for_all(&self, event: Event, by: By) -> Result<Position>;
 
+    /// Puts a root administrator's token in force instead of another one, which never comes
+    /// back: from then on no server accepts that one. `false`: another one is in force. A store
+    /// in a file does not keep it.
+    async fn replace_root_token(&self, act: ReplaceRootToken) -> Result<bool>;
     /// Replaces the wrapped private halves of all keys that have one, and the secrets of
     /// people's second factors, because the master key is being replaced.
     async fn rewrap(&self, act: RewrapKeys) -> Result<()>;

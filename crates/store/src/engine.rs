@@ -7,8 +7,8 @@
 use crate::{
     ActStore, By, Event, GroupPatch, Instance, Issued, NewChannel, NewVerifier, NewWarning,
     NotedUse, Old, PeopleStore, Provider, ReceiptRow, RegisterInstance, Registration, Reissue,
-    RequestStore, Result, Revoked, RewrapKeys, RowId, SigningKeyChange, Stamp, Store, Taking,
-    VerifierPatch, VerifierRow, WouldTake, WrappedKey,
+    ReplaceRootToken, RequestStore, Result, Revoked, RewrapKeys, RowId, SigningKeyChange, Stamp,
+    Store, Taking, VerifierPatch, VerifierRow, WouldTake, WrappedKey,
     audit::Checkpoint,
     taking::{Taken, each},
 };
@@ -244,6 +244,10 @@ impl<E: Engine> ActStore for E {
 
     async fn record_for_all(&self, event: Event, by: By) -> Result<Position> {
         self.run(by.at, RecordForAll { event, by }).await.map(|((), position)| position)
+    }
+
+    async fn replace_root_token(&self, act: ReplaceRootToken) -> Result<bool> {
+        self.run(act.by.at, act).await.map(|(replaced, _)| replaced)
     }
 
     async fn rewrap(&self, act: RewrapKeys) -> Result<()> {

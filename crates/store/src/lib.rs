@@ -37,15 +37,15 @@ pub use filter::*;
 pub use overview::OverviewStore;
 pub use people::{PeopleState, PeopleStore};
 pub use recovery::{Recovered, Recovery};
-pub use replicas::{Acknowledged, ReplicaStore, RootTokenHash, RootTokens};
+pub use replicas::{Acknowledged, ReplicaStore};
 pub use requests::RequestStore;
 pub use taking::*;
 pub use tegata_policy::acts::{
     By, Change, ChannelPatch, Event, ExpectedSettings, GroupPatch, Instance, Issued, LimitsPatch,
     NewChannel, NewWarning, NotedUse, Old, Provider, ReceiptFor, ReceiptRow, RecentUse,
-    RegisterInstance, Registration, RevocationCause, RevocationTarget, RewrapKeys, SettingsTag,
-    SigningKeyChange, SigningKeyRow, Stamp, TokenState, USES_KEPT, VerifierPatch, VerifierRow,
-    WrappedKey, audit_event, merged,
+    RegisterInstance, Registration, ReplaceRootToken, RevocationCause, RevocationTarget,
+    RewrapKeys, RootTokenHash, RootTokens, SettingsTag, SigningKeyChange, SigningKeyRow, Stamp,
+    TokenState, USES_KEPT, VerifierPatch, VerifierRow, WrappedKey, audit_event, merged,
 };
 
 /// The tracing target of spans that are exported to the operator's collector. No other

@@ -4,30 +4,12 @@
 use crate::{Error, Result, audit::Acceptance};
 use async_trait::async_trait;
 use std::time::Instant;
+use tegata_policy::acts::{RootTokenHash, RootTokens};
 use tegata_token::{
     feed::InstanceId,
     id::{Position, VerifierId},
     time::UnixTime,
 };
-
-/// Identifies a root administrator's token without revealing it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct RootTokenHash(pub [u8; 32]);
-
-impl std::fmt::Debug for RootTokenHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RootTokenHash")
-    }
-}
-
-/// The root administrator's tokens that servers which share a store have had.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RootTokens {
-    /// The one in force.
-    pub in_force: Option<RootTokenHash>,
-    /// Those that were replaced, and when.
-    pub ended: Vec<(RootTokenHash, UnixTime)>,
-}
 
 /// What a server knows of an instance that asked it: the others learn it from the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,20 +73,6 @@ pub trait ReplicaStore: Send + Sync {
     /// [`Unavailable`](crate::Error::Unavailable).
     async fn root_tokens(&self) -> Result<RootTokens> {
         Ok(RootTokens::default())
-    }
-    /// Puts a root administrator's token in force instead of that one, which never comes back;
-    /// `false`: another one is in force. From then on no server accepts the earlier one. A store
-    /// in a file does not keep it.
-    ///
-    /// # Errors
-    /// [`Unavailable`](crate::Error::Unavailable): it is unknown whether it was done.
-    async fn replace_root_token(
-        &self,
-        _: RootTokenHash,
-        _instead_of: Option<RootTokenHash>,
-        _: UnixTime,
-    ) -> Result<bool> {
-        Ok(true)
     }
     /// Says that this server answers nothing any more, so that no other one waits for it.
     /// Called when all requests are answered, before the store is closed.

@@ -4,7 +4,10 @@ use super::{Findings, store};
 use crate::files::read_secret;
 use tegata_policy::text::counted;
 use tegata_server::{
-    authority::{admin_token::problem_of, place::Database},
+    authority::{
+        admin_token::{PLACE_IN_FORCE, problem_of},
+        place::Database,
+    },
     config::Settings,
 };
 use tegata_store::{
@@ -121,8 +124,10 @@ fn token(found: &mut Findings, settings: &Settings, known: &RootTokens) {
         None => found.ok(CHECK, "the administrator's token in force"),
         Some(problem) => {
             let what = format!("{problem}: {}", file.display());
-            let next_step = "the servers accept another one; copy its file from the machine on which \
-                             `tegata admin reset` was run last, or of the first server";
+            let next_step = format!(
+                "the servers accept another one; its file is {PLACE_IN_FORCE}: copy it. If none has \
+                 it, run `tegata admin reset`"
+            );
             found.warning(CHECK, what, next_step);
         }
     }

@@ -78,7 +78,7 @@ async fn a_reset_replaces_the_token_of_all_servers_at_once_and_it_never_comes_ba
     let d = Server::start(set).await;
     assert!(!field.home.path().join("b/admin.token").exists(), "it would not be in force");
     assert!(accept(&[&a, &b, &c, &d], &first).await && !accept(&[&a, &b, &c, &d], OTHER).await);
-    says(&c, "was never in force").await;
+    says(&c, "is not the one in force").await;
     says(&d, "in force for all servers").await;
     field.tegata("a", &["admin", "reset", "--reason", "stolen", "--yes"]);
     assert!(!accept(&[&a, &b, &c, &d], &first).await, "the old token is refused by all");
@@ -111,7 +111,7 @@ async fn a_file_that_an_operator_changes_replaces_the_token_where_it_was_in_forc
     let second = "another-token-that-an-operator-wrote, for tests";
     // The token of that server is not in force, so none of its files can replace it.
     field.write_token("b", second);
-    says(&b, "was never in force").await;
+    says(&b, "is not the one in force").await;
     assert!(accept(&[&a, &b], &first).await && !accept(&[&a, &b], second).await);
     field.write_token("a", second);
     assert_eq!(listed(&a, second).await.status, 200, "the request after it finds it in force");
@@ -124,4 +124,24 @@ async fn a_file_that_an_operator_changes_replaces_the_token_where_it_was_in_forc
     let a = Server::start(field.with_file("a")).await;
     assert!(accept(&[&a, &b], third).await && !accept(&[&a, &b], second).await);
     assert_eq!(field.acts("admin.reset"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recovery_without_a_journal_puts_the_token_of_its_machine_in_force_or_none() {
+    let field = Field::new();
+    let revoke_everything = ["recover", "--revoke-everything", "--yes"];
+    drop(Server::start(field.with_file("a")).await);
+    let first = field.token("a");
+    // A machine without a token, so it is not known which one was in force last.
+    field.tegata("b", &revoke_everything);
+    let a = Server::start(field.with_file("a")).await;
+    assert!(!accept(&[&a], &first).await);
+    says(&a, "was replaced at").await;
+    field.tegata("a", &["admin", "reset", "--yes"]);
+    let second = field.token("a");
+    assert!(accept(&[&a], &second).await && !accept(&[&a], &first).await);
+    drop(a);
+    field.tegata("a", &revoke_everything);
+    let a = Server::start(field.with_file("a")).await;
+    assert!(accept(&[&a], &second).await && !accept(&[&a], &first).await);
 }

@@ -7,7 +7,9 @@ use super::{
     followers::{Instance, ReceiptRow, TokenHash, VerifierRow},
     journal::JournalEntry,
     person::{AdminTokenRow, SessionRow, StoredPerson},
-    things::{Author, By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
+    things::{
+        Author, By, Event, Provider, RevocationCause, RootTokenHash, SigningKeyRow, WrappedKey,
+    },
     upkeep::{Checkpoint, NewWarning, ProviderJob, RecentUse, RememberedRequest, StampPlace},
 };
 use crate::{
@@ -256,6 +258,14 @@ pub enum Write {
     AdminToken(Box<AdminTokenRow>),
     /// A personal administrator's token is deleted.
     AdminTokenDeleted(AdminTokenId),
+    /// A root administrator's token is in force for all servers that share the store, instead
+    /// of any other. A store in a file does not keep it.
+    RootToken {
+        /// The one that it replaced, which never comes back; the store may lack it.
+        ended: Option<RootTokenHash>,
+        /// The new one.
+        in_force: RootTokenHash,
+    },
     /// A request that is remembered.
     Request(Box<RememberedRequest>),
     /// The response to a request that is remembered.

@@ -2,7 +2,7 @@
 
 use super::{
     person::PersonLoss,
-    things::{ChannelPatch, RevocationCause},
+    things::{ChannelPatch, RevocationCause, RootTokenHash},
 };
 use crate::{
     channel::{ChannelLimits, GroupSettings},
@@ -141,6 +141,13 @@ pub enum JournalEntry {
         #[serde(flatten)]
         loss: PersonLoss,
     },
+    /// The root administrator's token of all servers that share the store was replaced.
+    RootToken {
+        /// Identifies the one that ended.
+        ended: RootTokenHash,
+        /// Identifies the one in force.
+        in_force: RootTokenHash,
+    },
 }
 
 impl JournalEntry {
@@ -161,7 +168,8 @@ impl JournalEntry {
             | Self::VerifierCreated { .. }
             | Self::VerifierDeleted { .. }
             | Self::Verifier { .. }
-            | Self::Person { .. } => None,
+            | Self::Person { .. }
+            | Self::RootToken { .. } => None,
         }
     }
 

@@ -32,6 +32,7 @@ mod recovery;
 mod replay;
 mod requests;
 mod revoke;
+mod root_token;
 mod signing;
 mod stamps;
 mod stored;
@@ -75,12 +76,14 @@ pub use recovery::Recover;
 pub use replay::{RaiseSerials, Replay, Replayed};
 pub use requests::{BeginRequest, FinishRequest, REQUESTS_KEPT, RequestBegun};
 pub use revoke::{Forget, REVOCATIONS_KEPT, Revoke, covered};
+pub use root_token::ReplaceRootToken;
 pub use signing::{AdvanceClock, ChangeSigningKeys, Record, RecordForAll, RewrapKeys};
 pub use stamps::StampUses;
 pub use stored::{StoredToken, Times, TokenRevocation};
 pub use things::{
     Author, By, ChannelPatch, Event, GroupPatch, LimitsPatch, NewChannel, Provider,
-    RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
+    RevocationCause, RevocationTarget, RootTokenHash, RootTokens, SigningKeyChange, SigningKeyRow,
+    TokenState, WrappedKey,
 };
 pub use trim::Trim;
 pub use upkeep::{
@@ -254,6 +257,8 @@ pub enum ActName {
     CreateAdminToken,
     /// [`DeleteAdminToken`]
     DeleteAdminToken,
+    /// [`ReplaceRootToken`]
+    ReplaceRootToken,
     /// [`BeginRequest`]
     BeginRequest,
     /// [`FinishRequest`]
@@ -262,7 +267,7 @@ pub enum ActName {
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 58] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -318,6 +323,7 @@ impl ActName {
         Self::UnlinkIdentity,
         Self::CreateAdminToken,
         Self::DeleteAdminToken,
+        Self::ReplaceRootToken,
         Self::BeginRequest,
         Self::FinishRequest,
     ];
@@ -353,7 +359,8 @@ impl ActName {
             | Self::EndSession
             | Self::ChangePassword
             | Self::UnlinkIdentity
-            | Self::DeleteAdminToken => true,
+            | Self::DeleteAdminToken
+            | Self::ReplaceRootToken => true,
             // A used assertion stays valid for at most half an hour, and a store that is
             // recovered has been down for longer.
             Self::TakeAssertion

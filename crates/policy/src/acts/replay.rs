@@ -12,6 +12,7 @@ use super::{
     people,
     provider_job::BeginProviderRevocation,
     revoke::covered,
+    root_token,
     signing::set_state,
     things::{Author, By, ChannelPatch, LimitsPatch, RevocationCause},
     upkeep::Upkeep,
@@ -128,6 +129,9 @@ impl Act for Replay {
         if let JournalEntry::Person { person, loss } = &self.line {
             return people::replay::needs(*person, loss, self.by());
         }
+        if let JournalEntry::RootToken { .. } = &self.line {
+            return Needs { upkeep: Upkeep::RootTokens, ..Needs::default() };
+        }
         match self.line.channel() {
             Some(id) => Needs { tokens: Tokens::WithKeys, revocations: true, ..Needs::channel(id) },
             None => Needs::default(),
@@ -159,6 +163,8 @@ impl Act for Replay {
             }
         } else if let JournalEntry::Person { person, loss } = &self.line {
             effects = people::replay::lost(*person, loss, self.by(), (locked, now))?;
+        } else if let JournalEntry::RootToken { ended, in_force } = self.line {
+            effects = root_token::replay(ended, in_force, locked);
         } else {
             effects = self.of_verifier(locked, now)?;
         }
@@ -211,7 +217,8 @@ fn of_channel(
         | JournalEntry::VerifierCreated { .. }
         | JournalEntry::VerifierDeleted { .. }
         | JournalEntry::Verifier { .. }
-        | JournalEntry::Person { .. } => {}
+        | JournalEntry::Person { .. }
+        | JournalEntry::RootToken { .. } => {}
     }
     Ok(replayed)
 }

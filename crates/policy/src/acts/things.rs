@@ -363,6 +363,47 @@ impl std::fmt::Debug for WrappedKey {
     }
 }
 
+/// Identifies a root administrator's token without revealing it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RootTokenHash(pub [u8; 32]);
+
+impl std::fmt::Debug for RootTokenHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RootTokenHash")
+    }
+}
+
+impl Serialize for RootTokenHash {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        WrappedKey(self.0.to_vec()).serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for RootTokenHash {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let bytes = WrappedKey::deserialize(from)?.0;
+        let bytes = bytes.try_into().map_err(|_| serde::de::Error::custom("not 32 bytes"))?;
+        Ok(Self(bytes))
+    }
+}
+
+/// The root administrator's tokens that servers which share a store have had.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RootTokens {
+    /// The one in force.
+    pub in_force: Option<RootTokenHash>,
+    /// Those that were replaced, and when.
+    pub ended: Vec<(RootTokenHash, UnixTime)>,
+}
+
+impl RootTokens {
+    /// Whether the token was in force before.
+    #[must_use]
+    pub fn has_ended(&self, token: RootTokenHash) -> bool {
+        self.ended.iter().any(|(ended, _)| *ended == token)
+    }
+}
+
 /// A signing key as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SigningKeyRow {

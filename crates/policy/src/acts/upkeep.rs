@@ -4,7 +4,7 @@ use super::{
     followers::{Instance, VerifierRow},
     person::{PersonRows, WhichPerson},
     stored::Times,
-    things::WrappedKey,
+    things::{RootTokens, WrappedKey},
 };
 use crate::secret::HashedSecret;
 // Addresses alone: this crate opens no sockets.
@@ -53,6 +53,8 @@ pub enum Upkeep {
     People,
     /// The request that is remembered under this key, and those that were forgotten first.
     Request([u8; 32]),
+    /// All root administrator's tokens that were in force.
+    RootTokens,
 }
 
 /// Rows that may be old enough to be deleted.
@@ -129,6 +131,8 @@ pub struct UpkeepRows {
     pub people: PersonRows,
     /// Requests that are remembered; one may be there twice.
     pub requests: Vec<RememberedRequest>,
+    /// The root administrator's tokens.
+    pub root_tokens: RootTokens,
 }
 
 /// An assertion that was used, of a channel that accepts each one once.

@@ -476,6 +476,10 @@ fn examples(name: ActName) -> Vec<Example> {
         ActName::BeginRequest | ActName::FinishRequest => {
             vec![Example("some", crate::requests::effects_of(name), NOTHING)]
         }
+        ActName::ReplaceRootToken => crate::root_token::examples()
+            .into_iter()
+            .map(|(what, effects, narrows)| Example(what, effects, narrows))
+            .collect(),
         ActName::AdvanceClock => {
             vec![Example("forward", effects(&AdvanceClock { seconds: 5 }, &locked), NOTHING)]
         }

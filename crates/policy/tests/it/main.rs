@@ -20,6 +20,7 @@ mod replay;
 mod requests;
 #[path = "../../../token/tests/it/revocations.rs"]
 mod revocations;
+mod root_token;
 mod rules;
 mod scopes;
 mod signer;

@@ -6,7 +6,7 @@ mod reset;
 mod shared;
 
 pub use reset::{ResetError, Taken, file_in_use, replace, reset, reset_shared};
-pub use shared::{Agreed, problem_of};
+pub use shared::{PLACE_IN_FORCE, problem_of};
 
 use crate::authority::{
     private_file::{self, Error},
@@ -347,6 +347,13 @@ fn read(path: &Path, named: bool) -> Result<Option<Known>, AdminTokenError> {
     let token = AdminToken::new(&PlainSecret::from_caller(text.to_string()));
     let token = token.map_err(|_| AdminTokenError::NoToken(path.to_owned()))?;
     Ok(Some(Known { token, fingerprint: record::fingerprint(&text) }))
+}
+
+/// Identifies the token in the file at `path`, which the operator has `named` or not; `None` if
+/// it holds none that can be used.
+#[must_use]
+pub fn hash_in(path: &Path, named: bool) -> Option<RootTokenHash> {
+    read(path, named).ok().flatten().map(|it| it.token.shared)
 }
 
 /// Why the file of the token cannot be used.

@@ -4,11 +4,7 @@
 //! each of them writes.
 
 use crate::authority::{
-    Authority,
-    actor::Actor,
-    admin,
-    admin_token::{Agreed, TokenSource},
-    health::Health,
+    Authority, actor::Actor, admin, admin_token::TokenSource, health::Health,
     warnings::job::Warnings,
 };
 use std::{
@@ -194,7 +190,7 @@ async fn write_reset(authority: &Authority, reason: Option<String>) -> tegata_st
 }
 
 /// Compares this server's administrator's token with the one that is in force for all servers
-/// of the store, and records in the audit if it replaces that one.
+/// of the store, and replaces that one where this is meant; the audit then has the event.
 ///
 /// # Errors
 /// [`Error::Unavailable`](tegata_store::Error::Unavailable).
@@ -203,10 +199,7 @@ pub async fn agree(
     token: &TokenSource,
     reason: Option<String>,
 ) -> tegata_store::Result<()> {
-    match token.agree(authority.store(), authority.now()).await? {
-        Agreed::Unchanged | Agreed::First => Ok(()),
-        Agreed::Replaced => write_reset(authority, reason).await,
-    }
+    token.agree(authority.store(), &authority.by(Actor::Operator, None, reason)).await
 }
 
 /// The same at a start, if servers share the store.

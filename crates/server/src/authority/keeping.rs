@@ -3,7 +3,7 @@
 
 use crate::authority::{
     actor::Actor,
-    audit,
+    admin_token, audit,
     clock::Clock,
     keyring::Keyring,
     master_key::{self, MasterKey},
@@ -11,14 +11,18 @@ use crate::authority::{
     place::{Database, Files},
     random,
 };
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tegata_policy::{
     acts::{InvitePerson, LOGIN_RULE, is_login},
     permission::{OperatorRole, RoleChange},
     secret::PlainSecret,
 };
 use tegata_store::{
-    By, Event, ExpectedSettings, Recovered, Recovery, RootTokenHash, SigningKeyRow, State, Store,
+    By, Event, ExpectedSettings, Recovered, Recovery, ReplaceRootToken, RootTokenHash, RootTokens,
+    SigningKeyRow, State, Store,
     audit_event::{AuditEvent, NoDetail},
     postgres::{PostgresOpenError, PostgresOptions, PostgresStore, RecoveringPostgres},
     sqlite::{OpenError, Recovering, RollbackGuardFile, SqliteStore},
@@ -65,19 +69,35 @@ pub struct StoreRecovery {
     pub unopened: usize,
     /// Why the audit's end was not accepted for all servers, if it was not.
     pub audit_not_accepted: Option<Error>,
+    /// What became of the root administrator's token of the servers that share the store; one
+    /// of a file has its token in a file.
+    pub root_token: Option<RootTokenAfter>,
 }
 
-/// Recovers the store: see [`Recovering`].
+/// The root administrator's token after a recovery of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootTokenAfter {
+    /// The one that was in force last, by the revocation journal.
+    Replayed,
+    /// That of the server whose settings the recovery used.
+    Own,
+    /// None that is known: no server has it.
+    Unknown,
+}
+
+/// Recovers the store: see [`Recovering`]. `token_file` is the file with the root
+/// administrator's token, if the settings name one.
 ///
 /// # Errors
 /// [`Error`].
 pub async fn recover(
     place: &Files,
+    token_file: Option<&Path>,
     how: Recovery<'_>,
     dry_run: bool,
 ) -> Result<StoreRecovery, Error> {
     if let Some(database) = &place.database {
-        return recover_database(place, database, how, dry_run).await;
+        return recover_database((place, token_file), database, how, dry_run).await;
     }
     let open = Recovering::open(&place.store, how, dry_run)?;
     let state = open.store.state().await?;
@@ -91,12 +111,12 @@ pub async fn recover(
     if !dry_run {
         audit::anchor_present_end(place, false)?;
     }
-    Ok(StoreRecovery { done, unopened, audit_not_accepted: None })
+    Ok(StoreRecovery { done, unopened, audit_not_accepted: None, root_token: None })
 }
 
 /// The same for a database, of which no server runs.
 async fn recover_database(
-    place: &Files,
+    (place, token_file): (&Files, Option<&Path>),
     database: &Database,
     how: Recovery<'_>,
     dry_run: bool,
@@ -109,14 +129,40 @@ async fn recover_database(
     let unopened = lost.len();
     let audit_key_lost = audit::is_lost(before.audit_key.as_ref(), &master);
     let successor = Keyring::empty(master).make(now)?;
-    let done = open.recover(successor, lost, audit_key_lost, operator(now)).await?;
-    let mut recovery = StoreRecovery { done, unopened, audit_not_accepted: None };
+    let (after, token) = root_token_after(place, token_file, how, &before.root_tokens)?;
+    let done = open.recover(successor, lost, audit_key_lost, token, operator(now)).await?;
+    let mut recovery =
+        StoreRecovery { done, unopened, audit_not_accepted: None, root_token: after };
     if !dry_run {
         // The next start writes it by what it finds.
         let _ = std::fs::remove_file(place.guard());
         recovery.audit_not_accepted = accept_recovered(place, now).await.err();
     }
     Ok(recovery)
+}
+
+/// The root administrator's token that a recovery puts in force. Without a journal it is not
+/// known whether the one of the old copy was replaced since. Rather than none, which would let
+/// each server go by its own one, a token is then in force that no server has.
+fn root_token_after(
+    place: &Files,
+    token_file: Option<&Path>,
+    how: Recovery<'_>,
+    known: &RootTokens,
+) -> Result<(Option<RootTokenAfter>, Option<RootTokenHash>), tegata_store::Error> {
+    if let Recovery::Replay(_) = how {
+        return Ok((Some(RootTokenAfter::Replayed), None));
+    }
+    let own = match token_file {
+        Some(file) => admin_token::hash_in(file, true),
+        None => admin_token::hash_in(&place.admin_token(), false),
+    };
+    match own.filter(|it| !known.has_ended(*it)) {
+        Some(own) => Ok((Some(RootTokenAfter::Own), Some(own))),
+        // That of the first server that starts will be.
+        None if known.in_force.is_none() => Ok((None, None)),
+        None => Ok((Some(RootTokenAfter::Unknown), Some(RootTokenHash(random::bytes()?)))),
+    }
 }
 
 /// Accepts the audit of a database that was recovered: servers have anchors of what it lost.
@@ -252,9 +298,10 @@ async fn put_in_force(
             // A server has read the file meanwhile, and recorded it.
             return Ok(());
         }
-        if store.replace_root_token(new, known.in_force, at).await? {
-            let event = Event::of(AuditEvent::AdminReset(NoDetail {}));
-            return store.record(event, By { reason, ..operator(at) }).await;
+        let by = By { reason: reason.clone(), ..operator(at) };
+        let act = ReplaceRootToken { new, instead_of: known.in_force, by };
+        if store.replace_root_token(act).await? {
+            return Ok(());
         }
     }
     Err(tegata_store::Error::Conflict("others replace the token at the same time"))

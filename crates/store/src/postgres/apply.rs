@@ -74,7 +74,8 @@ fn write_one<'a>(to: &mut Statements<'a>, of: Of<'a>, it: &'a Write) {
         Write::SigningKey(_)
         | Write::SigningKeyState(_)
         | Write::SigningKeyWrapped(..)
-        | Write::ClockOffset(_) => keys::apply(to, of, it),
+        | Write::ClockOffset(_)
+        | Write::RootToken { .. } => keys::apply(to, of, it),
         Write::AuditKey(..)
         | Write::AuditKeyWrapped(_)
         | Write::AuditBegunAnew

@@ -1,5 +1,5 @@
 //! Facts that servers share apart from the log: the root administrator's token, and the
-//! acceptance of the audit's end. They are written seldom, on a connection of their own.
+//! acceptance of the audit's end, which is written seldom, on a connection of its own.
 
 use super::{
     connect::{Address, Client},
@@ -63,33 +63,6 @@ pub(super) async fn audit_acceptance(db: &Client) -> Result<Option<Acceptance>, 
         })
     })
     .await
-}
-
-/// Puts a root administrator's token in force instead of that one; `false`: another is.
-pub(super) async fn replace_root_token(
-    address: &Address,
-    new: RootTokenHash,
-    instead_of: Option<RootTokenHash>,
-    now: UnixTime,
-) -> Result<bool, Failed> {
-    let new = new.0.to_vec();
-    let written = match instead_of {
-        None => {
-            let sql = "INSERT INTO root_token (hash, since)
-                       SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM root_token)
-                       ON CONFLICT DO NOTHING";
-            write(address, sql, values![new, now.0]).await
-        }
-        Some(old) => {
-            let sql = "WITH old AS (
-                           UPDATE root_token SET ended_at = $2 WHERE hash = $3 AND ended_at IS NULL
-                               AND NOT EXISTS (SELECT FROM root_token WHERE hash = $1)
-                           RETURNING 1)
-                       INSERT INTO root_token (hash, since) SELECT $1, $2 FROM old";
-            write(address, sql, values![new, now.0, old.0.to_vec()]).await
-        }
-    };
-    Ok(written? == 1)
 }
 
 /// All root administrator's tokens.

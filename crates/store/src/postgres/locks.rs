@@ -107,6 +107,7 @@ fn is_likely_to_change(act: ActName) -> bool {
             | ActName::DeleteProvider
             | ActName::ChangeSigningKeys
             | ActName::RecordForAll
+            | ActName::ReplaceRootToken
             | ActName::ContinueProviderRevocation
     )
 }
@@ -124,6 +125,7 @@ fn row_of(needs: &Upkeep) -> Option<&'static str> {
         Upkeep::Verifier(_) | Upkeep::Instance(..) | Upkeep::Instances(..) => Some(VERIFIERS),
         Upkeep::Person(_) | Upkeep::People => Some("people"),
         Upkeep::Request(_) => Some("requests"),
+        Upkeep::RootTokens => Some("authority"),
     }
 }
 

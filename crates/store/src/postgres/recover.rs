@@ -9,6 +9,7 @@ mod act;
 
 use super::{
     connect::{Address, Conn},
+    facts,
     failed::{Failed, within},
     load::load,
     migrations::{self, failed},
@@ -19,7 +20,8 @@ use super::{
     version::THIS,
 };
 use crate::{
-    By, Error, Recovered, Recovery, SigningKeyRow, WrappedKey,
+    By, Error, Recovered, Recovery, ReplaceRootToken, RootTokenHash, RootTokens, SigningKeyRow,
+    WrappedKey,
     columns::{Columns, word},
     journal::{self, Commit, JournalLine, JournalState, Reading},
     recovery::{DOUBT, asked, epoch_after},
@@ -65,6 +67,8 @@ pub struct BeforeRecovery {
     pub signing_keys: Vec<SigningKeyRow>,
     /// The key that signs checkpoints: its public half and its wrapped private half.
     pub audit_key: Option<([u8; 32], WrappedKey)>,
+    /// The root administrator's tokens that the store knows.
+    pub root_tokens: RootTokens,
 }
 
 struct Standing {
@@ -122,11 +126,14 @@ impl RecoveringPostgres {
             clock: self.standing.clock,
             signing_keys: keys.into_iter().map(|it| it.key).collect(),
             audit_key: within(STEP, audit::key(&self.conn)).await?,
+            root_tokens: within(STEP, facts::root_tokens(&self.conn)).await?,
         })
     }
 
     /// Recovers the store. `successor` is the new active key; `lost` names keys whose private
-    /// half cannot be decrypted any more; `audit_key_lost` is the same for the audit's key.
+    /// half cannot be decrypted any more; `audit_key_lost` is the same for the audit's key. If
+    /// everything is revoked, `root_token` is the root administrator's token in force from then
+    /// on.
     ///
     /// # Errors
     /// [`Error`]. If the outcome is unknown, run it again.
@@ -135,10 +142,11 @@ impl RecoveringPostgres {
         successor: SigningKeyRow,
         lost: Vec<SigningKeyId>,
         audit_key_lost: bool,
+        root_token: Option<RootTokenHash>,
         by: By,
     ) -> Result<Recovered, Error> {
         let how = asked(self.clock, successor, lost, audit_key_lost, by);
-        let done = self.transact(&how).await?;
+        let done = self.transact(&how, root_token).await?;
         if self.dry_run {
             self.conn.batch_execute("ROLLBACK").await.map_err(Failed::from)?;
             return Ok(done);
@@ -153,7 +161,11 @@ impl RecoveringPostgres {
     }
 
     /// Everything up to the COMMIT.
-    async fn transact(&self, how: &Recover) -> Result<Recovered, Failed> {
+    async fn transact(
+        &self,
+        how: &Recover,
+        root_token: Option<RootTokenHash>,
+    ) -> Result<Recovered, Failed> {
         self.conn.batch_execute(BEGIN).await?;
         let lines = self.read.as_ref().map(|it| &it.lines[..]);
         let seen = lines.unwrap_or_default().iter().map(|it| it.commit.epoch).max();
@@ -176,6 +188,10 @@ impl RecoveringPostgres {
             done.issued_before = Some(done.written_at.plus(-DOUBT));
         } else {
             done.people = end_sign_ins(&mut tx, &how.by).await?;
+            if let Some(new) = root_token {
+                let instead_of = facts::root_tokens(tx.db).await?.in_force;
+                tx.run(&ReplaceRootToken { new, instead_of, by: how.by.clone() }).await?;
+            }
             let keys: Vec<_> = tx.keys.iter().map(|it| it.key.id).collect();
             done.tokens = tokens::signed_by(tx.db, &keys, 0, tx.now).await?.tokens;
         }

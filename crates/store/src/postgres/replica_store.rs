@@ -44,15 +44,6 @@ impl ReplicaStore for PostgresStore {
         ask!(self Request, |db| facts::root_tokens(&db))
     }
 
-    async fn replace_root_token(
-        &self,
-        new: RootTokenHash,
-        instead_of: Option<RootTokenHash>,
-        now: UnixTime,
-    ) -> Result<bool> {
-        Ok(facts::replace_root_token(&self.address, new, instead_of, now).await?)
-    }
-
     async fn leave(&self) {
         self.shared.lease.end();
         self.shared.queue.close();

@@ -68,7 +68,8 @@ fn provider(
 /// Reads the rows beside those of a channel.
 fn upkeep(conn: &Connection, needs: &Upkeep, rows: &mut UpkeepRows) -> rusqlite::Result<()> {
     match needs {
-        Upkeep::None => {}
+        // A server of a file has its token in a file.
+        Upkeep::None | Upkeep::RootTokens => {}
         Upkeep::NewProviderJob => *rows = provider_revocation::new_job(conn)?,
         Upkeep::ProviderJob(job) => rows.job = provider_revocation::job(conn, *job)?,
         Upkeep::OldestProviderJob(provider) => {

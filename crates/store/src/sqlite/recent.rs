@@ -174,6 +174,7 @@ impl Recent {
             | Write::SessionEnded(_)
             | Write::AdminToken(_)
             | Write::AdminTokenDeleted(_)
+            | Write::RootToken { .. }
             | Write::PreviousSecretsDropped { .. }
             | Write::Request(_)
             | Write::RequestAnswered(..)

@@ -133,7 +133,9 @@ pub const REPEATED: [(Act, Act); 13] = [
 ];
 
 /// Acts of a store that narrow nothing, or nothing that a rollback can restore.
-pub const OTHERS: [&str; 32] = [
+pub const OTHERS: [&str; 33] = [
+    // A database alone keeps the token: see `recovered_database.rs`.
+    "replace_root_token",
     "invite_person",
     "create_admin_token",
     "link_identity",

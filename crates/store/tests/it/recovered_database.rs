@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tegata_store::{
-    OnCommit, Recovered, Recovery, Store, TokenName, TokenState,
+    OnCommit, Recovered, Recovery, ReplaceRootToken, RootTokenHash, Store, TokenName, TokenState,
     postgres::{PostgresOpenError, PostgresOptions, PostgresStore, RecoveringPostgres},
 };
 use tegata_token::{id::SigningKeyId, kind::Kind, time::UnixTime};
@@ -63,7 +63,8 @@ impl Kept {
     /// `key` is the new signing key's number.
     async fn recover_with(&self, key: u8, how: Recovery<'_>, dry_run: bool) -> Recovered {
         let open = RecoveringPostgres::open(&self.url(), how, dry_run).await.unwrap();
-        open.recover(signing_key(key), Vec::new(), false, by(LATER)).await.unwrap()
+        let (lost, token) = (Vec::new(), Some(AFTER_RECOVERY));
+        open.recover(signing_key(key), lost, false, token, by(LATER)).await.unwrap()
     }
 }
 
@@ -153,6 +154,71 @@ async fn a_recovery_counts_instances_of_verifiers_that_were_created_or_changed_s
     lost_instances::are_counted_by_the_second_recovery(&world).await;
 }
 
+/// A root administrator's token with this number.
+const fn root_token(n: u8) -> RootTokenHash {
+    RootTokenHash([n; 32])
+}
+
+/// The one that a recovery puts in force that revokes everything.
+const AFTER_RECOVERY: RootTokenHash = root_token(9);
+
+async fn replace(world: &World, new: u8, old: Option<u8>) -> bool {
+    let instead_of = old.map(root_token);
+    let act = ReplaceRootToken { new: root_token(new), instead_of, by: by(LATER) };
+    world.replace_root_token(act).await.unwrap()
+}
+
+async fn in_force(world: &World) -> Option<RootTokenHash> {
+    world.catch_up().await.unwrap();
+    let (stored, followed) = (world.root_tokens().await.unwrap().in_force, world.root_token());
+    assert_eq!(stored, followed);
+    stored
+}
+
+/// A database with the first root token, its backup, and its state after two replacements.
+async fn with_root_tokens() -> (Kept, World, String) {
+    let place = <Kept as Place>::new();
+    let mut world = World::at(Box::new(place.clone())).await;
+    assert!(replace(&world, 1, None).await);
+    world.close();
+    let backup = place.backup();
+    world.reopen().await;
+    assert!(replace(&world, 2, Some(1)).await);
+    assert!(replace(&world, 3, Some(2)).await);
+    assert!(!replace(&world, 1, Some(3)).await, "one that was replaced never comes back");
+    assert!(!replace(&world, 4, Some(2)).await, "another one is in force");
+    assert_eq!(in_force(&world).await, Some(root_token(3)));
+    world.close();
+    (place, world, backup)
+}
+
+#[tokio::test]
+async fn a_root_token_that_was_replaced_after_a_backup_stays_replaced_after_a_replay() {
+    let (place, mut world, backup) = with_root_tokens().await;
+    place.restore(backup);
+    let journal = place.file("journal");
+    // The second time nothing is left to do.
+    for key in [8, 9] {
+        place.recover_with(key, Recovery::Replay(&journal), false).await;
+        world.reopen_alone().await;
+        assert_eq!(in_force(&world).await, Some(root_token(3)));
+        for stolen in [1, 2] {
+            assert!(!replace(&world, stolen, Some(3)).await, "it never comes back");
+        }
+        world.close();
+    }
+}
+
+#[tokio::test]
+async fn a_recovery_without_a_journal_puts_another_root_token_in_force() {
+    let (place, mut world, backup) = with_root_tokens().await;
+    place.restore(backup);
+    place.recover(Recovery::RevokeEverything { log: None, clock: None }, false).await;
+    world.reopen_alone().await;
+    assert_eq!(in_force(&world).await, Some(AFTER_RECOVERY));
+    assert!(!replace(&world, 1, Some(9)).await, "it never comes back");
+}
+
 #[tokio::test]
 async fn a_recovery_without_a_journal_revokes_everything() {
     let place = <Kept as Place>::new();
@@ -208,7 +274,7 @@ async fn a_server_that_runs_during_a_recovery_gives_up() {
     let how = Recovery::RevokeEverything { log: None, clock: None };
     let open = RecoveringPostgres::open(&place.url(), how, false).await.unwrap();
     world.reopen().await;
-    open.recover(signing_key(8), Vec::new(), false, by(LATER)).await.unwrap();
+    open.recover(signing_key(8), Vec::new(), false, None, by(LATER)).await.unwrap();
     world.stopped().await;
     assert!(world.ask(&shop, Ask::new(Kind::ShortLived)).await.is_err());
 }

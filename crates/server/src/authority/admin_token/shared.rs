@@ -7,7 +7,7 @@ use crate::authority::record;
 use data_encoding::HEXLOWER;
 use std::sync::PoisonError;
 use tegata_policy::secret::PlainSecret;
-use tegata_store::{Error, Result, RootTokenHash, RootTokens, Store};
+use tegata_store::{By, Error, ReplaceRootToken, Result, RootTokenHash, RootTokens, Store};
 use tegata_token::time::UnixTime;
 
 /// How a server's own token stands to the one that is in force for all servers.
@@ -50,8 +50,9 @@ impl Standing {
                 "the administrator's token of this server was replaced at {}",
                 moment(at)
             )),
+            // One of a database that was recovered may have been.
             Self::Other => {
-                Some("the administrator's token of this server was never in force".to_owned())
+                Some("the administrator's token of this server is not the one in force".to_owned())
             }
         }
     }
@@ -63,30 +64,23 @@ pub fn problem_of(own: &PlainSecret, known: &RootTokens) -> Option<String> {
     standing(&record::hash(own.reveal()), None, known).problem()
 }
 
+/// Where the token in force is, for people.
+pub const PLACE_IN_FORCE: &str = "on the machine on which `tegata admin reset` or `tegata recover \
+                                  --revoke-everything` was run last, or of the first server";
+
 /// How often a token is put in force that another server overtakes.
 const OVERTAKEN: usize = 3;
 
-/// What came of it that a server's token was compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Agreed {
-    /// The one in force stays in force.
-    Unchanged,
-    /// The server's own one is in force, as the first.
-    First,
-    /// The server's own one is in force from now on.
-    Replaced,
-}
-
 impl TokenSource {
     /// Compares this server's token with the one that is in force for all servers that share
-    /// the store, and replaces that one where this is meant.
+    /// the store, and replaces that one, in the name of `by`, where this is meant.
     ///
     /// # Errors
     /// [`Error::Unavailable`](tegata_store::Error::Unavailable).
-    pub async fn agree(&self, store: &dyn Store, now: UnixTime) -> Result<Agreed> {
+    pub async fn agree(&self, store: &dyn Store, by: &By) -> Result<()> {
         let Some(own) = self.own() else {
             self.differ("this server has no administrator's token of its own".into());
-            return Ok(Agreed::Unchanged);
+            return Ok(());
         };
         for _ in 0..OVERTAKEN {
             let known = store.root_tokens().await?;
@@ -96,16 +90,14 @@ impl TokenSource {
                     None => self.hold(own),
                     Some(why) => self.differ(why),
                 }
-                return Ok(Agreed::Unchanged);
+                return Ok(());
             }
-            if store.replace_root_token(own, known.in_force, now).await? {
+            let act = ReplaceRootToken { new: own, instead_of: known.in_force, by: by.clone() };
+            if store.replace_root_token(act).await? {
                 self.hold(own);
                 // For the request that is handled now; the next one catches up itself.
                 let _ = store.catch_up().await;
-                return Ok(match known.in_force {
-                    None => Agreed::First,
-                    Some(_) => Agreed::Replaced,
-                });
+                return Ok(());
             }
         }
         Err(Error::Unavailable("others replace the administrator's token at the same time".into()))
@@ -145,8 +137,8 @@ impl TokenSource {
     fn differ(&self, why: String) {
         let place = self.place();
         let text = format!(
-            "{why}. The one in force, which this server accepts, is on the machine on which `tegata \
-             admin reset` was run last, or of the first server; copy it to {place}"
+            "{why}. The one in force, which this server accepts, is {PLACE_IN_FORCE}; copy it to \
+             {place}. If none has it, run `tegata admin reset`"
         );
         let mut agreement = self.agreement();
         if agreement.differs.as_ref() != Some(&text) {

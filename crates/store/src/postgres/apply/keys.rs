@@ -1,12 +1,13 @@
-//! Rows of the authority's own signing keys, and its development clock.
+//! Rows of the authority's own signing keys, of the root administrator's token, and its
+//! development clock.
 
 use super::act::Of;
 use crate::{
     SigningKeyRow,
     postgres::statements::{Statements, keep},
 };
-use tegata_policy::acts::Write;
-use tegata_token::key::KeyState;
+use tegata_policy::acts::{RootTokenHash, Write};
+use tegata_token::{key::KeyState, time::UnixTime};
 
 pub(super) fn apply<'a>(to: &mut Statements<'a>, of: Of<'a>, it: &'a Write) {
     match it {
@@ -19,8 +20,28 @@ pub(super) fn apply<'a>(to: &mut Statements<'a>, of: Of<'a>, it: &'a Write) {
         Write::ClockOffset(offset) => {
             to.add("UPDATE authority SET clock_offset = $1", keep![*offset]);
         }
+        Write::RootToken { ended, in_force } => {
+            put_in_force(to, of.at.now, ended.as_ref(), in_force);
+        }
         _ => {}
     }
+}
+
+/// Puts a root administrator's token in force, and ends any other.
+fn put_in_force<'a>(
+    to: &mut Statements<'a>,
+    now: UnixTime,
+    ended: Option<&'a RootTokenHash>,
+    in_force: &'a RootTokenHash,
+) {
+    to.add("UPDATE root_token SET ended_at = $1 WHERE ended_at IS NULL", keep![now.0]);
+    if let Some(ended) = ended {
+        let sql = "INSERT INTO root_token (hash, since, ended_at) VALUES ($1, $2, $2)
+                   ON CONFLICT (hash) DO NOTHING";
+        to.add(sql, keep![&ended.0[..], now.0]);
+    }
+    let sql = "INSERT INTO root_token (hash, since) VALUES ($1, $2)";
+    to.add(sql, keep![&in_force.0[..], now.0]);
 }
 
 fn insert<'a>(to: &mut Statements<'a>, key: &'a SigningKeyRow) {

@@ -4,6 +4,7 @@ use super::{people, stamps};
 use crate::{
     columns::{Columns, audit, followers, jobs, tokens},
     postgres::{
+        facts,
         failed::Failed,
         rows::{int, list, one},
         sql::values,
@@ -50,6 +51,7 @@ pub(super) async fn read(db: &Client, needs: &Upkeep) -> Result<UpkeepRows, Fail
             rows
         }
         Upkeep::Request(key) => UpkeepRows { requests: requests(db, key).await?, ..none },
+        Upkeep::RootTokens => UpkeepRows { root_tokens: facts::root_tokens(db).await?, ..none },
         Upkeep::Uses(noted) => UpkeepRows { uses: stamps::of_used(db, noted).await?, ..none },
     })
 }
