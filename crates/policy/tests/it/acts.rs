@@ -9,8 +9,8 @@ use tegata_policy::{
         ChangeSigningKeys, ChannelPatch, ContinueProviderRevocation, Count, CreateChannel,
         CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret, DeleteProvider, Effects,
         Event, ExpectedSettings, Forget, GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch,
-        Locked, LockedProvider, NewChannel, Record, RecordForAll, RegisterKey, RenameProvider,
-        ReplaceSecret, ReportLeaks, RevocationTarget, Revoke, RewrapKeys, SetGroup,
+        Locked, LockedProvider, NewChannel, PersonLoss, Record, RecordForAll, RegisterKey,
+        RenameProvider, ReplaceSecret, ReportLeaks, RevocationTarget, Revoke, RewrapKeys, SetGroup,
         SigningKeyChange, SigningKeyRow, StoredKey, StoredToken, TakeAssertion, Times, WrappedKey,
         Write,
         audit_event::{AuditEvent, NoDetail},
@@ -500,6 +500,45 @@ fn every_act_that_narrows_writes_to_the_revocation_journal() {
         for Example(what, effects, narrows) in examples {
             assert!(!effects.is_empty(), "{name:?}, {what}: without effects");
             assert!(!narrows || !effects.journal.is_empty(), "{name:?}, {what}: no line");
+        }
+    }
+}
+
+/// Whether the journal has what an old copy would let in again when it lacks this change.
+fn is_journaled(change: &Change, journal: &[JournalEntry]) -> bool {
+    let lost = |fits: &dyn Fn(&PersonLoss) -> bool| {
+        journal.iter().any(|it| matches!(it, JournalEntry::Person { loss, .. } if fits(loss)))
+    };
+    match change {
+        Change::SessionEnded { token } => lost(&|loss| match loss {
+            PersonLoss::Session { token: gone } => gone == token,
+            PersonLoss::Disabled
+            | PersonLoss::Deleted
+            | PersonLoss::Secrets
+            | PersonLoss::Identity => true,
+            _ => false,
+        }),
+        Change::AdminTokenDeleted { id } => lost(&|loss| match loss {
+            PersonLoss::AdminToken { id: gone } => gone == id,
+            PersonLoss::Deleted => true,
+            _ => false,
+        }),
+        Change::PersonDeleted { .. } => lost(&|loss| *loss == PersonLoss::Deleted),
+        Change::VerifierDeleted { verifier } => journal.iter().any(
+            |it| matches!(it, JournalEntry::VerifierDeleted { verifier: gone } if gone == verifier),
+        ),
+        _ => true,
+    }
+}
+
+#[test]
+fn a_credential_that_ends_has_its_line_in_the_revocation_journal() {
+    for name in ActName::ALL {
+        for Example(what, effects, _) in examples(name) {
+            for change in &effects.changes {
+                let is = is_journaled(change, &effects.journal);
+                assert!(is, "{name:?}, {what}: no line of {change:?}");
+            }
         }
     }
 }

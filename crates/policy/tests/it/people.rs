@@ -190,6 +190,7 @@ pub fn examples(name: ActName) -> Vec<(&'static str, Effects, bool)> {
         ActName::SignIn => vec![
             ("by code", of(&sign_in(SecondFactor::Totp(101)), stored()), false),
             ("by recovery code", of(&sign_in(SecondFactor::Recovery(CODE)), stored()), true),
+            ("into a full account", into_full(NOW), true),
         ],
         ActName::EndSession => {
             let act = EndSession { person: id(), token: SESSION, by: by() };
@@ -207,6 +208,18 @@ pub fn examples(name: ActName) -> Vec<(&'static str, Effects, bool)> {
             vec![("deleted", of(&act, stored()), true)]
         }
     }
+}
+
+/// The token of a session of a person who has as many as there can be.
+fn nth(nth: usize) -> TokenHash {
+    TokenHash([u8::try_from(nth).unwrap() + 50; 32])
+}
+
+/// Signs in a person who has as many sessions as there can be.
+fn into_full(at: UnixTime) -> Effects {
+    let mut full = with(Some(stored()));
+    full.upkeep.people.sessions = (0..MOST_SESSIONS).map(|it| session(nth(it))).collect();
+    sign_in(SecondFactor::Totp(101)).decide(&full, at).unwrap().1
 }
 
 fn written(effects: &Effects) -> &StoredPerson {
@@ -423,13 +436,13 @@ fn unlinking_ends_the_other_sessions_and_a_reset_unlinks() {
 
 #[test]
 fn the_oldest_session_ends_when_there_are_too_many() {
-    let mut full = with(Some(stored()));
-    let token = |nth: usize| TokenHash([u8::try_from(nth).unwrap() + 50; 32]);
-    full.upkeep.people.sessions = (0..MOST_SESSIONS).map(|nth| session(token(nth))).collect();
-    let effects = sign_in(SecondFactor::Totp(101)).decide(&full, NOW).unwrap().1;
-    assert_eq!(ended(&effects), [token(0)]);
-    let late = sign_in(SecondFactor::Totp(101)).decide(&full, NOW.plus(2 * DAY)).unwrap().1;
+    let effects = into_full(NOW);
+    assert_eq!(ended(&effects), [nth(0)]);
+    let loss = PersonLoss::Session { token: nth(0) };
+    assert_eq!(effects.journal, [JournalEntry::Person { person: id(), loss }]);
+    let late = into_full(NOW.plus(2 * DAY));
     assert_eq!(ended(&late).len(), MOST_SESSIONS, "expired ones end, too");
+    assert!(late.journal.is_empty(), "they authenticate nothing in an old copy either");
 }
 
 #[test]

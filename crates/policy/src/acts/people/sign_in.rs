@@ -89,6 +89,9 @@ impl Act for SignIn {
         for (_, gone) in sessions.iter().enumerate().filter(over) {
             effects.write(Write::SessionEnded(gone.token));
             effects.change(Change::SessionEnded { token: gone.token });
+            if now < gone.expires_at {
+                lose(&mut effects, old.person.id, PersonLoss::Session { token: gone.token });
+            }
         }
         effects.write(Write::Session(self.session.clone()));
         effects.change(Change::Session { session: self.session.clone() });
