@@ -9,7 +9,7 @@ use super::{
     journal::JournalEntry,
     known::delete_key,
     locked::{Locked, Needs, Tokens},
-    person::{StoredPerson, WhichPerson},
+    person::StoredPerson,
     revoke::revoke_scope,
     things::{By, ChannelPatch, LimitsPatch, NewChannel, RevocationCause},
     upkeep::Upkeep,
@@ -42,8 +42,7 @@ impl Act for CreateChannel {
     const NAME: ActName = ActName::CreateChannel;
 
     fn needs(&self) -> Needs {
-        let person = |id| Upkeep::Person(WhichPerson::Id(id));
-        let upkeep = self.admin.map(person).unwrap_or_default();
+        let upkeep = self.admin.map(Upkeep::RolesOf).unwrap_or_default();
         Needs { provider: Some(self.new.provider), upkeep, ..Needs::default() }
     }
 
@@ -77,7 +76,8 @@ impl Act for CreateChannel {
         effects.touch(&channel);
         if let Some(admin) = locked.upkeep.people.people.first() {
             let (channel, role) = (new.id, Some(ChannelRole::Admin));
-            let person = admin.person.with(RoleChange::Channel { channel, role });
+            let person = admin.person.pruned(&locked.upkeep.people.past_roles);
+            let person = person.with(RoleChange::Channel { channel, role });
             let stored = StoredPerson { person: person.clone(), ..admin.clone() };
             effects.write(Write::Person(Box::new(stored)));
             effects.change(Change::Person { person });

@@ -66,8 +66,9 @@ pub use people::{
     MOST_INVITATIONS, MOST_SESSIONS, ResetPerson, SecondFactor, SetRole, SignIn, UnlinkIdentity,
 };
 pub use person::{
-    AdminTokenRow, Identity, LOGIN_RULE, LinkedIdentity, PasswordHash, PersonLoss, PersonRow,
-    PersonRows, PersonState, SessionRow, SignInSecrets, StoredPerson, WhichPerson, is_login,
+    AdminTokenRow, Identity, LOGIN_RULE, LinkedIdentity, PAST_ROLES_KEPT, PasswordHash, PersonLoss,
+    PersonRow, PersonRows, PersonState, SessionRow, SignInSecrets, StoredPerson, WhichPerson,
+    is_login,
 };
 pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
 pub use providers::{CreateProvider, DeleteProvider, RenameProvider};

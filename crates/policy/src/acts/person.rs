@@ -60,6 +60,10 @@ pub fn is_login(text: &str) -> bool {
         && text.parse::<PersonId>().is_err()
 }
 
+/// Number of roles in deleted providers and channels that a person keeps: they let the person
+/// read the audit events of these.
+pub const PAST_ROLES_KEPT: usize = 20;
+
 impl PersonRow {
     /// The state.
     #[must_use]
@@ -87,6 +91,14 @@ impl PersonRow {
     #[must_use]
     pub fn has_role(&self) -> bool {
         self.operator.is_some() || !self.providers.is_empty() || !self.channels.is_empty()
+    }
+
+    /// The same person with no more than the newest [`PAST_ROLES_KEPT`] of these roles in what is
+    /// deleted: a person who has one role after the other must not have an ever larger row.
+    #[must_use]
+    pub fn pruned(&self, past: &[RoleChange]) -> Self {
+        let surplus = past.len().saturating_sub(PAST_ROLES_KEPT);
+        past.iter().take(surplus).fold(self.clone(), |person, role| person.with(*role))
     }
 
     /// The same person after a change of a role.
@@ -233,6 +245,9 @@ pub struct PersonRows {
     pub admin_tokens: Vec<AdminTokenRow>,
     /// The people with a role in the whole authority.
     pub operators: Vec<PersonRow>,
+    /// The person's roles in providers and channels that are deleted, the oldest first, as what
+    /// takes them away.
+    pub past_roles: Vec<RoleChange>,
     /// When the invitations of people expire that were not accepted.
     pub invitations: Vec<UnixTime>,
 }

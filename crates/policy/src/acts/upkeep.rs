@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tegata_token::{
     feed::InstanceId,
-    id::{AssertionKeyId, ChannelId, ProviderId, Serial, VerifierId},
+    id::{AssertionKeyId, ChannelId, PersonId, ProviderId, Serial, VerifierId},
     time::UnixTime,
 };
 
@@ -49,6 +49,8 @@ pub enum Upkeep {
     Instances(VerifierId, Option<InstanceId>),
     /// A person with sessions and personal tokens.
     Person(WhichPerson),
+    /// The same, and which of the person's roles are in what is deleted.
+    RolesOf(PersonId),
     /// All people who can sign in.
     People,
     /// The request that is remembered under this key, and those that were forgotten first.

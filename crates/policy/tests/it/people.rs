@@ -471,6 +471,7 @@ fn roles_are_given_in_what_exists_and_a_mini_app_has_no_members() {
     let mini = Locked { channel: Some(mini.into()), ..with(Some(stored())) };
     assert!(matches!(of(member, &mini), Err(ActError::Conflict(_))));
     let gone = RoleChange::Channel { channel: channel_id, role: None };
+    assert!(of(gone, &none).is_ok(), "the role outlasts its channel");
     let (without, effects) = of(gone, &there).unwrap();
     assert!(without.channels.is_empty());
     assert_eq!(effects.audit.unwrap().event.channel, Some(channel_id));

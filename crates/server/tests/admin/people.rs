@@ -387,6 +387,31 @@ async fn the_creator_of_a_channel_is_its_admin_and_a_member_can_leave() {
 }
 
 #[tokio::test]
+async fn a_role_in_a_deleted_channel_can_be_taken_away() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let role = json!({ "channel_id": shop.id, "channel_role": "member" });
+    let (mika, aoi) = (world.human("mika", role.clone()).await, world.human("aoi", role).await);
+    world.delete(&shop.at("")).await.expect(200);
+    let roles = async |human: &Human| {
+        let shown = world.get(&format!("/people/{}", human.id)).await.expect(200);
+        shown["channels"].as_array().unwrap().len()
+    };
+    assert_eq!((roles(&mika).await, roles(&aoi).await), (1, 1));
+    let take = json!({ "role": null });
+    let path = |human: &Human| shop.at(&format!("/roles/{}", human.id));
+    world.patch(&path(&mika), take.clone()).await.expect(200);
+    // A person gives up the own one, and takes none from others.
+    let others = world.call(&aoi.session, Method::PATCH, &path(&mika), take.clone()).await;
+    others.expect_problem(403, "forbidden");
+    world.call(&aoi.session, Method::PATCH, &path(&aoi), take.clone()).await.expect(200);
+    assert_eq!((roles(&mika).await, roles(&aoi).await), (0, 0));
+    world.patch(&path(&mika), take).await.expect_problem(404, "not-found");
+    let give = json!({ "role": "member" });
+    world.patch(&path(&mika), give).await.expect_problem(404, "not-found");
+}
+
+#[tokio::test]
 async fn what_a_person_created_is_revoked_by_the_persons_name() {
     let world = World::new().await;
     let shop = world.channel().await;

@@ -5,6 +5,7 @@ use tegata_policy::acts::{
     AdminTokenRow, Identity, LinkedIdentity, PersonRow, SessionRow, SignInSecrets, StoredPerson,
     TokenHash, WrappedKey,
 };
+use tegata_policy::permission::RoleChange;
 use tegata_token::time::UnixTime;
 
 pub(crate) fn person<R: Columns>(row: &R) -> Result<StoredPerson, R::Error> {
@@ -40,6 +41,23 @@ pub(crate) fn person<R: Columns>(row: &R) -> Result<StoredPerson, R::Error> {
         }),
     };
     Ok(StoredPerson { person, secrets, invitation: hash.zip(until), identity })
+}
+
+/// The providers and the channels in which a person has roles.
+pub(crate) fn places(person: &PersonRow) -> (Vec<i64>, Vec<i64>) {
+    let providers = person.providers.keys().map(|id| id.number().cast_signed());
+    let channels = person.channels.keys().map(|id| id.number().cast_signed());
+    (providers.collect(), channels.collect())
+}
+
+/// Takes away a role in the provider of this row.
+pub(crate) fn out_of_provider<R: Columns>(row: &R) -> Result<RoleChange, R::Error> {
+    Ok(RoleChange::Provider { provider: row.value("id")?, role: None })
+}
+
+/// Takes away a role in the channel of this row.
+pub(crate) fn out_of_channel<R: Columns>(row: &R) -> Result<RoleChange, R::Error> {
+    Ok(RoleChange::Channel { channel: row.value("id")?, role: None })
 }
 
 /// The column `recovery` of a person.

@@ -123,7 +123,7 @@ fn row_of(needs: &Upkeep) -> Option<&'static str> {
         Upkeep::Stamps(_) | Upkeep::Uses(_) => Some("uses"),
         Upkeep::LastCheckpoint => Some("audit"),
         Upkeep::Verifier(_) | Upkeep::Instance(..) | Upkeep::Instances(..) => Some(VERIFIERS),
-        Upkeep::Person(_) | Upkeep::People => Some("people"),
+        Upkeep::Person(_) | Upkeep::RolesOf(_) | Upkeep::People => Some("people"),
         Upkeep::Request(_) => Some("requests"),
         Upkeep::RootTokens => Some("authority"),
     }

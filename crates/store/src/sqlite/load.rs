@@ -92,6 +92,7 @@ fn upkeep(conn: &Connection, needs: &Upkeep, rows: &mut UpkeepRows) -> rusqlite:
         }
         Upkeep::Stamps(stamps) => rows.stamped = stamps::stamped(conn, stamps)?,
         Upkeep::Person(which) => people::load(conn, which, &mut rows.people)?,
+        Upkeep::RolesOf(id) => people::load_with_past_roles(conn, *id, &mut rows.people)?,
         Upkeep::People => rows.people.people = people::who_sign_in(conn)?,
         Upkeep::Request(key) => rows.requests = requests::load(conn, *key)?,
         Upkeep::Uses(noted) => rows.uses = uses::of_used(conn, noted)?,

@@ -9,7 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use tegata_policy::acts::{
     AdminTokenRow, PersonRows, SessionRow, StoredPerson, WhichPerson, Write,
 };
-use tegata_token::time::UnixTime;
+use tegata_policy::permission::RoleChange;
+use tegata_token::{id::PersonId, time::UnixTime};
 
 const PERSON: &str = "SELECT * FROM person WHERE deleted_at IS NULL";
 const SESSION: &str = "SELECT * FROM person_session";
@@ -90,6 +91,43 @@ pub(super) fn load(
         .collect::<rusqlite::Result<_>>()?;
     rows.people = vec![found];
     Ok(())
+}
+
+/// The same, and the person's roles in what is deleted.
+pub(super) fn load_with_past_roles(
+    conn: &Connection,
+    id: PersonId,
+    rows: &mut PersonRows,
+) -> rusqlite::Result<()> {
+    load(conn, &WhichPerson::Id(id), rows)?;
+    let Some(StoredPerson { person, .. }) = rows.people.first() else { return Ok(()) };
+    let (providers, channels) = columns::places(person);
+    let providers_gone = "SELECT id FROM provider
+                          WHERE id IN (SELECT value FROM json_each(?1)) AND deleted ORDER BY number";
+    let channels_gone = "SELECT id FROM channel
+                         WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'deleted'
+                         ORDER BY number";
+    let mut past = roles_of(conn, providers_gone, &providers, out_of_provider)?;
+    past.extend(roles_of(conn, channels_gone, &channels, out_of_channel)?);
+    rows.past_roles = past;
+    Ok(())
+}
+
+fn roles_of(
+    conn: &Connection,
+    sql: &str,
+    ids: &[i64],
+    read: fn(&Row<'_>) -> rusqlite::Result<RoleChange>,
+) -> rusqlite::Result<Vec<RoleChange>> {
+    conn.prepare_cached(sql)?.query_map([json(&ids)], read)?.collect()
+}
+
+fn out_of_provider(row: &Row<'_>) -> rusqlite::Result<RoleChange> {
+    columns::out_of_provider(row)
+}
+
+fn out_of_channel(row: &Row<'_>) -> rusqlite::Result<RoleChange> {
+    columns::out_of_channel(row)
 }
 
 /// All people who can sign in.

@@ -12,6 +12,7 @@ mod log;
 mod long_ago;
 mod reissue;
 mod revocation;
+mod roles;
 mod rules;
 mod signing_keys;
 
@@ -63,6 +64,9 @@ cases! {
         a_grant_for_a_stateless_token_is_authorized_again_when_its_assertion_is_taken
         a_stateless_token_authorized_before_a_bulk_revocation_is_revoked_by_it
         a_denied_grant_changes_nothing;
+    roles:
+        a_person_keeps_the_newest_roles_in_deleted_channels_alone
+        a_role_in_what_was_deleted_can_be_taken_away_and_not_given;
     rules:
         the_31st_v21_token_is_denied_and_the_30_stay_active
         the_31st_short_lived_token_evicts_the_oldest

@@ -13,6 +13,7 @@ use crate::acts::{
     expected::SettingsTag,
     locked::{Locked, Needs},
     things::By,
+    upkeep::Upkeep,
 };
 use crate::permission::RoleChange;
 use tegata_token::{id::PersonId, time::UnixTime};
@@ -93,7 +94,7 @@ impl Act for SetRole {
     const NAME: ActName = ActName::SetRole;
 
     fn needs(&self) -> Needs {
-        Needs { upkeep: needs(self.id).upkeep, ..needs_of_role(self.role) }
+        Needs { upkeep: Upkeep::RolesOf(self.id), ..needs_of_role(self.role) }
     }
 
     fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<PersonRow> {
@@ -118,6 +119,7 @@ impl SetRole {
                 false => Ok((person, Effects::default())),
             };
         }
+        let person = person.pruned(&locked.upkeep.people.past_roles);
         let mut effects = Effects::default();
         // The last role of an invited person: so the inviter can withdraw the invitation.
         let invitation = old.invitation.filter(|_| !self.role.takes() || person.has_role());

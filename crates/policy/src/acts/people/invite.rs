@@ -105,10 +105,12 @@ pub(super) fn needs_of_role(role: RoleChange) -> Needs {
     }
 }
 
-/// Checks that the provider or channel exists, and that its people can have the role.
+/// Checks that the provider or channel exists, and that its people can have the role. A role is
+/// taken away whether they exist or not: it stays in the row of its person.
 pub(super) fn can_have(locked: &Locked, role: RoleChange) -> Result<(), ActError> {
     match role {
         RoleChange::Operator { .. } => Ok(()),
+        taken if taken.takes() => Ok(()),
         RoleChange::Provider { .. } if locked.provider.is_none() => {
             Err(ActError::NotFound("provider"))
         }

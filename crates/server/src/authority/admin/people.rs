@@ -131,12 +131,12 @@ impl Admin {
                 };
                 self.may_in(act, provider)
             }
-            Some(RoleChange::Channel { channel, role }) => {
-                let act = match role {
-                    Some(_) => Permission::GiveChannelRole,
-                    None => Permission::TakeChannelRole,
-                };
-                self.channel_for(act, channel).await.map(drop)
+            Some(RoleChange::Channel { channel, role: Some(_) }) => {
+                self.channel_for(Permission::GiveChannelRole, channel).await.map(drop)
+            }
+            // The role outlasts its channel.
+            Some(RoleChange::Channel { channel, role: None }) => {
+                self.may_in_channel(Permission::TakeChannelRole, channel).await.map(drop)
             }
         }
     }
@@ -322,7 +322,7 @@ impl Admin {
     pub async fn set_role(&self, id: PersonId, role: RoleChange) -> Result<PersonRow> {
         match role {
             RoleChange::Channel { channel, role: None } if Some(id) == self.person_id() => {
-                if self.channel_for(Permission::LeaveChannel, channel).await.is_err() {
+                if self.may_in_channel(Permission::LeaveChannel, channel).await.is_err() {
                     self.may_change(Some(role)).await?;
                 }
             }

@@ -44,10 +44,21 @@ impl Admin {
 
     /// The channel that an act is about.
     pub(super) async fn channel_for(&self, act: Permission, id: ChannelId) -> Result<Arc<Channel>> {
+        let channel = self.may_in_channel(act, id).await?;
+        channel.ok_or_else(|| tegata_store::Error::NotFound("channel").into())
+    }
+
+    /// The same for an act that a deleted channel does not hinder; `None`: there is no such
+    /// channel any more.
+    pub(super) async fn may_in_channel(
+        &self,
+        act: Permission,
+        id: ChannelId,
+    ) -> Result<Option<Arc<Channel>>> {
         let channel = self.authority.channel(id).await?;
         let provider = channel.as_ref().map(|it| it.provider);
         self.may_at(act, Place { provider, channel: Some(id) })?;
-        channel.ok_or_else(|| tegata_store::Error::NotFound("channel").into())
+        Ok(channel)
     }
 
     /// The claims of a token, for an act on it. To an actor that may not see its channel, it

@@ -10,6 +10,7 @@ use crate::{
 };
 use futures_util::future::{try_join, try_join3};
 use tegata_policy::acts::{PersonRows, StoredPerson, WhichPerson};
+use tegata_token::id::PersonId;
 use tokio_postgres::Client;
 
 const PERSON: &str = "SELECT * FROM person WHERE deleted_at IS NULL";
@@ -52,7 +53,23 @@ async fn named(db: &Client, name: &str, values: &[Value<'_>]) -> Result<PersonRo
     )
     .await?;
     let operators = operators.into_iter().map(|it| it.person).collect();
-    Ok(PersonRows { people, sessions, admin_tokens, operators, invitations })
+    Ok(PersonRows { people, sessions, admin_tokens, operators, invitations, ..<_>::default() })
+}
+
+/// The same, and the person's roles in what is deleted.
+pub(super) async fn with_past_roles(db: &Client, id: PersonId) -> Result<PersonRows, Failed> {
+    let mut rows = read(db, &WhichPerson::Id(id)).await?;
+    let Some(StoredPerson { person, .. }) = rows.people.first() else { return Ok(rows) };
+    let (providers, channels) = people::places(person);
+    if !providers.is_empty() {
+        let sql = "SELECT id FROM provider WHERE id = ANY($1) AND deleted ORDER BY number";
+        rows.past_roles.extend(list(db, sql, values![providers], people::out_of_provider).await?);
+    }
+    if !channels.is_empty() {
+        let sql = "SELECT id FROM channel WHERE id = ANY($1) AND state = 'deleted' ORDER BY number";
+        rows.past_roles.extend(list(db, sql, values![channels], people::out_of_channel).await?);
+    }
+    Ok(rows)
 }
 
 /// All people who can sign in.

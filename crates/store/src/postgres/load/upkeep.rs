@@ -45,6 +45,9 @@ pub(super) async fn read(db: &Client, needs: &Upkeep) -> Result<UpkeepRows, Fail
             UpkeepRows { stamped: stamps::stamped(db, stamps).await?, ..none }
         }
         Upkeep::Person(which) => UpkeepRows { people: people::read(db, which).await?, ..none },
+        Upkeep::RolesOf(id) => {
+            UpkeepRows { people: people::with_past_roles(db, *id).await?, ..none }
+        }
         Upkeep::People => {
             let mut rows = none;
             rows.people.people = people::who_sign_in(db).await?;
