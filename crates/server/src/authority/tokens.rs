@@ -359,7 +359,7 @@ impl Authority {
     async fn continue_provider_revocation(&self, job: RowId) -> Result<Revoked> {
         loop {
             let step = self.store.continue_provider_revocation(job, CHANNELS_AT_ONCE, self.now());
-            let (revoked, done) = step.await?;
+            let (revoked, done) = step.await.map_err(in_between)?;
             if done {
                 return Ok(revoked);
             }
@@ -379,6 +379,16 @@ impl Authority {
             }
         }
         Ok(())
+    }
+}
+
+/// The error of one of several acts, after an earlier one was committed: what says that nothing
+/// was changed says so of this act alone.
+pub(super) fn in_between(error: Error) -> Error {
+    match error {
+        Error::NotNow(why) => Error::Unavailable(format!("after a part was done: {why}").into()),
+        Error::Taken => Error::Unavailable("after a part was done: no unused id was found".into()),
+        other => other,
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
 use crate::authority::{
     actor::Actor,
     receipt::{CommittedAct, Concerns},
+    tokens::in_between,
 };
 use tegata_policy::permission::Permission;
 use tegata_store::{
@@ -21,7 +22,7 @@ use tegata_store::{
     audit_event::{AuditAct, AuditEvent, CreatedByRevoked},
 };
 use tegata_token::{
-    id::{ChannelId, Serial},
+    id::{AssertionKeyId, ChannelId, Serial},
     kind::Kind,
     time::UnixTime,
 };
@@ -66,15 +67,7 @@ impl Admin {
             sum.created_keys = Some(found.keys);
             return Ok(Outcome::DryRun(sum));
         }
-        let mut tokens = 0;
-        for (_, act) in self.acts(&found, options) {
-            match self.authority.store().take(act).await {
-                Ok(revoked) => tokens += revoked.tokens,
-                // Deleted, or so long ago that none of its tokens can be active.
-                Err(StoreError::NotFound(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let tokens = self.take_all(&found, options).await?;
         self.authority.metrics().revocations.created_by.inc();
         let event = AuditEvent::TokenRevokeCreatedBy(CreatedByRevoked {
             created_by: what.actor.clone(),
@@ -86,11 +79,46 @@ impl Admin {
         });
         // The channels can be of several providers, and the last act concerns one of them.
         let (event, by) = (Event::of(event), self.by_of(options));
-        let position = self.authority.store().record_for_all(event, by).await?;
+        let recorded = self.authority.store().record_for_all(event, by).await;
+        let position = recorded.map_err(in_between)?;
         let effective_at = self.authority.now();
         let act = CommittedAct { position, effective_at, concerns: Concerns::All };
         let taken = self.taken(tokens, act, !found.keys.is_empty(), options).await?;
         Ok(Outcome::Done(found.keys, taken))
+    }
+
+    /// Takes away what was found; returns how many stored tokens were revoked.
+    async fn take_all(&self, found: &Found, options: &ActOptions) -> Result<usize> {
+        let (store, mut tokens, mut begun) = (self.authority.store(), 0, false);
+        for (channel, act) in self.acts(found, options) {
+            let key = match &act {
+                Taking::AssertionKey(it) => Some(it.key),
+                _ => None,
+            };
+            let done = match (store.take(act).await, key) {
+                // Another responder has deleted it meanwhile, and may have left its tokens.
+                (Err(StoreError::NotFound(_)), Some(key)) => {
+                    store.take(self.revoke_of(channel, key, options)).await
+                }
+                (done, _) => done,
+            };
+            match done {
+                Ok(revoked) => {
+                    tokens += revoked.tokens;
+                    begun = true;
+                }
+                // Deleted, or so long ago that none of its tokens can be active.
+                Err(StoreError::NotFound(_)) => {}
+                Err(error) if begun => return Err(in_between(error).into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// Revokes the tokens that were issued for an assertion key.
+    fn revoke_of(&self, channel: ChannelId, key: AssertionKeyId, options: &ActOptions) -> Taking {
+        Taking::revoke(channel, RevocationTarget::AssertionKey(key), self.by_of(options))
     }
 
     /// The acts that take away what was found, keys first: then nothing new can be issued
@@ -100,10 +128,7 @@ impl Admin {
         let keys = found.keys.iter().map(|key| {
             let act = match key.row {
                 Some(_) => Taking::assertion_key(key.channel, key.id, true, by()),
-                None => {
-                    let target = RevocationTarget::AssertionKey(key.id);
-                    Taking::revoke(key.channel, target, by())
-                }
+                None => self.revoke_of(key.channel, key.id, options),
             };
             (key.channel, act)
         });
@@ -235,4 +260,68 @@ impl Found {
 fn channel_of(actor: &str) -> Option<ChannelId> {
     let id = actor.strip_prefix("channel ")?.parse().ok()?;
     (Actor::Channel(id).to_string() == actor).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::{Authority, Memory};
+    use aws_lc_rs::{
+        rsa::{KeyPair, KeySize},
+        signature::KeyPair as _,
+    };
+    use std::sync::Arc;
+    use tegata_policy::{jwk::AssertionKey, rules::ChannelType};
+    use tegata_store::sqlite::{Options, SqliteStore};
+    use tegata_token::{claims::Claims, id::TokenId, verify::verify_claims};
+
+    async fn authority(folder: &std::path::Path) -> Arc<Authority> {
+        let (memory, issuer) = (Memory::new(), "http://tegata.test");
+        let options = Options { issuer: issuer.to_owned(), dev: true, ..Options::default() };
+        let store = SqliteStore::open(&folder.join("tegata.db"), options, memory.on_commit());
+        let store = Arc::new(store.unwrap());
+        let authority = Authority::start(store, memory, &folder.join("master.key"), issuer).await;
+        Arc::new(authority.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_key_that_another_responder_deletes_meanwhile_loses_its_tokens_nevertheless() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = authority(folder.path()).await;
+        let (admin, options) = (authority.admin(Actor::Root, None), ActOptions::default());
+        let provider = admin.create_provider("Company").await.unwrap().id;
+        let kind = ChannelType::MessagingApi;
+        let channel = admin.create_channel(provider, "shop", kind).await.unwrap().0.id;
+        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let public = pair.public_key();
+        let modulus = public.modulus().big_endian_without_leading_zero();
+        let key = AssertionKey::from_modulus(modulus).unwrap();
+        let key = admin.register_key(channel, key, None).await.unwrap();
+        let what = CreatedBy {
+            actor: Actor::Root.to_string(),
+            source: None,
+            since: UnixTime(0),
+            until: None,
+        };
+        let found = admin.created_by(&what).await.unwrap();
+        // Without its tokens.
+        admin.delete_key(channel, key, false, &options).await.unwrap();
+        let now = authority.now();
+        let token = Claims {
+            id: TokenId([1; 16]),
+            kind: Kind::V21,
+            provider,
+            channel,
+            group: None,
+            assertion_key: Some(key),
+            serial: Serial(0),
+            issued_at: now,
+            expires_at: now.plus(3_600),
+            key: authority.view().keys()[0].key.id(),
+        };
+        let is_active = || verify_claims(&token, now, &authority.view()).is_ok();
+        assert!(is_active());
+        admin.take_all(&found, &options).await.unwrap();
+        assert!(!is_active());
+    }
 }
