@@ -101,6 +101,9 @@ fn name(parts: &Parts, key: [u8; 32]) -> RequestName {
 async fn finish(admin: &Admin, name: &RequestName, response: Response) -> Response {
     let (parts, body) = response.into_parts();
     if parts.status.is_server_error() {
+        if parts.extensions.get().is_some_and(Problem::changed_nothing) {
+            admin.forget_request(name).await;
+        }
         return Response::from_parts(parts, body);
     }
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
@@ -117,4 +120,64 @@ async fn finish(admin: &Admin, name: &RequestName, response: Response) -> Respon
 fn created(body: String) -> Response {
     let json = HeaderValue::from_static("application/json");
     (StatusCode::CREATED, [(CONTENT_TYPE, json)], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::{Authority, Memory, admin_token::AdminToken};
+    use axum::{Router, middleware::from_fn_with_state, routing::post};
+    use std::sync::Mutex;
+    use tegata_policy::secret::PlainSecret;
+    use tegata_store::{
+        Error,
+        sqlite::{Options, SqliteStore},
+    };
+    use tower::ServiceExt as _;
+
+    const TOKEN: &str = "an administrator's token, for tests";
+
+    async fn gate(folder: &std::path::Path) -> Arc<Gate> {
+        let (memory, issuer) = (Memory::new(), "http://tegata.test");
+        let options = Options { issuer: issuer.to_owned(), dev: true, ..Options::default() };
+        let store = SqliteStore::open(&folder.join("tegata.db"), options, memory.on_commit());
+        let store = Arc::new(store.unwrap());
+        let authority = Authority::start(store, memory, &folder.join("master.key"), issuer).await;
+        let token = AdminToken::new(&PlainSecret::from_caller(TOKEN.to_owned())).unwrap();
+        let admin_token = Arc::new(token.into());
+        Arc::new(Gate { authority: Arc::new(authority.unwrap()), admin_token })
+    }
+
+    #[tokio::test]
+    async fn a_request_that_the_store_did_not_take_leaves_its_key_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = gate(folder.path()).await;
+        let fails = Arc::new(Mutex::new(None));
+        let failing = fails.clone();
+        let act = async move || match failing.lock().unwrap().take() {
+            Some(error) => Err(Problem::from(error)),
+            None => Ok(StatusCode::CREATED),
+        };
+        let once_state = Arc::new(Once { gate, paths: BTreeSet::from(["/things".to_owned()]) });
+        let router = Router::new()
+            .route("/things", post(act))
+            .route_layer(from_fn_with_state(once_state, once));
+        let send = async |key: usize| {
+            let request = Request::post("/things")
+                .header("authorization", format!("Bearer {TOKEN}"))
+                .header("idempotency-key", key.to_string())
+                .body(Body::empty());
+            router.clone().oneshot(request.unwrap()).await.unwrap().status()
+        };
+        let cases = [
+            (Error::NotNow("Nothing was changed".into()), StatusCode::CREATED),
+            (Error::Taken, StatusCode::CREATED),
+            (Error::Unavailable("it may be done".into()), StatusCode::CONFLICT),
+        ];
+        for (key, (error, repeated)) in cases.into_iter().enumerate() {
+            *fails.lock().unwrap() = Some(error);
+            assert_eq!(send(key).await, StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(send(key).await, repeated);
+        }
+    }
 }

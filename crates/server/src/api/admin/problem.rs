@@ -26,6 +26,8 @@ pub struct Problem {
     detail: Cow<'static, str>,
     /// After how many seconds a retry may succeed, where that is known.
     retry_after: Option<u64>,
+    /// Whether the store has said that it changed nothing.
+    changed_nothing: bool,
     /// What is wrong with single parts of the request.
     errors: Vec<Fault>,
 }
@@ -68,13 +70,19 @@ impl IntoResponses for Problems {
 impl Problem {
     /// The problem with that code; `detail` describes it and names the next step.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None, errors: Vec::new() }
+        let (retry_after, changed_nothing) = (None, false);
+        Self { code, detail: detail.into(), retry_after, changed_nothing, errors: Vec::new() }
     }
 
     /// The error.
     #[cfg(test)]
     pub fn code(&self) -> Code {
         self.code
+    }
+
+    /// Whether nothing was changed, although its status leaves that open.
+    pub fn changed_nothing(&self) -> bool {
+        self.changed_nothing
     }
 
     /// Its status, and its text for people.
@@ -202,8 +210,13 @@ impl From<Error> for Problem {
             }
             // The authority retries by itself; a caller that gets this error may retry,
             // too.
-            Error::Taken => Self::new(Code::Unavailable, "no unused id was found; retry"),
-            Error::NotNow(why) => Self::new(Code::Unavailable, why.to_string()),
+            Error::Taken => Self {
+                changed_nothing: true,
+                ..Self::new(Code::Unavailable, "no unused id was found; retry")
+            },
+            Error::NotNow(why) => {
+                Self { changed_nothing: true, ..Self::new(Code::Unavailable, why.to_string()) }
+            }
             Error::Unavailable(why) => {
                 // The store's own error may name paths.
                 tracing::error!(%why, "the store is unavailable");

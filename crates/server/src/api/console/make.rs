@@ -142,6 +142,9 @@ async fn remember(admin: &Admin, name: &RequestName, made: &admin::Result<Made>)
     let result = match made {
         Ok(made) => Some(made.remembered()),
         Err(admin::Error::Store(Error::Unavailable(_))) => return,
+        Err(admin::Error::Store(Error::NotNow(_) | Error::Taken)) => {
+            return admin.forget_request(name).await;
+        }
         Err(_) => None,
     };
     let result = result.as_ref().map(|it| it.as_str());

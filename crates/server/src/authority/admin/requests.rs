@@ -3,11 +3,16 @@
 use super::facade::{Admin, Result};
 use crate::authority::people::PersonCredential;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use tegata_policy::{
     acts::{self, BeginRequest, FinishRequest},
     secret::sha256,
 };
 use zeroize::Zeroizing;
+
+/// How often a request is tried to be forgotten, and after which pause.
+const FORGETS: usize = 6;
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What identifies a request, apart from its actor.
 #[derive(Debug, Clone)]
@@ -113,5 +118,20 @@ impl Admin {
         let wrap = |it: Zeroizing<Vec<u8>>| master.wrap_response(key, &it);
         let response = remembered.map(wrap).transpose()?;
         Ok(authority.store().finish_request(FinishRequest { key, response }).await?)
+    }
+
+    /// Forgets a request that the store did not take now, so that it can be repeated. It may not
+    /// take this either, so this is tried for a second.
+    pub async fn forget_request(&self, name: &RequestName) {
+        for left in (0..FORGETS).rev() {
+            match self.finish_request(name, None).await {
+                Ok(()) => return,
+                Err(error) if left == 0 => tracing::warn!(
+                    %error,
+                    "a request that changed nothing keeps its Idempotency-Key for a day"
+                ),
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
     }
 }
