@@ -49,7 +49,7 @@ pub enum Denied {
     GroupFull(Kind),
     /// The channel has reached its maximum number of groups.
     #[error(
-        "the channel has reached its maximum of 100 groups; a group without active tokens, keys and settings does not count"
+        "the channel has reached its maximum of 100 groups; delete one that is not used any more (`tegata group delete`). One without active tokens, keys and settings counts for up to a day after its last stateless token has expired"
     )]
     TooManyGroups,
     /// The delay of a reissue is out of range.
