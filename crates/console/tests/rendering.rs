@@ -431,6 +431,13 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
             html(&ErrorPage::new(frame(), Trouble::Forbidden(vec![EVIL.to_owned()]), None)),
         ),
         (
+            "not now",
+            html(
+                &ErrorPage::new(frame(), Trouble::NotNow(EVIL.to_owned()), request.clone())
+                    .again(Some(again.clone())),
+            ),
+        ),
+        (
             "unknown",
             html(&ErrorPage::new(frame(), Trouble::Unavailable, request).again(Some(again))),
         ),

@@ -23,6 +23,8 @@ pub enum Trouble {
     Conflict(String),
     /// A limit is exceeded for so many seconds.
     TooMany(u64),
+    /// The server does not do it now, and has changed nothing; the detail says why.
+    NotNow(String),
     /// Whether it was done is not known.
     Unavailable,
     /// The same form was sent before, and whether it was carried out is not known.
@@ -63,6 +65,7 @@ impl ErrorPage {
             Trouble::BadRequest(_) => t.bad_request,
             Trouble::Conflict(_) => t.conflict,
             Trouble::TooMany(_) => t.too_many,
+            Trouble::NotNow(_) => t.not_now,
             Trouble::Unavailable | Trouble::SentBefore => t.unavailable,
             Trouble::Internal => t.internal,
         };
@@ -99,6 +102,7 @@ impl ErrorPage {
                 let seconds = i64::try_from(*seconds).unwrap_or(i64::MAX);
                 (t.too_many_why)(&self.page.frame.times().length(seconds))
             }
+            Trouble::NotNow(_) => t.not_now_why.to_owned(),
             Trouble::Unavailable => t.unavailable_why.to_owned(),
             Trouble::SentBefore => t.sent_before_why.to_owned(),
             Trouble::Internal => t.internal_why.to_owned(),
@@ -108,7 +112,9 @@ impl ErrorPage {
     /// The server's own words, which are in English.
     fn detail(&self) -> Option<String> {
         match &self.trouble {
-            Trouble::BadRequest(detail) | Trouble::Conflict(detail) => Some(sentence(detail)),
+            Trouble::BadRequest(detail) | Trouble::Conflict(detail) | Trouble::NotNow(detail) => {
+                Some(sentence(detail))
+            }
             _ => None,
         }
     }

@@ -19,6 +19,8 @@ pub struct ErrorTexts {
     pub conflict_why: &'static str,
     pub too_many: &'static str,
     pub too_many_why: fn(&str) -> String,
+    pub not_now: &'static str,
+    pub not_now_why: &'static str,
     pub unavailable: &'static str,
     pub unavailable_why: &'static str,
     pub unavailable_strong: &'static str,

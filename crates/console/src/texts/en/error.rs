@@ -19,6 +19,8 @@ pub const TEXTS: ErrorTexts = ErrorTexts {
     conflict_why: "Nothing was changed.",
     too_many: "Too many attempts",
     too_many_why: |length| format!("Nothing was changed. Try again in {length}."),
+    not_now: "Try again in a moment",
+    not_now_why: "The server could not take your request. Nothing was changed.",
     unavailable: "Unknown result",
     unavailable_why: "The server could not confirm your request, because the store did not \
                       respond.",

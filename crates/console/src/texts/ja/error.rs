@@ -20,6 +20,8 @@ pub const TEXTS: ErrorTexts = ErrorTexts {
     conflict_why: "何も変更されていません。",
     too_many: "試行回数が多すぎます",
     too_many_why: |length| format!("何も変更されていません。{length}後にもう一度お試しください。"),
+    not_now: "しばらくしてからもう一度お試しください",
+    not_now_why: "サーバーがリクエストを受け付けられませんでした。何も変更されていません。",
     unavailable: "結果を確認できません",
     unavailable_why: "ストアが応答しなかったため、リクエストの結果を確認できません。",
     unavailable_strong: "変更が保存されたかどうかは不明です。",

@@ -59,7 +59,7 @@ pub fn status(trouble: &Trouble) -> StatusCode {
         Trouble::BadRequest(_) => StatusCode::BAD_REQUEST,
         Trouble::Conflict(_) | Trouble::SentBefore => StatusCode::CONFLICT,
         Trouble::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-        Trouble::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Trouble::Unavailable | Trouble::NotNow(_) => StatusCode::SERVICE_UNAVAILABLE,
         Trouble::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -72,7 +72,7 @@ impl IntoResponse for Failure {
             *response.status_mut() = status(trouble);
             let seconds = match trouble {
                 Trouble::TooMany(seconds) => *seconds,
-                Trouble::Unavailable => 1,
+                Trouble::Unavailable | Trouble::NotNow(_) => 1,
                 _ => 0,
             };
             if seconds > 0 {
@@ -110,13 +110,33 @@ impl From<Error> for Failure {
             Error::NotFound(_) => Trouble::NotFound,
             Error::Denied(denied) => Trouble::Conflict(denied.to_string()),
             Error::Conflict(why) => Trouble::Conflict(why.to_owned()),
-            Error::Changed | Error::NotNow(_) => Trouble::Conflict(error.to_string()),
-            Error::Taken => Trouble::Unavailable,
+            Error::Changed => Trouble::Conflict(error.to_string()),
+            Error::NotNow(_) | Error::Taken => Trouble::NotNow(error.to_string()),
             Error::Unavailable(why) => {
                 // The store's own error may name paths.
                 tracing::error!(%why, "the store is unavailable");
                 Trouble::Unavailable
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_store_does_not_take_now_is_503_with_its_text_and_no_mistake_in_a_form() {
+        for error in [Error::NotNow("the queue is full".into()), Error::Taken] {
+            let text = error.to_string();
+            let failure = refusal(admin::Error::Store(error)).unwrap_err();
+            assert!(
+                matches!(&failure, Failure::Trouble(Trouble::NotNow(why)) if *why == text),
+                "{failure:?}"
+            );
+            let response = failure.into_response();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+        }
     }
 }

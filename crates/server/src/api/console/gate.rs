@@ -163,7 +163,8 @@ async fn shown(
         Some(Failure::Trouble(Trouble::Forbidden(_))) => Trouble::Forbidden(admins(visit).await),
         Some(Failure::Trouble(trouble)) => trouble,
     };
-    let again = (trouble == Trouble::Unavailable).then(|| again(&visit.here, sent)).flatten();
+    let repeatable = matches!(trouble, Trouble::Unavailable | Trouble::NotNow(_));
+    let again = repeatable.then(|| again(&visit.here, sent)).flatten();
     let code = status(&trouble);
     let back = console.form_pages.back(&visit.here, method);
     let here = if *method == Method::POST { back.clone() } else { visit.here.clone() };
