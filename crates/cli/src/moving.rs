@@ -137,6 +137,10 @@ fn next_steps(place: &Files, before: MoveBefore, moved: &Moved) -> String {
             anchor.display()
         ));
     }
+    words.push_str(
+        "a server that keeps a revocation journal needs a new file for it: --revocation-journal; the \
+         old file stays with the backups of the SQLite file\n",
+    );
     words.push_str(&format!(
         "keep {store} until the database has a backup; no server starts on it. Only if none has \
          started on the database, you can go back: repeat this command with --undo\n"

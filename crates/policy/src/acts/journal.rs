@@ -31,7 +31,7 @@ pub struct Commit {
 pub enum JournalEntry {
     /// Marks that the journal is complete after this commit of this store.
     Begins {
-        /// The store's identity, in hex digits.
+        /// The store's identity, in hex digits, and its engine unless that is SQLite.
         store: String,
         /// The last commit before it with a line in the journal: a part that reaches up
         /// to that commit can be joined in front without a gap. Absent in old journals.

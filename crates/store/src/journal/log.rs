@@ -22,7 +22,7 @@ pub struct RevocationJournal {
     path: PathBuf,
     /// The owner of a new file at its path.
     owner: Owner,
-    /// The identity of its store, in hex digits.
+    /// What its store is called.
     store: String,
     /// Length in bytes of the lines whose commits happened.
     good: u64,
@@ -137,8 +137,7 @@ impl RevocationJournal {
             return Ok(None);
         }
         match JournalLine::parse(&first).map(|line| line.what) {
-            Some(JournalEntry::Begins { store, .. }) if store == standing.store => {}
-            Some(JournalEntry::Begins { .. }) => return Err(Error::OtherStore(self.path.clone())),
+            Some(JournalEntry::Begins { store, .. }) => standing.owns(&self.path, &store)?,
             _ => return Err(Error::Damaged { path: self.path.clone(), line: 1 }),
         }
         let mut tail = self.tail(length, 2 * LONGEST).map_err(io)?;

@@ -25,7 +25,10 @@ pub use read::{Reading, Torn, read};
 pub use tegata_policy::acts::{Author, Commit, JournalEntry};
 
 use serde::{Deserialize, Serialize};
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 use tegata_policy::secret::sha256;
 use tegata_token::time::UnixTime;
 
@@ -80,6 +83,14 @@ pub enum Error {
     /// It is another store's.
     #[error("the revocation journal {} belongs to another store; name this store's own, or a new file", .0.display())]
     OtherStore(PathBuf),
+    /// It is this authority's, from before or after its move to PostgreSQL.
+    #[error(
+        "the revocation journal {} is this authority's, but not of this store: the authority was \
+         moved from a SQLite file to PostgreSQL, and the two number their commits differently. To \
+         serve, name a new file, and keep this one with the backups that it belongs to; to recover, \
+         name the journal of a server of this store, or use --revoke-everything", .0.display()
+    )]
+    OtherEngine(PathBuf),
     /// It does not reach back to the store's state.
     #[error(
         "the revocation journal {} does not reach back to this store, which stands at commit {}-{}: what \
@@ -99,7 +110,7 @@ pub enum Error {
 /// The state of a store when its journal is opened.
 #[derive(Debug, Clone)]
 pub struct JournalState {
-    /// Which store it is, in hex digits.
+    /// Which store it is: its identity in hex digits, and its engine.
     pub store: String,
     /// Its last commit.
     pub last: Commit,
@@ -109,6 +120,29 @@ pub struct JournalState {
     pub at: UnixTime,
     /// The owner of the store, who also gets a new journal file.
     pub owner: Option<crate::file::Owner>,
+}
+
+/// What the store of an authority in PostgreSQL is called, of that identity in hex digits. One in a
+/// SQLite file is called by the identity alone: it is the same one after a move, but the positions
+/// of the log are no numbers of commits, so neither can use a journal of the other.
+pub(crate) fn postgres_store(identity: &str) -> String {
+    format!("{identity}{ON_POSTGRES}")
+}
+
+const ON_POSTGRES: &str = "-postgres";
+
+impl JournalState {
+    /// Verifies that the journal at `path`, which belongs to the store `found`, is this store's.
+    fn owns(&self, path: &Path, found: &str) -> Result<(), Error> {
+        let authority = |store: &str| store.trim_end_matches(ON_POSTGRES).to_owned();
+        if found == self.store {
+            Ok(())
+        } else if authority(found) == authority(&self.store) {
+            Err(Error::OtherEngine(path.to_owned()))
+        } else {
+            Err(Error::OtherStore(path.to_owned()))
+        }
+    }
 }
 
 /// Maximum length of a line, in bytes. The longest line is a cutoff with 30 exceptions.

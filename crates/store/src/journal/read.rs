@@ -56,13 +56,13 @@ pub fn read(path: &Path, standing: &JournalState) -> Result<Reading, Error> {
         }
         let before: Option<Commit> = last.replace(line.commit);
         match line.what {
-            JournalEntry::Begins { store, last_revocation } if store == standing.store => {
+            JournalEntry::Begins { store, last_revocation } => {
+                standing.owns(path, &store)?;
                 // If nothing is missing before it, the journal is complete from the
                 // earlier beginning.
                 let whole = last_revocation.is_some_and(|it| before.is_some_and(|last| last >= it));
                 begins = begins.filter(|_| whole).or(Some(line.commit));
             }
-            JournalEntry::Begins { .. } => return Err(Error::OtherStore(path.to_owned())),
             _ if line.commit > standing.last => reading.lines.push(line),
             _ => {}
         }

@@ -50,7 +50,7 @@ impl Journal {
         let (from, at, lines) = within(STEP, kept(db)).await.map_err(super::migrations::failed)?;
         let begin = Commit { epoch: head.epoch, commit: from };
         let standing = JournalState {
-            store: HEXLOWER.encode(identity),
+            store: journal::postgres_store(&HEXLOWER.encode(identity)),
             last: begin,
             last_revocation: begin,
             at,

@@ -221,7 +221,7 @@ impl Standing {
         let Position { epoch, number } = self.head;
         let last = Commit { epoch, commit: number };
         JournalState {
-            store: HEXLOWER.encode(&self.identity),
+            store: journal::postgres_store(&HEXLOWER.encode(&self.identity)),
             last,
             last_revocation: last,
             at: self.written_at,

@@ -230,8 +230,8 @@ impl Target {
             );
             self.db.batch_execute(&sql).await?;
         }
-        let sql = "INSERT INTO authority (id, epoch, position, log_from, audit, written_at, dev,
-                       clock_offset, identity) VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8)";
+        let sql = "INSERT INTO authority (id, epoch, position, log_from, journal_from, audit, written_at,
+                       dev, clock_offset, identity) VALUES (1, $1, $2, $3, $2, $4, $5, $6, $7, $8)";
         let (epoch, position) = (int(own.position.epoch), int(own.position.number));
         let (log_from, at) = (int(own.log_from), own.written_at.0);
         let values = values![
