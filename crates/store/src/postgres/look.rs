@@ -170,7 +170,9 @@ impl PostgresLook {
     /// # Errors
     /// Its schema is different, or it cannot be read.
     pub async fn store(&self) -> Result<Option<StoreInDatabase>, PostgresOpenError> {
-        let sql = "SELECT dev, written_at, clock_offset, (SELECT count(*) FROM replica) AS servers
+        // An act without a change keeps its time with its channel.
+        let sql = "SELECT dev, clock_offset, greatest(written_at,
+                       (SELECT max(written_at) FROM channel_count)) AS written_at, (SELECT count(*) FROM replica) AS servers
                    FROM authority";
         let read = async {
             let keys = signing_keys(&self.db).await?;

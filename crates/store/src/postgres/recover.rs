@@ -24,7 +24,7 @@ use crate::{
     WrappedKey,
     columns::{Columns, word},
     journal::{self, Commit, JournalLine, JournalState, Reading},
-    recovery::{DOUBT, asked, epoch_after},
+    recovery::{asked, epoch_after},
 };
 use act::Tx;
 use data_encoding::HEXLOWER;
@@ -43,6 +43,22 @@ use tokio_postgres::Client;
 const STEP: Duration = Duration::from_secs(10);
 /// How long the rows of servers are watched: a server that runs renews its own more often.
 const WATCHED: Duration = Duration::from_secs(3);
+
+/// Tokens must be issued so many seconds before the last time that the database has, to stay valid:
+/// so the database has every one that does.
+///
+/// A database that went back lacks the last commits, so what it lacks was committed after all that
+/// it has. But a token's time is the one of its request, and a commit with a later time may come
+/// first: a request may read for up to 8 s, its act waits up to 8 s in a queue and has up to 5 s
+/// until its COMMIT is sent, which a silent connection delays by less than 1 s
+/// (`idle_in_transaction_session_timeout`), and its last statements may wait for a lock, 5 s at most
+/// (`statement_timeout`). 45 s are more than all that. Issues that evict no token count as well:
+/// the last change may be hours older.
+///
+/// All servers go by the database's clock, and none lets it go back. If that clock is set back, by
+/// five minutes at most, a server that starts then issues behind the others until the clock has
+/// caught up; such a token may stay valid although the database lacks it.
+const LATE: i64 = 45;
 
 /// A database that is open for recovery only: no server of it runs.
 pub struct RecoveringPostgres {
@@ -185,7 +201,7 @@ impl RecoveringPostgres {
         if let Some(lines) = lines {
             replay(&mut tx, lines, &mut done).await?;
             finish_jobs(&mut tx).await?;
-            done.issued_before = Some(done.written_at.plus(-DOUBT));
+            done.issued_before = Some(done.written_at.plus(-LATE));
         } else {
             done.people = end_sign_ins(&mut tx, &how.by).await?;
             if let Some(new) = root_token {
@@ -231,7 +247,9 @@ impl Standing {
 }
 
 async fn standing(db: &Client) -> Result<Option<Standing>, Failed> {
-    let sql = "SELECT identity, epoch, position, audit, written_at, clock_offset,
+    // An act without a change keeps its time with its channel.
+    let sql = "SELECT identity, epoch, position, audit, clock_offset, greatest(written_at,
+                   (SELECT max(written_at) FROM channel_count)) AS written_at,
                    extract(epoch FROM clock_timestamp())::bigint AS clock FROM authority";
     super::rows::one(db, sql, values![], |row| {
         Ok(Standing {

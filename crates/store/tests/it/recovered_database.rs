@@ -6,7 +6,7 @@ use crate::{
     narrowing::{ALL, Act, LATER, Scene},
     place::Place,
     postgres_place::{self, Plain, Postgres},
-    world::{Ask, World, by, signing_key},
+    world::{Ask, NOW, World, by, signing_key},
 };
 use async_trait::async_trait;
 use std::{
@@ -16,9 +16,11 @@ use std::{
 };
 use tegata_store::{
     OnCommit, Recovered, Recovery, ReplaceRootToken, RootTokenHash, Store, TokenName, TokenState,
-    postgres::{PostgresOpenError, PostgresOptions, PostgresStore, RecoveringPostgres},
+    postgres::{
+        PostgresLook, PostgresOpenError, PostgresOptions, PostgresStore, RecoveringPostgres,
+    },
 };
-use tegata_token::{id::SigningKeyId, kind::Kind, time::UnixTime};
+use tegata_token::{id::SigningKeyId, kind::Kind, time::UnixTime, verify::verify_claims};
 use tempfile::TempDir;
 
 /// A database, and the files of a server on it: a rollback guard and a revocation journal.
@@ -217,6 +219,37 @@ async fn a_recovery_without_a_journal_puts_another_root_token_in_force() {
     world.reopen_alone().await;
     assert_eq!(in_force(&world).await, Some(AFTER_RECOVERY));
     assert!(!replace(&world, 1, Some(9)).await, "it never comes back");
+}
+
+#[tokio::test]
+async fn a_replay_revokes_no_token_that_was_issued_long_before_the_database_was_written_last() {
+    let place = <Kept as Place>::new();
+    let mut world = World::at(Box::new(place.clone())).await;
+    let shop = world.shop().await;
+    // The last changes were made at NOW; these acts evict no token, and so make none.
+    let (some, last) = (UnixTime(NOW.0 + 1_800), UnixTime(NOW.0 + 3_600));
+    let [token, late] = [some, last].map(|at| Ask::new(Kind::V21).at(at));
+    let position = world.state().await.unwrap().view.position();
+    let token = world.ask(&shop, token).await.unwrap().claims;
+    let late = world.ask(&shop, late).await.unwrap().claims;
+    let state = world.state().await.unwrap();
+    assert_eq!((state.view.position(), state.written_at), (position, last));
+    world.close();
+    let look = PostgresLook::at(&place.url()).await.unwrap();
+    let known = look.store().await.unwrap().unwrap();
+    assert_eq!(known.written_at, last, "doctor compares the clock with that");
+
+    let journal = place.file("journal");
+    let (url, how) = (place.url(), Recovery::Replay(&journal));
+    let open = RecoveringPostgres::open(&url, how, false).await.unwrap();
+    assert_eq!(open.before().await.unwrap().written_at, last);
+    let at = UnixTime(last.0 + 60);
+    let done = open.recover(signing_key(8), Vec::new(), false, None, by(at)).await.unwrap();
+    assert_eq!(done.issued_before, Some(UnixTime(last.0 - 45)));
+    world.reopen_alone().await;
+    let view = world.state().await.unwrap().view;
+    assert!(verify_claims(&token, at, &view).is_ok(), "the database has had it all the time");
+    assert!(verify_claims(&late, at, &view).is_err(), "one of that time may have been lost");
 }
 
 #[tokio::test]
