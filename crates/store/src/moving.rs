@@ -174,7 +174,7 @@ impl Move {
         self.own = self.source.own()?;
         if self.before != MoveBefore::All {
             // First, so that a file that is marked has a database that shows it.
-            if !self.target.begin(&mark_of(&self.own)).await? {
+            if !self.target.begin(&mark_of(&self.own), &self.own).await? {
                 return Err(MoveError::NotEmpty);
             }
         }
@@ -195,7 +195,7 @@ impl Move {
         let audit_problem = self.verify_audit().await?;
         let state = self.source.state()?;
         let same = |found: &State| compare_states(&state, found).map_err(MoveError::Different);
-        self.target.finish(&self.own, same).await?;
+        self.target.finish(same).await?;
         Ok(Moved { audit_problem })
     }
 
@@ -279,7 +279,10 @@ pub async fn undo(from: &Path, guard: &Path, to: &str, dry_run: bool) -> Result<
         Holds::Unfinished(mark) if mark == mark_of(&own) => {}
         Holds::Undone => {}
         Holds::Authority(identity) if identity == own.identity => {
-            let started = if dry_run { target.started().await } else { target.close_again().await };
+            let started = match dry_run {
+                true => target.started(&own).await,
+                false => target.close_again(&own).await,
+            };
             match started? {
                 Started::No => {}
                 Started::Before => return Err(MoveError::WasServed),

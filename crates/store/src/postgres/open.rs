@@ -126,7 +126,6 @@ impl PostgresStore {
             (false, true) => return Err(PostgresOpenError::NotForDevelopment),
             _ => {}
         }
-        let form = step(|| form(&conn, &options.issuer)).await?;
         let id = within(STEP, random_id(&conn)).await.map_err(failed)?;
         // Registered by a commit first, and then it reads where the log is.
         let sent = Moment::now();
@@ -137,6 +136,8 @@ impl PostgresStore {
             let _ = step(|| replicas::drop_at(&conn, id, 1)).await;
             return Err(refused);
         }
+        // Not before: while an authority is moved here, nothing may be written.
+        let form = step(|| form(&conn, &options.issuer)).await?;
         let jobs = step(|| replicas::take_jobs(&conn, id)).await?;
         let reached = within(STEP, reached(&conn)).await.map_err(failed)?;
         let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));

@@ -19,6 +19,7 @@ use crate::{
 };
 use futures_util::TryStreamExt;
 use std::pin::pin;
+use tegata_token::id::Position;
 use tokio_postgres::Row;
 
 /// The database.
@@ -73,33 +74,17 @@ impl Target {
         holds(&self.db).await.map_err(migrations::failed)?
     }
 
-    /// Prepares it for the move that `mark` names: its schema, and the row that keeps servers
-    /// away. `false`: a server has been started on it meanwhile, and nothing was prepared.
+    /// Prepares it for the move that `mark` names: its schema, the row that keeps servers away, and
+    /// the authority's row. `false`: a server has been started on it meanwhile, and nothing was
+    /// prepared.
     ///
-    /// The row is committed first and what a server writes is read afterwards; a server does it the
-    /// other way round. So of two that meet, one sees the other.
-    pub async fn begin(&self, mark: &str) -> Result<bool> {
-        if !matches!(self.holds().await?, Holds::Unfinished(_)) {
-            self.keep_servers_away(mark).await?;
+    /// A server writes the authority's row if there is none, then its own, and then looks whether it
+    /// is kept away. So of two that meet, either this finds the row of the server, or the server is
+    /// kept away before it has written anything that is copied.
+    pub async fn begin(&self, mark: &str, own: &Own) -> Result<bool> {
+        if matches!(self.holds().await?, Holds::Unfinished(_)) {
+            return Ok(true);
         }
-        let look = async {
-            let sql =
-                "SELECT EXISTS (SELECT FROM authority) OR EXISTS (SELECT FROM replica) AS used,
-                              EXISTS (SELECT FROM moving) AS begun";
-            let row = self.db.query_typed_one(sql, values![]).await?;
-            let (used, begun): (bool, bool) = (row.try_get("used")?, row.try_get("begun")?);
-            // A part of a copy is nothing to serve.
-            if used && !begun {
-                self.db.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
-                self.let_servers_in().await?;
-            }
-            Ok(!used)
-        };
-        look.await.map_err(migrations::failed)
-    }
-
-    /// Commits the row that lets no server in.
-    async fn keep_servers_away(&self, mark: &str) -> Result<()> {
         migrations::migrate(&self.db, &THIS).await?;
         let begin = async {
             self.db.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
@@ -108,8 +93,9 @@ impl Target {
             self.db.batch_execute(table).await?;
             let sql = "INSERT INTO schema_version (version, name, checksum) VALUES ($1, $2, $3)";
             self.db.execute_typed(sql, values![MOVING, "moving", mark]).await?;
-            self.db.batch_execute("COMMIT").await?;
-            Ok(())
+            let is_first = insert_authority(&self.db, own).await?;
+            self.db.batch_execute(if is_first { "COMMIT" } else { "ROLLBACK" }).await?;
+            Ok(is_first)
         };
         begin.await.map_err(migrations::failed)
     }
@@ -169,14 +155,12 @@ impl Target {
         audit::walk_on(&self.db, verifier).await.map_err(migrations::failed)
     }
 
-    /// Completes the move, unless `check` refuses what a server would read: writes the
-    /// authority's row, and lets servers in.
+    /// Completes the move, unless `check` refuses what a server would read, and lets servers in.
     pub async fn finish<E: From<PostgresOpenError>>(
         &self,
-        own: &Own,
         check: impl FnOnce(&State) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        let state = self.write_authority(own).await.map_err(migrations::failed)?;
+        let state = self.would_be_read().await.map_err(migrations::failed)?;
         check(&state)?;
         Ok(self.let_servers_in().await.map_err(migrations::failed)?)
     }
@@ -188,9 +172,9 @@ impl Target {
         Ok(self.db.batch_execute("DROP TABLE moving; COMMIT").await?)
     }
 
-    /// Whether servers have been started on it. Changes nothing.
-    pub async fn started(&self) -> Result<Started> {
-        started(&self.db).await.map_err(migrations::failed)
+    /// Whether servers have been started on it since the move of `own`. Changes nothing.
+    pub async fn started(&self, own: &Own) -> Result<Started> {
+        started(&self.db, own).await.map_err(migrations::failed)
     }
 
     /// Lets no server in any more, unless one has been started since the move: those that are
@@ -198,16 +182,16 @@ impl Target {
     ///
     /// The row is committed first and the servers' rows are read afterwards; a server does it
     /// the other way round. So of two that meet, one sees the other.
-    pub async fn close_again(&self) -> Result<Started> {
+    pub async fn close_again(&self, own: &Own) -> Result<Started> {
         let close = async {
-            let before = started(&self.db).await?;
+            let before = started(&self.db, own).await?;
             if before != Started::No {
                 return Ok(before);
             }
             let sql = "INSERT INTO schema_version (version, name, checksum)
                        VALUES ($1, 'move undone', '') ON CONFLICT (version) DO NOTHING";
             self.db.execute_typed(sql, values![UNDONE]).await?;
-            let after = started(&self.db).await?;
+            let after = started(&self.db, own).await?;
             if after != Started::No {
                 let sql = "DELETE FROM schema_version WHERE version = $1";
                 self.db.execute_typed(sql, values![UNDONE]).await?;
@@ -218,7 +202,7 @@ impl Target {
     }
 
     /// Begins the last transaction, and reads in it what a server would.
-    async fn write_authority(&self, own: &Own) -> std::result::Result<State, Failed> {
+    async fn would_be_read(&self) -> std::result::Result<State, Failed> {
         self.db.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE").await?;
         for table in TABLES.iter().filter(|it| it.columns[0].0 == "number" && it.key == [0]) {
             // Not of the log, whose numbers are the positions, nor of the checkpoints.
@@ -230,35 +214,41 @@ impl Target {
             );
             self.db.batch_execute(&sql).await?;
         }
-        let sql = "INSERT INTO authority (id, epoch, position, log_from, journal_from, audit, written_at,
-                       dev, clock_offset, identity) VALUES (1, $1, $2, $3, $2, $4, $5, $6, $7, $8)";
-        let (epoch, position) = (int(own.position.epoch), int(own.position.number));
-        let (log_from, at) = (int(own.log_from), own.written_at.0);
-        let values = values![
-            epoch,
-            position,
-            log_from,
-            own.audit,
-            at,
-            own.dev,
-            own.clock_offset,
-            own.identity
-        ];
-        self.db.execute_typed(sql, values).await?;
         state::state(&self.db).await
     }
 }
 
-/// Whether a server has been started on the database since the move: each that ever was has
-/// registered, and with its row made the one of the jobs, which stays.
-async fn started(db: &Client) -> std::result::Result<Started, Failed> {
+/// Whether a server has been started on the database since the move of `own`: each that ever was has
+/// registered, and with its row made the one of the jobs. A recovery removes that one and begins
+/// another epoch.
+async fn started(db: &Client, own: &Own) -> std::result::Result<Started, Failed> {
     let sql = "SELECT coalesce(address, 'a command') AS address FROM replica ORDER BY 1";
     let running = list(db, sql, values![], |row| row.value("address")).await?;
     if !running.is_empty() {
         return Ok(Started::Registered(running));
     }
-    let ever = db.query_typed_opt("SELECT 1 FROM job_lease", values![]).await?;
-    Ok(if ever.is_some() { Started::Before } else { Started::No })
+    let sql = "SELECT EXISTS (SELECT FROM job_lease) OR NOT EXISTS (SELECT FROM authority
+                   WHERE epoch = $1 AND position = $2 AND audit = $3)";
+    let Position { epoch, number } = own.position;
+    let (epoch, number) = (int(epoch), int(number));
+    let values = values![epoch, number, own.audit];
+    let ever = db.query_typed_one(sql, values).await?.try_get(0)?;
+    Ok(if ever { Started::Before } else { Started::No })
+}
+
+/// Writes the authority's row, unless there is one.
+async fn insert_authority(db: &Client, own: &Own) -> std::result::Result<bool, Failed> {
+    // The journals of servers begin after the move.
+    let sql =
+        "INSERT INTO authority (id, epoch, position, log_from, journal_from, audit, written_at,
+                   dev, clock_offset, identity) VALUES (1, $1, $2, $3, $2, $4, $5, $6, $7, $8)
+               ON CONFLICT (id) DO NOTHING";
+    let Position { epoch, number } = own.position;
+    let (epoch, number, log_from) = (int(epoch), int(number), int(own.log_from));
+    let at = own.written_at.0;
+    let values =
+        values![epoch, number, log_from, own.audit, at, own.dev, own.clock_offset, own.identity];
+    Ok(db.execute_typed(sql, values).await? == 1)
 }
 
 async fn holds(db: &Client) -> std::result::Result<Result<Holds>, Failed> {

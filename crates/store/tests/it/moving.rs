@@ -11,10 +11,11 @@ use std::{fmt::Debug, path::PathBuf};
 use tegata_policy::{channel::RevokeTokens, secret::PlainSecret};
 use tegata_store::{
     AuditFilter, ChannelFilter, ChannelPatch, ExpiryFilter, KeyFilter, NewVerifier, NewWarning,
-    NotedUse, ProviderFilter, RecentUse, RegisterInstance, RevocationTarget, Seen,
+    NotedUse, ProviderFilter, RecentUse, Recovery, RegisterInstance, RevocationTarget, Seen,
     SigningKeyChange, Stamp, Store, TokenFilter, TokenName, TokenState,
     audit::make_checkpoint,
     moving::{Move, MoveBefore, MoveError, undo},
+    postgres::RecoveringPostgres,
 };
 use tegata_token::{
     feed::OnStale,
@@ -405,6 +406,46 @@ async fn until<T>(ask: impl AsyncFn() -> Option<T>) -> T {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     panic!("it does not come to that");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_is_not_undone_after_a_recovery_of_what_servers_have_done() {
+    let (old, to) = (Old::new().await, Postgres::<Plain>::empty());
+    old.to(&to).await.unwrap().run([7; 16], &mut |_, _, _| {}).await.unwrap();
+    let mut new = old.served_by(&to).await;
+    let revoked = RevocationTarget::Kind(Kind::LongLived);
+    new.revoke_at(&old.shop, revoked, NOW).await;
+    new.close();
+    let signed_off = until(async || to.sql("SELECT id FROM replica").is_empty().then_some(()));
+    signed_off.await;
+    let how = Recovery::RevokeEverything { log: None, clock: None };
+    let open = RecoveringPostgres::open(&url(&to), how, false).await.unwrap();
+    open.recover(signing_key(8), Vec::new(), false, by(LATER)).await.unwrap();
+    assert!(to.sql("SELECT name FROM job_lease").is_empty(), "no server has run since");
+    let dry = undo(&old.path, &old.path.with_file_name("guard"), &url(&to), true).await;
+    assert!(matches!(dry.err(), Some(MoveError::WasServed)));
+    assert!(matches!(old.undo(&to).await.err(), Some(MoveError::WasServed)));
+    let refused = old.world.place.open(false, Box::new(|_| {})).await.err().unwrap();
+    assert!(refused.contains("was moved to a PostgreSQL database"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_started_just_before_a_move_writes_nothing_that_the_move_writes() {
+    let (old, to) = (Old::new().await, Postgres::<Plain>::empty());
+    let moving = old.to(&to).await.unwrap();
+    // As a server does that has looked whether it is kept away just before it was.
+    let mut late = Some(
+        "INSERT INTO authority (id, epoch, dev, identity) SELECT 1, 1, false, 'another'
+         WHERE NOT EXISTS (SELECT FROM authority) ON CONFLICT (id) DO NOTHING RETURNING id",
+    );
+    let during = &mut |_, _, _| {
+        if let Some(sql) = late.take() {
+            assert!(to.sql(sql).is_empty(), "the authority's row is there");
+        }
+    };
+    moving.run([7; 16], during).await.unwrap();
+    let new = old.served_by(&to).await;
+    assert_same(&old.answers, &answers(&*new, &[old.shop.id, old.other.id]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
