@@ -142,3 +142,47 @@ impl std::ops::Deref for Conn {
         &self.client
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, path::Path};
+
+    /// The addresses in a text, as it is written in documents, in files of settings and in commands.
+    fn addresses(text: &str) -> Vec<String> {
+        let begins = text.match_indices("postgres://").map(|(at, _)| &text[at..]);
+        let ends = |it: char| it.is_whitespace() || "'\"`,)…".contains(it);
+        let found = begins.filter_map(|it| it.split(ends).next());
+        found.filter(|it| *it != "postgres://").map(str::to_owned).collect()
+    }
+
+    /// The addresses in the files of a folder.
+    fn in_folder(folder: &Path, all: &mut Vec<(String, String)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                in_folder(&path, all);
+            } else if let Ok(text) = fs::read_to_string(&path) {
+                let name = path.display().to_string();
+                all.extend(addresses(&text).into_iter().map(|it| (name.clone(), it)));
+            }
+        }
+    }
+
+    #[test]
+    fn every_address_of_the_book_and_of_what_is_shipped_can_be_used() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut all = Vec::new();
+        for folder in ["docs", "packaging"] {
+            in_folder(&root.join(folder), &mut all);
+        }
+        assert!(all.iter().any(|(_, it)| it.contains("verify-full")), "{all:?}");
+        for (file, address) in all {
+            match Address::parse(&address) {
+                // The certificate is on the reader's machine.
+                Ok(_) | Err(BadPostgresAddress::RootCertificate(..)) => {}
+                Err(why) => panic!("{file}: {address}: {why}"),
+            }
+        }
+    }
+}
