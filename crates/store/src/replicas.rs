@@ -33,6 +33,8 @@ pub trait ReplicaStore: Send + Sync {
     /// of `now`: where servers share the store, the moment at which the last renewal of the
     /// lease was sent.
     fn current_as_of(&self, now: Instant) -> Instant;
+    /// Leaves the jobs to another server for a while, if there is one.
+    fn leave_jobs(&self);
     /// Returns when what memory has up to a position is in force on every server: none gives out
     /// any more what it takes away. An answer that says so of another act waits for this.
     async fn in_force(&self, position: Position);

@@ -68,7 +68,15 @@ async fn whose(found: &mut Findings, address: SocketAddr, scheme: &str) -> bool 
         return false;
     }
     match ask("/readyz").await {
-        Some((200, _)) => found.ok(CHECK, format!("an authority serves on {address} and is ready")),
+        Some((200, said)) => match failing(&said) {
+            None => found.ok(CHECK, format!("an authority serves on {address} and is ready")),
+            Some(checks) => {
+                let what = format!(
+                    "the authority on {address} is ready, but these checks of /readyz fail: {checks}"
+                );
+                found.wrong(CHECK, what, "see docs/book/src/runbooks/not-ready.md");
+            }
+        },
         Some((status, said)) => {
             let what =
                 format!("the authority on {address} is not ready ({status}): {}", said.trim());
@@ -80,4 +88,11 @@ async fn whose(found: &mut Findings, address: SocketAddr, scheme: &str) -> bool 
         }
     }
     true
+}
+
+/// The checks that fail although the authority is ready.
+fn failing(said: &str) -> Option<String> {
+    let body: Value = serde_json::from_str(said).ok()?;
+    let names = body.get("failing")?.as_array()?.iter().filter_map(Value::as_str);
+    Some(names.collect::<Vec<_>>().join(", ")).filter(|it| !it.is_empty())
 }

@@ -122,6 +122,11 @@ async fn an_end_that_was_cut_off_is_noticed_until_an_operator_accepts_it_once_fo
     field.reaches("b", first).await;
     field.cut_off(first);
     all_find(&[&a, &b], false).await;
+    for server in [&a, &b] {
+        let ready = server.ask(&Request::new("GET", "/readyz", &[], "")).await;
+        let said = r#"{"failing":["audit"],"status":"ready"}"#;
+        assert_eq!((ready.status, &*ready.text()), (200, said), "else no server would be left");
+    }
     assert!(field.acts("audit.broken") > 0);
     // A row that the audit's key did not sign is worth nothing.
     let forged = "INSERT INTO audit_acceptance SELECT number + 1000000, epoch, checkpoint, chain,
@@ -142,4 +147,36 @@ async fn an_end_that_was_cut_off_is_noticed_until_an_operator_accepts_it_once_fo
         assert_eq!(report["ok"], true, "{report}");
         assert!(report["notices"].to_string().contains("which an operator accepted"), "{report}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_write_its_anchor_leaves_the_checkpoints_to_another() {
+    let field = Field::new();
+    let a = Server::start(field.command("a", &["--dev"])).await;
+    let b = Server::start(field.command("b", &["--dev"])).await;
+    provider(&a).await;
+    let first = field.reaches("a", 0).await.max(field.reaches("b", 0).await);
+    // The file of the one that makes checkpoints cannot be replaced, as on a full disk.
+    let in_the_way = field.anchor("a").with_extension("audit.new");
+    fs::create_dir(&in_the_way).unwrap();
+    provider(&b).await;
+    field.reaches("b", first).await;
+    let began = Instant::now();
+    while !a.said.lock().unwrap().contains("no audit checkpoint can be made") {
+        assert!(began.elapsed() < Duration::from_secs(40), "it can write its anchor");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    provider(&b).await;
+    let (json, body) = ([("content-type", "application/json")], r#"{"advance_seconds":120}"#);
+    assert_eq!(a.ask(&Request::new("POST", "/dev/clock", &json, body)).await.status, 200);
+    field.reaches("b", first + 1).await;
+    for server in [&a, &b] {
+        let ready = server.ask(&Request::new("GET", "/readyz", &[], "")).await;
+        assert_eq!(ready.status, 200, "{}", ready.text());
+    }
+    // It follows once it can.
+    fs::remove_dir(&in_the_way).unwrap();
+    provider(&b).await;
+    field.reaches("a", first + 2).await;
+    all_find(&[&a, &b], true).await;
 }

@@ -15,6 +15,7 @@ mod audit;
 mod balanced;
 mod doctor;
 mod failing;
+mod master_key;
 mod receipts;
 mod upgrade;
 

@@ -67,11 +67,24 @@ pub struct Check {
     pub found: String,
 }
 
+/// Checks that make no server unready, since it answers every request as well as before. An audit
+/// that does not match, and a replaced master key, are found by all servers that share a store, or
+/// by all but one: a load balancer would have none left. And of a single server nothing would be
+/// left. Metrics, the log and `tegata doctor` report them.
+const REPORTED_ONLY: [&str; 2] = ["audit", "master_key"];
+
+impl Check {
+    /// Whether the server is not ready if it fails.
+    fn is_required(&self) -> bool {
+        !REPORTED_ONLY.contains(&self.name)
+    }
+}
+
 impl HealthReport {
-    /// Whether all checks passed.
+    /// Whether all checks passed that are required for readiness.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.checks.iter().all(|check| check.holds)
+        self.checks.iter().all(|check| check.holds || !check.is_required())
     }
 
     /// The names of the failed checks.
@@ -319,10 +332,14 @@ fn sizes_of(store: &Path) -> Option<StoreSizes> {
 /// Logs changes between two reports.
 fn log_changes(before: &HealthReport, now: &HealthReport) {
     let was = |name: &str| before.checks.iter().find(|check| check.name == name).map(|it| it.holds);
-    for Check { name, holds, found } in &now.checks {
+    for check in &now.checks {
+        let Check { name, holds, found } = check;
         match (was(name), holds) {
+            (Some(true) | None, false) if !check.is_required() => {
+                tracing::warn!(check = name, found, "a check fails; the server stays ready");
+            }
             (Some(true) | None, false) => tracing::warn!(check = name, found, "not ready"),
-            (Some(false), true) => tracing::info!(check = name, found, "ready again"),
+            (Some(false), true) => tracing::info!(check = name, found, "the check passes again"),
             _ => {}
         }
     }

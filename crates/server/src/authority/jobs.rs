@@ -128,10 +128,14 @@ async fn settle_until(jobs: Arc<Jobs>, stop: CancellationToken) {
 /// The period of audit checkpoints.
 const CHECKPOINT_PERIOD: Duration = Duration::from_secs(2);
 
+/// After so many seconds without a checkpoint a server leaves the jobs to another one: mostly its
+/// own disk is the cause.
+const LEAVES_JOBS: i64 = 30;
+
 async fn checkpoint_until(jobs: Arc<Jobs>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(CHECKPOINT_PERIOD);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut failing = false;
+    let mut failing = None;
     loop {
         let stopping = tokio::select! {
             _ = ticks.tick() => false,
@@ -140,16 +144,28 @@ async fn checkpoint_until(jobs: Arc<Jobs>, stop: CancellationToken) {
         record_reset(&jobs.authority, &jobs.admin_token).await;
         follow_token(&jobs).await;
         match checkpoint(&jobs).await {
-            Ok(()) => failing = false,
-            Err(error) if !failing => {
-                tracing::error!(%error, "no audit checkpoint can be made");
-                failing = true;
-            }
-            Err(_) => {}
+            Ok(()) => failing = None,
+            Err(error) => leave_if_stuck(&jobs, &mut failing, &error).await,
         }
         if stopping {
             return;
         }
+    }
+}
+
+/// Reports that no checkpoint can be made, which fails since `failing`; after a while this server
+/// leaves the jobs to another one, if there is one.
+async fn leave_if_stuck(jobs: &Jobs, failing: &mut Option<UnixTime>, error: &tegata_store::Error) {
+    let now = jobs.authority.now();
+    let Some(since) = *failing else {
+        tracing::error!(%error, "no audit checkpoint can be made");
+        *failing = Some(now);
+        return;
+    };
+    if now.since(since) >= LEAVES_JOBS && leads(jobs).await {
+        tracing::warn!(%error, "no audit checkpoint can be made; another server does the jobs, if there is one");
+        jobs.authority.store().leave_jobs();
+        *failing = Some(now);
     }
 }
 

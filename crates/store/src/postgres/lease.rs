@@ -14,6 +14,10 @@ use std::{
 /// Shorter than an act that takes something away waits for servers that do not answer.
 pub(super) const LEASE: Duration = Duration::from_secs(2);
 
+/// How long a server that has left the jobs does not take them: another one has taken them by then,
+/// and if no other can do them, this one tries again.
+const WITHOUT_JOBS: Duration = Duration::from_secs(20);
+
 /// A server's lease.
 #[derive(Debug, Default)]
 pub(super) struct Lease {
@@ -24,6 +28,8 @@ pub(super) struct Lease {
     lapses: AtomicU64,
     /// Until when this server does the jobs.
     jobs: AtomicU64,
+    /// When this server has left the jobs to another one; 0: it has not.
+    left_jobs: AtomicU64,
     ended: AtomicBool,
 }
 
@@ -49,6 +55,22 @@ impl Lease {
     /// Whether this server does the jobs now.
     pub fn has_jobs(&self) -> bool {
         self.is_valid(self.jobs.load(Ordering::SeqCst))
+    }
+
+    /// Leaves the jobs to another server, from the next renewal on.
+    pub fn leave_jobs(&self) {
+        self.left_jobs.store(self.clock.now().0, Ordering::SeqCst);
+    }
+
+    /// Whether this server leaves the jobs to another one now. Then it does none any more, before the
+    /// other one can take them.
+    pub fn leaves_jobs(&self) -> bool {
+        let left = self.left_jobs.load(Ordering::SeqCst);
+        let leaves = left != 0 && self.clock.now().since(Moment(left)) < WITHOUT_JOBS;
+        if leaves {
+            self.jobs.store(0, Ordering::SeqCst);
+        }
+        leaves
     }
 
     /// The moment of this call: before a renewal is sent.
@@ -119,6 +141,17 @@ mod tests {
         assert!(!lease.holds(), "this renewal was sent before the machine was suspended");
         lease.renew(lease.now(), true);
         assert!(lease.holds() && lease.lapses() > read, "what was read before does not count");
+    }
+
+    #[test]
+    fn a_server_that_leaves_the_jobs_does_none_at_once_and_may_take_them_again_later() {
+        let lease = Lease::default();
+        lease.renew(lease.now(), true);
+        assert!(lease.has_jobs() && !lease.leaves_jobs());
+        lease.leave_jobs();
+        assert!(lease.leaves_jobs() && !lease.has_jobs() && lease.holds());
+        lease.clock.suspend(WITHOUT_JOBS);
+        assert!(!lease.leaves_jobs());
     }
 
     fn nanos(time: Duration) -> u64 {

@@ -9,7 +9,7 @@ use super::{
     failed::{Failed, within},
     jitter::Backoff,
     queue::connect,
-    replicas::{Own, register, take_jobs},
+    replicas::{Own, leave_jobs, register, take_jobs},
     rows::int,
     shared::Shared,
     sql::values,
@@ -109,7 +109,10 @@ impl Renewals {
                 within(PATIENCE, again).await?;
             }
         }
-        let jobs = within(PATIENCE, take_jobs(open, id)).await?;
+        let jobs = match self.shared.lease.leaves_jobs() {
+            true => within(PATIENCE, leave_jobs(open, id)).await?,
+            false => within(PATIENCE, take_jobs(open, id)).await?,
+        };
         if open.warnings() != warned {
             let why = "the database warns that a commit may be lost";
             return Err(Failed::unavailable(why).into());

@@ -16,6 +16,10 @@ impl ReplicaStore for PostgresStore {
         self.shared.lease.sent().min(now)
     }
 
+    fn leave_jobs(&self) {
+        self.shared.lease.leave_jobs();
+    }
+
     async fn in_force(&self, position: Position) {
         self.wait_in_force(position).await;
     }

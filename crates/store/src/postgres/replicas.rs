@@ -87,3 +87,14 @@ pub(super) async fn take_jobs(db: &Client, id: [u8; 16]) -> Result<bool, Failed>
                AND (holder = $1 OR NOT EXISTS (SELECT FROM replica WHERE id = job_lease.holder))";
     Ok(db.execute_typed(sql, values![id.to_vec()]).await? == 1)
 }
+
+/// Gives up the lease of the jobs, so that another server takes it with its next renewal. The only
+/// server keeps it: returns whether this one does.
+pub(super) async fn leave_jobs(db: &Client, id: [u8; 16]) -> Result<bool, Failed> {
+    // No server has that id.
+    let sql = "UPDATE job_lease SET holder = '', turn = turn + 1 WHERE name = 'jobs'
+               AND holder = $1 AND EXISTS (SELECT FROM replica WHERE id <> $1)";
+    db.execute_typed(sql, values![id.to_vec()]).await?;
+    let sql = "UPDATE job_lease SET turn = turn + 1 WHERE name = 'jobs' AND holder = $1";
+    Ok(db.execute_typed(sql, values![id.to_vec()]).await? == 1)
+}

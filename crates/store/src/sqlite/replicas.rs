@@ -59,6 +59,8 @@ impl ReplicaStore for SqliteStore {
         now
     }
 
+    fn leave_jobs(&self) {}
+
     async fn in_force(&self, position: Position) {
         if let Some(others) = &self.others.0 {
             others.in_force(position).await;
