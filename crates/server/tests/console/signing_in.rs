@@ -35,6 +35,25 @@ async fn a_wrong_password_or_code_is_refused_and_what_was_entered_is_kept() {
 }
 
 #[tokio::test]
+async fn a_name_that_no_person_can_have_is_refused_as_an_unknown_one_is() {
+    let world = World::new().await;
+    let browser = world.browser();
+    for login in ["unknown-name", "mi\0ka", "\0", "Mika", "\u{1b}[2J", &"m".repeat(65)] {
+        let fields = [("login", login), ("password", PASSWORD), ("code", "000000")];
+        let page = browser.send("/console/sign-in", &fields).await;
+        assert_eq!(page.status, 422, "{login:?}: {}", page.text);
+    }
+}
+
+#[tokio::test]
+async fn a_search_for_a_control_character_finds_what_the_rest_finds() {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let browser = world.browser_of(&human).await;
+    browser.get("/console?q=none%00such").await.shows(200, "value=\"nonesuch\"");
+}
+
+#[tokio::test]
 async fn a_personal_token_is_no_session() {
     let world = World::new().await;
     let human = world.operator("mika", OperatorRole::Administrator).await;

@@ -19,7 +19,7 @@ use axum::extract::RawQuery;
 use tegata_console::pages::{
     Alert, AlertKind, ChannelLine, Overview, OverviewPage, OwnAlert, ProviderLine,
 };
-use tegata_policy::{channel::Channel, permission::Permission};
+use tegata_policy::{channel::Channel, permission::Permission, text::is_plain};
 use tegata_store::{ChannelFilter, Provider, ProviderRevocation};
 use tegata_token::time::UnixTime;
 
@@ -30,7 +30,9 @@ const WARNINGS: usize = 50;
 pub async fn show(who: SignedIn, RawQuery(query): RawQuery) -> Answer {
     let query = query.unwrap_or_default();
     let query = Form::parse(query.as_bytes()).map_err(Failure::bad_request)?;
-    let search = query.get("q").map(|it| it.chars().take(100).collect::<String>());
+    // No name has a character that is not plain, and PostgreSQL refuses a NUL.
+    let plain = |it: &str| it.chars().filter(|it| is_plain(*it)).take(100).collect::<String>();
+    let search = query.get("q").map(plain);
     let fields = [("q", search.as_deref().unwrap_or_default())];
     let (alerts, more_alerts, searched) = match search {
         Some(_) => Default::default(),

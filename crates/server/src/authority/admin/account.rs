@@ -17,7 +17,7 @@ use std::sync::Arc;
 use tegata_policy::{
     acts::{
         AcceptInvitation, ChangePassword, FirstFactor, PersonRow, SecondFactor, SessionRow, SignIn,
-        SignInSecrets, StoredPerson, TokenHash, WhichPerson,
+        SignInSecrets, StoredPerson, TokenHash, WhichPerson, is_login,
     },
     password::check,
     permission::Permission,
@@ -144,7 +144,11 @@ impl Authority {
         if let Some(source) = source {
             self.try_sign_in(source)?;
         }
-        let stored = self.store().person(WhichPerson::Login(login)).await?;
+        // No person has another name, and PostgreSQL refuses some texts, such as one with a NUL.
+        let stored = match is_login(&login) {
+            true => self.store().person(WhichPerson::Login(login)).await?,
+            false => None,
+        };
         let stored = stored.filter(|it| !it.person.disabled);
         let known = stored.and_then(|it| Some((it.person.id, it.secrets?)));
         let hash = known.as_ref().map(|(_, secrets)| secrets.password.clone());
