@@ -63,18 +63,29 @@ pub(crate) struct Facts {
     pub sent: Steady,
     /// The difference of the clocks at that moment.
     pub gap: i64,
-    /// The authority's time in milliseconds at `time_at`.
-    pub time_ms: u64,
-    /// When the response with that time arrived.
+    /// The authority's clock in milliseconds at `time_at`, as far as its responses show it.
+    pub clock_ms: u64,
+    /// When the newest of them arrived.
     pub time_at: Steady,
+    /// The latest time that verifications have used by then.
+    pub least_ms: u64,
 }
 
 impl Facts {
-    /// The authority's time in milliseconds.
-    pub fn time_ms(&self, steady: Steady) -> u64 {
-        let since = steady.since(self.time_at).as_millis();
-        self.time_ms.saturating_add(since.try_into().unwrap_or(u64::MAX))
+    /// The authority's clock in milliseconds. It goes back if that clock did.
+    pub fn clock_ms(&self, steady: Steady) -> u64 {
+        self.clock_ms.saturating_add(millis(steady.since(self.time_at)))
     }
+
+    /// The time of verifications in milliseconds: it stands still where the authority's clock
+    /// went back, so that nothing that has expired is active again.
+    pub fn time_ms(&self, steady: Steady) -> u64 {
+        self.clock_ms(steady).max(self.least_ms)
+    }
+}
+
+pub(crate) fn millis(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 /// What a follower knows at one moment.
@@ -183,7 +194,13 @@ impl Standing {
         self.facts.as_ref().map(|it| steady.since(it.as_of))
     }
 
-    /// The authority's time in milliseconds, by the steady clock.
+    /// The authority's clock in milliseconds, by the steady clock. It goes back if that clock did.
+    #[must_use]
+    pub fn clock_ms(&self, steady: Steady) -> Option<u64> {
+        self.facts.as_ref().map(|it| it.clock_ms(steady))
+    }
+
+    /// The time of verifications in milliseconds, which never goes back.
     #[must_use]
     pub fn time_ms(&self, steady: Steady) -> Option<u64> {
         self.facts.as_ref().map(|it| it.time_ms(steady))

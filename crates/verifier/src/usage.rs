@@ -46,8 +46,10 @@ impl Usage {
         channel: ChannelId,
         source: Option<IpAddr>,
     ) {
-        let minutes = &mut self.lock().minutes;
-        let Minute { uses, dropped } = minutes.entry(now.0 - now.0.rem_euclid(60)).or_default();
+        let mut unreported = self.lock();
+        let minute = unreported.minute(now);
+        let minutes = &mut unreported.minutes;
+        let Minute { uses, dropped } = minutes.entry(minute).or_default();
         let is_full = uses.len() >= LONGEST_MINUTE;
         match uses.entry((token, channel, source)) {
             Entry::Occupied(mut it) => *it.get_mut() += 1,
@@ -68,8 +70,8 @@ impl Usage {
     /// them is reported without uses, too: so the authority knows that there were none.
     #[must_use]
     pub fn report(&self, now: UnixTime, instance: &InstanceId) -> Option<UsageReport> {
-        let unreported = self.lock();
-        let last = now.0 - now.0.rem_euclid(60) - 60;
+        let mut unreported = self.lock();
+        let last = unreported.minute(now) - 60;
         let over = unreported.minutes.range(..=last);
         let mut minutes: Vec<_> = over.map(|(at, it)| it.report(*at, instance)).collect();
         if unreported.arrived < Some(last) && !unreported.minutes.contains_key(&last) {
@@ -89,6 +91,29 @@ impl Usage {
 
     fn lock(&self) -> MutexGuard<'_, Unreported> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Unreported {
+    /// The minute of `now`. If the authority's clock has gone back, the uses so far are of this
+    /// minute: a use is never in the future, or it would seem to come after a revocation.
+    fn minute(&mut self, now: UnixTime) -> i64 {
+        let mut minute = now.0 - now.0.rem_euclid(60);
+        match self.arrived {
+            // By less than a minute: the authority would take it for a repetition.
+            Some(arrived) if arrived == minute => minute += 60,
+            Some(arrived) if arrived > minute => self.arrived = None,
+            _ => {}
+        }
+        while let Some(later) = self.minutes.last_entry().filter(|it| *it.key() > minute) {
+            let later = later.remove();
+            let into = self.minutes.entry(minute).or_default();
+            into.dropped = into.dropped.saturating_add(later.dropped);
+            for (token, count) in later.uses {
+                *into.uses.entry(token).or_default() += count;
+            }
+        }
+        minute
     }
 }
 

@@ -100,7 +100,7 @@ class Follower:
         self.instance, self.staleness, self.on_stale = m["instance"], m["staleness_ms"], m["on_stale"]
         self.view = self.cannot = self.bye = self.main = self.question = None
         self.wants = self.rejected = False
-        self.snapshot, self.count, self.asked, self.not_before, self.quiet, self.time = True, 0, -1e18, 0, 0, (0, 0)
+        self.snapshot, self.count, self.asked, self.not_before, self.quiet, self.clock, self.least = True, 0, -1e18, 0, 0, None, 0
     def send(self, m, path, **more):
         self.count += 1
         query = {"instance": self.instance, "staleness": str(self.staleness), "on_stale": self.on_stale, "speaks": "1", "seq": str(self.count), **more}
@@ -165,12 +165,16 @@ class Follower:
             if self.quiet >= 3: self.quiet, self.snapshot = 0, True
             if sent["at"] > self.sent: self.gap = sent["gap"]
             self.as_of, self.sent = max(self.as_of, as_of), max(self.sent, sent["at"])
-        self.time = max(body["time_ms"], self.time[0] + now - self.time[1]), now
+        read = body["time_ms"]
+        self.least = self.time(now)
+        self.clock = min(max(self.reckoned(now), read), read + now - as_of) if self.clock else read, now
         self.view, self.rejected = new, False
+    def reckoned(self, now): return self.clock[0] + now - self.clock[1] if self.clock else 0
+    def time(self, now): return max(self.least, self.reckoned(now))
     def verify(self, m):
         if not self.view or self.bye: return "stale"
         now = m["steady_ms"]
-        answer = self.view.check(m["token"], (self.time[0] + now - self.time[1]) // 1000)
+        answer = self.view.check(m["token"], self.time(now) // 1000)
         if answer == "invalid": return answer
         age = now - self.as_of
         stale = age > self.staleness or abs(m["wall_ms"] - now - self.gap) >= 100

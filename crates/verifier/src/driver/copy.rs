@@ -37,8 +37,9 @@ struct Body {
     sent_ns: i64,
     /// Wall clock minus steady clock.
     gap_ns: i64,
-    time_ms: u64,
+    clock_ms: u64,
     time_at_ns: i64,
+    least_ms: u64,
     staleness_ms: u64,
     on_stale: OnStale,
     snapshot: Box<RawValue>,
@@ -87,8 +88,9 @@ impl CopyFile {
             as_of: Steady(body.as_of_ns),
             sent: Steady(body.sent_ns),
             gap: body.gap_ns,
-            time_ms: body.time_ms,
+            clock_ms: body.clock_ms,
             time_at: Steady(body.time_at_ns),
+            least_ms: body.least_ms,
         };
         let staleness = Duration::from_millis(body.staleness_ms);
         let granted = Some(Use { staleness, on_stale: body.on_stale });
@@ -113,8 +115,9 @@ impl CopyFile {
             as_of_ns: facts.as_of.0,
             sent_ns: facts.sent.0,
             gap_ns: facts.gap,
-            time_ms: facts.time_ms,
+            clock_ms: facts.clock_ms,
             time_at_ns: facts.time_at.0,
+            least_ms: facts.least_ms,
             staleness_ms: granted.staleness.as_millis().try_into().unwrap_or(u64::MAX),
             on_stale: granted.on_stale,
             snapshot: RawValue::from_string(snapshot)?,
@@ -192,14 +195,16 @@ mod tests {
             as_of: at,
             sent: at,
             gap: 0,
-            time_ms: 7,
+            clock_ms: 7,
             time_at: at,
+            least_ms: 9,
         };
         let granted = Some(Use { staleness: Duration::from_secs(1), on_stale: OnStale::Ask });
         let mut standing = Standing { facts: Some(facts), granted, ..Standing::default() };
         copy.write(&standing).unwrap();
         assert!(fs::read(folder.path().join("copy")).unwrap().starts_with(BEGINNING));
         assert_eq!(copy.read(at).unwrap().granted, granted);
+        assert_eq!(copy.read(at).unwrap().time_ms(at), Some(9), "no token is active again");
         assert!(copy.read(Steady(4)).is_none(), "of a later moment: another boot");
         let boot = std::mem::replace(&mut copy.boot, "another boot".to_owned());
         assert!(copy.read(at).is_none());

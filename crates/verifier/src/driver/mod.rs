@@ -221,17 +221,19 @@ impl TokenVerifier {
         settled(self.decide(token, clock::steady(), wanted)).ok()
     }
 
-    /// The authority's time, or 0 as long as there is no view.
+    /// The time of verifications, or 0 as long as there is no view.
     #[must_use]
     pub fn now(&self) -> UnixTime {
-        let time_ms = self.0.current.load().time_ms(clock::steady()).unwrap_or_default();
-        UnixTime((time_ms / 1_000).try_into().unwrap_or(0))
+        in_seconds(self.0.current.load().time_ms(clock::steady()).unwrap_or_default())
     }
 
     /// Counts a use of a token, for the report to the authority.
     pub fn record_use(&self, token: &VerifiedClaims, source: Option<IpAddr>) {
         let Some((_, usage)) = &self.0.usage else { return };
-        usage.record(self.now(), token.id, token.channel, source);
+        // Not the time of verifications, which may stand still for hours: a token that was
+        // revoked meanwhile would seem to have been accepted afterwards.
+        let clock_ms = self.0.current.load().clock_ms(clock::steady()).unwrap_or_default();
+        usage.record(in_seconds(clock_ms), token.id, token.channel, source);
     }
 
     /// Adds a use, which may be more lenient than that of the settings.
@@ -317,6 +319,10 @@ fn settled(verdict: Verdict) -> Result<Result<VerifiedToken, NotAccepted>, Optio
         Verdict::Introspect(active, _) => Err(Some(active)),
         Verdict::Question => Err(None),
     }
+}
+
+fn in_seconds(time_ms: u64) -> UnixTime {
+    UnixTime((time_ms / 1_000).try_into().unwrap_or(0))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,6 +1,6 @@
 //! Requests over HTTP.
 
-use super::{FollowSettings, Inner, RequestFailure, VerifierStartError, clock, lock};
+use super::{FollowSettings, Inner, RequestFailure, VerifierStartError, clock, in_seconds, lock};
 use crate::follower::{Received, Request};
 use reqwest::{
     Client, Response, Url,
@@ -11,7 +11,6 @@ use std::{sync::Arc, time::Duration};
 use tegata_token::{
     feed::{LONGEST_SNAPSHOT, UsageReport},
     id::Position,
-    time::UnixTime,
 };
 
 /// Maximum length of a response to an introspection.
@@ -168,9 +167,9 @@ async fn save(inner: &Arc<Inner>) {
 /// Reports the uses of the minutes that are over; at the `end`, of the running one, too.
 pub(super) async fn report(inner: Arc<Inner>, end: bool) {
     let Some((_, usage)) = &inner.usage else { return };
-    let now = inner.current.load().time_ms(clock::steady());
-    let Some(seconds) = now.and_then(|it| i64::try_from(it / 1_000).ok()) else { return };
-    let until = UnixTime(if end { seconds.saturating_add(60) } else { seconds });
+    let Some(clock_ms) = inner.current.load().clock_ms(clock::steady()) else { return };
+    let now = in_seconds(clock_ms);
+    let until = if end { now.plus(60) } else { now };
     let Some(report) = usage.report(until, &inner.instance) else { return };
     if inner.sender.report(&report).await {
         usage.arrived(&report);

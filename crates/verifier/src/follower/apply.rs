@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     clocks::{Clocks, Steady},
-    standing::{Facts, Standing},
+    standing::{Facts, Standing, millis},
 };
 use tegata_token::{
     feed::{ChangesResponse, ResponseHead, SnapshotResponse, longest_hold},
@@ -56,17 +56,19 @@ impl Follower {
             return;
         }
         let before = self.standing.facts.as_ref();
-        let (time_ms, time_at) = time(before, &head, clocks.steady);
+        let as_of = sent.at.steady.minus(head.age);
+        let (clock_ms, least_ms) = time(before, head.time_ms, as_of, clocks.steady);
         let facts = Facts {
             provider: snapshot.provider,
             view: snapshot.view,
             issuer: snapshot.issuer,
             // A view that replaces another is as old as its own response.
-            as_of: sent.at.steady.minus(head.age),
+            as_of,
             sent: sent.at.steady,
             gap: sent.at.gap(),
-            time_ms,
-            time_at,
+            clock_ms,
+            time_at: clocks.steady,
+            least_ms,
         };
         self.needs_snapshot = false;
         self.quiet = 0;
@@ -97,17 +99,20 @@ impl Follower {
         }
         let new = response.changes.iter().filter(|it| it.position > position);
         let new: Vec<&FeedChange> = new.filter_map(|it| it.change.as_ref()).collect();
-        let (time_ms, time_at) = time(Some(before), &response.head, clocks.steady);
+        let ResponseHead { age, time_ms, .. } = response.head;
+        let as_of = sent.at.steady.minus(age);
+        let (clock_ms, least_ms) = time(Some(before), time_ms, as_of, clocks.steady);
         let newer = before.sent < sent.at.steady;
         let facts = Facts {
             view: before.view.after(new, position.max(response.through)),
             provider: before.provider,
             issuer: before.issuer.clone(),
-            as_of: before.as_of.max(sent.at.steady.minus(response.head.age)),
+            as_of: before.as_of.max(as_of),
             sent: before.sent.max(sent.at.steady),
             gap: if newer { sent.at.gap() } else { before.gap },
-            time_ms,
-            time_at,
+            clock_ms,
+            time_at: clocks.steady,
+            least_ms,
         };
         let is_quiet = response.changes.is_empty()
             && !hold.is_zero()
@@ -134,8 +139,12 @@ impl Follower {
     }
 }
 
-/// The authority's time after a response that arrived now: it never goes back.
-fn time(before: Option<&Facts>, head: &ResponseHead, now: Steady) -> (u64, Steady) {
-    let known = before.map_or(0, |it| it.time_ms(now));
-    (head.time_ms.max(known), now)
+/// The authority's clock when a response arrives, and the least time of verifications from then
+/// on. The authority has read `read_ms` at `as_of` or later: its clock is from that to as much
+/// more as has passed since. The follower's own reckoning goes on if it is within, and else from
+/// the nearer end; so it is ahead only as long as the authority's clock was.
+fn time(before: Option<&Facts>, read_ms: u64, as_of: Steady, now: Steady) -> (u64, u64) {
+    let Some(before) = before else { return (read_ms, read_ms) };
+    let latest = read_ms.saturating_add(millis(now.since(as_of)));
+    (before.clock_ms(now).clamp(read_ms, latest), before.time_ms(now))
 }

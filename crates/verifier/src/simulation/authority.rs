@@ -1,7 +1,8 @@
 //! A naive authority: a log in memory, instances with their acknowledgements, and receipts
 //! judged by leases. It uses the projection of the feed's messages that servers use.
 
-use super::Planted;
+pub(super) use super::clock::{Moment, START};
+use super::{Planted, clock::AuthorityClock};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -23,11 +24,6 @@ use tegata_token::{
     wire,
 };
 
-/// A moment of the simulation, in nanoseconds since its start.
-pub(super) type Moment = i64;
-
-/// The authority's clock at the start of a simulation, in seconds.
-pub(super) const START: i64 = 1_790_000_000;
 const ISSUER: &str = "https://tokens.example";
 
 /// A token, and what is true about it.
@@ -111,6 +107,7 @@ pub(super) struct Authority {
     /// Until when an instance that a restore has lost could accept.
     lost_until: Moment,
     pub held: Vec<Held>,
+    pub clock: AuthorityClock,
 }
 
 impl Authority {
@@ -136,6 +133,7 @@ impl Authority {
             receipts: Vec::new(),
             lost_until: 0,
             held: Vec::new(),
+            clock: AuthorityClock::default(),
         };
         it.add_key(0, KeyState::Active);
         it

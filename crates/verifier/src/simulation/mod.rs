@@ -1,6 +1,6 @@
 //! Random schedules of faults against a follower: responses that are late, lost, repeated
-//! or out of order, processes that stand still, clocks that are set, restores, a log that
-//! is cut at the asked position, restarts.
+//! or out of order, processes that stand still, clocks that are set, also the authority's,
+//! restores, a log that is cut at the asked position, restarts.
 //!
 //! The invariants: no follower accepts a revoked token once its receipt is complete, nor
 //! later than its staleness after the revocation; none rejects an active token; what was
@@ -8,6 +8,7 @@
 
 mod authority;
 mod check;
+mod clock;
 mod random;
 mod subject;
 mod world;

@@ -4,7 +4,7 @@ use crate::authority::{Authority, channel, provider, token};
 use axum::{Extension, Router, body::Body, http::Request, routing::get};
 use std::{path::Path, time::Duration};
 use tegata_token::{
-    feed::{OnStale, TokenUse},
+    feed::{OnStale, TokenUse, UsageMinute},
     id::Serial,
     kind::Kind,
     time::UnixTime,
@@ -265,6 +265,31 @@ fn a_minute_without_uses_is_reported_once_and_lost_uses_are_counted() {
     let report = usage.report(at(9), &instance).unwrap();
     let short: Vec<_> = report.minutes.iter().map(|it| (it.uses.len(), it.dropped)).collect();
     assert_eq!(short, [(1, 2), (1, 0), (1, 0), (1, 0), (1, 0), (0, 0)]);
+}
+
+#[test]
+fn uses_of_an_authority_whose_clock_went_back_are_of_the_time_that_it_has_now() {
+    let usage = tegata_verifier::usage::Usage::default();
+    let instance = tegata_token::feed::InstanceId::from_random([3; 16]);
+    let id = tegata_token::id::TokenId([1; 16]);
+    let at = |seconds: i64| UnixTime(1_790_000_040 + seconds);
+    let minutes = |now: i64| -> Vec<_> {
+        let report = usage.report(at(now), &instance);
+        let minutes = report.iter().flat_map(|it| &it.minutes);
+        let count = |it: &UsageMinute| it.uses.iter().map(|it| it.count).sum::<u64>();
+        let found = minutes.map(|it| (it.minute.since(at(0)), count(it))).collect();
+        report.iter().for_each(|it| usage.arrived(it));
+        found
+    };
+    usage.record(at(3_600), id, channel(), None);
+    usage.record(at(3_600), id, channel(), None);
+    usage.record(at(5), id, channel(), None);
+    assert_eq!(minutes(61), [(0, 3)]);
+    assert_eq!(minutes(3_661), [(3_600, 0)]);
+    // Back by less than a minute.
+    usage.record(at(3_659), id, channel(), None);
+    assert_eq!(minutes(3_721), [(3_660, 1)]);
+    assert_eq!(minutes(121), [(60, 0)], "back by an hour: minutes are reported again");
 }
 
 #[tokio::test]

@@ -40,6 +40,18 @@ fn strict() -> Use {
     ask(3 * SECOND, OnStale::Deny)
 }
 
+fn strict_for_hours() -> Use {
+    ask(7_200 * SECOND, OnStale::Deny)
+}
+
+/// A response of an authority whose clock shows this many milliseconds after the beginning.
+fn at_time(body: &str, ms: u64) -> String {
+    let new =
+        body.replace(&format!("\"time_ms\":{TIME_MS}"), &format!("\"time_ms\":{}", TIME_MS + ms));
+    assert!(ms == 0 || new != body);
+    new
+}
+
 fn position(epoch: u64, number: u64) -> Position {
     Position { epoch, number }
 }
@@ -57,6 +69,11 @@ fn provider() -> ProviderId {
 }
 
 fn token(seed: u8) -> String {
+    token_until(seed, 3_600)
+}
+
+/// A token that expires this many seconds after the beginning.
+fn token_until(seed: u8, seconds: i64) -> String {
     let key = key(seed);
     let claims = tegata_token::claims::Claims {
         id: tegata_token::id::TokenId([1; 16]),
@@ -67,7 +84,7 @@ fn token(seed: u8) -> String {
         assertion_key: None,
         serial: tegata_token::id::Serial(1),
         issued_at: UnixTime(1_790_000_000),
-        expires_at: UnixTime(1_790_003_600),
+        expires_at: UnixTime(1_790_000_000 + seconds),
         key: key.public().id(),
     };
     wire::write(&claims, "https://tokens.example", &key)
@@ -158,6 +175,15 @@ impl Tested {
         match self.verify(0, clocks, wanted, &token(1)) {
             Verdict::Active { stale: None, .. } => None,
             Verdict::Unknown(stale) => Some(stale),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Whether a token that expires this many seconds after the beginning is active.
+    fn accepts(&mut self, ms: i64, seconds: i64) -> bool {
+        match self.verify(ms, at(ms), strict_for_hours(), &token_until(1, seconds)) {
+            Verdict::Active { .. } => true,
+            Verdict::Invalid(_) => false,
             other => panic!("{other:?}"),
         }
     }
@@ -540,4 +566,42 @@ fn the_time_for_expiry_never_goes_back() {
     // The authority's clock was set back by an hour.
     it.respond(&poll, at(3_600_000), 200, &changes(&poll, 6, vec![]));
     assert!(matches!(it.verify(0, at(3_600_001), strict(), &token(1)), Verdict::Invalid(_)));
+}
+
+#[test]
+fn a_time_that_was_ahead_stands_still_until_the_authoritys_has_caught_up() {
+    let mut it = Tested::new(strict_for_hours());
+    let request = it.only(at(0));
+    let body = snapshot(&request, 0, &view(position(1, 5), &[]));
+    it.respond(&request, at(0), 200, &at_time(&body, 3_600_000));
+    assert!(!it.accepts(0, 3_600) && it.accepts(0, 3_610));
+    // The authority's clock is right again.
+    let poll = it.only(at(1_000));
+    it.respond(&poll, at(1_000), 200, &at_time(&changes(&poll, 6, vec![]), 1_000));
+    assert!(!it.accepts(1_000, 3_600), "what has expired stays so");
+    assert!(it.accepts(3_590_000, 3_610), "time stands still");
+    assert!(!it.accepts(3_610_000, 3_610), "and goes on once the real time is there");
+    for minutes in (20..=120).step_by(20) {
+        let poll = it.only(at(minutes * 60_000));
+        // At the end of its hold.
+        let ms = minutes * 60_000 + 25_000;
+        let body = at_time(&changes(&poll, 6, vec![]), ms.unsigned_abs());
+        it.respond(&poll, at(ms), 200, &body);
+    }
+    let ms = 7_200_000 + 30_000;
+    assert!(it.accepts(ms, 7_200 + 600), "it is ahead no longer");
+    assert!(!it.accepts(ms, 7_200));
+}
+
+#[test]
+fn a_response_that_was_long_under_way_does_not_slow_the_time_down() {
+    let mut it = Tested::with_view(strict_for_hours());
+    let poll = it.only(at(1_000));
+    it.respond(&poll, at(20_000), 200, &at_time(&changes(&poll, 6, vec![]), 1_000));
+    assert!(it.accepts(25_000, 26) && !it.accepts(26_000, 26));
+    // One that is shared by many was read before it was asked for.
+    let poll = it.only(at(30_000));
+    let body = at_time(&changes(&poll, 6, vec![]), 28_000);
+    it.respond(&poll, at(30_000), 200, &body.replace(r#""age_ms":0"#, r#""age_ms":2000"#));
+    assert!(it.accepts(35_000, 36) && !it.accepts(36_000, 36));
 }

@@ -1,6 +1,6 @@
 //! What the operator does, and the faults.
 
-use super::{Event, HEALED, SECOND, World};
+use super::{END, Event, HEALED, SECOND, World};
 use crate::simulation::{
     Answer, TestedFollower,
     authority::{Moment, Token, nanos},
@@ -47,14 +47,15 @@ impl<S: TestedFollower> World<S> {
         self.answer_held();
     }
 
-    /// All channels active, and one token of each.
+    /// All channels active, and one token of each, which expires soon after the end.
     fn restore_order(&mut self) {
         for channel in 0..self.authority.channels.len() {
             if self.authority.channels[channel].2.is_none() {
                 self.authority.switch_channel(self.now, channel);
             }
             let id = self.random.bytes();
-            self.authority.issue(self.now, channel, id, 3_600);
+            let rest = (END - self.now) / SECOND + 3;
+            self.authority.issue(self.now, channel, id, rest);
         }
         self.answer_held();
     }
@@ -87,6 +88,7 @@ impl<S: TestedFollower> World<S> {
             for host in &mut self.hosts {
                 (host.cut_until, host.slow) = (0, 1.0);
             }
+            self.authority.clock.set_right();
             return Ok(());
         }
         let next = self.random.about(1.1);
@@ -130,10 +132,14 @@ impl<S: TestedFollower> World<S> {
                 host.wall += self.random.one_of(&[-SECOND, -60 * SECOND, SECOND]);
                 "has its clock set"
             }
-            78..90 => {
+            78..87 => {
                 self.down_until = until;
                 self.authority.held.clear();
                 "loses the authority"
+            }
+            87..90 => {
+                self.authority.clock.set_ahead(until);
+                "sees a clock that is ahead"
             }
             _ => {
                 self.authority.restore(self.now, 4 * SECOND);

@@ -360,7 +360,7 @@ impl<S: TestedFollower> World<S> {
     }
 
     fn head(&self, to: &ReturnAddress, age: Duration) -> ResponseHead {
-        let time_ms = (START * 1_000 + self.now / 1_000_000).unsigned_abs();
+        let time_ms = self.authority.clock.time_ms(self.now);
         ResponseHead { seq: to.seq.clone(), age, time_ms }
     }
 
