@@ -5,6 +5,7 @@ use crate::{
     clocks::Steady,
     standing::{Facts, Standing, Use, Withdrawn},
 };
+use aws_lc_rs::digest;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -23,6 +24,9 @@ pub(super) struct CopyFile {
     path: PathBuf,
     /// The authority's address: a copy of another authority is not used.
     authority: String,
+    /// Stands for the verifier's token: the copy of another verifier may have the view of
+    /// another provider.
+    verifier: String,
     boot: String,
     /// Held as long as the process may use the copy.
     _lock: File,
@@ -32,6 +36,7 @@ pub(super) struct CopyFile {
 struct Body {
     version: u32,
     authority: String,
+    verifier: String,
     boot_id: String,
     as_of_ns: i64,
     sent_ns: i64,
@@ -49,9 +54,17 @@ const VERSION: u32 = 1;
 /// How every copy begins.
 const BEGINNING: &[u8] = br#"{"version":1,"authority":""#;
 
+/// What stands for a verifier's token in a copy; the token cannot be learned from it.
+fn stands_for(authorization: &[u8]) -> String {
+    let mut hashed = digest::Context::new(&digest::SHA256);
+    hashed.update(b"tegata: the verifier of a copy\n");
+    hashed.update(authorization);
+    hashed.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl CopyFile {
     /// Locks the copy at `path`.
-    pub fn lock(path: &Path, authority: &str) -> io::Result<Self> {
+    pub fn lock(path: &Path, authority: &str, authorization: &[u8]) -> io::Result<Self> {
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("the copy {}: {error}", path.display()))
         };
@@ -66,7 +79,8 @@ impl CopyFile {
         })?;
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
         let (path, authority) = (path.to_owned(), authority.to_owned());
-        Ok(Self { path, authority, boot: boot.trim().to_owned(), _lock: lock })
+        let (verifier, boot) = (stands_for(authorization), boot.trim().to_owned());
+        Ok(Self { path, authority, verifier, boot, _lock: lock })
     }
 
     /// What the last process of this boot knew, if it can be used.
@@ -75,6 +89,7 @@ impl CopyFile {
         let is_own = body.version == VERSION
             && body.boot_id == self.boot
             && body.authority == self.authority
+            && body.verifier == self.verifier
             && body.as_of_ns <= now.0
             && body.time_at_ns <= now.0;
         if !is_own {
@@ -111,6 +126,7 @@ impl CopyFile {
         let body = Body {
             version: VERSION,
             authority: self.authority.clone(),
+            verifier: self.verifier.clone(),
             boot_id: self.boot.clone(),
             as_of_ns: facts.as_of.0,
             sent_ns: facts.sent.0,
@@ -174,19 +190,20 @@ mod tests {
         let notes = folder.path().join("notes");
         for text in ["my notes", "{}", r#"{"version":1,"author":"me"}"#] {
             fs::write(&notes, text).unwrap();
-            let refused = CopyFile::lock(&notes, "http://a/").unwrap_err().to_string();
+            let refused = CopyFile::lock(&notes, "http://a/", b"a").unwrap_err().to_string();
             assert!(refused.contains("no copy of a view"), "{refused}");
             assert!(refused.contains("notes"), "{refused}");
             assert_eq!(fs::read_to_string(&notes).unwrap(), text);
         }
-        assert!(CopyFile::lock(folder.path(), "http://a/").is_err(), "a folder");
-        assert!(CopyFile::lock(&folder.path().join("none/copy"), "http://a/").is_err());
+        assert!(CopyFile::lock(folder.path(), "http://a/", b"a").is_err(), "a folder");
+        assert!(CopyFile::lock(&folder.path().join("none/copy"), "http://a/", b"a").is_err());
     }
 
     #[test]
-    fn a_copy_of_another_boot_or_authority_is_not_used_and_none_is_written_after_bye() {
+    fn a_copy_of_another_boot_authority_or_verifier_is_not_used_and_none_is_written_after_bye() {
         let folder = tempfile::tempdir().unwrap();
-        let mut copy = CopyFile::lock(&folder.path().join("copy"), "http://a/").unwrap();
+        let file = folder.path().join("copy");
+        let mut copy = CopyFile::lock(&file, "http://a/", b"Bearer canary").unwrap();
         let at = Steady(5);
         let facts = Facts {
             view: View::new(Providers::All),
@@ -202,7 +219,8 @@ mod tests {
         let granted = Some(Use { staleness: Duration::from_secs(1), on_stale: OnStale::Ask });
         let mut standing = Standing { facts: Some(facts), granted, ..Standing::default() };
         copy.write(&standing).unwrap();
-        assert!(fs::read(folder.path().join("copy")).unwrap().starts_with(BEGINNING));
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.as_bytes().starts_with(BEGINNING) && !text.contains("canary"), "{text}");
         assert_eq!(copy.read(at).unwrap().granted, granted);
         assert_eq!(copy.read(at).unwrap().time_ms(at), Some(9), "no token is active again");
         assert!(copy.read(Steady(4)).is_none(), "of a later moment: another boot");
@@ -212,6 +230,13 @@ mod tests {
         let authority = std::mem::replace(&mut copy.authority, "http://b/".to_owned());
         assert!(copy.read(at).is_none());
         copy.authority = authority;
+        let verifier = std::mem::replace(&mut copy.verifier, stands_for(b"Bearer other"));
+        assert!(copy.read(at).is_none());
+        copy.verifier = verifier;
+        let member = format!(r#""verifier":"{}","#, copy.verifier);
+        fs::write(&file, text.replace(&member, "")).unwrap();
+        assert!(copy.read(at).is_none(), "of a program that did not name the verifier");
+        fs::write(&file, &text).unwrap();
         assert!(copy.read(at).is_some());
         copy.delete().unwrap();
         standing.withdrawn = Some(Withdrawn::Stopped);

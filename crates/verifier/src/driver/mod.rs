@@ -125,8 +125,9 @@ impl TokenVerifier {
         let instance = instance.ok_or(VerifierStartError::NoRandomness)?;
         let sender = Sender::new(&settings)?;
         let own_use = settings.wanted;
+        let (authority, authorization) = (settings.authority.as_str(), &settings.authorization);
         let copy = settings.copy.as_deref();
-        let copy = copy.map(|path| CopyFile::lock(path, settings.authority.as_str()));
+        let copy = copy.map(|path| CopyFile::lock(path, authority, authorization.as_bytes()));
         let copy = copy.transpose().map_err(VerifierStartError::Copy)?;
         let fork = forkguard::atfork::Guard::try_new().map_err(VerifierStartError::NoFork)?;
         let now = clock::steady();

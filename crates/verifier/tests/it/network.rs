@@ -181,7 +181,10 @@ async fn a_verifier_that_stops_says_bye_and_knows_nothing_more() {
 
 /// A verifier with a copy, once no other one holds its lock.
 async fn with_copy(authority: &Authority, file: &Path) -> TokenVerifier {
-    let mut settings = settings(authority, OnStale::Deny);
+    with_copy_and(settings(authority, OnStale::Deny), file).await
+}
+
+async fn with_copy_and(mut settings: FollowSettings, file: &Path) -> TokenVerifier {
     settings.copy = Some(file.to_owned());
     settings.wanted.staleness = 30 * SECOND;
     let mut started = None;
@@ -211,6 +214,11 @@ async fn a_process_begins_with_the_copy_of_the_last_one() {
     assert!(error.to_string().contains("another process uses the copy"), "{error}");
     drop(first);
     authority.change(|it| it.status = Some(503));
+    let other = FollowSettings::new(authority.url.parse().unwrap(), "another-token").unwrap();
+    let other = with_copy_and(other, &file).await;
+    let unknown = other.verify(token(2).as_bytes()).await.unwrap_err();
+    assert_eq!(unknown, NotAccepted::Unknown(Stale::NoView), "the copy is another verifier's");
+    drop(other);
     let second = with_copy(&authority, &file).await;
     assert!(second.verify(token(2).as_bytes()).await.is_ok(), "the authority is not there");
     assert!(second.verify(token(1).as_bytes()).await.is_err());
