@@ -184,8 +184,9 @@ impl TokenVerifier {
         self.verify_for(token, self.0.own_use).await
     }
 
-    /// Verifies a token for a use. A use that is more lenient than those of the settings is
-    /// in force once [`TokenVerifier::add_use`] was answered.
+    /// Verifies a token for a use. One that is more lenient than that of the settings is in
+    /// force once [`TokenVerifier::add_use`] was answered. One that is stricter is to be added,
+    /// too: else the view gets too old for it between two responses.
     ///
     /// # Errors
     /// As [`TokenVerifier::verify`].
@@ -237,9 +238,10 @@ impl TokenVerifier {
         usage.record(in_seconds(clock_ms), token.id, token.channel, source);
     }
 
-    /// Adds a use, which may be more lenient than that of the settings.
+    /// Adds a use, which may be more lenient than that of the settings, or stricter.
     pub fn add_use(&self, wanted: Use) {
         lock(&self.0.follower).add_use(wanted);
+        self.0.kick.notify_one();
     }
 
     /// The use of the settings.

@@ -9,7 +9,7 @@ use crate::{
     standing::{Facts, Standing, millis},
 };
 use tegata_token::{
-    feed::{ChangesResponse, ResponseHead, SnapshotResponse, longest_hold},
+    feed::{ChangesResponse, ResponseHead, SnapshotResponse},
     view::FeedChange,
 };
 
@@ -116,7 +116,7 @@ impl Follower {
         };
         let is_quiet = response.changes.is_empty()
             && !hold.is_zero()
-            && clocks.steady.since(sent.at.steady) < longest_hold(sent.wanted.staleness) / 2;
+            && clocks.steady.since(sent.at.steady) < *hold / 2;
         self.quiet = if is_quiet { self.quiet + 1 } else { 0 };
         if self.quiet >= QUIET {
             self.quiet = 0;

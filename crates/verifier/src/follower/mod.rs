@@ -14,7 +14,7 @@ use crate::{
 use request::{Asked, Sent};
 use std::{sync::Arc, time::Duration};
 use tegata_token::{
-    feed::{DISCONNECTED, InstanceId, LONGEST_HOLD, longest_retry, poll_timeout},
+    feed::{DISCONNECTED, InstanceId, longest_hold, longest_retry, poll_timeout},
     id::Position,
 };
 
@@ -38,6 +38,8 @@ pub struct Follower {
     instance: InstanceId,
     /// What its requests carry: the most lenient of its uses.
     wanted: Use,
+    /// The shortest staleness of its uses: for each of them a view is brought in time.
+    shortest: Duration,
     standing: Arc<Standing>,
     /// The poll or the snapshot.
     main: Option<Sent>,
@@ -48,9 +50,9 @@ pub struct Follower {
     /// When the next poll or snapshot may be sent.
     not_before: Steady,
     needs_snapshot: bool,
-    /// Whether the last poll or snapshot has failed: the next poll is answered at once, so that
-    /// the view is young again without the time of a hold.
-    has_failed: bool,
+    /// Whether the next poll is answered at once, so that the view is young again without the
+    /// time of a hold: the last poll or snapshot has failed, or is too long for a new use.
+    at_once: bool,
     /// Why it cannot apply what it received.
     cannot: Option<String>,
     /// The position of a snapshot that is before the view's.
@@ -76,6 +78,7 @@ impl Follower {
         Self {
             instance,
             wanted,
+            shortest: wanted.staleness,
             standing: Arc::default(),
             main: None,
             question: None,
@@ -83,7 +86,7 @@ impl Follower {
             asked_at: None,
             not_before: now,
             needs_snapshot: true,
-            has_failed: false,
+            at_once: false,
             cannot: None,
             behind: None,
             reports: false,
@@ -129,9 +132,17 @@ impl Follower {
         self.behind
     }
 
-    /// Adds a use. What it needs beyond the others is in force after the next response.
+    /// Adds a use. What it needs beyond the others is in force after the next response. A
+    /// request that is held for longer than a stricter use permits is given up.
     pub fn add_use(&mut self, wanted: Use) {
         self.wanted = self.wanted.more_lenient(wanted);
+        if wanted.staleness >= self.shortest {
+            return;
+        }
+        self.shortest = wanted.staleness;
+        let too_long = longest_hold(self.shortest);
+        let is_held = |it: &mut Sent| it.asked.hold().is_some_and(|hold| hold > too_long);
+        self.at_once |= self.main.take_if(is_held).is_some();
     }
 
     /// Requires a question, sent as soon as the rules allow.
@@ -178,7 +189,7 @@ impl Follower {
         let now = clocks.steady;
         if self.main.as_ref().is_some_and(|it| it.deadline <= now) {
             self.main = None;
-            self.has_failed = true;
+            self.at_once = true;
             self.retry(now, random);
         }
         if self.question.as_ref().is_some_and(|it| it.deadline <= now) {
@@ -211,7 +222,7 @@ impl Follower {
                 Asked::Changes { after, hold: Duration::ZERO, cannot, bye: false }
             }
             Some(after) if !self.needs_snapshot => {
-                let hold = if self.has_failed { Duration::ZERO } else { LONGEST_HOLD };
+                let hold = if self.at_once { Duration::ZERO } else { longest_hold(self.shortest) };
                 Asked::Changes { after, hold, cannot: None, bye: false }
             }
             _ => Asked::Snapshot,
@@ -231,10 +242,9 @@ impl Follower {
     fn send(&mut self, asked: Asked, clocks: Clocks, is_question: bool) -> Request {
         self.last_id += 1;
         let id = self.last_id;
-        let staleness = self.wanted.staleness;
-        let timeout = match &asked {
-            Asked::Snapshot => DISCONNECTED,
-            Asked::Changes { hold, .. } => poll_timeout(*hold, staleness),
+        let timeout = match asked.hold() {
+            None => DISCONNECTED,
+            Some(hold) => poll_timeout(hold, self.shortest),
         };
         let request = asked.request(id, &self.instance, self.wanted);
         let deadline = clocks.steady.plus(timeout);
@@ -262,7 +272,7 @@ impl Follower {
 
     /// Lets the next request wait, as after a failure.
     fn retry(&mut self, now: Steady, random: f64) {
-        let longest = LONGEST_WAIT.min(longest_retry(self.wanted.staleness));
+        let longest = LONGEST_WAIT.min(longest_retry(self.shortest));
         self.not_before = now.plus(longest.mul_f64(random));
     }
 
@@ -319,7 +329,7 @@ impl Follower {
         self.reports &= !is_main;
         match status {
             200 => {
-                self.has_failed &= !is_main;
+                self.at_once &= !is_main;
                 if let Err(problem) = self.apply(sent, body, clocks) {
                     self.cannot_apply(sent, problem);
                 }
@@ -330,7 +340,7 @@ impl Follower {
             }
             410 => {
                 self.needs_snapshot = true;
-                let spread = LONGEST_SPREAD.min(longest_retry(self.wanted.staleness));
+                let spread = LONGEST_SPREAD.min(longest_retry(self.shortest));
                 self.not_before = now.plus(spread.mul_f64(random));
             }
             400 | 401 | 403 | 426 => {
@@ -339,7 +349,7 @@ impl Follower {
                 self.retry(now, random);
             }
             _ if is_main => {
-                self.has_failed = true;
+                self.at_once = true;
                 self.retry(now, random);
                 if let Some(time) = retry_after {
                     self.not_before = self.not_before.plus(time.min(LONGEST_RETRY_AFTER));

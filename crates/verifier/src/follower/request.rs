@@ -6,7 +6,7 @@ use crate::{
 };
 use std::time::Duration;
 use tegata_token::{
-    feed::{ChangesQuery, FeedQuery, InstanceId, LONGEST_REASON, longest_hold},
+    feed::{ChangesQuery, FeedQuery, InstanceId, LONGEST_REASON},
     id::Position,
 };
 
@@ -71,6 +71,14 @@ impl Asked {
         matches!(self, Self::Changes { bye: true, .. })
     }
 
+    /// How long the authority is to hold it; `None`: it is for a snapshot.
+    pub fn hold(&self) -> Option<Duration> {
+        match self {
+            Self::Snapshot => None,
+            Self::Changes { hold, .. } => Some(*hold),
+        }
+    }
+
     /// The request, with this id and for this instance.
     pub fn request(&self, id: u64, instance: &InstanceId, wanted: Use) -> Request {
         let common = FeedQuery {
@@ -82,7 +90,7 @@ impl Asked {
         let (path, query) = match self {
             Self::Snapshot => ("/feed/snapshot", common.pairs()),
             Self::Changes { after, hold, cannot, bye } => {
-                let hold = (*hold).min(longest_hold(wanted.staleness));
+                let hold = *hold;
                 let printable = |it: &String| {
                     let printable = it.chars().filter(|it| !it.is_control());
                     printable.take(LONGEST_REASON).collect()

@@ -460,6 +460,35 @@ fn a_more_lenient_use_is_in_force_only_after_a_request_that_carried_it_is_answer
 }
 
 #[test]
+fn a_view_is_never_too_old_for_the_stricter_of_two_uses() {
+    let mut it = Tested::with_view(ask(60 * SECOND, OnStale::Deny));
+    let held = it.only(at(1));
+    assert_eq!(parameter(&held, "hold").as_deref(), Some("20000"));
+    let strict = ask(5 * SECOND, OnStale::Deny);
+    it.follower.add_use(strict);
+    // An authority without changes answers at the end of each hold.
+    let mut due = Vec::new();
+    let mut snapshots = 0;
+    for ms in (2..60_000).step_by(2) {
+        for request in it.requests(at(ms)) {
+            assert_eq!(parameter(&request, "staleness").as_deref(), Some("60000"));
+            let hold = parameter(&request, "hold").map(|it| it.parse::<i64>().unwrap());
+            snapshots += usize::from(hold.is_none());
+            assert!(hold < Some(1_667), "a third of the shorter staleness: {hold:?}");
+            due.push((ms + hold.unwrap_or(0), request));
+        }
+        for (_, request) in due.extract_if(.., |it| it.0 <= ms).collect::<Vec<_>>() {
+            it.respond(&request, at(ms), 200, &changes(&request, 5, vec![]));
+        }
+        assert_eq!(it.stale(at(ms), strict), None, "{ms}");
+    }
+    assert_eq!(snapshots, 0);
+    // A laxer one changes nothing, and interrupts nothing.
+    it.follower.add_use(ask(30 * SECOND, OnStale::Deny));
+    assert!(it.requests(at(59_999)).is_empty());
+}
+
+#[test]
 fn an_unknown_key_is_asked_about_once_more_and_at_most_once_a_second() {
     let mut it = Tested::with_view(strict());
     let _poll = it.only(at(0));
