@@ -211,6 +211,30 @@ fn haproxy_hands_refusals_on() {
 }
 
 #[test]
+fn haproxy_refuses_a_request_whose_check_fails_or_does_not_end() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("http://{}/", silent.local_addr().unwrap());
+    let broken = [
+        ("    local asked = ", "    error(\"broken\") local asked = "),
+        ("        txn:set_var", "        error(\"broken\") txn:set_var"),
+        ("http://127.0.0.1:8080/", &silent),
+    ];
+    for (from, to) in broken {
+        let mut world = World::new();
+        world.edits.push((from.to_owned(), to.to_owned()));
+        let proxy = world.haproxy();
+        let seen = || world.api.ask("127.0.0.1", &[], "/seen").1.lines().last().map(str::to_owned);
+        let before = seen();
+        let bearer = format!("Authorization: Bearer {}", token(&world.desk, &[]));
+        let got = through(&proxy, &["-H", &bearer]);
+        assert_eq!(got.status, 503, "{to}: {got:?}");
+        assert!(got.message().contains("temporarily unavailable"), "{to}: {got:?}");
+        assert_eq!(got.header("retry-after"), Some("1"), "{to}");
+        assert_eq!(before, seen(), "{to}: a request that was not checked reached the api");
+    }
+}
+
+#[test]
 fn envoy_hands_refusals_on() {
     let world = World::new();
     let proxy = world.envoy();
