@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
     net::IpAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tegata_token::{
     feed::{InstanceId, LONGEST_USAGE, TokenUse, UsageMinute, UsageReport},
@@ -20,7 +20,7 @@ const LONGEST: usize = LONGEST_USAGE / MINUTES - 1_024;
 
 type Uses = HashMap<(TokenId, ChannelId, Option<IpAddr>), u64>;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Minute {
     uses: Uses,
     dropped: u64,
@@ -32,8 +32,9 @@ pub struct Usage(Mutex<Unreported>);
 
 #[derive(Debug, Default)]
 struct Unreported {
-    minutes: BTreeMap<i64, Minute>,
-    /// The newest minute whose report has arrived.
+    /// Shared, so that a report is made without the lock, which each verification takes.
+    minutes: BTreeMap<i64, Arc<Minute>>,
+    /// The newest minute whose report was answered for good.
     arrived: Option<i64>,
 }
 
@@ -49,7 +50,7 @@ impl Usage {
         let mut unreported = self.lock();
         let minute = unreported.minute(now);
         let minutes = &mut unreported.minutes;
-        let Minute { uses, dropped } = minutes.entry(minute).or_default();
+        let Minute { uses, dropped } = Arc::make_mut(minutes.entry(minute).or_default());
         let is_full = uses.len() >= LONGEST_MINUTE;
         match uses.entry((token, channel, source)) {
             Entry::Occupied(mut it) => *it.get_mut() += 1,
@@ -61,7 +62,7 @@ impl Usage {
         while minutes.len() > MINUTES {
             let lost = minutes.pop_first().map_or(0, |(_, it)| it.count());
             if let Some(mut next) = minutes.first_entry() {
-                next.get_mut().dropped += lost;
+                Arc::make_mut(next.get_mut()).dropped += lost;
             }
         }
     }
@@ -70,23 +71,46 @@ impl Usage {
     /// them is reported without uses, too: so the authority knows that there were none.
     #[must_use]
     pub fn report(&self, now: UnixTime, instance: &InstanceId) -> Option<UsageReport> {
-        let mut unreported = self.lock();
-        let last = unreported.minute(now) - 60;
-        let over = unreported.minutes.range(..=last);
-        let mut minutes: Vec<_> = over.map(|(at, it)| it.report(*at, instance)).collect();
-        if unreported.arrived < Some(last) && !unreported.minutes.contains_key(&last) {
-            minutes.push(Minute::default().report(last, instance));
-        }
+        let over: Vec<_> = {
+            let mut unreported = self.lock();
+            let last = unreported.minute(now) - 60;
+            let Unreported { minutes, arrived } = &*unreported;
+            let is_missing = *arrived < Some(last) && !minutes.contains_key(&last);
+            let missing = is_missing.then(|| (last, Arc::default()));
+            let over = minutes.range(..=last).map(|(at, it)| (*at, it.clone()));
+            over.chain(missing).collect()
+        };
+        let minutes: Vec<_> = over.iter().map(|(at, it)| it.report(*at, instance)).collect();
         (!minutes.is_empty()).then(|| UsageReport { instance: instance.clone(), minutes })
     }
 
     /// Drops the minutes of a report that has arrived.
     pub fn arrived(&self, report: &UsageReport) {
+        self.settle(report, 0);
+    }
+
+    /// Drops the minutes of a report that the authority has rejected for good. Their uses
+    /// count as dropped in the next one.
+    pub fn rejected(&self, report: &UsageReport) {
+        let uses = report.minutes.iter().flat_map(|it| &it.uses).map(|it| it.count);
+        let dropped = report.minutes.iter().map(|it| it.dropped);
+        self.settle(report, uses.chain(dropped).fold(0, u64::saturating_add));
+    }
+
+    fn settle(&self, report: &UsageReport, lost: u64) {
+        let Some(newest) = report.minutes.iter().map(|it| it.minute.0).max() else { return };
         let mut unreported = self.lock();
-        for it in &report.minutes {
-            unreported.minutes.remove(&it.minute.0);
-            unreported.arrived = unreported.arrived.max(Some(it.minute.0));
+        unreported.arrived = unreported.arrived.max(Some(newest));
+        let minutes = &mut unreported.minutes;
+        let settled = report.minutes.iter().filter_map(|it| minutes.remove(&it.minute.0));
+        let settled: Vec<_> = settled.collect();
+        if lost > 0 {
+            let next = Arc::make_mut(minutes.entry(newest + 60).or_default());
+            next.dropped = next.dropped.saturating_add(lost);
         }
+        drop(unreported);
+        // Without the lock: they may be long.
+        drop(settled);
     }
 
     fn lock(&self) -> MutexGuard<'_, Unreported> {
@@ -107,10 +131,10 @@ impl Unreported {
         }
         while let Some(later) = self.minutes.last_entry().filter(|it| *it.key() > minute) {
             let later = later.remove();
-            let into = self.minutes.entry(minute).or_default();
+            let into = Arc::make_mut(self.minutes.entry(minute).or_default());
             into.dropped = into.dropped.saturating_add(later.dropped);
-            for (token, count) in later.uses {
-                *into.uses.entry(token).or_default() += count;
+            for (token, count) in &later.uses {
+                *into.uses.entry(*token).or_default() += count;
             }
         }
         minute

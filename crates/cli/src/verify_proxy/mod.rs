@@ -86,11 +86,18 @@ fn notify(manager: Option<&ServiceManager>, state: &str) {
     }
 }
 
-/// Logs when the view becomes stale or fresh, and each new reason.
+/// Logs when the view becomes stale or fresh, when reports of uses fail, and each new reason.
 async fn watch(verifier: &TokenVerifier) -> std::convert::Infallible {
-    let mut last = None;
+    let (mut last, mut last_report) = (None, None);
     loop {
         let health = verifier.health();
+        if last_report != health.usage_failure {
+            match &health.usage_failure {
+                Some(cause) => tracing::warn!(%cause, "the uses of tokens cannot be reported"),
+                None => tracing::info!("the uses of tokens are reported again"),
+            }
+            last_report = health.usage_failure.clone();
+        }
         let cause = service::cause(&health);
         // The age of a stale view grows, and is no new reason.
         let now = (health.stale.is_some(), cause.clone());

@@ -5,7 +5,7 @@ use crate::standing::{Stale, Use, Withdrawn};
 use std::time::Duration;
 use tegata_token::{feed::InstanceId, id::Position};
 
-/// Why a request for the view has no response that can be used. Names no instance, whose id
+/// Why a request has no response that can be used. Names no instance, whose id
 /// is as confidential as the verifier's token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestFailure {
@@ -33,6 +33,8 @@ pub struct VerifierHealth {
     pub rejected: Option<Withdrawn>,
     /// Why the last request for the view has no response that can be used.
     pub failure: Option<RequestFailure>,
+    /// Why the last report of uses was not accepted.
+    pub usage_failure: Option<RequestFailure>,
     /// Why it cannot apply what it received.
     pub cannot: Option<String>,
     /// The position of the authority's last snapshot, if it is before the view's and so was
@@ -76,6 +78,7 @@ impl TokenVerifier {
             stale: standing.trouble(clocks, self.0.own_use),
             rejected: standing.withdrawn.clone(),
             failure: lock(&self.0.failure).clone(),
+            usage_failure: lock(&self.0.usage_failure).clone(),
             cannot,
             authority_behind,
             copy_problem: lock(&self.0.copy_problem).clone(),

@@ -74,6 +74,8 @@ struct Inner {
     copy_problem: Mutex<Option<String>>,
     /// Why the last request for the view has no response that can be used.
     failure: Mutex<Option<RequestFailure>>,
+    /// Why the last report of uses was not accepted.
+    usage_failure: Mutex<Option<RequestFailure>>,
     /// A response was applied.
     changed: Notify,
     /// The background task has something to do.
@@ -143,6 +145,7 @@ impl TokenVerifier {
             copy,
             copy_problem: Mutex::new(None),
             failure: Mutex::new(None),
+            usage_failure: Mutex::new(None),
             changed: Notify::new(),
             kick: Notify::new(),
             sender,

@@ -73,12 +73,18 @@ impl Sender {
         serde_json::from_slice(&body).ok()
     }
 
-    async fn report(&self, report: &UsageReport) -> bool {
+    /// Sends a report; returns whether it has arrived. If it has not and is to be sent again,
+    /// that is an error: a proxy on the way may have answered, or the authority for now.
+    async fn report(&self, report: &UsageReport) -> Result<bool, RequestFailure> {
         let request = self.http.post(self.url("/feed/usage")).body(report.write());
         let request = request.header(CONTENT_TYPE, "application/json");
         let response = request.timeout(Duration::from_secs(10)).send().await;
-        // What the authority rejects, it would reject again.
-        response.is_ok_and(|it| it.status() == 204 || it.status().is_client_error())
+        match response.map_err(|error| self.no_response(error))?.status().as_u16() {
+            204 => Ok(true),
+            // What is malformed once is so again.
+            400 => Ok(false),
+            status => Err(RequestFailure::Status(status)),
+        }
     }
 }
 
@@ -171,7 +177,15 @@ pub(super) async fn report(inner: Arc<Inner>, end: bool) {
     let now = in_seconds(clock_ms);
     let until = if end { now.plus(60) } else { now };
     let Some(report) = usage.report(until, &inner.instance) else { return };
-    if inner.sender.report(&report).await {
-        usage.arrived(&report);
-    }
+    *lock(&inner.usage_failure) = match inner.sender.report(&report).await {
+        Ok(true) => {
+            usage.arrived(&report);
+            None
+        }
+        Ok(false) => {
+            usage.rejected(&report);
+            Some(RequestFailure::Status(400))
+        }
+        Err(failure) => Some(failure),
+    };
 }

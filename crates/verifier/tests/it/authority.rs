@@ -54,6 +54,8 @@ pub struct Seen {
     pub active: bool,
     /// The authority's clock is ahead by so many seconds.
     pub later: u64,
+    /// The statuses of the next reports of uses, which have no effect.
+    pub refusals: Vec<u16>,
 }
 
 impl Authority {
@@ -203,7 +205,11 @@ async fn changes(
 }
 
 async fn usage(State(it): State<Arc<Shared>>, body: String) -> StatusCode {
-    it.seen.lock().unwrap().reports.push(UsageReport::parse(body.as_bytes()).unwrap());
+    let mut seen = it.seen.lock().unwrap();
+    if let Some(status) = seen.refusals.pop() {
+        return StatusCode::from_u16(status).unwrap();
+    }
+    seen.reports.push(UsageReport::parse(body.as_bytes()).unwrap());
     StatusCode::NO_CONTENT
 }
 

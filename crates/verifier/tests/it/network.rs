@@ -257,6 +257,36 @@ async fn uses_reach_the_authority_once_their_minute_is_over() {
     assert_eq!(uses().iter().map(shown).collect::<Vec<_>>(), [once.clone(), once]);
 }
 
+#[tokio::test]
+async fn only_204_and_400_settle_a_report_and_what_is_lost_is_counted() {
+    let authority = Authority::start().await;
+    let mut settings = settings(&authority, OnStale::Deny);
+    settings.usage_interval = Some(Duration::from_millis(20));
+    let verifier = TokenVerifier::start(settings).unwrap();
+    until("fresh", async || verifier.health().stale.is_none()).await;
+    let verified = verifier.verify(token(1).as_bytes()).await.unwrap();
+    let minutes = || {
+        let reports = authority.seen().reports.into_iter().flat_map(|it| it.minutes);
+        reports.map(|it| (it.uses.iter().map(|it| it.count).sum::<u64>(), it.dropped))
+    };
+    for (number, status) in (1..).zip([429, 404, 502]) {
+        authority.change(|it| it.refusals = vec![status, status]);
+        verifier.record_use(&verified.claims, None);
+        authority.change(|it| it.later += 60);
+        until("a failure", async || verifier.health().usage_failure.is_some()).await;
+        until("a report", async || minutes().map(|it| it.0).sum::<u64>() == number).await;
+        assert!(minutes().all(|it| it.1 == 0), "{status}");
+        until("no failure", async || verifier.health().usage_failure.is_none()).await;
+    }
+    authority.change(|it| it.refusals = vec![400]);
+    verifier.record_use(&verified.claims, None);
+    authority.change(|it| it.later += 60);
+    until("a failure", async || verifier.health().usage_failure.is_some()).await;
+    authority.change(|it| it.later += 60);
+    until("the count", async || minutes().any(|it| it == (0, 1))).await;
+    assert_eq!(minutes().map(|it| it.0).sum::<u64>(), 3);
+}
+
 #[test]
 fn a_minute_without_uses_is_reported_once_and_lost_uses_are_counted() {
     let usage = tegata_verifier::usage::Usage::default();
