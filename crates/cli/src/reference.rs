@@ -4,7 +4,7 @@
 use clap::{Arg, Command};
 use std::{fmt::Write, fs, path::Path};
 
-const HEAD: &str = "<!-- Written by `cargo xtask reference`; do not edit. -->\n";
+pub const HEAD: &str = "<!-- Written by `cargo xtask reference`; do not edit. -->\n";
 
 #[test]
 fn the_pages_about_the_command_line_and_its_settings_are_up_to_date() {
@@ -12,7 +12,8 @@ fn the_pages_about_the_command_line_and_its_settings_are_up_to_date() {
     check("configuration.md", &configuration());
 }
 
-fn check(name: &str, page: &str) {
+/// Compares a page with the one in the book, or writes it.
+pub fn check(name: &str, page: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/book/src/reference");
     let path = folder.join(name);
     if std::env::var_os("TEGATA_WRITE_REFERENCE").is_some() {

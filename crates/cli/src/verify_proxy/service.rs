@@ -1,6 +1,9 @@
 //! The requests that `verify-proxy` answers.
 
-use super::{metrics::ProxyMetrics, settings};
+use super::{
+    metrics::{self, ProxyMetrics},
+    settings,
+};
 use crate::advice::Advice;
 use axum::body::Body;
 use bytes::Bytes;
@@ -65,7 +68,7 @@ impl Proxy {
                 return routed_response(refused);
             }
             let source = self.trusted.source(peer, &parts.headers).0;
-            let verifier = ByFeed { proxy: self, api: "gateway" };
+            let verifier = ByFeed { proxy: self, api: metrics::GATEWAY };
             let query = parts.uri.query();
             return direct(forward_auth::respond(&verifier, &parts.headers, query, source).await);
         }
@@ -79,7 +82,7 @@ impl Proxy {
         due: Instant,
         id: Uuid,
     ) -> ServerResponse {
-        let verifier = ByFeed { proxy: self, api: "ext_authz" };
+        let verifier = ByFeed { proxy: self, api: metrics::EXT_AUTHZ };
         let is_peer_trusted = self.trusted.trusts(peer);
         let call = ext_authz::Call { peer, is_peer_trusted, request_id: &id.to_string() };
         match timeout_at(due, ext_authz::respond(&verifier, request, call)).await {

@@ -23,7 +23,7 @@ pub use process::Process;
 pub use search::{Deliveries, SearchCounts};
 pub use states::{AuthorityState, FeedState, StoreSizes, Surroundings};
 pub use throttled::Throttled;
-pub use verifications::{Verifications, reason};
+pub use verifications::{REASONS, Verifications, reason};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},

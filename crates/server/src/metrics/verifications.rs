@@ -20,8 +20,9 @@ pub struct Verifications {
     seconds: Durations,
 }
 
-/// Why a token is not valid, in the order of [`index_of`].
-const REASONS: [&str; 7] =
+/// Why a token is not valid, in a word each.
+// In the order of `index_of`.
+pub const REASONS: [&str; 7] =
     ["malformed", "bad_signature", "unknown_key", "foreign", "expired", "revoked", "suspended"];
 
 fn index_of(invalid: Invalid) -> usize {
