@@ -1,6 +1,7 @@
 //! The packaged unit of `tegata verify-proxy` under systemd.
 
 use crate::{
+    book::root,
     machine::{Boot, Machine, is_valid_and_little_exposed, words},
     program::{Desk, Home, finish},
     proxies::token,
@@ -15,6 +16,9 @@ const SOCKET: &str = "/run/tegata-verify-proxy/verify.sock";
 fn the_unit_of_the_verifying_proxy_is_valid_for_systemd_and_little_exposed() {
     let home = Home::new();
     is_valid_and_little_exposed("tegata-verify-proxy.service", home.path("").as_path(), 20);
+    // Without a limit: after many crashes in a row it is still started again.
+    let unit = root().join("packaging/systemd/tegata-verify-proxy.service");
+    assert!(fs::read_to_string(unit).unwrap().contains("StartLimitIntervalSec=0\n"));
 }
 
 fn becomes(machine: &Machine, name: &str, value: &str, home: &Home) {
