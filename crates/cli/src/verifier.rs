@@ -28,6 +28,9 @@ pub enum Verb {
     /// Delete a verifier; its token is refused from then on.
     Delete(Delete),
     /// Remove instances that you know to have stopped, so that receipts do not wait for them.
+    ///
+    /// Delete the files of their `--copy` first: a program that starts with one goes on with what
+    /// the last one knew, and no receipt waits for it until it reaches Tegata.
     RemoveInstance(RemoveInstance),
 }
 
@@ -242,7 +245,10 @@ async fn remove_instance(api: &Api, out: &Output, args: RemoveInstance) -> anyho
         if args.dry_run {
             return out.text(&shown);
         }
-        ask(&format!("{shown}no receipt waits for these programs any more\n"))?;
+        ask(&format!(
+            "{shown}no receipt waits for these programs any more; delete the files of their \
+             --copy first, or they may come back with what they knew\n"
+        ))?;
     }
     out.thing(&api.delete(&path).await?, &["removed"])
 }
