@@ -39,8 +39,8 @@ pub async fn prepare(
     let only_one = Page { before: None, most: 1 };
     if !system.providers(None, only_one).await?.is_empty() {
         words.push_str(
-            "this store was prepared before, and its secrets were printed then; for a new \
-             secret run `tegata channel rotate-secret`\n",
+            "this store was prepared before, and its secrets were printed then: `tegata channel list` \
+             shows its channels, and `tegata channel rotate-secret CHANNEL` makes a new secret\n",
         );
         return Ok(words);
     }

@@ -89,6 +89,8 @@ fn notify(manager: Option<&ServiceManager>, state: &str) {
 /// Logs when the view becomes stale or fresh, when reports of uses fail, and each new reason.
 async fn watch(verifier: &TokenVerifier) -> std::convert::Infallible {
     let (mut last, mut last_report) = (None, None);
+    let instance_begins = service::beginning(&verifier.health());
+    tracing::info!(instance_begins, "follows the revocations");
     loop {
         let health = verifier.health();
         if last_report != health.usage_failure {
@@ -105,6 +107,10 @@ async fn watch(verifier: &TokenVerifier) -> std::convert::Infallible {
             match (&health.stale, cause) {
                 (Some(stale), Some(cause)) => {
                     tracing::warn!(%stale, %cause, "no token can be verified by the view");
+                }
+                // As at each start.
+                (Some(_), None) if last.is_none() => {
+                    tracing::info!("waits for the first view of the revocations");
                 }
                 (Some(stale), None) => {
                     tracing::warn!(%stale, "no token can be verified by the view")

@@ -113,7 +113,12 @@ impl Proxy {
         let health = self.verifier.health();
         let age_ms = health.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         let position = health.position.map(|it| it.to_string());
-        let mut body = json!({ "status": "ready", "position": position, "age_ms": age_ms });
+        let mut body = json!({
+            "status": "ready",
+            "instance_begins": beginning(&health),
+            "position": position,
+            "age_ms": age_ms,
+        });
         let Some(stale) = health.stale else {
             return reply::json(StatusCode::OK, body.to_string());
         };
@@ -125,6 +130,16 @@ impl Proxy {
         let reply = reply::json(StatusCode::SERVICE_UNAVAILABLE, body.to_string());
         reply::with(reply, header::RETRY_AFTER, "1")
     }
+}
+
+/// How many characters of an instance's id are shown.
+const SHOWN: usize = 6;
+
+/// The beginning of the instance's id, by which people find the process that a receipt or `tegata
+/// verifier show` names. The whole id is confidential: another program with the same verifier's token
+/// could acknowledge in its name.
+pub fn beginning(health: &VerifierHealth) -> String {
+    health.instance.to_string().chars().take(SHOWN).collect()
 }
 
 /// Why the view is not followed, as far as that is known, and the next step.

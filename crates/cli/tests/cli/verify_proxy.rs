@@ -144,6 +144,11 @@ fn a_proxy_verifies_as_the_authority_does_and_refuses_what_was_revoked() {
     assert_eq!(revoked["receipt"]["state"], "complete", "{revoked}");
     let said = verify(&proxy, &token, "");
     assert_eq!(said.status, 401, "{said:?}");
+    // By the beginning of its id the process is found that a receipt names.
+    let instance = revoked["receipt"]["verifiers"][0]["instance"].as_str().unwrap();
+    let ready = until_ready_is(&proxy, 200);
+    assert!(ready.contains(&format!(r#""instance_begins":"{}""#, &instance[..6])), "{ready}");
+    assert!(!ready.contains(instance), "the whole id is confidential: {ready}");
 
     assert_eq!(ask(&proxy, "/livez", &[]).status, 200);
     assert_eq!(ask(&proxy, "/other", &[]).status, 404);
