@@ -49,7 +49,7 @@ def connect(authority: str, verifier_token: str, **settings) -> Verifier:
     - `on_stale`: what is done with an older view: `deny` (default) raises `Unknown`, `ask` asks
       the authority about each token, `allow` uses the view.
     - `authority_ca`: the certificate authorities to trust, as PEM.
-    - `copy`: a file for a copy of the view, which one process may use.
+    - `copy`: a file for a copy of the view, which one process may use; a forked one has none.
     - `report_uses`: whether the authority learns when tokens were last used (default True).
     - `cached_tokens`: number of tokens whose signature check is kept (default 10,000).
 

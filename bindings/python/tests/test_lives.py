@@ -29,8 +29,8 @@ def credential(server, name):
 FORK = """
     import os, sys, threading, tegata
 
-    url, secret, token = sys.argv[1:]
-    verifier = tegata.connect(url, secret)
+    url, secret, token, *copy = sys.argv[1:]
+    verifier = tegata.connect(url, secret, copy=copy[0] if copy else None)
     assert verifier.ready(60)
     assert verifier.verify(token) and verifier.age() is not None
 
@@ -61,6 +61,13 @@ FORK = """
 def test_a_forked_process_verifies_by_a_follower_of_its_own(stand_in):
     path, secret = credential(stand_in, "forks")
     run(FORK, stand_in.url, secret, stand_in.issue())
+    instances = stand_in.admin("GET", path)["instances"]
+    assert len({it["instance"] for it in instances}) == 7
+
+
+def test_a_forked_process_follows_without_the_copy_that_its_parent_has_locked(stand_in, tmp_path):
+    path, secret = credential(stand_in, "forks-with-copy")
+    run(FORK, stand_in.url, secret, stand_in.issue(), str(tmp_path / "copy"))
     instances = stand_in.admin("GET", path)["instances"]
     assert len({it["instance"] for it in instances}) == 7
 

@@ -13,7 +13,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -27,12 +27,17 @@ use tokio::{
 /// Verifies tokens in a program without a Tokio runtime.
 ///
 /// A process that was forked from the one with the follower starts a follower of its own,
-/// with its own instance id, at its first verification.
+/// with its own instance id and without a copy on disk, at its first verification.
 pub struct BlockingVerifier {
     settings: FollowSettings,
     running: ArcSwap<Running>,
     is_stopped: AtomicBool,
+    /// When no follower could be started after a fork, by the steady clock.
+    failed: AtomicI64,
 }
+
+/// How long no other follower is started after one that could not be.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A follower on a thread.
 struct Running {
@@ -83,7 +88,8 @@ impl BlockingVerifier {
     /// As [`TokenVerifier::start`], or the thread cannot be started.
     pub fn start(settings: FollowSettings) -> Result<Self, VerifierStartError> {
         let running = ArcSwap::new(Running::start(settings.clone())?);
-        Ok(Self { settings, running, is_stopped: AtomicBool::new(false) })
+        let failed = AtomicI64::new(i64::MIN);
+        Ok(Self { settings, running, is_stopped: AtomicBool::new(false), failed })
     }
 
     /// Verifies a token from memory alone. `None`: that needs a response of the authority,
@@ -171,7 +177,14 @@ impl BlockingVerifier {
         if self.is_stopped() {
             return None;
         }
-        let own = Running::start(self.settings.clone()).ok()?;
+        let now = clock::steady();
+        if now.since(Steady(self.failed.load(Ordering::Relaxed))) < PAUSE {
+            return None;
+        }
+        // The copy is the other process's, which has it locked.
+        let settings = FollowSettings { copy: None, ..self.settings.clone() };
+        let own = Running::start(settings);
+        let own = own.inspect_err(|_| self.failed.store(now.0, Ordering::Relaxed)).ok()?;
         let before = self.running.compare_and_swap(&running, own.clone());
         // Another thread was faster.
         if !Arc::ptr_eq(&before, &running) {
