@@ -98,9 +98,8 @@ COVERS = {
 class Follower:
     def __init__(self, m):
         self.instance, self.staleness, self.on_stale = m["instance"], m["staleness_ms"], m["on_stale"]
-        self.view = self.cannot = self.bye = self.main = self.question = None
-        self.wants = self.rejected = False
-        self.snapshot, self.count, self.asked, self.not_before, self.quiet, self.clock, self.least = True, 0, -1e18, 0, 0, None, 0
+        self.view = self.cannot = self.bye = self.main = self.question = None; self.wants = self.rejected = False
+        self.snapshot, self.count, self.asked, self.not_before, self.quiet, self.clock = True, 0, -1e18, 0, 0, (0, 0, 0)
     def send(self, m, path, **more):
         self.count += 1
         query = {"instance": self.instance, "staleness": str(self.staleness), "on_stale": self.on_stale, "speaks": "1", "seq": str(self.count), **more}
@@ -165,18 +164,15 @@ class Follower:
             if self.quiet >= 3: self.quiet, self.snapshot = 0, True
             if sent["at"] > self.sent: self.gap = sent["gap"]
             self.as_of, self.sent = max(self.as_of, as_of), max(self.sent, sent["at"])
-        read = body["time_ms"]
-        self.least = self.time(now)
-        self.clock = min(max(self.reckoned(now), read), read + now - as_of) if self.clock else read, now
+        read, (reckoned, least) = body["time_ms"], self.reckon(now)
+        self.clock = min(max(reckoned, read), read + now - as_of), now, least
         self.view, self.rejected = new, False
-    def reckoned(self, now): return self.clock[0] + now - self.clock[1] if self.clock else 0
-    def time(self, now): return max(self.least, self.reckoned(now))
+    def reckon(self, now): at = self.clock[0] + now - self.clock[1]; return at, max(at, self.clock[2])
     def verify(self, m):
         if not self.view or self.bye: return "stale"
-        now = m["steady_ms"]
-        answer = self.view.check(m["token"], self.time(now) // 1000)
+        now, age = m["steady_ms"], m["steady_ms"] - self.as_of
+        answer = self.view.check(m["token"], self.reckon(now)[1] // 1000)
         if answer == "invalid": return answer
-        age = now - self.as_of
         stale = age > self.staleness or abs(m["wall_ms"] - now - self.gap) >= 100
         if FAULT == "no-age-check": stale = False
         if self.rejected or stale and self.on_stale != "allow": return "stale"
