@@ -420,7 +420,7 @@ async fn a_move_is_not_undone_after_a_recovery_of_what_servers_have_done() {
     signed_off.await;
     let how = Recovery::RevokeEverything { log: None, clock: None };
     let open = RecoveringPostgres::open(&url(&to), how, false).await.unwrap();
-    open.recover(signing_key(8), Vec::new(), false, by(LATER)).await.unwrap();
+    open.recover(signing_key(8), Vec::new(), false, None, by(LATER)).await.unwrap();
     assert!(to.sql("SELECT name FROM job_lease").is_empty(), "no server has run since");
     let dry = undo(&old.path, &old.path.with_file_name("guard"), &url(&to), true).await;
     assert!(matches!(dry.err(), Some(MoveError::WasServed)));
