@@ -26,6 +26,8 @@ mod log;
 mod man;
 mod master_key;
 mod moving;
+#[cfg(test)]
+mod named;
 mod namesakes;
 mod output;
 mod person;

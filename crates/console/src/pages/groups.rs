@@ -215,10 +215,23 @@ impl ShownGroup {
         commands(frame.t().groups.step_three, &[line])
     }
 
-    fn rotate_command(&self, frame: &Frame) -> Html {
+    /// The commands of the three steps, the first for each kind that it has a token of.
+    fn rotate_commands(&self, frame: &Frame) -> Html {
         let (channel, group) = (self.channel, &self.group);
-        let line = format!("tegata group rotate --channel {channel} {group} --key KEY-FILE");
-        commands(frame.t().groups.all_steps, &[line])
+        let mut lines = Vec::new();
+        for kind in self.kinds() {
+            let credential = match kind {
+                Kind::V21 => "--key KEY-FILE",
+                _ => "--secret-file SECRET-FILE",
+            };
+            let kind = kind.name();
+            lines.push(format!(
+                "tegata token issue --channel {channel} --group {group} --kind {kind} {credential}"
+            ));
+        }
+        lines.push(format!("tegata token list --channel {channel} --group {group} --state active"));
+        lines.push(format!("tegata token revoke --channel {channel} --token-id TOKEN-ID"));
+        commands(frame.t().groups.all_steps, &lines)
     }
 
     /// Its slots and, while it rotates, the steps.

@@ -185,7 +185,7 @@ impl NewVerifierPage {
     }
 
     fn commands(&self) -> Html {
-        let line = "tegata verifier create --name edge-tokyo".to_owned();
+        let line = "tegata verifier create edge-tokyo".to_owned();
         commands(self.page.frame.t().common.command_line, &[line])
     }
 }

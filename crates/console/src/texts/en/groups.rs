@@ -63,7 +63,7 @@ pub const TEXTS: GroupsTexts = GroupsTexts {
     step_three: "Step 3 on the command line",
     rotate: "Rotate token",
     needs_key: "This requires the assertion key or the channel secret, which the console does not have.",
-    all_steps: "All three steps, on the machine that has the key",
+    all_steps: "The three steps on the command line; the first on the machine that has the key",
     others: "Other groups",
     active: "Active tokens",
     next_expiry: "Next expiry",

@@ -57,7 +57,7 @@ pub const TEXTS: GroupsTexts = GroupsTexts {
     step_three: "手順3のコマンド",
     rotate: "トークンを更新する",
     needs_key: "アサーション署名キーまたはチャネルシークレットが必要です。コンソールはこれらを持っていません。",
-    all_steps: "鍵のあるコンピューターで3つの手順をまとめて実行",
+    all_steps: "3つの手順のコマンド（最初のコマンドは鍵のあるコンピューターで実行）",
     others: "ほかのグループ",
     active: "有効なトークン",
     next_expiry: "次の有効期限",
