@@ -57,6 +57,61 @@ pub fn explain(mut error: Error, command: &mut Command) -> Error {
     error
 }
 
+/// Variables that no argument declares: the secrets and other settings that are read by name,
+/// and those of the project's own tests.
+const OTHERS: [&str; 9] = [
+    "TEGATA_ADMIN_TOKEN",
+    "TEGATA_ADMIN_TOKEN_FILE",
+    "TEGATA_CHANNEL_SECRET",
+    "TEGATA_GITLAB_REVOCATION_TOKEN",
+    "TEGATA_LONG",
+    "TEGATA_OIDC_CLIENT_SECRET",
+    "TEGATA_VERIFIER_TOKEN",
+    "TEGATA_VERIFIER_TOKEN_FILE",
+    "TEGATA_WEBHOOK_SECRET",
+];
+
+/// Describes each variable that is set under a name that differs from a known one in a letter or
+/// two. Other unknown names are not mentioned: Kubernetes sets `TEGATA_PORT` and more for a
+/// service of that name, and the file of an agent may name variables of its own.
+pub fn misspelt() -> Vec<String> {
+    let is_set = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        name.into_string().ok().filter(|_| !value.is_empty())
+    };
+    let found = misspelt_of(&crate::command_line(), std::env::vars_os().filter_map(is_set));
+    let text = |(name, meant): (String, String)| {
+        format!("the variable {name} has no effect; is {meant} meant?")
+    };
+    found.into_iter().map(text).collect()
+}
+
+/// The names that are almost those of known variables, each with the known one.
+fn misspelt_of(root: &Command, names: impl Iterator<Item = String>) -> Vec<(String, String)> {
+    let declared = arguments(root).filter_map(|arg| arg.get_env()?.to_str());
+    let known: Vec<&str> = declared.chain(OTHERS).collect();
+    let meant = |name: &str| {
+        let own = name.strip_prefix(PREFIX).filter(|_| !known.contains(&name))?;
+        let most = if own.len() < 8 { 1 } else { 2 };
+        let distances = known.iter().map(|it| (distance(name, it), *it));
+        distances.filter(|(distance, _)| *distance <= most).min().map(|(_, it)| it.to_owned())
+    };
+    names.filter_map(|name| meant(&name).map(|meant| (name, meant))).collect()
+}
+
+/// How many letters to insert, to remove or to replace so that one word becomes the other.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (above, letter) in one.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
+        for (left, same) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(letter != same);
+            diagonal = row[left + 1];
+            row[left + 1] = replaced.min(diagonal + 1).min(row[left] + 1);
+        }
+    }
+    row[other.len()]
+}
+
 /// All arguments of the command and of its subcommands.
 fn arguments(command: &Command) -> Box<dyn Iterator<Item = &Arg> + '_> {
     let below = command.get_subcommands().flat_map(arguments);
@@ -71,4 +126,47 @@ fn is_unflagged(arg: &Arg) -> bool {
     };
     arg.get_env().is_some_and(|it| std::env::var_os(it).is_some())
         && !std::env::args_os().any(is_flag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    #[test]
+    fn a_name_that_is_almost_a_known_one_is_noticed_and_no_other() {
+        let names = ["TEGATA_LISTN", "TEGATA_PUBIC_URL", "TEGATA_LISTEN", "TEGATA_PORT", "LISTN"];
+        let more = ["TEGATA_SERVICE_HOST", "TEGATA_PORT_8080_TCP_ADDR", "TEGATA_ENV"];
+        let names = names.into_iter().chain(more).map(str::to_owned);
+        let expected =
+            [("TEGATA_LISTN", "TEGATA_LISTEN"), ("TEGATA_PUBIC_URL", "TEGATA_PUBLIC_URL")];
+        let expected = expected.map(|(name, meant)| (name.to_owned(), meant.to_owned()));
+        assert_eq!(misspelt_of(&crate::command_line(), names), expected);
+    }
+
+    #[test]
+    fn no_variable_of_the_project_is_taken_for_a_mistake() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut folders =
+            ["crates", "docs", "bindings", "packaging"].map(|it| root.join(it)).to_vec();
+        let mut names = BTreeSet::new();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                // This file has mistakes as examples.
+                } else if !path.ends_with("cli/src/variables.rs") {
+                    let text = fs::read_to_string(&path).unwrap_or_default();
+                    let is_name = |it: &char| it.is_ascii_uppercase() || *it == '_';
+                    let rest = text.split(PREFIX).skip(1);
+                    let own = rest.map(|it| it.chars().take_while(is_name).collect::<String>());
+                    names.extend(own.map(|it| format!("{PREFIX}{it}")));
+                }
+            }
+        }
+        assert!(names.len() > 60, "{names:?}");
+        let found = misspelt_of(&crate::command_line(), names.into_iter());
+        assert!(found.is_empty(), "{found:?}");
+    }
 }

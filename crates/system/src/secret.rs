@@ -69,6 +69,12 @@ impl UnusableSecret {
     pub fn is_not_found(&self) -> bool {
         matches!(&self.why, Why::File(error) if error.is_not_found())
     }
+
+    /// Whether the source was read and what it holds is no secret.
+    #[must_use]
+    pub fn is_about_content(&self) -> bool {
+        !matches!(&self.why, Why::File(_) | Why::Exposed(..))
+    }
 }
 
 /// Reads a regular file, which may be a symbolic link. It cannot block a service.

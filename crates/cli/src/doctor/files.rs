@@ -1,13 +1,17 @@
 //! Checks the files and folders: whether they exist, their owners and their modes.
 
-use super::Findings;
+use super::{Finding, Findings, State};
 use rustix::fs::{Access, access};
 use std::{
     fs::Metadata,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
-use tegata_server::{SELF_SIGNED_CA, TlsFiles, authority::record, config::Settings};
+use tegata_server::{
+    SELF_SIGNED_CA, TlsFiles,
+    authority::{admin_token, record},
+    config::Settings,
+};
 use tegata_system::file::Exposure;
 use tegata_token::time::{DAY, UnixTime};
 
@@ -35,6 +39,7 @@ pub fn look(found: &mut Findings, settings: &Settings) {
     for file in &files {
         look_at_file(found, file, owner);
     }
+    admin_token(found, settings);
     if let Some(journal) = &settings.revocation_journal {
         disks(found, &place.store, journal);
     }
@@ -43,6 +48,24 @@ pub fn look(found: &mut Findings, settings: &Settings) {
     }
     if let Some(tls) = &settings.tls {
         certificate(found, tls, UnixTime(jiff::Timestamp::now().as_second()));
+    }
+}
+
+/// Checks that the file of the administrator's token, if there is one, holds a token.
+fn admin_token(found: &mut Findings, settings: &Settings) {
+    let (file, named) = match &settings.admin_token_file {
+        _ if settings.admin_token.is_some() => return,
+        Some(file) => (file.clone(), true),
+        None => (settings.place.admin_token(), false),
+    };
+    let name = file.display().to_string();
+    // Its owner and its mode were checked before.
+    let is_reported = |it: &Finding| it.state == State::Wrong && it.what.starts_with(&name);
+    if let Err(error) = admin_token::check(&file, named)
+        && !found.0.iter().any(is_reported)
+    {
+        let next_step = "write a new token with `tegata admin reset`, or correct the file";
+        found.wrong(CHECK, format!("{:#}", anyhow::Error::from(error)), next_step);
     }
 }
 

@@ -8,7 +8,7 @@ mod files;
 mod litestream;
 mod store;
 
-use crate::{failure, output::Output, serve::Serve};
+use crate::{failure, output::Output, serve::Serve, variables};
 use anyhow::anyhow;
 use serde::Serialize;
 use serde_json::json;
@@ -86,6 +86,9 @@ pub async fn run(
     admin_token_file: Option<PathBuf>,
 ) -> anyhow::Result<()> {
     let mut found = Findings::default();
+    for what in variables::misspelt() {
+        found.warning("config", what, "correct the name, or remove the variable");
+    }
     match args.meaning(admin_token_file) {
         Ok(settings) => look(&mut found, &settings).await,
         Err(error) if failure::is_bad_usage(&error) => {
@@ -102,11 +105,29 @@ async fn look(found: &mut Findings, settings: &Settings) {
     config(found, settings);
     files::look(found, settings);
     let running = address::look(found, settings).await;
+    if running {
+        elsewhere(found, settings);
+    }
     match &settings.place.database {
         Some(database) => database::look(found, settings, database).await,
         None => store::look(found, settings, running),
     }
     litestream::look(found, &settings.place.store);
+}
+
+/// Warns if an authority answers and its store is not the one that these settings name.
+fn elsewhere(found: &mut Findings, settings: &Settings) {
+    let store = &settings.place.store;
+    if settings.place.database.is_none() && !store.exists() {
+        let what = format!(
+            "an authority runs on {}, but its store is not here: there is no {}",
+            settings.listen,
+            store.display()
+        );
+        let next_step = "run this in its folder, or with the --store that it was started with; its \
+                    files and its store were not checked";
+        found.warning("files", what, next_step);
+    }
 }
 
 /// Checks settings that are valid alone, but not together.

@@ -14,6 +14,7 @@ mod sources;
 use crate::{
     failure::BadUsage,
     files::{read_secret, secret_variable},
+    variables,
 };
 pub use address::{StoreAddress, with_password};
 use anyhow::{Context, anyhow};
@@ -93,6 +94,9 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
             "TEGATA_ADMIN_TOKEN_FILE is for the command line and is not read by the server; to \
              name the file of its own token, use --admin-token-file"
         );
+    }
+    for warning in variables::misspelt() {
+        tracing::warn!("{warning}");
     }
     // Dropped at the end, which removes the folder with its content.
     let folder = given.private_folder()?;

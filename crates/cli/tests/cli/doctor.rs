@@ -1,6 +1,6 @@
 //! `tegata doctor` on problems that are really there.
 
-use crate::program::{Done, Home};
+use crate::program::{Done, Home, finish};
 use serde_json::Value;
 use std::{
     fs::{self, Permissions},
@@ -101,6 +101,42 @@ fn a_running_server_is_recognised_and_another_is_too() {
     advises(&home, &["--metrics-listen", &address], "wrong", "another program listens", "ss -ltnp");
     // The store of a server that was killed is read, too.
     doctor(&home, &[]).expect(0);
+}
+
+#[test]
+fn an_authority_whose_store_is_elsewhere_is_reported() {
+    let (home, elsewhere) = (Home::new(), Home::new());
+    let server = home.serve(&[]);
+    let address = server.url.strip_prefix("http://").unwrap();
+    let shown = elsewhere.run(&["doctor", "--listen", address]).expect(0);
+    assert!(shown.contains("WARNING") && shown.contains("but its store is not here"), "{shown}");
+    let shown = home.run(&["doctor", "--listen", address]).expect(0);
+    assert!(!shown.contains("not here"), "{shown}");
+}
+
+#[test]
+fn an_administrators_token_with_which_no_server_starts_is_reported() {
+    let home = used();
+    let next = "tegata admin reset";
+    for (text, what) in [("", "it is empty"), ("short", "does not hold"), ("a\nb", "one line")] {
+        fs::write(home.path("admin.token"), text).unwrap();
+        advises(&home, &[], "wrong", what, next);
+        let serve = home.run(&["serve", "--listen", "127.0.0.1:0"]);
+        assert!(serve.code != 0 && serve.err.contains(next), "{serve:?}");
+        assert!(serve.err.contains(what), "{serve:?}");
+    }
+    home.run(&["admin", "reset", "--yes"]).expect(0);
+    let shown = doctor(&home, &[]).expect(0);
+    assert!(!shown.contains("WRONG"), "{shown}");
+    advises(&home, &["--admin-token-file", "none"], "wrong", "none: ", next);
+}
+
+#[test]
+fn a_variable_whose_name_is_almost_a_known_one_is_reported() {
+    let home = used();
+    let mut doctor = home.tegata(&["doctor", "--listen", "127.0.0.1:0"]);
+    let done = finish(doctor.env(["TEGATA", "PUBIC_URL"].join("_"), "https://example.com"));
+    assert!(done.expect(0).contains("is TEGATA_PUBLIC_URL meant?"));
 }
 
 #[test]

@@ -356,18 +356,45 @@ pub fn hash_in(path: &Path, named: bool) -> Option<RootTokenHash> {
     read(path, named).ok().flatten().map(|it| it.token.shared)
 }
 
+/// Reads the file at `path`, which the operator has `named` or not, as the start of a server does,
+/// and creates nothing.
+///
+/// # Errors
+/// A server does not start with the file.
+pub fn check(path: &Path, named: bool) -> Result<(), AdminTokenError> {
+    read(path, named).map(drop)
+}
+
 /// Why the file of the token cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminTokenError {
     /// The file cannot be read or written.
     #[error("the administrator's token")]
-    File(#[from] Error),
+    File(#[source] Error),
+    /// The file holds something else.
+    #[error(
+        "the administrator's token cannot be used (`tegata admin reset` replaces it by a new one)"
+    )]
+    Content(#[source] Error),
     /// The file does not hold a token.
-    #[error("{} does not hold an administrator's token of at least 32 characters", .0.display())]
+    #[error(
+        "{} does not hold an administrator's token of at least 32 characters; `tegata admin reset` \
+         replaces it by a new one",
+        .0.display()
+    )]
     NoToken(PathBuf),
     /// The machine has no random bytes.
     #[error("the system returned no random bytes for an administrator's token")]
     NoRandomness,
+}
+
+impl From<Error> for AdminTokenError {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::Unusable(it) if it.is_about_content() => Self::Content(error),
+            _ => Self::File(error),
+        }
+    }
 }
 
 /// A new token.
