@@ -3,7 +3,7 @@
 
 use crate::failure::BadUsage;
 use anyhow::{Context, anyhow};
-use std::{fs::File, path::Path};
+use std::{fs::File, io::ErrorKind, path::Path};
 use tegata_policy::{jwk::is_private_text, secret::PlainSecret};
 use tegata_store::file::{Owner, create};
 use tegata_system::{
@@ -17,8 +17,13 @@ use zeroize::Zeroizing;
 /// folder's owner if root runs this. Fails if the file exists.
 pub fn create_private(path: &Path) -> anyhow::Result<File> {
     let made = Owner::of(path).and_then(|owner| create(path, owner));
-    made.with_context(|| {
-        format!("cannot create {}; an existing file is not overwritten", path.display())
+    made.map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::AlreadyExists => "; an existing file is not overwritten",
+            ErrorKind::NotFound => "; its folder is not there",
+            _ => "",
+        };
+        anyhow::Error::from(error).context(format!("cannot create {}{advice}", path.display()))
     })
 }
 

@@ -230,7 +230,8 @@ pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
     let issued = api.issue(path, &authentication, With { group, idempotency_key }).await;
     let issued = issued.map_err(|error| match error.to_string().starts_with(UNKNOWN_KEY) {
         true => anyhow!(
-            "{error}; `tegata key list --channel {}` lists the keys that are registered",
+            "{error}; `tegata key list --channel {0}` lists the keys that are registered, and `tegata \
+             channel show {0}` shows whether the channel is suspended",
             args.channel
         ),
         false => error,

@@ -88,7 +88,10 @@ impl ChannelConfig {
                 "the secret in {source} is not that of channel {id}, or the channel is suspended"
             )
         } else {
-            format!("the assertion key in {source} is not registered on channel {id} with this id")
+            format!(
+                "the assertion key in {source} is not registered on channel {id} with this id, or the \
+                 channel is suspended"
+            )
         };
         Failure::Denied { status, said: format!("{}; {advice}", said.trim_end_matches('.')) }
     }
@@ -211,6 +214,7 @@ mod tests {
         for (status, words) in [(404, "Cannot find channel key"), (400, "Invalid signature")] {
             let said = blamed(false, status, words);
             assert!(said.contains("/key is not registered on channel 1234567890"), "{said}");
+            assert!(said.ends_with("with this id, or the channel is suspended"), "{said}");
         }
         for (uses_secret, words) in [(true, "The maximum number"), (false, "Invalid exp")] {
             assert_eq!(blamed(uses_secret, 400, words), format!("refused with 400: {words}"));

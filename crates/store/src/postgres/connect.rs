@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 use tokio::task::JoinHandle;
-use tokio_postgres::{AsyncMessage, Config, config::SslMode};
+use tokio_postgres::{
+    AsyncMessage, Config,
+    config::{Host, SslMode},
+};
 
 /// The driver's connection, on which statements are pipelined.
 pub(super) type Client = tokio_postgres::Client;
@@ -77,7 +80,11 @@ impl Address {
     pub async fn connect(&self, bell: Option<Bell>) -> Result<Conn, Failed> {
         let opened = self.config.connect(self.tls.clone());
         // The driver's own time limit is per address and does not bound the handshake.
-        let (client, mut connection) = super::failed::within(CONNECT * 2, opened).await?;
+        let opened = super::failed::within(CONNECT * 2, opened).await;
+        let (client, mut connection) = opened.map_err(|failed| match failed {
+            Failed::Unavailable(why) => Failed::unavailable(format!("{why} (at {self})")),
+            other => other,
+        })?;
         let warnings = Arc::new(AtomicU64::new(0));
         let counter = warnings.clone();
         let task = tokio::spawn(async move {
@@ -96,6 +103,31 @@ impl Address {
             }
         });
         Ok(Conn { client, warnings, task })
+    }
+}
+
+/// The hosts and their ports, and nothing else.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.config.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(folder) => folder.display().to_string(),
+        });
+        let mut names: Vec<_> = names.collect();
+        if names.is_empty() {
+            names.extend(self.config.get_hostaddrs().iter().map(ToString::to_string));
+        }
+        let ports = self.config.get_ports();
+        for (nth, name) in names.iter().enumerate() {
+            // One port is that of all hosts.
+            let port = ports.get(nth).or(ports.first()).unwrap_or(&5432);
+            let comma = if nth > 0 { ", " } else { "" };
+            match name.contains(':') {
+                true => write!(f, "{comma}[{name}]:{port}")?,
+                false => write!(f, "{comma}{name}:{port}")?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -147,6 +179,18 @@ impl std::ops::Deref for Conn {
 mod tests {
     use super::*;
     use std::{fs, path::Path};
+
+    #[test]
+    fn an_address_is_shown_as_its_hosts_and_ports_without_a_password() {
+        for (url, shown) in [
+            ("postgres://me:secret@db.example/tegata", "db.example:5432"),
+            ("postgres://me:secret@a:1,b:2/tegata", "a:1, b:2"),
+            ("postgres://me:secret@[::1]:7/tegata", "[::1]:7"),
+            ("postgres://me:secret@%2Frun%2Fpostgresql/tegata", "/run/postgresql:5432"),
+        ] {
+            assert_eq!(Address::parse(url).unwrap().to_string(), shown);
+        }
+    }
 
     /// The addresses in a text, as it is written in documents, in files of settings and in commands.
     fn addresses(text: &str) -> Vec<String> {

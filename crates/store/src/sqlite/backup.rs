@@ -49,8 +49,8 @@ const BUSY: Duration = Duration::from_millis(50);
 /// [`OpenError`]; no file is left then.
 pub fn backup(store: &Path, to: &Path, progress: Progress<'_>) -> Result<Copied, OpenError> {
     let store = &existing(store)?;
-    let file = |error| OpenError::File(to.to_owned(), error);
-    let owner = Owner::of(store).map_err(file)?;
+    let owner = Owner::of(store).map_err(|error| OpenError::File(store.clone(), error))?;
+    let file = |error| OpenError::Backup(to.to_owned(), error);
     // The name is taken first, so that no other file is ever overwritten.
     new_file(to, owner).map_err(file)?;
     let partial = with(to, ".partial");

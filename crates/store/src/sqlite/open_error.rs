@@ -22,6 +22,9 @@ pub enum OpenError {
     /// The file or its folder cannot be used.
     #[error("cannot open the store {}: {}", .0.display(), what_is_wrong(.1))]
     File(PathBuf, io::Error),
+    /// The file of a backup cannot be written.
+    #[error("cannot write the backup {}: {}", .0.display(), what_is_wrong(.1))]
+    Backup(PathBuf, io::Error),
     /// SQLite cannot read or write it.
     #[error("{0} cannot be opened as a store: {1}")]
     Database(PathBuf, rusqlite::Error),
