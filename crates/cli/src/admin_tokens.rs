@@ -65,7 +65,7 @@ pub struct Delete {
     /// The token's id.
     id: AdminTokenId,
     /// The reason, for the audit.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = crate::taking::reason)]
     reason: Option<String>,
     /// Change nothing; show the token that would be deleted.
     #[arg(long)]

@@ -166,7 +166,7 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
 }
 
 /// The columns of the table; `object` is made here.
-const COLUMNS: [&str; 7] = ["id", "at", "actor", "act", "object", "source", "reason"];
+const COLUMNS: [&str; 8] = ["id", "at", "actor", "act", "object", "position", "source", "reason"];
 
 /// What an event concerns, from the widest to the narrowest.
 fn object(event: &Value) -> String {

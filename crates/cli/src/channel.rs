@@ -6,6 +6,7 @@ use crate::{
     namesakes::note_namesakes,
     output::{Output, receipt},
     taking::{Confirmation, TakingOptions, TakingRequest},
+    terminal::note,
 };
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -222,7 +223,13 @@ pub async fn suspend(api: &Api, out: &Output, args: Suspend) -> anyhow::Result<(
     let request = TakingRequest::new(Method::PATCH, &path, json!({ "state": "suspended" }));
     let request = TakingRequest { counted: "would_suspend", ..request };
     match args.options.run(api, out, Some(args.confirm), request).await? {
-        Some(response) => state(out, &response),
+        Some(response) => {
+            state(out, &response)?;
+            note(&format!(
+                "its tokens are valid again after `tegata channel resume {id}`; revoke what leaked"
+            ));
+            Ok(())
+        }
         None => Ok(()),
     }
 }
@@ -234,10 +241,15 @@ pub async fn resume(api: &Api, out: &Output, Which { channel }: Which) -> anyhow
 
 /// Prints what a change of the state did; `channel show` prints the settings.
 fn state(out: &Output, response: &Value) -> anyhow::Result<()> {
-    let wanted = ["channel_id", "name", "state", "revoked", "position", "receipt", "stateless_too"];
+    let wanted =
+        ["channel_id", "name", "state", "suspended_tokens", "position", "receipt", "stateless_too"];
     let mut shown = response.clone();
     if !out.is_json() {
         shown["receipt"] = receipt(&response["receipt"]).into();
+        // Suspending revokes none.
+        if response["state"] == "suspended" {
+            shown["suspended_tokens"] = response["revoked"].clone();
+        }
     }
     out.only(&shown, &wanted)
 }

@@ -40,7 +40,7 @@ pub struct Explain {
           value_parser = clap::value_parser!(u16).range(1..=1_000))]
     limit: u16,
     /// Revoke every token found that is active, or would be if its channel were not
-    /// suspended; first prints them and asks, unless --yes is given.
+    /// suspended; first prints them, and asks on a terminal unless --yes is given.
     #[arg(long)]
     revoke: bool,
     #[command(flatten)]

@@ -10,8 +10,8 @@ pub fn finder(about: &str, given: &str) -> Option<String> {
             "`tegata verifier list` shows the ids and names".to_owned()
         }
         _ if about.contains("receipt") || about.contains("position") => {
-            "the position is in the output of the act, and only acts that take something away have \
-             a receipt"
+            "the position is in the output of the act, or in `tegata audit list`, and only acts that \
+             take something away have a receipt"
                 .to_owned()
         }
         _ if about.contains("administrator's token") => {

@@ -214,7 +214,11 @@ pub fn awaited(receipt: &Value) -> String {
 /// An instance of a verifier, and its state.
 fn instance(it: &Value) -> String {
     let text = |name: &str| it[name].as_str().unwrap_or("-").to_owned();
-    format!("{} {}: {}", text("name"), text("instance"), text("state"))
+    let meaning = match it["state"].as_str() {
+        Some("lease-expired") => " (accepts nothing any more)",
+        _ => "",
+    };
+    format!("{} {}: {}{meaning}", text("name"), text("instance"), text("state"))
 }
 
 /// JSON in which no character steers a terminal. JSON itself escapes only some of them; all
@@ -354,6 +358,17 @@ mod tests {
         assert_eq!(
             receipt(&pending),
             "pending, effective at today, acknowledged by 1 of 2 instances, pay b: waiting"
+        );
+    }
+
+    #[test]
+    fn a_complete_receipt_says_what_an_expired_lease_means() {
+        let gone = json!({ "name": "pay", "instance": "a", "state": "lease-expired" });
+        let complete = json!({ "state": "complete", "effective_at": "now", "verifiers": [gone] });
+        assert!(
+            receipt(&complete).ends_with("pay a: lease-expired (accepts nothing any more)"),
+            "{}",
+            receipt(&complete)
         );
     }
 

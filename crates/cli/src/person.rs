@@ -90,7 +90,11 @@ A provider's admin cannot see inside its channels without a role there.
   tegata person set-role 4567890123 --channel 1234567890 --remove";
 
 #[derive(Args)]
-#[command(after_help = ROLES, group = ArgGroup::new("what").required(true))]
+#[command(
+    after_help = ROLES,
+    group = ArgGroup::new("what").required(true),
+    override_usage = "tegata person set-role [OPTIONS] <PERSON> <ROLE|--remove>"
+)]
 pub struct SetRole {
     /// The person's id.
     person: PersonId,
@@ -135,7 +139,7 @@ pub struct Named {
 #[derive(Args)]
 pub struct Why {
     /// The reason, for the audit.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = crate::taking::reason)]
     reason: Option<String>,
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     api::Api,
     output::{Output, awaited},
-    taking::waiting::watch,
+    taking::{seconds, waiting::watch},
 };
 use clap::{Args, Subcommand};
 use tegata_token::id::Position;
@@ -18,10 +18,9 @@ pub enum Verb {
 pub struct Show {
     /// The position that the act returned.
     position: Position,
-    /// Maximum time to wait until the receipt is complete; prints on stderr which instances
-    /// it waits for.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0,
-          value_parser = clap::value_parser!(u16).range(0..=60))]
+    /// Maximum time to wait until the receipt is complete, at most 60 seconds; prints on stderr
+    /// which instances it waits for.
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     wait: u16,
 }
 

@@ -19,16 +19,32 @@ use tegata_client::admin::{Method, TakingCall};
 #[derive(Args)]
 pub struct TakingOptions {
     /// The reason; it is recorded in the audit and with the tokens.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: Option<String>,
-    /// Maximum time to wait until every verifier has acknowledged the act; prints on stderr
-    /// which instances it waits for.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0,
-          value_parser = clap::value_parser!(u16).range(0..=60))]
+    /// Maximum time to wait until no verifier is left that could accept what was taken away, at
+    /// most 60 seconds; prints on stderr which instances it waits for.
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     wait: u16,
     /// Change nothing; list what would be deleted, and the tokens that would become invalid.
     #[arg(long)]
     dry_run: bool,
+}
+
+/// The longest reason, in characters: what the API accepts.
+const LONGEST_REASON: usize = 500;
+
+/// The reason of an act. A dry run does not send it, and must not accept what the act refuses.
+pub fn reason(text: &str) -> Result<String, String> {
+    match text.chars().count() {
+        1..=LONGEST_REASON => Ok(text.to_owned()),
+        count => Err(format!("it has {count} characters; give 1 to {LONGEST_REASON}")),
+    }
+}
+
+/// The seconds to wait: a number, with the unit `s` or without one.
+pub fn seconds(text: &str) -> Result<u16, String> {
+    let number: Option<u16> = text.strip_suffix('s').unwrap_or(text).parse().ok();
+    number.filter(|it| *it <= 60).ok_or_else(|| "give 0 to 60 seconds, such as `30s`".to_owned())
 }
 
 /// Whether a command asks before it takes something away.

@@ -93,7 +93,10 @@ pub struct Set {
 }
 
 #[derive(Args)]
-#[command(group = ArgGroup::new("which").required(true))]
+#[command(
+    group = ArgGroup::new("which").required(true),
+    override_usage = "tegata verifier remove-instance [OPTIONS] <ID> <INSTANCE|--all>"
+)]
 pub struct RemoveInstance {
     /// The verifier's id; it may be deleted.
     id: VerifierId,

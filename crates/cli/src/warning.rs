@@ -34,11 +34,11 @@ pub struct List {
     #[arg(long, value_name = "TYPE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     r#type: Option<String>,
-    /// Only those that apply since this time (RFC 3339) or later.
+    /// Only those that began to apply at this time (RFC 3339) or later.
     #[arg(long, value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
-    /// Only those that apply since before this time (RFC 3339).
+    /// Only those that began to apply before this time (RFC 3339).
     #[arg(long, value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,

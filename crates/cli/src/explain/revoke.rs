@@ -5,7 +5,7 @@ use crate::{
     api::Api,
     inspect::counted,
     output::{Output, receipt},
-    taking::{Confirmation, waiting},
+    taking::{Confirmation, reason, seconds, waiting},
     terminal::note,
 };
 use anyhow::anyhow;
@@ -17,12 +17,12 @@ use tegata_client::admin::{Method, TakingCall};
 #[derive(Args)]
 pub struct Options {
     /// The reason; it is recorded in the audit.
-    #[arg(long, requires = "revoke")]
+    #[arg(long, requires = "revoke", value_parser = reason)]
     reason: Option<String>,
-    /// Maximum time to wait, for each token, until every verifier has acknowledged its
-    /// revocation.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, requires = "revoke",
-          value_parser = clap::value_parser!(u16).range(0..=60))]
+    /// Maximum time to wait, for each token, until no verifier is left that could accept it, at
+    /// most 60 seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "0", requires = "revoke",
+          value_parser = seconds)]
     wait: u16,
     #[command(flatten)]
     confirm: Confirmation,

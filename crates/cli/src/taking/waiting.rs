@@ -26,7 +26,13 @@ pub async fn take(api: &Api, path: &[&str], act: TakingCall<'_>) -> anyhow::Resu
     let mut response = api.take(path, TakingCall { members: &members, wait, ..act }).await?;
     let position = response["position"].as_str().map(str::to_owned);
     if let (Some(position), Some(first)) = (position, response.get("receipt").cloned()) {
-        response["receipt"] = watch(api, &position, first, whole - wait).await;
+        let last = watch(api, &position, first, whole - wait).await;
+        if last["state"] == "pending" {
+            note(&format!(
+                "the receipt is pending: `tegata receipt show {position} --wait 60` waits for it"
+            ));
+        }
+        response["receipt"] = last;
     }
     Ok(response)
 }

@@ -1,7 +1,10 @@
 //! What a user who has not seen the program before reads: dry runs, empty lists, wrong ids,
 //! hints.
 
-use crate::program::{Desk, finish, finish_with};
+use crate::{
+    program::{Desk, Home, finish, finish_with},
+    verify_proxy::{start, until_ready_is, verifier},
+};
 
 /// A channel with a group, its key and a token, and its provider.
 fn shop(desk: &Desk) -> (String, String, String) {
@@ -134,10 +137,15 @@ fn an_act_prints_what_it_did_and_no_settings_without_a_value() {
     let listed = desk.run(&["provider", "list"]).expect(0);
     assert!(!listed.contains("REVOCATION"), "{listed}");
     let (_, channel, _) = shop(&desk);
-    let done = desk.run(&["channel", "suspend", &channel, "--yes"]).expect(0);
-    let state = ["channel_id", "name", "state", "revoked", "position", "receipt"];
-    assert_eq!(members(&done), [&state[..], &["stateless_too"]].concat(), "{done}");
-    assert_eq!(members(&desk.run(&["channel", "resume", &channel]).expect(0)), state);
+    let suspend = desk.run(&["channel", "suspend", &channel, "--yes"]);
+    let again = format!("valid again after `tegata channel resume {channel}`; revoke what leaked");
+    assert!(suspend.err.contains(&again), "{suspend:?}");
+    let done = suspend.expect(0);
+    let first = ["channel_id", "name", "state"];
+    let suspended = ["suspended_tokens", "position", "receipt", "stateless_too"];
+    assert_eq!(members(&done), [&first[..], &suspended].concat(), "{done}");
+    let resumed = members(&desk.run(&["channel", "resume", &channel]).expect(0));
+    assert_eq!(resumed, [&first[..], &["position", "receipt"]].concat());
     assert!(
         desk.run(&["group", "list", "--channel", &channel]).expect(0).contains("ACTIVE TOKENS")
     );
@@ -199,4 +207,72 @@ fn the_help_of_revoke_names_every_scope_that_needs_no_channel() {
         help.contains("except with TOKEN, --created-by, --provider and --everything"),
         "{help}"
     );
+}
+
+#[test]
+fn the_usage_of_a_command_has_its_arguments_in_their_order() {
+    let home = Home::new();
+    for (words, usage) in [
+        (["verifier", "remove-instance"], "[OPTIONS] <ID> <INSTANCE|--all>"),
+        (["person", "set-role"], "[OPTIONS] <PERSON> <ROLE|--remove>"),
+    ] {
+        let shown = home.run(&[&words[..], &["--help"]].concat()).expect(0);
+        let usage = format!("Usage: tegata {} {usage}", words.join(" "));
+        assert!(shown.contains(&usage), "{shown}");
+    }
+}
+
+#[test]
+fn a_receipt_is_found_again_in_the_audit() {
+    let desk = Desk::new();
+    let (_, channel, _) = shop(&desk);
+    let done = desk.json(&["channel", "suspend", &channel]);
+    let position = done["position"].as_str().unwrap();
+    let listed = desk.run(&["audit", "list", "--act", "channel.suspend"]).expect(0);
+    assert!(listed.contains("POSITION") && listed.contains(position), "{listed}");
+    desk.run(&["receipt", "show", "x"]).expect_error(2, "in `tegata audit list`");
+}
+
+#[test]
+fn a_pending_receipt_has_its_next_step() {
+    let desk = Desk::new();
+    let (_, channel, _) = shop(&desk);
+    let proxy = start(&desk, &verifier(&desk, &[]), &[]);
+    until_ready_is(&proxy, 200);
+    // It says no `bye`, so that its lease goes on.
+    assert!(!proxy.crash().success());
+    let done = desk.run(&["channel", "suspend", &channel]);
+    let position = done.out.lines().find_map(|it| it.strip_prefix("position")).unwrap().trim();
+    let next = format!("`tegata receipt show {position} --wait 60` waits for it");
+    assert!(done.err.contains(&next), "{done:?}");
+}
+
+#[test]
+fn a_dry_run_refuses_the_reason_that_the_act_would_refuse() {
+    let desk = Desk::new();
+    let (_, channel, _) = shop(&desk);
+    let revoke = ["token", "revoke", "--channel", &channel, "--all", "--dry-run", "--reason"];
+    desk.run(&[&revoke[..], &["x".repeat(501).as_str()]].concat())
+        .expect_error(2, "it has 501 characters; give 1 to 500");
+    desk.run(&[&revoke[..], &["手".repeat(500).as_str()]].concat()).expect(0);
+    let wait = ["token", "revoke", "--channel", &channel, "--all", "--wait"];
+    desk.run(&[&wait[..], &["61"]].concat()).expect_error(2, "give 0 to 60 seconds");
+    desk.run(&[&wait[..], &["30s"]].concat()).expect(0);
+}
+
+#[test]
+fn a_file_that_cannot_be_created_is_named_with_the_reason() {
+    let desk = Desk::new();
+    let (_, channel, _) = shop(&desk);
+    let generate = ["key", "generate", "--channel", &channel, "--file"];
+    let nowhere = desk.run(&[&generate[..], &["none/x.jwk"]].concat());
+    assert!(!nowhere.err.contains("overwritten"), "{nowhere:?}");
+    nowhere.expect_error(1, "cannot create none/x.jwk; its folder is not there");
+    desk.home.file("x.jwk", "");
+    let there = desk.run(&[&generate[..], &["x.jwk"]].concat());
+    there.expect_error(1, "an existing file is not overwritten");
+    let home = Home::new();
+    home.serve(&[]).stop();
+    home.run(&["backup", "none/backup.db"])
+        .expect_error(1, "cannot write the backup none/backup.db: its folder is not there");
 }
