@@ -48,7 +48,7 @@ fn unknown_word(root: &Command, line: &str) -> Option<String> {
     let mut command = root;
     let mut words = line.split_whitespace().peekable();
     while command.has_subcommands() {
-        let Some(word) = words.peek() else { return None };
+        let word = words.peek()?;
         let name = name_at_start(word);
         if name.is_empty() || name.starts_with('-') {
             break;

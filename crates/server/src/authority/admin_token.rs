@@ -5,7 +5,7 @@
 mod reset;
 mod shared;
 
-pub use reset::{ResetError, Taken, file_in_use, replace, reset, reset_shared};
+pub use reset::{ResetError, Taken, check, file_in_use, replace, reset, reset_shared};
 pub use shared::{PLACE_IN_FORCE, problem_of};
 
 use crate::authority::{
@@ -354,15 +354,6 @@ fn read(path: &Path, named: bool) -> Result<Option<Known>, AdminTokenError> {
 #[must_use]
 pub fn hash_in(path: &Path, named: bool) -> Option<RootTokenHash> {
     read(path, named).ok().flatten().map(|it| it.token.shared)
-}
-
-/// Reads the file at `path`, which the operator has `named` or not, as the start of a server does,
-/// and creates nothing.
-///
-/// # Errors
-/// A server does not start with the file.
-pub fn check(path: &Path, named: bool) -> Result<(), AdminTokenError> {
-    read(path, named).map(drop)
 }
 
 /// Why the file of the token cannot be used.

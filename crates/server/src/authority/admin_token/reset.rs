@@ -1,6 +1,6 @@
 //! Replaces the administrator's token in its file, for `tegata admin reset`.
 
-use super::{AdminTokenError, fresh};
+use super::{AdminTokenError, fresh, read};
 use crate::authority::{
     place::Files,
     private_file,
@@ -77,6 +77,15 @@ pub enum Taken {
     NextStart,
     /// It is in force for all servers that share the store.
     AllServers,
+}
+
+/// Reads the file at `path`, which the operator has `named` or not, as the start of a server does,
+/// and creates nothing.
+///
+/// # Errors
+/// A server does not start with the file.
+pub fn check(path: &Path, named: bool) -> Result<(), AdminTokenError> {
+    read(path, named).map(drop)
 }
 
 /// Why the administrator's token was not replaced, or not confirmed.
