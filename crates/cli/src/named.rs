@@ -49,6 +49,10 @@ fn unknown_word(root: &Command, line: &str) -> Option<String> {
     let mut words = line.split_whitespace().peekable();
     while command.has_subcommands() {
         let word = words.peek()?;
+        if word.starts_with('{') {
+            // A command that is put in when the program runs.
+            return None;
+        }
         let name = name_at_start(word);
         if name.is_empty() || name.starts_with('-') {
             break;

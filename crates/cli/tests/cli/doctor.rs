@@ -128,7 +128,8 @@ fn an_administrators_token_with_which_no_server_starts_is_reported() {
     home.run(&["admin", "reset", "--yes"]).expect(0);
     let shown = doctor(&home, &[]).expect(0);
     assert!(!shown.contains("WRONG"), "{shown}");
-    advises(&home, &["--admin-token-file", "none"], "wrong", "none: ", next);
+    let missing = ["--admin-token-file", "none"];
+    advises(&home, &missing, "wrong", "none: No such file", "correct it");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
+    path::Path,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering::SeqCst},
     time::{Duration, Instant},
@@ -141,27 +142,45 @@ async fn a_copy_of_an_earlier_epoch_is_used_for_no_longer_than_a_receipt_waits()
     assert_eq!(verify(gate.address, &token).await, Some(401));
 }
 
+/// Copies the files of a folder.
+fn copy_files(from: &Path, to: &Path) {
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_of_a_later_epoch_is_kept_and_the_next_step_is_named() {
     let mut world = World::new().await;
-    world.server.process.kill().unwrap();
-    world.server.process.wait().unwrap();
+    let end = |server: &mut Server| {
+        server.process.kill().unwrap();
+        server.process.wait().unwrap();
+    };
+    end(&mut world.server);
+    let earlier = tempfile::tempdir().unwrap();
+    copy_files(world.folder.path(), earlier.path());
     world.run(&["recover", "--revoke-everything"]);
     world.server = Server::start(serve(world.folder.path(), &[])).await;
     let proxy = Proxy::to(world.server.address()).await;
     let words = ["--max-staleness", "2s", "--copy", "view"];
-    let old = command(&world, proxy.address(), &world.token, &words);
-    let gate = Listening::start(old);
+    let gate = Listening::start(command(&world, proxy.address(), &world.token, &words));
     until_ready_has(gate.address, r#""status":"ready""#).await;
     let copy = copy_of(&world).await;
     drop(gate);
 
-    // Another authority takes the place of the first one.
-    let anew = World::new().await;
-    proxy.point_at(anew.server.address());
-    let path = anew.folder.path().join("view");
+    // The store of before is put back, with all that knew of the recovery.
+    end(&mut world.server);
+    let folder = world.folder.path();
+    for file in fs::read_dir(folder).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    copy_files(earlier.path(), folder);
+    world.server = Server::start(serve(folder, &[])).await;
+    proxy.point_at(world.server.address());
+    let path = folder.join("view");
     fs::write(&path, copy).unwrap();
-    let start = || command(&anew, proxy.address(), &anew.token, &words);
+    let start = || command(&world, proxy.address(), &world.token, &words);
     let gate = Listening::start(start());
     until_ready_has(gate.address, "the authority is at 1-").await;
     until_ready_has(gate.address, "remove the file of --copy").await;

@@ -25,7 +25,8 @@ impl Field<'_> {
         fs::read_to_string(self.home.path().join(name).join("admin.token")).unwrap()
     }
 
-    fn write_token(&self, name: &str, token: &str) {
+    /// Writes the file of a server's token.
+    pub fn write_token(&self, name: &str, token: &str) {
         let file = self.home.path().join(name).join("admin.token");
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(&file, token).unwrap();

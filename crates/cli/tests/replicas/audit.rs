@@ -4,7 +4,7 @@
 use crate::{
     Field,
     line::provider,
-    process::{Server, http::Request},
+    process::{ADMIN_TOKEN, Server, http::Request},
 };
 use serde_json::Value;
 use std::{fs, path::PathBuf, time::Duration};
@@ -91,6 +91,8 @@ async fn servers_with_anchors_from_before_a_recovery_find_the_audit_whole() {
     drop((a, b));
     // The database went back, and was recovered.
     field.take_back(first);
+    // The recovery keeps the token in force that its machine has in a file.
+    field.write_token("a", ADMIN_TOKEN);
     field.tegata("a", &["recover", "--revoke-everything", "--yes"]);
     let (a, b) = (field.start("a").await, field.start("b").await);
     provider(&b).await;

@@ -10,7 +10,8 @@ async fn a_group_shows_its_slots_and_the_steps_of_its_rotation() {
     let older = shop.token("blue").await;
     let page = shop.get("/groups").await.shows(200, "class=\"slot free\"");
     let (of, group) = (format!("--channel {}", shop.id), "--group blue");
-    page.shows_command(&format!("tegata token issue {of} {group} --kind v2.1 --key KEY-FILE"));
+    let secret = "--kind short-lived --secret-file SECRET-FILE";
+    page.shows_command(&format!("tegata token issue {of} {group} {secret}"));
     page.shows_command(&format!("tegata token list {of} {group} --state active"));
     page.shows_command(&format!("tegata token revoke {of} --token-id TOKEN-ID"));
     shop.world.authority().advance_clock(60).await.unwrap();
