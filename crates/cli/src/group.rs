@@ -5,6 +5,7 @@ use crate::{
     api::{Api, Page},
     failure::BadUsage,
     output::Output,
+    rotate::Rotate,
     taking::{Confirmation, TakingOptions, TakingRequest},
 };
 use clap::{Args, Subcommand};
@@ -19,6 +20,9 @@ pub enum Verb {
     Set(Set),
     /// Delete a group's settings and keys, and revoke its tokens.
     Delete(Delete),
+    /// Issue a new token of a group with its key, wait until no program uses the older one, and
+    /// revoke that.
+    Rotate(Rotate),
 }
 
 #[derive(Args)]

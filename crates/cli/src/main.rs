@@ -36,6 +36,7 @@ mod provider;
 mod receipt;
 #[cfg(test)]
 mod reference;
+mod rotate;
 mod scan;
 mod serve;
 mod sign_in;
@@ -229,6 +230,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Group(group::Verb::List(args)) => group::list(&api()?, &out, args).await,
         Command::Group(group::Verb::Set(args)) => group::set(&api()?, &out, args).await,
         Command::Group(group::Verb::Delete(args)) => group::delete(&api()?, &out, args).await,
+        Command::Group(group::Verb::Rotate(args)) => rotate::rotate(&api()?, &out, args).await,
 
         Command::Token(token::Verb::Issue(args)) => token::issue(&api()?, &out, args).await,
         Command::Token(token::Verb::Verify(args)) => token::verify(&api()?, &out, args).await,

@@ -187,6 +187,26 @@ pub struct Reissue {
     confirm: Confirmation,
 }
 
+impl Issue {
+    /// Of a v2.1 token of a group, with the key in a file and its id.
+    pub fn of_group(
+        (channel, group): (ChannelId, Group),
+        (key, key_id): (PathBuf, Option<AssertionKeyId>),
+        lifetime: i64,
+    ) -> Self {
+        Self {
+            channel,
+            kind: Kind::V21,
+            secret_file: None,
+            key: Some(key),
+            key_id,
+            group: Some(group),
+            lifetime,
+            idempotency_key: None,
+        }
+    }
+}
+
 const ISSUE_EXAMPLES: &str = "\
 Examples:
   tegata token issue --channel 1234567890 --secret-file secret

@@ -28,6 +28,7 @@ mod proxies;
 mod refusals;
 mod reset;
 mod restoring;
+mod rotating;
 mod runbooks;
 mod scanners;
 mod secrets;
