@@ -33,7 +33,7 @@ fn a_command_or_an_option_that_does_not_exist_is_noticed() {
     let mut root = crate::command_line();
     root.build();
     for (line, word) in [
-        ("group rotate --channel 1", Some("rotate")),
+        ("group turn --channel 1", Some("turn")),
         ("verifier create --name edge", Some("--name")),
         ("token revoke --channel 1 --group a --dry-run -- --name", None),
         ("group list|set", None),
