@@ -54,7 +54,7 @@ pub async fn rotate(api: &Api, out: &Output, args: Rotate) -> anyhow::Result<()>
         let (channel, group) = (args.channel, args.group.clone());
         let new = token::Issue::of_group(
             (channel, group),
-            (args.key.clone(), args.key_id.clone()),
+            (args.key.clone(), args.key_id),
             args.lifetime,
         );
         token::issue(api, out, new).await?;
