@@ -17,7 +17,7 @@ document.addEventListener("click", async (event) => {
   }
 });
 
-// Follows a receipt until every verifier has acknowledged it.
+// Follows a receipt until it is complete.
 const receipt = document.querySelector("[data-follow]");
 if (receipt) {
   const events = new EventSource(receipt.dataset.follow);

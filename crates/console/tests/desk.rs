@@ -403,6 +403,7 @@ fn a_single_token_near_its_expiry_has_no_replacement_and_a_free_slot() {
 fn a_verifier_shows_which_instances_follow() {
     let instance = |lease, on_stale| RunningInstance {
         id: "7f3a91c2".to_owned(),
+        address: Some([192, 0, 2, 7].into()),
         on_stale,
         position: None,
         age: 3,
@@ -427,7 +428,17 @@ fn a_verifier_shows_which_instances_follow() {
         rendered(&VerifiersPage::new(frame(language), Vec::new(), Acts::ALL));
     }
     let html = rendered(&VerifiersPage::new(frame(Language::En), vec![verifier], Acts::ALL));
-    shows(&html, &["follows", "57 seconds left", "lease expired", "may still accept", "1 minute"]);
+    shows(
+        &html,
+        &[
+            "follows",
+            "57 seconds left",
+            "lease expired",
+            "may still accept",
+            "1 minute",
+            "192.0.2.7",
+        ],
+    );
 }
 
 #[test]

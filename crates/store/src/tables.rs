@@ -362,6 +362,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("registered_at", Integer),
             ("renewed_at", Integer),
             ("stopped", Flag),
+            ("address", Text),
         ],
     },
     Table {

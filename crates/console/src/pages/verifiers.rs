@@ -10,6 +10,7 @@ use crate::{
     },
 };
 use askama::Template;
+use std::net::IpAddr;
 use tegata_token::{
     feed::OnStale,
     id::{Position, ProviderId, VerifierId},
@@ -40,6 +41,8 @@ pub struct ShownVerifier {
 pub struct RunningInstance {
     /// Its id.
     pub id: String,
+    /// The address from which it was registered.
+    pub address: Option<IpAddr>,
     /// What it does when its data is stale.
     pub on_stale: OnStale,
     /// The position that it has acknowledged.
@@ -74,6 +77,17 @@ impl VerifiersPage {
     fn commands(&self) -> Html {
         let line = "tegata verifier list".to_owned();
         commands(self.page.frame.t().common.command_line, &[line])
+    }
+}
+
+impl RunningInstance {
+    /// Its id, with the address by which its machine is found.
+    fn named(&self) -> Html {
+        let id = crate::html!("{}", Id(&self.id));
+        match self.address {
+            Some(address) => joined(&[id, sub(&crate::html!("{}", Id(address)))]),
+            None => id,
+        }
     }
 }
 
@@ -137,7 +151,7 @@ impl ShownVerifier {
         Row {
             past: false,
             cells: vec![
-                crate::html!("{}", Id(&it.id)),
+                it.named(),
                 state,
                 Html::text(&(t.ago)(&times.length(it.age))),
                 Html::text(&lease),

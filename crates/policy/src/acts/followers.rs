@@ -3,7 +3,7 @@
 use super::things::WrappedKey;
 use crate::secret::HashedSecret;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, net::IpAddr};
 use tegata_token::{
     feed::{InstanceId, OnStale},
     id::{Position, ProviderId, VerifierId},
@@ -87,6 +87,9 @@ pub struct Instance {
     pub renewed_at: UnixTime,
     /// Whether it has reported its end; it cannot be registered again.
     pub stopped: bool,
+    /// The address from which it was registered last; `None` for the instances that a recovery
+    /// counts.
+    pub address: Option<IpAddr>,
 }
 
 /// What the receipt of an act is about.

@@ -9,6 +9,7 @@ use super::{
     locked::{Locked, Needs},
     upkeep::Upkeep,
 };
+use std::net::IpAddr;
 use tegata_token::{
     feed::{InstanceId, OnStale},
     id::VerifierId,
@@ -36,6 +37,8 @@ pub struct RegisterInstance {
     pub staleness: u32,
     /// What it does with a stale view.
     pub on_stale: OnStale,
+    /// The source address of its request.
+    pub address: IpAddr,
 }
 
 /// The result of a registration.
@@ -83,6 +86,7 @@ impl Act for RegisterInstance {
                 staleness: old.staleness.max(self.staleness),
                 on_stale: old.on_stale.max(self.on_stale),
                 renewed_at: now,
+                address: Some(self.address),
                 ..old.clone()
             },
             None if upkeep.instance_count >= MOST_INSTANCES => {
@@ -99,6 +103,7 @@ impl Act for RegisterInstance {
                 registered_at: now,
                 renewed_at: now,
                 stopped: false,
+                address: Some(self.address),
             },
         };
         let mut effects = Effects::default();
@@ -148,6 +153,7 @@ impl Act for StopInstance {
                 registered_at: now,
                 renewed_at: now,
                 stopped: true,
+                address: None,
             },
         };
         effects.write(Write::Instance(Box::new(stopped.clone())));

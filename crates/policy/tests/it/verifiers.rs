@@ -38,6 +38,7 @@ fn instance() -> Instance {
         registered_at: NOW,
         renewed_at: NOW,
         stopped: false,
+        address: Some([192, 0, 2, 7].into()),
     }
 }
 
@@ -59,7 +60,9 @@ fn create(provider: Option<ProviderId>) -> CreateVerifier {
 }
 
 fn register(staleness: u32, on_stale: OnStale) -> RegisterInstance {
-    RegisterInstance { verifier: id(), instance: instance().instance, staleness, on_stale }
+    let (verifier, instance) = (id(), instance().instance);
+    let address = [192, 0, 2, 9].into();
+    RegisterInstance { verifier, instance, staleness, on_stale, address }
 }
 
 /// The effects of these acts.
@@ -126,6 +129,8 @@ fn a_row_keeps_the_longest_staleness_and_the_most_lenient_setting() {
     };
     assert_eq!((row.staleness, row.on_stale), (2_000, OnStale::Ask));
     assert_eq!((row.registered_at, row.renewed_at), (NOW, NOW.plus(9)));
+    let newest = [192, 0, 2, 9].into();
+    assert_eq!(row.address, Some(newest), "where it was registered last");
     let Registration::Registered(row) = of(register(9_000, OnStale::Deny), &with(vec![instance()]))
     else {
         panic!("not registered")

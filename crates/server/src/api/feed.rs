@@ -10,7 +10,10 @@ use super::{
     header::bearer,
     reply::{self, Reply},
 };
-use crate::authority::feed::{Encoding, FeedResponse, Refused};
+use crate::authority::{
+    feed::{Encoding, FeedResponse, Refused},
+    source::Source,
+};
 use axum::{
     Router,
     body::Body,
@@ -39,17 +42,21 @@ pub const CHANGES: &str = "/feed/changes";
 
 /// `/feed/snapshot`, `/feed/changes` and `/feed/usage`.
 pub fn router() -> Router<Arc<App>> {
-    let snapshot =
-        async |State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap| {
-            let answer = snapshot(&app, &headers, query.as_deref().unwrap_or("")).await;
-            respond(&app, "snapshot", answer).map(Body::new)
-        };
-    let changes =
-        async |State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap| {
-            let asked = ask_for_changes(&app, &headers, query.as_deref().unwrap_or("")).await;
-            drop((headers, query));
-            changes(&app, asked).await.map(Body::new)
-        };
+    let snapshot = async |State(app): State<Arc<App>>,
+                          source: Source,
+                          RawQuery(query): RawQuery,
+                          headers: HeaderMap| {
+        let answer = snapshot(&app, source, &headers, query.as_deref().unwrap_or("")).await;
+        respond(&app, "snapshot", answer).map(Body::new)
+    };
+    let changes = async |State(app): State<Arc<App>>,
+                         source: Source,
+                         RawQuery(query): RawQuery,
+                         headers: HeaderMap| {
+        let asked = ask_for_changes(&app, source, &headers, query.as_deref().unwrap_or("")).await;
+        drop((headers, query));
+        changes(&app, asked).await.map(Body::new)
+    };
     let usage = async |State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes| {
         let answer = usage(&app, &headers, &body).await;
         respond(&app, "usage", answer).map(Body::new)
@@ -85,16 +92,16 @@ impl From<BadParameter> for Failure {
 /// A response; `None` has no body.
 type Answer = Result<Option<FeedResponse>, Failure>;
 
-async fn snapshot(app: &App, headers: &HeaderMap, query: &str) -> Answer {
+async fn snapshot(app: &App, source: Source, headers: &HeaderMap, query: &str) -> Answer {
     let verifier = app.authority.verifier_of(bearer(headers)).await?;
     let pairs = pairs(query)?;
     let query = FeedQuery::parse(borrowed(&pairs))?;
-    Ok(Some(app.authority.feed_snapshot(verifier, query, encoding(headers)).await?))
+    Ok(Some(app.authority.feed_snapshot(verifier, query, encoding(headers), source).await?))
 }
 
 /// A request for changes, as it was read: it refers to no part of the request's text, which
 /// would keep the buffer of the connection alive for as long as the hold.
-pub struct AskedChanges(Result<(Arc<VerifierRow>, ChangesQuery, Encoding), Failure>);
+pub struct AskedChanges(Result<(Arc<VerifierRow>, ChangesQuery, Encoding), Failure>, Source);
 
 impl AskedChanges {
     fn read(
@@ -112,22 +119,28 @@ impl AskedChanges {
 }
 
 /// Authenticates and reads a request for changes.
-pub async fn ask_for_changes(app: &App, headers: &HeaderMap, query: &str) -> AskedChanges {
+pub async fn ask_for_changes(
+    app: &App,
+    source: Source,
+    headers: &HeaderMap,
+    query: &str,
+) -> AskedChanges {
     let verifier = app.authority.verifier_of(bearer(headers)).await;
-    AskedChanges(AskedChanges::read(verifier, query, encoding(headers)))
+    AskedChanges(AskedChanges::read(verifier, query, encoding(headers)), source)
 }
 
 /// The same from the values of the only `Authorization` and `Accept-Encoding`, without
 /// waiting; `None`: the server must learn more first.
 pub fn ask_at_once(
     app: &App,
+    source: Source,
     authorization: Option<&[u8]>,
     accept_encoding: Option<&[u8]>,
     query: &str,
 ) -> Option<AskedChanges> {
     let verifier = app.authority.verifier_at_once(authorization.and_then(token))?;
     let encoding = encoding_of(accept_encoding.into_iter());
-    Some(AskedChanges(AskedChanges::read(verifier, query, encoding)))
+    Some(AskedChanges(AskedChanges::read(verifier, query, encoding), source))
 }
 
 /// Answers a request for changes, at the end of its hold at the latest.
@@ -141,11 +154,11 @@ pub async fn changes(app: &App, asked: AskedChanges) -> FeedReply {
 /// The request is refused.
 pub async fn answer_changes(
     app: &App,
-    AskedChanges(asked): AskedChanges,
+    AskedChanges(asked, source): AskedChanges,
 ) -> Result<FeedResponse, FeedReply> {
     let answer = match asked {
         Ok((verifier, asked, encoding)) => {
-            let answer = app.authority.feed_changes(verifier, asked, encoding).await;
+            let answer = app.authority.feed_changes(verifier, asked, encoding, source).await;
             answer.map_err(Failure::from)
         }
         Err(failure) => Err(failure),

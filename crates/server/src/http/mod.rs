@@ -169,8 +169,10 @@ impl Handler for Server {
         }
         let it = PlainRequest::read(bytes, CHANGES)?;
         let PlainRequest { query, authorization, accept_encoding } = it;
-        let asked = api::feed::ask_at_once(&self.app, authorization, accept_encoding, query)?;
-        Some(Box::pin(self.changes(asked, Source(peer.to_canonical()), trace)))
+        let source = Source(peer.to_canonical());
+        let asked =
+            api::feed::ask_at_once(&self.app, source, authorization, accept_encoding, query)?;
+        Some(Box::pin(self.changes(asked, source, trace)))
     }
 
     fn counts(&self) -> &ConnectionCounts {
@@ -282,7 +284,7 @@ impl Server {
             }
             Route::Shortcut(Shortcut::Changes) => {
                 let query = query.unwrap_or_default();
-                let asked = api::feed::ask_for_changes(&self.app, headers, query).await;
+                let asked = api::feed::ask_for_changes(&self.app, it.source, headers, query).await;
                 // They keep the buffer of the connection alive, for as long as the hold.
                 drop((parts, body));
                 return either_response(api::feed::changes(&self.app, asked).await);

@@ -357,5 +357,6 @@ async fn the_list_of_verifiers_shows_what_each_instance_has_acknowledged() {
     assert_eq!(instance["position"], json!(position));
     assert_eq!((&instance["staleness"], &instance["on_stale"]), (&json!(2_000), &json!("ask")));
     assert!(instance["lease"].as_u64().unwrap() <= 3_300);
+    assert_eq!(instance["address"], "127.0.0.1", "its machine");
     assert!(!shown.to_string().contains("tgv_"), "its token is not shown again");
 }

@@ -364,6 +364,7 @@ CREATE TABLE instance (
     registered_at  BIGINT NOT NULL,
     renewed_at     BIGINT NOT NULL,
     stopped        BOOLEAN NOT NULL,  -- it has reported its end
+    address        TEXT,              -- from which it was registered
     UNIQUE (verifier, instance)
 );
 

@@ -291,6 +291,7 @@ CREATE TABLE instance (
     registered_at  INTEGER NOT NULL,
     renewed_at     INTEGER NOT NULL,
     stopped        INTEGER NOT NULL,              -- it has reported its end
+    address        TEXT,                          -- from which it was registered
     UNIQUE (verifier, instance)
 );
 

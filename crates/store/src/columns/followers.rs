@@ -25,6 +25,7 @@ pub(crate) fn instance<R: Columns>(row: &R) -> Result<Instance, R::Error> {
         registered_at: row.value("registered_at")?,
         renewed_at: row.value("renewed_at")?,
         stopped: row.value("stopped")?,
+        address: row.optional("address")?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! What a column can hold, and how it is encoded.
 
 use super::{Columns, Damaged, bytes, channel_id, damaged, hash, parsed, provider_id};
+use std::net::IpAddr;
 use tegata_policy::{
     acts::{PasswordHash, TokenHash, WrappedKey},
     secret::HashedSecret,
@@ -53,6 +54,7 @@ columns! {
     text PasswordHash => |it| Ok::<_, Damaged>(PasswordHash(it)),
     text Group => parsed,
     text InstanceId => parsed,
+    text IpAddr => parsed,
     text Kind => parsed,
     blob Vec<u8> => Ok::<_, Damaged>,
     blob TokenId => |it| bytes(it).map(TokenId),

@@ -17,7 +17,7 @@ use tegata_token::{
 const VERIFIER: &str = "SELECT id, name, provider, max_staleness, allow, token, created_at,
     deleted_at FROM verifier";
 const INSTANCE: &str = "SELECT verifier, instance, staleness, on_stale, registered_at, renewed_at,
-    stopped FROM instance";
+    stopped, address FROM instance";
 const RECEIPT: &str = "SELECT epoch, position, provider, effective_at, complete, list FROM receipt";
 
 /// All verifiers, newest first; with the deleted ones that still have instances, if asked.
@@ -134,10 +134,10 @@ pub(super) fn apply(tx: &Tx<'_>, it: &Write) -> Result<()> {
         }
         Write::Instance(new) => {
             let sql = "INSERT INTO instance (verifier, instance, staleness, on_stale,
-                           registered_at, renewed_at, stopped)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                           registered_at, renewed_at, stopped, address)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                        ON CONFLICT (verifier, instance) DO UPDATE SET staleness = ?3,
-                           on_stale = ?4, renewed_at = ?6, stopped = ?7";
+                           on_stale = ?4, renewed_at = ?6, stopped = ?7, address = ?8";
             let values = params![
                 new.verifier.number(),
                 new.instance.as_str(),
@@ -146,6 +146,7 @@ pub(super) fn apply(tx: &Tx<'_>, it: &Write) -> Result<()> {
                 new.registered_at.0,
                 new.renewed_at.0,
                 new.stopped,
+                new.address.map(|it| it.to_string()),
             ];
             write(tx, sql, values).map(drop)
         }

@@ -148,7 +148,8 @@ async fn verifier(world: &World) -> VerifierId {
 async fn register(store: &dyn Store, verifier: VerifierId) {
     let instance = "0123456789abcdef0123456789abcdef".parse().unwrap();
     let (staleness, on_stale) = (1_000, OnStale::Deny);
-    let act = RegisterInstance { verifier, instance, staleness, on_stale };
+    let address = [192, 0, 2, 7].into();
+    let act = RegisterInstance { verifier, instance, staleness, on_stale, address };
     let registered = store.register_instance(act, NOW).await.unwrap();
     assert!(matches!(registered, Registration::Registered(_)));
 }

@@ -149,6 +149,7 @@ async fn follow(world: &World) {
             instance: "0123456789abcdef0123456789abcdef".parse().unwrap(),
             staleness: 1_000,
             on_stale: OnStale::Deny,
+            address: [192, 0, 2, 7].into(),
         };
         world.register_instance(act, NOW).await.unwrap();
     }

@@ -68,6 +68,7 @@ fn instance(it: &ListedInstance) -> RunningInstance {
     let lease = seconds(it.lease).max(i64::from(!it.lease.is_zero()));
     RunningInstance {
         id: it.row.instance.to_string(),
+        address: it.row.address,
         on_stale: it.row.on_stale,
         position: it.position,
         age: seconds(it.silent),

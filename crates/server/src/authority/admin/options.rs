@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct ActOptions {
     /// The reason, for the audit, the rows of the tokens and the revocation journal.
     pub reason: Option<String>,
-    /// For how long to wait until every verifier has acknowledged it.
+    /// For how long to wait until its receipt is complete.
     pub wait: Duration,
     /// Whether to do nothing, and to find out what it would take away.
     pub dry_run: bool,

@@ -9,7 +9,7 @@ use super::{
     snapshots::ViewRead,
     tail::STRETCH,
 };
-use crate::authority::{Authority, Error, verifiers};
+use crate::authority::{Authority, Error, source::Source, verifiers};
 use bytes::Bytes;
 use std::{
     pin::pin,
@@ -104,9 +104,10 @@ impl Authority {
         verifier: Arc<VerifierRow>,
         query: FeedQuery,
         encoding: Encoding,
+        source: Source,
     ) -> Result<FeedResponse, Refused> {
         let feed = self.feed();
-        let seen = self.register(&verifier, &query).await?;
+        let seen = self.register(&verifier, &query, source).await?;
         // After the registration: an act whose receipt omits the instance is in the view.
         let (asked, since) = (self.clock().steady(), self.mark());
         let take = || {
@@ -141,6 +142,7 @@ impl Authority {
         verifier: Arc<VerifierRow>,
         query: ChangesQuery,
         encoding: Encoding,
+        source: Source,
     ) -> Result<FeedResponse, Refused> {
         let feed = self.feed();
         let name = (verifier.id, query.common.instance.clone());
@@ -150,7 +152,7 @@ impl Authority {
             let parts = Packed::new(rest).between(before, "", encoding);
             return Ok(FeedResponse { parts, encoding });
         }
-        let seen = self.register(&verifier, &query.common).await?;
+        let seen = self.register(&verifier, &query.common, source).await?;
         if query.after > self.view().position() {
             // The follower knows more from another server than this one knows yet.
             self.catch_up().await?;
@@ -260,6 +262,7 @@ impl Authority {
         &self,
         verifier: &Arc<VerifierRow>,
         query: &FeedQuery,
+        Source(address): Source,
     ) -> Result<Arc<Seen>, Refused> {
         permits(verifier, query)?;
         let feed = self.feed();
@@ -281,6 +284,7 @@ impl Authority {
             instance: query.instance.clone(),
             staleness: u32::try_from(query.staleness.as_millis()).unwrap_or(u32::MAX),
             on_stale: query.on_stale,
+            address,
         };
         let removals = feed.instances.removals();
         match self.store.register_instance(row, self.now()).await? {

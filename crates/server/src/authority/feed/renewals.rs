@@ -104,6 +104,7 @@ mod tests {
             registered_at: UnixTime(0),
             renewed_at: UnixTime(0),
             stopped: false,
+            address: None,
         };
         assert!(all.registered(row, verifier(), now, all.removals()));
     }

@@ -58,11 +58,11 @@ fn insert_verifier<'a>(to: &mut Statements<'a>, new: &'a VerifierRow) {
 
 fn write_instance<'a>(to: &mut Statements<'a>, new: &'a Instance) {
     let sql = "INSERT INTO instance (verifier, instance, staleness, on_stale, registered_at,
-                   renewed_at, stopped)
-               VALUES ($1, $2, $3, $4, $5, $6, $7)
+                   renewed_at, stopped, address)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
                ON CONFLICT (verifier, instance) DO UPDATE SET staleness = excluded.staleness,
                    on_stale = excluded.on_stale, renewed_at = excluded.renewed_at,
-                   stopped = excluded.stopped";
+                   stopped = excluded.stopped, address = excluded.address";
     let values = keep![
         int(new.verifier.number()),
         new.instance.as_str(),
@@ -71,6 +71,7 @@ fn write_instance<'a>(to: &mut Statements<'a>, new: &'a Instance) {
         new.registered_at.0,
         new.renewed_at.0,
         new.stopped,
+        new.address.map(|it| it.to_string()),
     ];
     to.add(sql, values);
 }

@@ -17,7 +17,7 @@ use tokio_postgres::Client;
 const VERIFIER: &str = "SELECT id, name, provider, max_staleness, allow, token, created_at,
     deleted_at FROM verifier";
 const INSTANCE: &str = "SELECT verifier, instance, staleness, on_stale, registered_at, renewed_at,
-    stopped FROM instance";
+    stopped, address FROM instance";
 const RECEIPT: &str = "SELECT epoch, position, provider, effective_at, complete, list FROM receipt";
 
 /// All verifiers that are not deleted, newest first.

@@ -152,6 +152,7 @@ async fn what_acts_write_of_followers_is_read_again() {
         registered_at: NOW,
         renewed_at: NOW,
         stopped: false,
+        address: Some([192, 0, 2, 7].into()),
     };
     it.write(None, vec![Write::Instance(Box::new(instance.clone()))]).await;
     assert_eq!(

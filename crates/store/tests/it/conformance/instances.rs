@@ -42,6 +42,7 @@ async fn register(world: &World, verifier: VerifierId, number: u8, at: UnixTime)
         instance: name(number),
         staleness: 1_000,
         on_stale: OnStale::Deny,
+        address: [192, 0, 2, 7].into(),
     };
     world.register_instance(act, at).await.unwrap()
 }
@@ -72,6 +73,7 @@ pub async fn a_verifier_with_very_many_stopped_instances_gets_no_other_and_those
         instance: name(number),
         staleness: 1_000,
         on_stale: OnStale::Deny,
+        address: [192, 0, 2, 7].into(),
     };
     let refused = world.register_instance(act(3), NOW).await;
     assert!(matches!(refused, Err(Error::Conflict(_))), "{refused:?}");
@@ -91,6 +93,8 @@ pub async fn renewed_rows_are_kept_and_none_comes_back_that_is_stopped_or_gone(w
         let registered = register(&world, of, number, NOW).await;
         assert!(matches!(registered, Registration::Registered(_)), "{registered:?}");
     }
+    let read = world.instances().await.unwrap().remove(0).1;
+    assert!(read.iter().all(|it| it.address == Some([192, 0, 2, 7].into())), "{read:?}");
     world.stop_instance(of, name(2), NOW).await.unwrap();
     world.drop_instances(vec![(of, name(3), NOW)]).await.unwrap();
 

@@ -24,7 +24,7 @@ macro_rules! taking_body {
             #[schema(value_type = Option<String>, min_length = 1, max_length = 500,
                      nullable = false)]
             reason: Option<crate::api::admin::read::Reason>,
-            /// Maximum time to wait until every verifier has acknowledged the act.
+            /// Maximum time to wait until no verifier can accept what the act takes away.
             #[serde(default)]
             #[schema(value_type = u8, required = false, minimum = 0, maximum = 60, default = 0)]
             wait_seconds: crate::api::admin::read::Wait,
@@ -56,7 +56,7 @@ macro_rules! taking_query {
             /// The reason: for the audit, the tokens' rows and the revocation journal.
             #[param(value_type = Option<String>, min_length = 1, max_length = 500)]
             reason: Option<crate::api::admin::read::Reason>,
-            /// Maximum time to wait until every verifier has acknowledged the act.
+            /// Maximum time to wait until no verifier can accept what the act takes away.
             #[serde(default)]
             #[param(value_type = u8, required = false, minimum = 0, maximum = 60, default = 0)]
             wait_seconds: crate::api::admin::read::Wait,

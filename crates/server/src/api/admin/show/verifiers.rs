@@ -53,6 +53,9 @@ pub struct Instance {
     cannot: Option<String>,
     #[schema(required, value_type = Option<schema::Time>)]
     registered_at: Option<String>,
+    /// The address from which it was registered; null: unknown.
+    #[schema(required)]
+    address: Option<String>,
 }
 
 page! {
@@ -110,6 +113,7 @@ impl From<&ListedInstance> for Instance {
             lease: ms(it.lease),
             cannot: it.cannot.clone(),
             registered_at: time(it.row.registered_at),
+            address: it.row.address.map(|it| it.to_string()),
         }
     }
 }
