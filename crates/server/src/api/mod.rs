@@ -129,7 +129,7 @@ pub fn is_admin(path: &str) -> bool {
     path.strip_prefix(ADMIN).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Why a body was not read.
+/// Why a request was not read.
 #[derive(Debug, Clone, Copy)]
 pub enum Unread {
     /// It exceeds the maximum length.
@@ -138,9 +138,13 @@ pub enum Unread {
     TooSlow,
     /// The connection broke, or the body is malformed.
     BrokeOff,
+    /// It does not have exactly one `Host`.
+    Hosts,
+    /// It has more than 100 header fields.
+    Fields,
 }
 
-/// The error response to a request whose body was not read, in the form of its API.
+/// The error response to a request that was not read, in the form of its API.
 #[must_use]
 pub fn refuse(path: &str, unread: Unread) -> Response {
     let (status, code, words) = match unread {
@@ -159,6 +163,14 @@ pub fn refuse(path: &str, unread: Unread) -> Response {
             "the request took longer than 10 seconds to come in",
         ),
         Unread::BrokeOff => (StatusCode::BAD_REQUEST, Code::MalformedBody, "the body broke off"),
+        Unread::Hosts => {
+            (StatusCode::BAD_REQUEST, Code::MalformedHead, "send exactly one Host header")
+        }
+        Unread::Fields => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Code::HeadTooLong,
+            "send at most 100 header fields",
+        ),
     };
     match ErrorForm::of(path) {
         ErrorForm::Problem => Problem::new(code, words).into_response(),

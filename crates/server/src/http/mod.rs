@@ -265,8 +265,8 @@ impl Server {
     /// Handles a request. Long work has memory of its own: the future of every request would
     /// be as large otherwise, and it is moved several times.
     async fn work(&self, parts: Parts, body: Incoming, it: Arrival<'_>) -> ServerResponse {
-        if !has_one_host(&parts) {
-            return direct(reply::message(StatusCode::BAD_REQUEST, ONE_HOST));
+        if let Some(unread) = malformed(&parts) {
+            return routed_response(api::refuse(parts.uri.path(), unread));
         }
         if self.app.dev
             && let Some(response) = self.app.faults.take(parts.uri.path())
@@ -384,19 +384,28 @@ pub async fn respond_with<F: Future<Output = ServerResponse>>(
     let id = random::request_id();
     let (mut parts, body) = request.into_parts();
     merge_slashes(&mut parts.uri);
-    let mut response = if has_one_host(&parts) {
-        without_panic(work(parts, body, id)).await.unwrap_or_else(|Panicked| {
+    let mut response = match malformed(&parts) {
+        None => without_panic(work(parts, body, id)).await.unwrap_or_else(|Panicked| {
             tracing::error!(request_id = %id, "a request failed with an internal error");
             direct(reply::internal_error())
-        })
-    } else {
-        direct(reply::message(StatusCode::BAD_REQUEST, ONE_HOST))
+        }),
+        Some(unread) => routed_response(api::refuse(parts.uri.path(), unread)),
     };
     add_headers(&mut response, &id, false);
     response
 }
 
-const ONE_HOST: &str = "send exactly one Host header";
+/// Maximum number of header fields, as of HTTP/1's library. A field that HTTP/2 has in its table costs
+/// the client one byte, and the server seventy, for as long as the body of the request takes.
+const MOST_FIELDS: usize = 100;
+
+/// What is wrong with the head of a request, whatever it asks for.
+fn malformed(parts: &Parts) -> Option<api::Unread> {
+    if parts.headers.len() > MOST_FIELDS {
+        return Some(api::Unread::Fields);
+    }
+    (!has_one_host(parts)).then_some(api::Unread::Hosts)
+}
 
 /// Whether a request has exactly one `Host` (RFC 9112, section 3.2). This server has one
 /// host only, but a proxy in front of it may have used the other of two.

@@ -178,6 +178,38 @@ async fn headers_that_decompress_beyond_the_limit_are_rejected() {
     assert_eq!(world.get("/livez").await.status, 200);
 }
 
+#[tokio::test]
+async fn a_request_of_very_many_fields_is_refused_before_its_body() {
+    let world = World::new().await;
+    let mut stream = begin(&world, &[]).await;
+    let fields = |count: usize| {
+        let mut block = ask(POST, "/v2/oauth/verify");
+        // An empty field `a` is added to the table, and named by one byte each time.
+        block.extend([0x40, 1, b'a', 0]);
+        block.extend(vec![0xBE; count - 2]);
+        block
+    };
+    // Neither body is ever sent. The second request has as many fields as one may have.
+    for (number, count) in [(1, 1_900), (3, 100)] {
+        let bytes = frame(HEADERS, END_HEADERS, number, &fields(count));
+        stream.write_all(&bytes).await.unwrap();
+    }
+    let answered = async {
+        let mut all = Vec::new();
+        while !kinds_in(&all).contains(&HEADERS) {
+            assert_ne!(stream.read_buf(&mut all).await.unwrap(), 0, "closed: {all:?}");
+        }
+        all
+    };
+    let mut all = timeout(Duration::from_secs(5), answered).await.unwrap();
+    stream.write_all(&frame(PING, 0, 0, &[7; 8])).await.unwrap();
+    while !kinds_in(&all).contains(&PING) {
+        assert_ne!(stream.read_buf(&mut all).await.unwrap(), 0, "closed: {all:?}");
+    }
+    let answers = kinds_in(&all).into_iter().filter(|kind| *kind == HEADERS).count();
+    assert_eq!(answers, 1, "the one of 100 fields waits for its body");
+}
+
 // Waits for real time limits: all at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_begun_and_never_completed_does_not_hold_a_connection() {

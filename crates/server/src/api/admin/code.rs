@@ -22,6 +22,10 @@ pub enum Code {
     MethodNotAllowed,
     /// The body is not of a JSON media type.
     UnsupportedMediaType,
+    /// The request does not have exactly one `Host`.
+    MalformedHead,
+    /// The request has too many header fields.
+    HeadTooLong,
     /// The body exceeds the maximum length.
     BodyTooLong,
     /// The body did not arrive in time.
@@ -66,7 +70,8 @@ impl Code {
     /// The status of a response with it.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::MalformedBody
+            Self::MalformedHead
+            | Self::MalformedBody
             | Self::UnknownMember
             | Self::RepeatedMember
             | Self::MissingMember
@@ -82,6 +87,7 @@ impl Code {
             | Self::Full
             | Self::IdempotencyKeyInactive => StatusCode::CONFLICT,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
