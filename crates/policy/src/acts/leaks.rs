@@ -5,7 +5,7 @@ use super::{
     audit_event::{AuditEvent, LeakReported},
     effects::{Effects, Write},
     locked::{Locked, Needs, Tokens},
-    revoke::{has_room_for_stateless, revoke_scope},
+    revoke::{make_room_for_stateless, revoke_scope},
     stored::StoredToken,
     things::{By, RevocationCause},
 };
@@ -103,7 +103,7 @@ impl ReportLeaks {
         if stateless.is_empty() {
             return Ok(stored.len());
         }
-        if has_room_for_stateless(&held, stateless.len(), now) {
+        if let Some(held) = make_room_for_stateless(channel, &held, stateless.len(), now, effects) {
             let single = |(&id, &until): (&TokenId, &UnixTime)| SingleRevocation {
                 token: RevokedToken::Stateless { id },
                 until,

@@ -177,24 +177,47 @@ fn revoke_stateless(
     if held.contains_key(&id) || until <= now {
         return Ok(0);
     }
-    if !has_room_for_stateless(&locked.revocations, 1, now) {
-        return Err(Denied::TooManyStatelessRevocations.into());
-    }
+    let held = make_room_for_stateless(channel, &locked.revocations, 1, now, effects);
+    let held = held.ok_or(Denied::TooManyStatelessRevocations)?;
     let tokens = vec![SingleRevocation { token: RevokedToken::Stateless { id }, until }];
-    effects.tokens(channel, &locked.revocations, ChannelChange::Revoked { tokens });
+    effects.tokens(channel, &held, ChannelChange::Revoked { tokens });
     Ok(1)
 }
 
 /// Whether so many more stateless tokens of a channel can be revoked one by one.
-pub(super) fn has_room_for_stateless(
-    revocations: &ChannelRevocations,
-    more: usize,
-    now: UnixTime,
-) -> bool {
+fn has_room_for_stateless(revocations: &ChannelRevocations, more: usize, now: UnixTime) -> bool {
     let held = &revocations.stateless;
     // Those whose token has expired only wait to be forgotten.
     let count = held.values().filter(|&&until| until > now).count();
     count + more <= MAX_STATELESS_REVOCATIONS && held.len() + more <= STATELESS_HELD
+}
+
+/// After this time, in seconds, revocations of expired tokens are forgotten if there is no room for
+/// others: the clock of whoever verifies would have to be behind by that. So a channel whose programs
+/// revoke each of their tokens can go on with it: what is held then is at most the limit of tokens that
+/// have not expired, five times.
+const FORGOTTEN_EARLY: i64 = 3_600;
+
+/// The channel's revocations with room for `more` single revocations of stateless tokens. Where too many
+/// wait to be forgotten, that is done first. `None`: too many are of tokens that have not expired.
+pub(super) fn make_room_for_stateless(
+    channel: &Channel,
+    held: &Arc<ChannelRevocations>,
+    more: usize,
+    now: UnixTime,
+    effects: &mut Effects,
+) -> Option<Arc<ChannelRevocations>> {
+    if has_room_for_stateless(held, more, now) {
+        return Some(held.clone());
+    }
+    let forget = ChannelChange::Forget { expired_by: now.plus(-FORGOTTEN_EARLY) };
+    let mut after = ChannelRevocations::clone(held);
+    after.apply(&forget);
+    if !has_room_for_stateless(&after, more, now) {
+        return None;
+    }
+    effects.tokens(channel, held, forget);
+    Some(Arc::new(after))
 }
 
 /// The active tokens that a scope covers.

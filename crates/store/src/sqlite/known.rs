@@ -57,8 +57,11 @@ pub(super) fn remember_group(
 ) -> Result<()> {
     let stale = "DELETE FROM group_use WHERE channel = ?1 AND until <= ?2";
     write(tx, stale, (id.number(), tx.now.0))?;
+    // One that is used again has no token from before its deletion.
     let sql = "INSERT INTO group_use VALUES (?1, ?2, ?3, ?4) ON CONFLICT (channel, name)
-               DO UPDATE SET until = max(until, excluded.until), deleted = excluded.deleted";
+               DO UPDATE SET deleted = excluded.deleted, until =
+                   CASE WHEN deleted AND NOT excluded.deleted THEN excluded.until
+                        ELSE max(until, excluded.until) END";
     write(tx, sql, (id.number(), group.as_str(), until.0, deleted)).map(drop)
 }
 

@@ -110,6 +110,7 @@ cases! {
         a_group_with_only_stateless_tokens_is_known_while_they_are_active
         a_stateless_token_of_a_hundred_and_first_group_is_denied
         a_deleted_group_or_key_is_known_until_its_last_token_has_expired
+        a_deleted_group_that_is_used_again_is_forgotten_like_any_other
         a_revocation_takes_effect_once
         single_revocations_are_compacted_and_the_other_tokens_stay_active
         stateless_revocations_are_bounded

@@ -176,9 +176,11 @@ fn remember_group<'a>(
 ) {
     let stale = "DELETE FROM group_use WHERE channel = $1 AND until <= $2";
     to.add(stale, keep![int(id.number()), of.at.now.0]);
+    // One that is used again has no token from before its deletion.
     let sql = "INSERT INTO group_use (channel, name, until, deleted) VALUES ($1, $2, $3, $4)
-               ON CONFLICT (channel, name) DO UPDATE
-               SET until = greatest(group_use.until, excluded.until), deleted = excluded.deleted";
+               ON CONFLICT (channel, name) DO UPDATE SET deleted = excluded.deleted, until =
+                   CASE WHEN group_use.deleted AND NOT excluded.deleted THEN excluded.until
+                        ELSE greatest(group_use.until, excluded.until) END";
     to.add(sql, keep![int(id.number()), group.as_str(), until.0, deleted]);
 }
 

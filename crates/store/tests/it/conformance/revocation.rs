@@ -232,6 +232,24 @@ pub async fn a_deleted_group_or_key_is_known_until_its_last_token_has_expired(wo
     }
 }
 
+pub async fn a_deleted_group_that_is_used_again_is_forgotten_like_any_other(world: World) {
+    let shop = world.shop().await;
+    let stateless = |name: &str, at| {
+        let ask = Ask::new(Kind::Stateless).group(name).at(at);
+        async { world.ask(&shop, ask).await.unwrap() }
+    };
+    stateless("red", NOW).await;
+    world.delete_group(shop.id, group("red"), by(NOW)).await.unwrap();
+    for name in ["red", "blue"] {
+        stateless(name, NOW.plus(5)).await;
+    }
+    for at in (0..30 * DAY).step_by(3_600).map(|later| NOW.plus(later)) {
+        let listed = world.groups(shop.id, at).await.unwrap().len();
+        assert!(listed == 2 || listed == 0, "{at:?}");
+    }
+    assert_eq!(world.groups(shop.id, NOW.plus(2 * DAY)).await.unwrap().len(), 0);
+}
+
 pub async fn a_revocation_takes_effect_once(world: World) {
     let it = full(&world).await;
     let shop = &it.shop;
