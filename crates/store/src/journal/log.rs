@@ -9,7 +9,7 @@ use super::{Author, Commit, Error, JournalEntry, JournalLine, JournalState, LONG
 use crate::file::{Owner, open_or_create, sync_folder};
 use std::{
     fs::{File, TryLockError},
-    io::{self, BufRead, BufReader, Seek},
+    io::{self, BufRead, BufReader, Read, Seek},
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
 };
@@ -46,6 +46,13 @@ pub enum Failed {
     /// It is unknown what is on the journal's disk.
     #[error("{0}; it is unknown what is on its disk")]
     Unknown(Error),
+}
+
+/// The first line, however much follows it.
+fn first_line(file: &File) -> io::Result<Vec<u8>> {
+    let mut first = Vec::new();
+    BufReader::new(file.take(LONGEST)).read_until(b'\n', &mut first)?;
+    Ok(first)
 }
 
 /// What is at the journal's path.
@@ -93,6 +100,24 @@ impl RevocationJournal {
         Ok((log, last))
     }
 
+    /// Checks that the journal at `path` is one of this store, if there is one, and changes nothing.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn check(path: &Path, standing: &JournalState) -> Result<(), Error> {
+        let first = match File::open(path) {
+            Ok(file) => first_line(&file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => Err(error),
+        };
+        let first = first.map_err(|error| Error::Io(path.to_owned(), error))?;
+        match JournalLine::parse(&first).map(|line| line.what) {
+            Some(JournalEntry::Begins { store, .. }) => standing.owns(path, &store),
+            // What is wrong with it is found when it is opened.
+            _ => Ok(()),
+        }
+    }
+
     /// Prepares the file for appending.
     fn take_up(&mut self, standing: &JournalState) -> Result<Option<Commit>, Error> {
         self.known = false;
@@ -123,9 +148,8 @@ impl RevocationJournal {
     fn find_end(&mut self, standing: &JournalState) -> Result<Option<Commit>, Error> {
         let io = |error| Error::Io(self.path.clone(), error);
         let length = self.file.metadata().map_err(io)?.len();
-        let mut first = Vec::new();
         self.file.rewind().map_err(io)?;
-        BufReader::new(&self.file).read_until(b'\n', &mut first).map_err(io)?;
+        let first = first_line(&self.file).map_err(io)?;
         if !first.ends_with(b"\n") {
             // Either not even the first line was written completely, or this is another
             // sort of file.

@@ -88,7 +88,7 @@ pub enum Error {
         "the revocation journal {} is this authority's, but not of this store: the authority was \
          moved from a SQLite file to PostgreSQL, and the two number their commits differently. To \
          serve, name a new file, and keep this one with the backups that it belongs to; to recover, \
-         name the journal of a server of this store, or use --revoke-everything", .0.display()
+         name the journal of a server of this store, or a new file with --revoke-everything", .0.display()
     )]
     OtherEngine(PathBuf),
     /// It does not reach back to the store's state.

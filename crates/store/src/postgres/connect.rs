@@ -73,6 +73,18 @@ impl Address {
         tried.ok().and_then(Result::err)
     }
 
+    /// Opens the first connection of a start or of a command, for an operator: an error names the
+    /// address. Those of a running server do not, since `/readyz` shows them to everyone.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_first(&self) -> Result<Conn, Failed> {
+        self.connect(None).await.map_err(|failed| match failed {
+            Failed::Unavailable(why) => Failed::unavailable(format!("{why} (at {self})")),
+            other => other,
+        })
+    }
+
     /// Opens a connection, whose notifications ring `bell`.
     ///
     /// # Errors
@@ -80,11 +92,7 @@ impl Address {
     pub async fn connect(&self, bell: Option<Bell>) -> Result<Conn, Failed> {
         let opened = self.config.connect(self.tls.clone());
         // The driver's own time limit is per address and does not bound the handshake.
-        let opened = super::failed::within(CONNECT * 2, opened).await;
-        let (client, mut connection) = opened.map_err(|failed| match failed {
-            Failed::Unavailable(why) => Failed::unavailable(format!("{why} (at {self})")),
-            other => other,
-        })?;
+        let (client, mut connection) = super::failed::within(CONNECT * 2, opened).await?;
         let warnings = Arc::new(AtomicU64::new(0));
         let counter = warnings.clone();
         let task = tokio::spawn(async move {

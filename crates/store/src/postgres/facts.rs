@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(6);
 /// It is unknown whether it was done.
 async fn write(address: &Address, sql: &str, values: &[Value<'_>]) -> Result<u64, Failed> {
     let work = async {
-        let db = address.connect(None).await?;
+        let db = address.connect_first().await?;
         let warned = db.warnings();
         let rows = db.execute_typed(sql, values).await?;
         match db.warnings() == warned {

@@ -35,6 +35,16 @@ const STEP: Duration = Duration::from_secs(10);
 pub(super) struct Journal(Arc<Mutex<RevocationJournal>>);
 
 impl Journal {
+    /// Checks that the file at `path` is a journal of this database, if there is one: a server that is
+    /// refused for it leaves no trace.
+    ///
+    /// # Errors
+    /// [`PostgresOpenError`].
+    pub async fn check(path: PathBuf, identity: &[u8]) -> Result<(), PostgresOpenError> {
+        let standing = standing(identity, Commit { epoch: 0, commit: 0 }, UnixTime(0));
+        Ok(done(spawn_blocking(move || RevocationJournal::check(&path, &standing)).await)?)
+    }
+
     /// Opens the file at `path` and writes what it lacks up to the position `head`, if the
     /// database still has it; or else the journal begins anew.
     ///
@@ -49,13 +59,7 @@ impl Journal {
     ) -> Result<Self, PostgresOpenError> {
         let (from, at, lines) = within(STEP, kept(db)).await.map_err(super::migrations::failed)?;
         let begin = Commit { epoch: head.epoch, commit: from };
-        let standing = JournalState {
-            store: journal::postgres_store(&HEXLOWER.encode(identity)),
-            last: begin,
-            last_revocation: begin,
-            at,
-            owner: None,
-        };
+        let standing = standing(identity, begin, at);
         let opened = path.clone();
         let open = move || RevocationJournal::open(&opened, &standing);
         let (log, last) = done(spawn_blocking(open).await)?;
@@ -113,6 +117,12 @@ impl Journal {
         };
         done(spawn_blocking(work).await)
     }
+}
+
+/// Where the database is, as its journals see it.
+fn standing(identity: &[u8], begin: Commit, at: UnixTime) -> JournalState {
+    let store = journal::postgres_store(&HEXLOWER.encode(identity));
+    JournalState { store, last: begin, last_revocation: begin, at, owner: None }
 }
 
 /// The result of work on another thread; a panic there goes on here.

@@ -140,7 +140,7 @@ pub(super) fn failed(why: Failed) -> PostgresOpenError {
 /// # Errors
 /// [`PostgresOpenError`].
 pub async fn migrate_database(address: &str) -> Result<(i64, i64), PostgresOpenError> {
-    let db = Address::parse(address)?.connect(None).await.map_err(failed)?;
+    let db = Address::parse(address)?.connect_first().await.map_err(failed)?;
     let ready = table_exists(&db, "schema_version").await.map_err(failed)?;
     let before = if ready { check(&db, &THIS).await? } else { 0 };
     migrate(&db, &THIS).await?;

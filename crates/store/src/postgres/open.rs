@@ -113,7 +113,7 @@ impl PostgresStore {
         let address = Address::parse(&options.url)?;
         let direct =
             options.direct.as_deref().map_or_else(|| Ok(address.clone()), Address::parse)?;
-        let conn = direct.connect(None).await.map_err(failed)?;
+        let conn = direct.connect_first().await.map_err(failed)?;
         writable(&conn).await?;
         let version = Version::of(options.plant);
         let slow = |_| failed(Failed::slow(MIGRATION));
@@ -125,6 +125,9 @@ impl PostgresStore {
             (true, false) => return Err(PostgresOpenError::MadeForDevelopment),
             (false, true) => return Err(PostgresOpenError::NotForDevelopment),
             _ => {}
+        }
+        if let Some(path) = options.journal.clone() {
+            Journal::check(path, &standing.identity).await?;
         }
         let id = within(STEP, random_id(&conn)).await.map_err(failed)?;
         // Registered by a commit first, and then it reads where the log is.

@@ -107,7 +107,7 @@ impl RecoveringPostgres {
         how: Recovery<'_>,
         dry_run: bool,
     ) -> Result<Self, PostgresOpenError> {
-        let conn = Address::parse(url)?.connect(None).await.map_err(failed)?;
+        let conn = Address::parse(url)?.connect_first().await.map_err(failed)?;
         let exists = async {
             let sql = "SELECT to_regclass('authority') IS NOT NULL";
             Ok::<bool, Failed>(conn.query_typed_one(sql, values![]).await?.try_get(0)?)

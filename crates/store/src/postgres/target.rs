@@ -66,7 +66,7 @@ impl Target {
     /// Connects to the database.
     pub async fn connect(address: &str) -> Result<Self> {
         let address = Address::parse(address)?;
-        Ok(Self { db: address.connect(None).await.map_err(migrations::failed)? })
+        Ok(Self { db: address.connect_first().await.map_err(migrations::failed)? })
     }
 
     /// What it holds. Changes nothing.

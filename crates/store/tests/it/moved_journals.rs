@@ -10,7 +10,7 @@ use std::{fs, path::Path};
 use tegata_store::{
     Recovery, RevocationTarget,
     journal::Error as JournalError,
-    moving::Move,
+    moving::{Move, undo},
     postgres::{PostgresOpenError, PostgresOptions, PostgresStore, RecoveringPostgres},
     sqlite::{OpenError, Options, Recovering, RollbackGuardFile, SqliteStore},
 };
@@ -61,6 +61,8 @@ async fn neither_engine_uses_the_journal_that_the_other_one_wrote() {
         PostgresOpenError::Journal(refused) => is_the_others(&refused),
         other => panic!("{other}"),
     }
+    let way_back = undo(&file, &folder.join("guard"), &url, true).await;
+    assert!(way_back.unwrap(), "a server that was refused leaves no trace");
     let server = served(&to, &new).await.unwrap();
     world.adopt(Box::new(server));
     let revoked = RevocationTarget::Stored { serial: tokens[0] };
