@@ -176,7 +176,7 @@ impl Authority {
 
     /// Records an event in the audit, without delaying the request.
     fn record(&self, event: Event, source: Option<Source>) {
-        if !self.limits.may_record(self.clock().steady()) {
+        if !self.limits.may_record(event.event.act().name(), self.clock().steady()) {
             return;
         }
         let by = self.by(Actor::System, source.map(|it| it.to_string()), None);

@@ -229,7 +229,9 @@ impl Admin {
         }
         // A request that revokes nothing does not count against the limit, which is for
         // revocations that have an effect.
-        let Some(channel) = self.authority.channel(token.channel).await? else { return Ok(()) };
+        let Some(channel) = self.authority.channel(token.channel).await? else {
+            return self.deleted_everywhere().await;
+        };
         self.authority.take(operation, &channel)?;
         let store = self.authority.store();
         let act = Taking::revoke_in(&channel, revocation_of(token), self.by());
@@ -242,14 +244,18 @@ impl Admin {
             Err(
                 StoreError::NotFound(_)
                 | StoreError::Denied(Denied::NotFound | Denied::UnknownChannel),
-            ) => {
-                // The act that deleted its channel may still wait for them, too.
-                store.catch_up().await?;
-                store.in_force(self.authority.view().position()).await;
-                Ok(())
-            }
+            ) => self.deleted_everywhere().await,
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Waits until what was committed is in force on every server: the act that deleted a channel may
+    /// still wait for that.
+    async fn deleted_everywhere(&self) -> Result<()> {
+        let store = self.authority.store();
+        store.catch_up().await?;
+        store.in_force(self.authority.view().position()).await;
+        Ok(())
     }
 
     /// What revoking a signing key, or all of them, would revoke.

@@ -22,6 +22,7 @@ use bucket::Bucket;
 use guess::Guesses;
 pub use guess::{TooMany, network_of};
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     num::NonZeroU32,
     sync::{Mutex, PoisonError},
@@ -128,8 +129,8 @@ pub struct Limits {
     surges: Table<(ChannelId, Kind), Surge>,
     /// Reports of leaked tokens.
     reports: attempts::Reports,
-    /// Limits how many events per minute are written to the audit.
-    events: Mutex<Bucket>,
+    /// Limits how many events of each type are written to the audit per minute.
+    events: Mutex<BTreeMap<&'static str, Bucket>>,
     throttled: Throttled,
     /// How many servers share the requests, and so the rates.
     servers: share::ServerShares,
@@ -356,14 +357,15 @@ impl Limits {
         self.surges.sum(|surge| surge.cooldowns(now).count())
     }
 
-    /// Whether one more event may be written to the audit: sixty at once, and sixty a
-    /// minute. Unauthenticated requests cause them, and each is a commit.
+    /// Whether one more event of this type may be written to the audit: sixty at once, and sixty a
+    /// minute. Unauthenticated requests cause them, and each is a commit. Of one type they cannot keep
+    /// out those of another.
     #[must_use]
-    pub fn may_record(&self, now: Instant) -> bool {
+    pub fn may_record(&self, event: &'static str, now: Instant) -> bool {
         // A bucket whose time runs sixty times as slowly.
         let now = self.nanoseconds(now) / 60;
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events.take(whole(60), now).is_ok()
+        events.entry(event).or_default().take(whole(60), now).is_ok()
     }
 
     /// Drops expired entries.

@@ -31,6 +31,15 @@ fn limits(rates: Rates) -> (Limits, impl Fn(u64) -> Instant) {
 // ---- buckets
 
 #[test]
+fn events_of_one_type_do_not_keep_those_of_another_out_of_the_audit() {
+    let (limits, at) = limits(Rates::default());
+    let recorded = |event, ms| (0..100).filter(|_| limits.may_record(event, at(ms))).count();
+    assert_eq!(recorded("secret.throttle", 0), 60);
+    assert_eq!(recorded("issuing.cooldown", 0), 60);
+    assert_eq!(recorded("secret.throttle", 2_000), 2);
+}
+
+#[test]
 fn a_bucket_holds_one_seconds_worth_and_operations_count_apart() {
     let (limits, at) = limits(Rates::default());
     let take = |operation, channel, ms| {
