@@ -62,6 +62,7 @@ async fn metrics(app: &App) -> Reply {
             .certificate_until
             .as_ref()
             .map(|until| until().0 - app.authority.now().0),
+        backup_age: app.authority.backup_age(),
         ready: report.checks.iter().map(|check| (check.name, check.holds)).collect(),
     };
     let text = app.metrics.text(&around);

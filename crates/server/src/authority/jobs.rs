@@ -3,9 +3,12 @@
 //! store, one does those that are about the authority; what is in the memory of a server,
 //! each of them writes.
 
-use crate::authority::{
-    Authority, actor::Actor, admin, admin_token::TokenSource, health::Health,
-    warnings::job::Warnings,
+use crate::{
+    authority::{
+        Authority, actor::Actor, admin, admin_token::TokenSource, health::Health,
+        warnings::job::Warnings,
+    },
+    metrics::SearchCounts,
 };
 use std::{
     sync::{
@@ -87,7 +90,11 @@ async fn warn_until(jobs: Arc<Jobs>, stop: CancellationToken) {
             };
             if leads(&jobs).await {
                 warn(&jobs).await;
-            } else if wanted && let Err(error) = jobs.warnings.look(&jobs.authority).await {
+                continue;
+            }
+            // Another server counts now; what this one counted last would be shown for ever.
+            jobs.authority.metrics().searched(&SearchCounts::default());
+            if wanted && let Err(error) = jobs.warnings.look(&jobs.authority).await {
                 tracing::warn!(%error, "warnings were not searched; the next page tries again");
             }
         }

@@ -280,6 +280,13 @@ impl Authority {
         Self { backed_up_at: Some(at), ..self }
     }
 
+    /// Seconds since the newest backup, if one was made.
+    #[must_use]
+    pub fn backup_age(&self) -> Option<i64> {
+        let at = self.backed_up_at.as_ref().and_then(|at| at())?;
+        Some(self.now().since(at))
+    }
+
     /// The same, with another time after which a token that was replaced is idle.
     #[must_use]
     pub fn idle_after(self, idle_after: Duration) -> Self {

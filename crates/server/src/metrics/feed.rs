@@ -29,6 +29,9 @@ impl FeedRequests {
         let new = Self::default();
         let words = "Requests of verifiers, by operation and status";
         registry.register("feed_requests", words, new.by_status.clone());
+        for (operation, status) in [("snapshot", 200), ("changes", 200), ("usage", 204)] {
+            drop(new.by_status.get_or_create(&Label { operation, status }));
+        }
         let words = "Requests of verifiers with a position beyond the end of the log: the store went backwards";
         registry.register("feed_positions_beyond_head", words, new.beyond_head.clone());
         let words =

@@ -5,9 +5,13 @@ use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,
 };
+use rustix::time::{ClockId, clock_gettime};
 use std::{
     fs,
-    sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    sync::{
+        OnceLock,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
 };
 
 /// The values from `/proc`; 0 where it has none.
@@ -67,10 +71,17 @@ fn most_fds() -> u64 {
     limit.current.unwrap_or(0)
 }
 
+/// When the machine was started, by both clocks: the packaged unit hides `/proc/stat`. Read once,
+/// since a wall clock that is corrected later would move it.
 fn boot_time() -> f64 {
-    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-    let line = stat.lines().find_map(|line| line.strip_prefix("btime "));
-    line.and_then(|seconds| seconds.trim().parse().ok()).unwrap_or(0.0)
+    static AT: OnceLock<f64> = OnceLock::new();
+    *AT.get_or_init(|| {
+        let seconds = |clock| {
+            let now = clock_gettime(clock);
+            now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+        };
+        seconds(ClockId::Realtime) - seconds(ClockId::Boottime)
+    })
 }
 
 /// The registered metrics.

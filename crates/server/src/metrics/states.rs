@@ -22,6 +22,7 @@ pub(super) struct States {
     shared: SharedStates,
     /// Without a certificate it has no value: any number would raise an operator's alert.
     certificate_ends: OnceKnown,
+    backup_age: OnceKnown,
     ready: Family<CheckLabel, Gauge>,
 }
 
@@ -63,6 +64,8 @@ pub struct Surroundings {
     /// Seconds until the certificate in force expires, if TLS is used; negative once it
     /// has.
     pub certificate_ends: Option<i64>,
+    /// Seconds since `tegata backup` last copied the store, if it ever did.
+    pub backup_age: Option<i64>,
     /// The results of `/readyz`: each check's name, and whether it passed.
     pub ready: Vec<(&'static str, bool)>,
 }
@@ -271,6 +274,9 @@ impl States {
             "Time until the certificate in force expires, if there is one; negative once it has";
         let ends = certificate_ends.clone();
         registry.register_with_unit("tls_certificate_expiry", help, Unit::Seconds, ends);
+        let backup_age = OnceKnown::default();
+        let help = "Time since the newest `tegata backup` of this store, if there is one";
+        registry.register_with_unit("backup_age", help, Unit::Seconds, backup_age.clone());
         let ready = Family::<CheckLabel, Gauge>::default();
         let help = "Whether each check of /readyz passes (1) or not (0)";
         registry.register("ready", help, ready.clone());
@@ -285,6 +291,7 @@ impl States {
             feed,
             shared,
             certificate_ends,
+            backup_age,
             ready,
         }
     }
@@ -301,6 +308,9 @@ impl States {
         self.rotation_due.set(around.rotation_due);
         if let Some(ends) = around.certificate_ends {
             self.certificate_ends.set(ends);
+        }
+        if let Some(age) = around.backup_age {
+            self.backup_age.set(age);
         }
         if let Some(sizes) = around.store {
             self.room.read(sizes);

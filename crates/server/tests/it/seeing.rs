@@ -73,6 +73,8 @@ async fn scrape() -> String {
     let folder = tempfile::tempdir().unwrap();
     let (files, _) = crate::listeners::renew(folder.path());
     let world = World::with(|settings| settings.tls = Some(files)).await;
+    // As `tegata backup` leaves it.
+    fs::write(world.folder.path().join("tegata.db.backup"), "").unwrap();
     let url = format!("https://{}/metrics", world.running().metrics_address).parse().unwrap();
     let http = client_for(&url).tls_danger_accept_invalid_certs(true);
     http.build().unwrap().get(url).send().await.unwrap().text().await.unwrap()
