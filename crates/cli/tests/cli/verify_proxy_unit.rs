@@ -55,7 +55,11 @@ fn under_systemd_the_verifying_proxy_answers_every_user_at_its_socket() {
     let desk = Desk::new();
     let home = Home::new();
     home.file("verifier.token", &(verify_proxy::verifier(&desk, &[]) + "\n"));
-    let service = format!("Environment=TEGATA_AUTHORITY={}", desk.server.url);
+    let service = format!(
+        "Environment=TEGATA_AUTHORITY={}\n\
+         Environment=TEGATA_COPY=/var/lib/tegata-verify-proxy/view",
+        desk.server.url
+    );
     let machine = Machine::boot(&Boot {
         home: &home.path(""),
         name: NAME,
@@ -70,6 +74,9 @@ fn under_systemd_the_verifying_proxy_answers_every_user_at_its_socket() {
     let process = machine.unit()["MainPID"].clone();
     let shown = machine.read(&format!("/proc/{process}/status")).unwrap();
     assert!(shown.contains("CapEff:\t0000000000000000"), "{shown}");
+
+    let view = "/var/lib/tegata-verify-proxy/view";
+    assert!(machine.read(view).is_some(), "no copy");
 
     machine.kill("KILL");
     becomes(&machine, "NRestarts", "1", &home);

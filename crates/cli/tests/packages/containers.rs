@@ -6,7 +6,7 @@ use crate::{
     part, root, succeeds,
 };
 use serde_json::Value;
-use std::{fs, path::Path, process::Command, thread, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command, thread, time::Duration};
 
 /// The documents of a YAML file below `packaging`.
 fn documents(path: &str) -> Vec<Value> {
@@ -79,6 +79,41 @@ fn the_manifests_of_the_servers_and_of_the_proxy_are_what_kubernetes_takes() {
             succeeds(validate.arg(packaged(&format!("kubernetes/{name}.yaml"))));
         }
     }
+}
+
+#[test]
+fn the_server_understands_the_settings_of_every_manifest() {
+    let home = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| home.path().join(name);
+    for secret in ["master.key", "admin.token", "database.password"] {
+        fs::write(at(secret), "0123456789abcdef".repeat(4)).expect("written");
+        fs::set_permissions(at(secret), PermissionsExt::from_mode(0o600)).expect("private");
+    }
+    let authority = rcgen::generate_simple_self_signed([]).expect("a certificate").cert.pem();
+    fs::write(at("database-ca.pem"), authority).expect("written");
+    let understood = |settings: &str| {
+        let secrets = home.path().to_str().expect("a path");
+        // No name is looked up: nothing listens at that port.
+        let settings = settings
+            .replace("/etc/tegata/secrets", secrets)
+            .replace("@db.internal/", "@127.0.0.1:1/");
+        fs::write(at("tegata.toml"), settings).expect("written");
+        let mut doctor = Command::new(env!("CARGO_BIN_EXE_tegata"));
+        doctor.current_dir(home.path()).env_clear().args(["doctor", "--config", "tegata.toml"]);
+        let said = words(&doctor.output().expect("run"));
+        (!said.contains("Nothing else was checked"), said)
+    };
+    let mut found = 0;
+    for name in ["server", "servers"] {
+        let documents = documents(&format!("kubernetes/{name}.yaml"));
+        for settings in documents.iter().filter_map(|it| it["data"]["tegata.toml"].as_str()) {
+            found += 1;
+            let (is_understood, said) = understood(settings);
+            assert!(is_understood, "{name}: {said}");
+            assert!(!understood(&format!("{settings}\ndrain = 1\n")).0, "an unknown key passes");
+        }
+    }
+    assert_eq!(found, 2);
 }
 
 #[test]

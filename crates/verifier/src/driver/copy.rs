@@ -52,6 +52,9 @@ struct Body {
 
 const VERSION: u32 = 1;
 /// How every copy begins.
+/// Where Linux shows the id of the present boot.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
 const BEGINNING: &[u8] = br#"{"version":1,"authority":""#;
 
 /// What stands for a verifier's token in a copy; the token cannot be learned from it.
@@ -77,7 +80,10 @@ impl CopyFile {
             let problem = format!("another process uses the copy {}: {error}", path.display());
             io::Error::new(io::ErrorKind::WouldBlock, problem)
         })?;
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        // A copy counts until the machine is restarted: its times are those of a clock that begins anew.
+        let boot = fs::read_to_string(BOOT_ID).map_err(|error| {
+            io::Error::new(error.kind(), format!("{BOOT_ID}, which a copy needs: {error}"))
+        })?;
         let (path, authority) = (path.to_owned(), authority.to_owned());
         let (verifier, boot) = (stands_for(authorization), boot.trim().to_owned());
         Ok(Self { path, authority, verifier, boot, _lock: lock })
