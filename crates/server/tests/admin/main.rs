@@ -18,6 +18,8 @@ mod reading;
 mod revocations;
 mod schema;
 mod settings;
+#[path = "../store/mod.rs"]
+mod store;
 mod taking;
 mod tokens;
 mod warnings;

@@ -1,6 +1,6 @@
 //! An authority on a real store, its admin API, and ways to come by tokens.
 
-use crate::schema::check_response;
+use crate::{schema::check_response, store};
 use aws_lc_rs::{
     rand::SystemRandom,
     rsa::{KeyPair, KeySize},
@@ -24,9 +24,19 @@ use tegata_policy::{
 use tegata_server::{
     Metrics,
     api::{self, admin},
-    authority::{Authority, Memory, admin_token::AdminToken, random, source::Source},
+    authority::{
+        Authority, Memory,
+        admin_token::AdminToken,
+        place::{Database, Files},
+        random,
+        source::Source,
+    },
 };
-use tegata_store::sqlite::{Options, SqliteStore};
+use tegata_store::{
+    Store,
+    postgres::{PostgresOptions, PostgresStore},
+    sqlite::{Options, SqliteStore},
+};
 use tegata_token::kind::Kind;
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -86,16 +96,31 @@ impl HttpResponse {
     }
 }
 
+/// Opens the store of an authority, as a server does.
+async fn open(place: &Files, issuer: &str, memory: &Arc<Memory>) -> Arc<dyn Store> {
+    let (issuer, dev, applied) = (issuer.to_owned(), true, memory.on_commit());
+    match &place.database {
+        Some(Database { address, .. }) => {
+            let url = address.reveal().to_owned();
+            let options = PostgresOptions { url, issuer, dev, ..PostgresOptions::default() };
+            Arc::new(PostgresStore::open(options, applied).await.unwrap())
+        }
+        None => {
+            let options = Options { issuer, dev, ..Options::default() };
+            Arc::new(SqliteStore::open(&place.store, options, applied).unwrap())
+        }
+    }
+}
+
 impl World {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let memory = Memory::new();
         let issuer = "http://tegata.test";
-        let options = Options { issuer: issuer.to_owned(), dev: true, ..Options::default() };
-        let path = folder.path().join("tegata.db");
-        let store = SqliteStore::open(&path, options, memory.on_commit()).unwrap();
-        let master_key = folder.path().join("master.key");
-        let authority = Authority::start(Arc::new(store), memory, &master_key, issuer);
+        let place = store::place(folder.path());
+        let store = open(&place, issuer, &memory).await;
+        let master_key = place.master_key();
+        let authority = Authority::start(store, memory, &master_key, issuer);
         let authority = Arc::new(authority.await.unwrap());
         let token = AdminToken::new(&PlainSecret::from_caller(ADMIN_TOKEN.to_owned())).unwrap();
         let metrics = authority.metrics().clone();

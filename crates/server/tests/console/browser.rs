@@ -71,6 +71,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let loopback = ([127, 0, 0, 1], 0).into();
         let mut settings = Settings::new(loopback, folder.path().join("tegata.db"));
+        settings.place = crate::store::place(folder.path());
         settings.dev = true;
         change(&mut settings);
         let running = serve(settings).await.unwrap();

@@ -16,6 +16,8 @@ mod refused;
 mod seen;
 mod shop;
 mod signing_in;
+#[path = "../store/mod.rs"]
+mod store;
 mod tokens;
 mod twice;
 mod values;

@@ -16,8 +16,7 @@
 //!
 //! Planted faults show that these checks can fail: each fault must be found.
 //!
-//! `TEGATA_LONG` is the number of histories (default 150), `TEGATA_SEED` the seed of
-//! the first.
+//! With `TEGATA_LONG=1` there are twenty times as many; `TEGATA_SEED` is the seed of the first.
 
 mod act;
 mod authority;
@@ -103,15 +102,11 @@ fn shrunk(mut acts: Vec<Act>, fault: Fault) -> (Vec<Act>, Wrong) {
     (acts, wrong)
 }
 
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
-}
-
 #[test]
 fn every_history_agrees_with_the_naive_model() {
-    let first = number("TEGATA_SEED", 1);
+    let first: u64 = std::env::var("TEGATA_SEED").map_or(1, |it| it.parse().unwrap());
     let mut seen = Seen::default();
-    let histories = number("TEGATA_LONG", 150);
+    let histories = if std::env::var_os("TEGATA_LONG").is_some() { 3_000 } else { 150 };
     for seed in first..first + histories {
         let acts = history(seed);
         match run_or_panic(&acts, Fault::None) {
@@ -127,7 +122,7 @@ fn every_history_agrees_with_the_naive_model() {
     }
     println!("{seen:#?}");
     for what in MUST_HAPPEN {
-        assert!(histories < 100 || seen.0.contains_key(what), "in no history: {what}");
+        assert!(seen.0.contains_key(what), "in no history: {what}");
     }
 }
 
