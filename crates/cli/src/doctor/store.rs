@@ -169,6 +169,11 @@ fn newest(found: &mut Findings, settings: &Settings, look: &Look) -> bool {
             found.wrong(CHECK, what, next_step);
             return false;
         }
+        Err(error @ OpenError::ForeignLog(_)) => {
+            let next_step = "see \"Restore a backup\" in docs/book/src/runbooks/restore.md";
+            found.wrong(CHECK, error.to_string(), next_step);
+            return false;
+        }
         Err(OpenError::Moved(_)) => {
             let what = "it was moved to a PostgreSQL database, or is being moved";
             let next_step = "name that database with --store; see `tegata move --help`";

@@ -5,6 +5,7 @@
 //!
 //! `TEGATA_LONG=1` kills ten times as often.
 
+mod left_log;
 #[path = "../process/line.rs"]
 #[expect(dead_code, reason = "shared with other test programs")]
 mod line;
@@ -534,5 +535,27 @@ async fn a_dry_run_of_a_restore_prints_what_it_would_do_and_changes_nothing() {
     }
     fs::write(home.path("backup.db"), "no backup").expect("written");
     assert!(!home.run(&["restore", "backup.db", "--dry-run"]).status.success());
+    stop(home.start().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_that_fails_leaves_no_file_behind() {
+    let home = Home::new();
+    stop(home.start().await);
+    home.tegata(&["backup", "backup.db"]);
+    let store = fs::read(home.path("tegata.db")).expect("a store");
+    // Cut off in the middle: its header is whole, and its rows are not.
+    let backup = fs::read(home.path("backup.db")).expect("a backup");
+    fs::write(home.path("backup.db"), &backup[..backup.len() / 2]).expect("written");
+    for words in [&["restore", "backup.db"][..], &["restore", "backup.db", "--dry-run"]] {
+        for to in ["sqlite:tegata.db", "sqlite:new.db"] {
+            let output = home.run(&[words, &["--store", to]].concat());
+            assert!(!output.status.success(), "{words:?} {to}");
+        }
+    }
+    for file in ["tegata.db.restoring", "tegata.db.replaced-1", "new.db", "new.db.restoring"] {
+        assert!(!home.path(file).exists(), "{file}");
+    }
+    assert_eq!(fs::read(home.path("tegata.db")).expect("a store"), store);
     stop(home.start().await);
 }

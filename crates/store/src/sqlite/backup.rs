@@ -81,13 +81,13 @@ fn note(store: &Path) -> PathBuf {
     with(store, ".backup")
 }
 
-/// Replaces the store at `store`, on which no server may run, by the backup `from`. The
-/// old store is moved aside, and its new path is returned. A dry run verifies the backup
-/// and changes nothing.
+/// Replaces the store at `store`, on which no server may run, by the backup `from`. What is
+/// there, be it only the log of a store that is missing, is moved aside, and its new path is
+/// returned. A dry run verifies the backup and changes nothing.
 ///
 /// # Errors
 /// [`OpenError`]; the store is unchanged then or, if the disk failed in between, moved
-/// aside.
+/// aside. No other file is left.
 pub fn restore(
     from: &Path,
     store: &Path,
@@ -96,23 +96,43 @@ pub fn restore(
 ) -> Result<(Copied, Option<PathBuf>), OpenError> {
     let from = &existing(from)?;
     let store = &one_name(store)?;
+    let was_there = store.exists();
     // Taking the lock creates the file.
-    let _lock = (!dry_run || store.exists()).then(|| Lock::take(store)).transpose()?;
-    let file = |error| OpenError::File(store.to_owned(), error);
+    let _lock = (!dry_run || was_there).then(|| Lock::take(store)).transpose()?;
     let new = with(store, ".restoring");
+    let done = put_in_place(from, &new, store, dry_run, progress);
+    if done.is_err() {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&new);
+        if !was_there && fs::metadata(store).is_ok_and(|it| it.len() == 0) {
+            let _ = fs::remove_file(store);
+        }
+    }
+    done
+}
+
+/// Makes the copy `new` of a backup, and then the store of it.
+fn put_in_place(
+    from: &Path,
+    new: &Path,
+    store: &Path,
+    dry_run: bool,
+    progress: Progress<'_>,
+) -> Result<(Copied, Option<PathBuf>), OpenError> {
+    let file = |error| OpenError::File(store.to_owned(), error);
     let owner = Owner::of(store).map_err(file)?;
-    let copied = copy(from, &new, owner, progress)?;
+    let copied = copy(from, new, owner, progress)?;
     let mode = |copy: File| file::resemble(&copy, store, owner);
-    File::open(&new).and_then(mode).map_err(file)?;
+    File::open(new).and_then(mode).map_err(file)?;
     let aside = aside(store).map_err(file)?;
     if dry_run {
-        fs::remove_file(&new).map_err(file)?;
+        fs::remove_file(new).map_err(file)?;
         return Ok((copied, aside));
     }
     if let Some(aside) = &aside {
         move_aside(store, aside).map_err(file)?;
     }
-    fs::rename(&new, store).and_then(|()| sync_folder(store)).map_err(file)?;
+    fs::rename(new, store).and_then(|()| sync_folder(store)).map_err(file)?;
     Ok((copied, aside))
 }
 
@@ -219,24 +239,32 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The first free path that an existing, non-empty store can be moved to.
+/// The suffixes of a store's files. The log is moved first: a store without its log is noticed by
+/// its rollback guard, while a log beside another store would be replayed over that one.
+const FILES: [&str; 4] = ["-wal", "-shm", "-journal", ""];
+
+/// The first free path that the files of a store can be moved to; `None` if nothing is to be
+/// moved. A log counts without its store, too: a server that was killed leaves one, and SQLite
+/// replays it over whatever file has the store's name next.
 fn aside(store: &Path) -> io::Result<Option<PathBuf>> {
-    if fs::metadata(store).map_or(true, |it| it.len() == 0) {
+    if !FILES.iter().any(|suffix| is_kept(store, suffix)) {
         return Ok(None);
     }
     let mut names = (1..).map(|number| with(store, &format!(".replaced-{number}")));
-    let free = names.find(|it| !it.exists() && !with(it, "-wal").exists());
-    free.map(Some).ok_or_else(|| io::ErrorKind::AlreadyExists.into())
+    let is_free = |it: &PathBuf| !FILES.iter().any(|suffix| with(it, suffix).exists());
+    names.find(is_free).map(Some).ok_or_else(|| io::ErrorKind::AlreadyExists.into())
 }
 
-/// The log is moved first: a store without its log is noticed by its rollback guard,
-/// while a log beside another store could be taken for that store's.
+/// Whether a file of a store is moved aside. An empty store is not: SQLite deletes a log that it
+/// finds beside an empty file.
+fn is_kept(store: &Path, suffix: &str) -> bool {
+    let found = fs::metadata(with(store, suffix));
+    found.is_ok_and(|it| !suffix.is_empty() || it.len() > 0)
+}
+
 fn move_aside(store: &Path, aside: &Path) -> io::Result<()> {
-    for suffix in ["-wal", "-shm", ""] {
-        match fs::rename(with(store, suffix), with(aside, suffix)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+    for suffix in FILES.iter().filter(|suffix| is_kept(store, suffix)) {
+        fs::rename(with(store, suffix), with(aside, suffix))?;
     }
     sync_folder(store)
 }

@@ -10,7 +10,8 @@ use crate::{file::Owner, journal};
 use refinery_core::{Migration, Runner};
 use rusqlite::{Connection, OpenFlags};
 use std::{
-    io,
+    fs::{self, File},
+    io::{self, Read as _},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,7 +20,7 @@ use tegata_token::time::UnixTime;
 
 /// The migrations, oldest first. Named here, since the macro that finds them would compile
 /// the library a second time, for itself.
-const MIGRATIONS: [(&str, &str); 1] =
+pub(super) const MIGRATIONS: [(&str, &str); 1] =
     [("V1__initial", include_str!("../../migrations/sqlite/V1__initial.sql"))];
 
 fn migrations() -> Result<Vec<Migration>, refinery_core::Error> {
@@ -86,6 +87,7 @@ pub(super) fn connect_any(
     path: &Path,
     faults: &Faults,
 ) -> std::result::Result<(Arc<Readers>, Connection), OpenError> {
+    check_own_log(path)?;
     let database = |error| OpenError::Database(path.to_owned(), error);
     let readers = Arc::new(Readers::new(path.to_owned(), faults.vfs.clone()));
     let mut conn = readers.connect(OpenFlags::default()).map_err(database)?;
@@ -110,6 +112,29 @@ pub(super) fn connect_any(
         .and_then(|all| Runner::new(&all).set_grouped(true).run(&mut conn))
         .map_err(|error| OpenError::Schema(path.to_owned(), Box::new(error)))?;
     Ok((readers, conn))
+}
+
+/// Refuses a write-ahead log of another file: SQLite would replay it over a backup that was put in
+/// that file's place, and delete it beside an empty file.
+pub(super) fn check_own_log(path: &Path) -> std::result::Result<(), OpenError> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let is_there = fs::metadata(&log).is_ok_and(|it| it.len() > 0);
+    match is_there && !names_log(path).map_err(|error| OpenError::File(path.to_owned(), error))? {
+        true => Err(OpenError::ForeignLog(path.to_owned())),
+        false => Ok(()),
+    }
+}
+
+/// Whether the header of the database at `path` names a write-ahead log. That of a store does
+/// before its log is created, and that of a backup does not.
+fn names_log(path: &Path) -> io::Result<bool> {
+    let mut header = Vec::new();
+    File::open(path)?.take(20).read_to_end(&mut header)?;
+    // SQLite, "Database File Format": 1 is a rollback journal, 2 a write-ahead log. What is no
+    // database is reported as such.
+    let is_database = header.starts_with(b"SQLite format 3\0");
+    Ok(!header.is_empty() && (!is_database || header.get(19) != Some(&1)))
 }
 
 /// The values by which the writer detects another process.

@@ -2,7 +2,11 @@
 //! nothing, and changes nothing but the readers' slots in SQLite's shared memory, if
 //! there is any.
 
-use super::{OpenError, connect::latest_schema, guard, rows, verifiers};
+use super::{
+    OpenError,
+    connect::{check_own_log, latest_schema},
+    guard, rows, verifiers,
+};
 use crate::{Instance, SigningKeyRow, VerifierRow};
 use rusqlite::{Connection, OpenFlags};
 use std::{path::Path, time::Duration};
@@ -11,6 +15,8 @@ use tegata_token::time::UnixTime;
 /// A store that is open for inspection.
 pub struct Look {
     conn: Connection,
+    /// The log beside it belongs to another file.
+    is_log_foreign: bool,
 }
 
 /// What a store records about itself.
@@ -37,7 +43,9 @@ impl Look {
     /// # Errors
     /// It does not exist, or is not a database.
     pub fn at(path: &Path) -> Result<Self, LookError> {
-        Ok(Self { conn: read_only(path)? })
+        // Before SQLite opens it: closing another handle of the file would drop SQLite's locks.
+        let is_log_foreign = matches!(check_own_log(path), Err(OpenError::ForeignLog(_)));
+        Ok(Self { conn: read_only(path)?, is_log_foreign })
     }
 
     /// The version of its schema, and the newest one that this program knows.
@@ -82,7 +90,10 @@ impl Look {
     /// # Errors
     /// [`OpenError`], as for a server that opens the store.
     pub fn goes_on(&self, store: &Path, guard: &Path) -> Result<(), OpenError> {
-        guard::check(store, &self.conn, guard)
+        match self.is_log_foreign {
+            true => Err(OpenError::ForeignLog(store.to_owned())),
+            false => guard::check(store, &self.conn, guard),
+        }
     }
 }
 

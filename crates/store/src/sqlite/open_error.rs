@@ -54,6 +54,13 @@ pub enum OpenError {
         store = .0.display()
     )]
     Moved(PathBuf),
+    /// The log beside it belongs to another file.
+    #[error(
+        "{0}-wal is not the log of {0}, but of a store that was there before it and was not closed; it \
+         is not replayed. Put that store back, or move {0}-wal and {0}-shm to another folder (do not \
+         delete them), and try again"
+    )]
+    ForeignLog(PathBuf),
     /// It is damaged.
     #[error("{0} is damaged ({1}); use another backup")]
     Damaged(PathBuf, String),
