@@ -88,6 +88,8 @@ CREATE TABLE channel (
     previous_secret_used_at  BIGINT
 );
 CREATE INDEX channel_by_provider ON channel (provider, number);
+-- The order in which a revocation of all tokens of a provider goes on.
+CREATE INDEX channel_by_provider_and_id ON channel (provider, id);
 
 -- What every issue reads and writes of its channel, in a row as narrow as possible,
 -- so that a commit of many channels touches few pages.

@@ -21,14 +21,18 @@ pub(super) fn remembered(
     match scope {
         Scope::Group { group } => {
             let name = (channel, group.as_str());
-            let sql = "SELECT 1 FROM token WHERE channel = ?1 AND grp = ?2";
+            // A row is in one of two indexes, and each half names its own.
+            let sql = "SELECT 1 FROM token WHERE channel = ?1 AND grp = ?2 AND past = 0
+                       UNION ALL SELECT 1 FROM token WHERE channel = ?1 AND grp = ?2 AND past = 1";
             let by_tokens = exists(conn, sql, name)?;
             let sql = "SELECT until FROM group_use WHERE channel = ?1 AND name = ?2";
             Ok(Remembered { by_tokens, until: until(conn, sql, name)? })
         }
         Scope::AssertionKey { key } => {
             let name = (channel, key.0);
-            let sql = "SELECT 1 FROM token WHERE channel = ?1 AND assertion_key = ?2";
+            let sql = "SELECT 1 FROM token WHERE channel = ?1 AND assertion_key = ?2 AND past = 0
+                       UNION ALL SELECT 1 FROM token
+                       WHERE channel = ?1 AND assertion_key = ?2 AND past = 1";
             let by_tokens = exists(conn, sql, name)?;
             let sql = "SELECT until FROM deleted_key WHERE channel = ?1 AND id = ?2";
             Ok(Remembered { by_tokens, until: until(conn, sql, name)? })

@@ -24,6 +24,8 @@ mod memory;
 mod open;
 mod open_error;
 mod people;
+#[cfg(test)]
+mod plans;
 mod provider_revocation;
 mod read;
 mod readers;

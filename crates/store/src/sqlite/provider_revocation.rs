@@ -22,8 +22,9 @@ pub(super) fn new_job(conn: &Connection) -> rusqlite::Result<UpkeepRows> {
 
 /// Reads a job.
 pub(super) fn job(conn: &Connection, job: RowId) -> rusqlite::Result<Option<ProviderJob>> {
+    // With `number` as a term SQLite would visit every channel of the provider.
     let sql = "SELECT job.*, (SELECT min(id) FROM channel WHERE provider = job.provider
-                   AND number <= job.through AND id > job.done_to AND state <> 'deleted') AS next
+                   AND +number <= job.through AND id > job.done_to AND state <> 'deleted') AS next
                FROM provider_revocation job WHERE number = ?1";
     conn.prepare_cached(sql)?.query_row([job], |row| jobs::provider_job(row)).optional()
 }
