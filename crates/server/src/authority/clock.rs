@@ -135,6 +135,24 @@ impl Clock {
         self.highest.fetch_max(time.0, Relaxed);
     }
 
+    /// Begins with a store that was last written at `time`. More than a day later either no server
+    /// has run for so long, or the clock is wrong. That cannot be known, and what a wrong clock
+    /// deletes cannot be restored, so it counts as a jump; not of a new store, nor after the
+    /// development clock was moved.
+    pub fn begin_after(&self, time: UnixTime) {
+        let later = self.shown() - time.0;
+        if time.0 > 0 && self.offset() == 0 && later > DAY {
+            tracing::warn!(
+                seconds = later,
+                "the clock is more than a day after the store's last write; expired data is not \
+                 deleted for a day of running"
+            );
+            let mut drift = self.drift.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            drift.jumped = Some(Instant::now());
+        }
+        self.not_before(time);
+    }
+
     /// Moves the development clock to the wall clock plus `seconds`. It only moves
     /// forward: of two concurrent moves the larger one holds.
     pub fn set_offset(&self, seconds: i64) {
@@ -152,8 +170,8 @@ impl Clock {
         Instant::now()
     }
 
-    /// Whether the wall clock jumped against the steady one within the last day of
-    /// running. Each call compares them; jumps between two calls that cancel each other
+    /// Whether the wall clock jumped against the steady one, or was far ahead at the start, within
+    /// the last day of running. Each call compares them; jumps between two calls that cancel each other
     /// out are not detected. Moving the development clock is not a jump.
     pub fn jumped_recently(&self) -> bool {
         let mut drift = self.drift.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -245,6 +263,27 @@ mod tests {
         let far = clock.now().plus(50_000);
         clock.not_before(far);
         assert_eq!(clock.now(), far);
+    }
+
+    #[test]
+    fn a_start_more_than_a_day_after_the_last_write_counts_as_a_jump() {
+        let began = |before: i64| {
+            let clock = Clock::new();
+            clock.begin_after(UnixTime(wall() - before));
+            clock.jumped_recently()
+        };
+        assert!(began(DAY + 60) && began(400 * DAY));
+        assert!(!began(DAY - 60) && !began(0) && !began(-DAY));
+        assert!(!began(wall()), "a new store has written nothing");
+        let moved = Clock::new();
+        moved.set_offset(10 * DAY);
+        moved.begin_after(UnixTime(wall()));
+        assert!(!moved.jumped_recently(), "the development clock was moved");
+        // Where servers share a store, their common clock counts.
+        let common = Clock::new();
+        common.follow(UnixTime(wall() + 10 * DAY));
+        common.begin_after(UnixTime(wall()));
+        assert!(common.jumped_recently());
     }
 
     #[test]

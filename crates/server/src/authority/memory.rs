@@ -123,7 +123,7 @@ impl Memory {
 
     fn fill_with(&self, state: &State) {
         self.clock.set_offset(state.clock_offset);
-        self.clock.not_before(state.written_at);
+        self.clock.begin_after(state.written_at);
         self.feed.fill(state);
         self.view.store(Arc::new(state.view.clone()));
         self.verifiers.fill(&state.verifiers);

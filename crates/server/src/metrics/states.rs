@@ -255,7 +255,7 @@ impl States {
         let jumped = gauge(
             registry,
             "clock_distrusted",
-            "1 for a day after the wall clock jumped: expired data is not deleted then",
+            "1 for a day after the wall clock jumped, or a start a day or more after the last write: expired data is not deleted then",
         );
         let audit_broken = gauge(
             registry,
