@@ -70,7 +70,11 @@ pub trait ActStore: Send + Sync {
     ) -> Result<GroupSettings>;
 
     /// Adds a signing key, or changes the states of signing keys.
-    async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked>;
+    async fn change_signing_keys(
+        &self,
+        change: SigningKeyChange,
+        by: By,
+    ) -> Result<Revoked<Option<usize>>>;
 
     /// Creates a verifier. [`Taken`](crate::Error::Taken) if there is one of this id.
     async fn create_verifier(&self, new: NewVerifier, by: By) -> Result<VerifierRow>;

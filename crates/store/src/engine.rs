@@ -13,6 +13,7 @@ use crate::{
     taking::{Taken, each},
 };
 use async_trait::async_trait;
+use std::time::Duration;
 use tegata_policy::{
     acts::{
         AcceptInvitation, Act, AddCheckpoint, AdminTokenRow, AdvanceClock, BeginProviderRevocation,
@@ -30,9 +31,13 @@ use tegata_policy::{
 };
 use tegata_token::{
     feed::InstanceId,
-    id::{AdminTokenId, ChannelId, Group, PersonId, Position, ProviderId, TokenId, VerifierId},
+    id::{
+        AdminTokenId, ChannelId, Group, PersonId, Position, ProviderId, SigningKeyId, TokenId,
+        VerifierId,
+    },
     time::UnixTime,
 };
+use tokio::time::timeout;
 
 /// A database engine. With the questions of [`Store`] this is all that it implements.
 pub(crate) trait Engine: Store {
@@ -107,6 +112,24 @@ where
     Ok(Revoked { tokens, position, at })
 }
 
+/// How long the tokens of revoked keys are counted before the revocation is answered.
+const COUNTED: Duration = Duration::from_secs(8);
+
+/// Counts the tokens of keys that were just revoked: after the commit and without its locks, since
+/// there may be millions. `None`: that failed or took too long, which must not make the revocation
+/// look as if it had failed.
+async fn count<E: Engine>(engine: &E, keys: Vec<SigningKeyId>, now: UnixTime) -> Option<usize> {
+    if keys.is_empty() {
+        return Some(0);
+    }
+    match timeout(COUNTED, engine.signed_by(keys, 0, now)).await {
+        Ok(Ok(found)) => return Some(found.tokens),
+        Ok(Err(error)) => tracing::warn!(%error, "the tokens of revoked keys were not counted"),
+        Err(_) => tracing::info!("the tokens of revoked keys are too many to be counted in time"),
+    }
+    None
+}
+
 #[async_trait]
 impl<E: Engine> ActStore for E {
     async fn issue(
@@ -166,10 +189,13 @@ impl<E: Engine> ActStore for E {
         self.run(at, act).await.map(|(settings, _)| settings)
     }
 
-    async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked> {
+    async fn change_signing_keys(
+        &self,
+        change: SigningKeyChange,
+        by: By,
+    ) -> Result<Revoked<Option<usize>>> {
         let (revoked, now, position) = self.run_at(by.at, ChangeSigningKeys { change, by }).await?;
-        // Counted after the commit and without its locks: there may be millions.
-        let tokens = self.signed_by(revoked, 0, now).await?.tokens;
+        let tokens = count(self, revoked, now).await;
         Ok(Revoked { tokens, position, at: now })
     }
 

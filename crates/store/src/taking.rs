@@ -131,12 +131,12 @@ pub struct Reissue {
     pub by: By,
 }
 
-/// What an act took away.
+/// What an act took away. `N` is `Option<usize>` where the number can be unknown.
 #[derive(Debug, Clone, Copy)]
-pub struct Revoked {
+pub struct Revoked<N = usize> {
     /// How many active stored tokens it made invalid; 1 for a stateless token that was
     /// named by itself.
-    pub tokens: usize,
+    pub tokens: N,
     /// The position of its last change.
     pub position: Position,
     /// Its time.

@@ -108,7 +108,7 @@ impl Keyring {
     ) -> Result<usize, Error> {
         // A waiting file may be the only one that decrypts the store.
         self.resolve_rotation(path, store).await?;
-        let rows = store.state().await?.signing_keys;
+        let rows = store.signing_keys().await?;
         let new = MasterKey::prepare(path).map_err(|error| not_replaced(&error))?;
         // Backups from before are encrypted with the old key.
         private_file::copy(path, &previous(path)).map_err(|error| not_replaced(&error))?;
@@ -151,7 +151,7 @@ impl Keyring {
         }
         // Waits for the acts that are still queued.
         store.is_writable().await?;
-        let rows = store.state().await?.signing_keys;
+        let rows = store.signing_keys().await?;
         let key = MasterKey::load_for(path, &rows).map_err(|error| not_replaced(&error))?;
         self.master.store(Arc::new(key));
         self.unresolved.store(false, Relaxed);

@@ -60,9 +60,9 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Conflict`] or [`Error::Unavailable`].
-    pub(super) async fn promote_signing_key(&self, key: SigningKeyId, by: By) -> Result<Revoked> {
+    pub(super) async fn promote_signing_key(&self, key: SigningKeyId, by: By) -> Result<()> {
         let _alone = self.rotating.lock().await;
-        self.change_signing_keys(SigningKeyChange::Promote(key), by).await
+        self.change_signing_keys(SigningKeyChange::Promote(key), by).await.map(drop)
     }
 
     /// Revokes a signing key, or without `key` all of them, and so all tokens that they
@@ -74,7 +74,7 @@ impl Authority {
         &self,
         key: Option<SigningKeyId>,
         by: By,
-    ) -> Result<Revoked> {
+    ) -> Result<Revoked<Option<usize>>> {
         let _alone = self.rotating.lock().await;
         let successor = self.make_signing_key(by.at).await?;
         let change = match key {
@@ -127,7 +127,11 @@ impl Authority {
         self.keyring.resolve_rotation(&self.master_key, &*self.store).await
     }
 
-    async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked> {
+    async fn change_signing_keys(
+        &self,
+        change: SigningKeyChange,
+        by: By,
+    ) -> Result<Revoked<Option<usize>>> {
         let done = self.store.change_signing_keys(change, by).await;
         // A key that was created and not stored, or was revoked, will never sign. After
         // an act of unknown outcome all keys stay loaded.

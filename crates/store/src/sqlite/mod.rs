@@ -97,6 +97,14 @@ impl SqliteStore {
     ) -> Result<T> {
         self.readers.ask(For::List, question).await
     }
+
+    /// Reads a whole table, or all that a start needs.
+    async fn walk<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.readers.ask(For::Walk, question).await
+    }
 }
 
 /// Maximum time of an act; after it the outcome is unknown. Shorter than a server waits

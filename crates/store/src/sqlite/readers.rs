@@ -31,7 +31,7 @@ pub(super) enum For {
     Request,
     /// A list, which reads many rows.
     List,
-    /// A walk through a whole table, which takes its time.
+    /// A walk through a whole table, which takes its time, or what a start reads.
     Walk,
 }
 
@@ -122,6 +122,10 @@ fn gone(error: &dyn std::error::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        Store as _,
+        sqlite::{Options, SqliteStore},
+    };
     use rusqlite::StatementStatus;
     use std::sync::mpsc;
 
@@ -180,5 +184,19 @@ mod tests {
         for list in lists {
             list.await.unwrap().unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_start_reads_has_the_time_of_a_walk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("it.db");
+        let store = SqliteStore::open(&path, Options::default(), Box::new(|_| {})).unwrap();
+        // Whatever has their limits now takes too long.
+        let _requests = store.readers.of_requests.acquire_many(8).await.unwrap();
+        let _lists = store.readers.of_lists.acquire_many(2).await.unwrap();
+        store.state().await.unwrap();
+        store.last_changes(1).await.unwrap();
+        store.instances().await.unwrap();
+        store.open_receipts(1).await.unwrap();
     }
 }

@@ -31,7 +31,8 @@ use tegata_token::{
 #[async_trait]
 impl Store for SqliteStore {
     async fn state(&self) -> Result<State> {
-        self.read(state::state).await
+        // Large, so it has its own time: a start waits for it.
+        self.walk(state::state).await
     }
 
     async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>> {
@@ -124,7 +125,7 @@ impl Store for SqliteStore {
         most: usize,
         now: UnixTime,
     ) -> Result<WouldTake> {
-        self.list(move |conn| read::signed_by(conn, &keys, most, now).map_err(unavailable)).await
+        self.walk(move |conn| read::signed_by(conn, &keys, most, now).map_err(unavailable)).await
     }
 
     async fn audit(&self, filter: AuditFilter, page: Page) -> Result<Vec<AuditRow>> {
@@ -165,7 +166,7 @@ impl Store for SqliteStore {
     }
 
     async fn last_changes(&self, most: usize) -> Result<Vec<(Position, Change)>> {
-        self.list(move |conn| read::last_changes(conn, most).map_err(unavailable)).await
+        self.walk(move |conn| read::last_changes(conn, most).map_err(unavailable)).await
     }
 
     async fn person(&self, which: WhichPerson) -> Result<Option<StoredPerson>> {
@@ -181,7 +182,7 @@ impl Store for SqliteStore {
     }
 
     async fn instances(&self) -> Result<Vec<(VerifierRow, Vec<Instance>)>> {
-        self.list(|conn| verifiers::instances(conn).map_err(unavailable)).await
+        self.walk(|conn| verifiers::instances(conn).map_err(unavailable)).await
     }
 
     async fn receipt(&self, at: Position) -> Result<Option<ReceiptRow>> {
@@ -189,7 +190,7 @@ impl Store for SqliteStore {
     }
 
     async fn open_receipts(&self, most: usize) -> Result<Vec<ReceiptRow>> {
-        self.list(move |conn| verifiers::open_receipts(conn, most).map_err(unavailable)).await
+        self.walk(move |conn| verifiers::open_receipts(conn, most).map_err(unavailable)).await
     }
 
     async fn is_writable(&self) -> Result<()> {

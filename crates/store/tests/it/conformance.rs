@@ -134,6 +134,7 @@ cases! {
         a_revoked_active_key_is_replaced_by_the_pending_one_or_by_the_successor
         revoking_all_keys_revokes_every_token
         a_revoked_key_loses_its_private_half
+        a_revocation_of_keys_is_acknowledged_even_if_their_tokens_cannot_be_counted
         a_change_of_keys_that_fails_changes_nothing;
     audit:
         every_act_writes_its_audit_event_in_the_same_transaction

@@ -128,7 +128,8 @@ impl SignedIn {
             Ok(_) => FoundToken::in_address(&receipt, &found),
             Err(_) => otherwise.to_owned(),
         };
-        Ok(self.done(notice(taken.tokens), &path))
+        // Without a number the page says what became invalid.
+        Ok(self.done(taken.tokens.map_or(Notice::Saved, notice), &path))
     }
 
     /// Keeps a secret for the page at this path, which is shown next.

@@ -193,9 +193,9 @@ impl Admin {
     }
 
     /// The result of a revocation that spans channels.
-    async fn revoked_widely(
+    async fn revoked_widely<N: Into<Option<usize>>>(
         &self,
-        revoked: Revoked,
+        revoked: Revoked<N>,
         concerns: Concerns,
         options: &ActOptions,
     ) -> Result<Outcome<()>> {

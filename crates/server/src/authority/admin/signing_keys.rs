@@ -2,7 +2,7 @@
 
 use super::facade::{Admin, Result};
 use tegata_policy::permission::Permission;
-use tegata_store::{Error, Revoked, SigningKeyRow};
+use tegata_store::{Error, SigningKeyRow};
 use tegata_token::id::SigningKeyId;
 
 impl Admin {
@@ -34,7 +34,7 @@ impl Admin {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Conflict`] or [`Error::Unavailable`].
-    pub async fn promote_signing_key(&self, key: SigningKeyId) -> Result<Revoked> {
+    pub async fn promote_signing_key(&self, key: SigningKeyId) -> Result<()> {
         self.may(Permission::PromoteSigningKey)?;
         Ok(self.authority.promote_signing_key(key, self.by()).await?)
     }

@@ -14,8 +14,8 @@ use tegata_token::{id::ChannelId, kind::Kind, time::UnixTime};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakenAway {
     /// The number of active stored tokens that it made invalid; 1 for a stateless token
-    /// that was given by its text.
-    pub tokens: usize,
+    /// that was given by its text. `None`: those of a signing key that could not be counted in time.
+    pub tokens: Option<usize>,
     /// Whether the scope includes stateless tokens; they have no rows, so `tokens` does
     /// not count them.
     pub stateless_too: bool,
@@ -26,7 +26,7 @@ pub struct TakenAway {
 /// What an act would take away.
 #[derive(Debug, Clone, Default)]
 pub struct DryRun {
-    /// As in [`TakenAway`].
+    /// The number of active stored tokens that it would make invalid.
     pub tokens: usize,
     /// As in [`TakenAway`].
     pub stateless_too: bool,
@@ -139,13 +139,13 @@ impl Admin {
     /// The result of an act that took `tokens` away, with its receipt.
     pub(super) async fn taken(
         &self,
-        tokens: usize,
+        tokens: impl Into<Option<usize>>,
         act: CommittedAct,
         stateless_too: bool,
         options: &ActOptions,
     ) -> Result<TakenAway> {
         let receipt = self.authority.receipt(act, options.wait).await?;
-        Ok(TakenAway { tokens, stateless_too, receipt })
+        Ok(TakenAway { tokens: tokens.into(), stateless_too, receipt })
     }
 
     /// The result of an act on a channel, whose error lists the names that exist.

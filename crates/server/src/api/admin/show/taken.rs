@@ -10,8 +10,10 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 pub struct Taken {
     /// The number of active stored tokens that became invalid; 1 for a stateless token
-    /// that was given by its text.
-    revoked: usize,
+    /// that was given by its text. `null`: all tokens of a signing key became invalid, and
+    /// there are too many to be counted before the response.
+    #[schema(required)]
+    revoked: Option<usize>,
     /// True if the scope includes stateless tokens, else absent. They have no rows, so
     /// they cannot be counted.
     #[serde(skip_serializing_if = "Option::is_none")]

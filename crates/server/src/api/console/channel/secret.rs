@@ -111,8 +111,8 @@ pub async fn rotate(
         let outcome = admin.replace_secret(id, how.keep, how.revoke, &options).await?;
         let (new, taken) = outcome.done()?;
         let notice = match taken.tokens {
-            0 => Notice::Saved,
-            tokens => Notice::Revoked(tokens),
+            None | Some(0) => Notice::Saved,
+            Some(tokens) => Notice::Revoked(tokens),
         };
         Ok(Made::at(format!("/console/channels/{id}"), notice).secret(new.secret))
     };
