@@ -10,6 +10,7 @@
 
 mod acceptance;
 mod report;
+mod walk;
 
 use crate::{AuditRow, audit_event::AuditAct};
 pub use acceptance::Acceptance;
@@ -24,6 +25,7 @@ use tegata_token::{
     key::{SigningKey, VerifyingKey},
     time::UnixTime,
 };
+pub(crate) use walk::{PART, Walk};
 
 /// An audit row exactly as stored: the form that is hashed, exported and verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,6 +160,16 @@ impl From<&Checkpoint> for Anchor {
     }
 }
 
+/// The end of a part of the audit that was verified, behind which a later verification can begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedEnd {
+    /// The number of its last checkpoint.
+    pub number: u64,
+    epoch: u64,
+    last: i64,
+    chain: String,
+}
+
 /// Verifies the audit from its beginning: it takes each checkpoint with its rows, and
 /// finally the rows after the last one.
 #[derive(Debug)]
@@ -191,6 +203,25 @@ impl AuditVerifier {
             report: AuditReport { end: AuditEnd::Confirmed, ..AuditReport::default() },
             mismatched: Vec::new(),
         }
+    }
+
+    /// The same of an audit that was verified up to there, without what comes before. An anchor of
+    /// an earlier checkpoint is not found then.
+    #[must_use]
+    pub fn behind(mut self, end: VerifiedEnd) -> Self {
+        let VerifiedEnd { number, epoch, last, chain } = end;
+        if let Anchored::At(anchor, _) = &self.anchor
+            && anchor.number == number
+        {
+            self.found = anchor.chain == chain;
+        }
+        self.report.checkpoints = number;
+        Self { before: chain, number, epoch, last, ..self }
+    }
+
+    /// The number of the last checkpoint that was verified, and the id of its last row.
+    pub(crate) fn reached(&self) -> (u64, i64) {
+        (self.number, self.last)
     }
 
     fn problem(&mut self, checkpoint: Option<u64>, what: impl Into<String>) {
@@ -350,6 +381,8 @@ impl AuditVerifier {
             }
         }
         self.report.ok = self.report.problems.is_empty();
+        let Self { number, epoch, last, before: chain, .. } = self;
+        self.report.verified_to = Some(VerifiedEnd { number, epoch, last, chain });
         self.report
     }
 }

@@ -195,7 +195,7 @@ pub trait Store:
     /// The next checkpoint after the one with that number and last row, and its rows; if
     /// there is none, the rows after the last checkpoint. At most `most` rows.
     async fn audit_batch(&self, behind: (u64, RowId), most: usize) -> Result<Batch>;
-    /// Passes the whole audit to a verifier; returns its report.
+    /// Passes the audit to a verifier, from where that begins; returns its report.
     async fn verify_audit(&self, verifier: audit::AuditVerifier) -> Result<audit::AuditReport>;
     /// The number of the last checkpoint, of some from `from` on, that is older than
     /// `before`.

@@ -1,4 +1,4 @@
-//! Makes the audit's checkpoints, deletes expired events, and verifies the whole audit.
+//! Makes the audit's checkpoints, deletes expired events, and verifies the audit.
 //!
 //! The key that signs checkpoints is encrypted with the master key, and the newest
 //! checkpoint is also recorded in a small file outside of the database, the anchor. So an
@@ -9,6 +9,7 @@
 
 mod acceptance;
 mod anchor;
+mod verification;
 
 pub use acceptance::accept_end;
 pub use anchor::anchored;
@@ -27,7 +28,7 @@ use std::{
 };
 use tegata_store::{
     AuditHead, By, Error, Event, ExpectedSettings, Old, Page, Result, Store, WrappedKey,
-    audit::{Anchored, AuditReport, AuditVerifier, Checkpoint, make_checkpoint},
+    audit::{Anchored, AuditReport, AuditVerifier, Checkpoint, VerifiedEnd, make_checkpoint},
     audit_event::{AuditCompared, AuditEvent, AuditExpired},
     sqlite::AuditFile,
 };
@@ -41,8 +42,6 @@ use zeroize::Zeroizing;
 const BATCH: usize = 1_000;
 /// Maximum number of events that are deleted in one transaction.
 const AT_ONCE: usize = 500;
-/// How often the server verifies the whole audit, in seconds.
-const CHECKED_EVERY: i64 = 3_600;
 /// Days that events are kept by default.
 pub const KEPT_DAYS: u32 = 400;
 
@@ -53,9 +52,12 @@ pub struct Audit {
     days: u32,
     /// Held while a checkpoint is made.
     checkpointing: tokio::sync::Mutex<()>,
-    /// When the whole audit was last verified.
+    /// Held while the audit is verified: two verifications read no faster than one. Until where
+    /// the last one found it to be as its checkpoints say.
+    verifying: tokio::sync::Mutex<Option<VerifiedEnd>>,
+    /// When the job last verified at least what was new.
     checked: AtomicI64,
-    /// When the audit was last verified by the job or a request.
+    /// When the whole audit was last verified.
     verified_at: AtomicI64,
     /// The result of that.
     was_ok: AtomicBool,
@@ -91,6 +93,7 @@ impl Audit {
             file: None,
             days: KEPT_DAYS,
             checkpointing: tokio::sync::Mutex::new(()),
+            verifying: tokio::sync::Mutex::default(),
             checked: AtomicI64::new(i64::MIN),
             verified_at: AtomicI64::new(i64::MIN),
             was_ok: AtomicBool::new(false),
@@ -252,48 +255,6 @@ impl Audit {
         store.record(Event::of(event), by()).await?;
         self.recorded.store(true, Relaxed);
         Ok(false)
-    }
-
-    /// Verifies the whole audit.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn verify(&self, store: &dyn Store, now: UnixTime) -> Result<AuditReport> {
-        let anchored = || self.file.as_deref().map_or(Anchored::Ignored, anchored);
-        let verifier = AuditVerifier::new(self.key.public().clone(), anchored());
-        let report = store.verify_audit(verifier).await?.and_then(&anchored());
-        self.verified_at.store(now.0, Relaxed);
-        self.was_ok.store(report.ok, Relaxed);
-        Ok(report)
-    }
-
-    /// When the whole audit was last verified, and whether it was as its checkpoints say;
-    /// `None`: not since the start.
-    #[must_use]
-    pub fn last_verified(&self) -> Option<(UnixTime, bool)> {
-        let at = self.verified_at.load(Relaxed);
-        (at != i64::MIN).then(|| (UnixTime(at), self.was_ok.load(Relaxed)))
-    }
-
-    /// Verifies the whole audit, unless it was verified within the hour before `now`.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`]: it was not verified.
-    pub async fn verify_when_due(&self, store: &dyn Store, now: UnixTime) -> Result<()> {
-        if now.0.saturating_sub(self.checked.load(Relaxed)) < CHECKED_EVERY {
-            return Ok(());
-        }
-        let report = self.verify(store, now).await?;
-        self.checked.store(now.0, Relaxed);
-        let was_broken = self.broken.swap(!report.ok, Relaxed);
-        if let Some(problem) = report.problems.first().filter(|_| !was_broken) {
-            tracing::error!(
-                problem = problem.what,
-                checkpoint = problem.checkpoint,
-                "the audit does not match its checkpoints; run `tegata audit verify`"
-            );
-        }
-        Ok(())
     }
 
     /// Whether a mismatch was found, or the audit's end cannot be confirmed.

@@ -61,12 +61,9 @@ pub async fn run_until(jobs: Arc<Jobs>, stop: CancellationToken) {
     let warning = tokio::spawn(warn_until(jobs.clone(), stop.clone()));
     let settling = tokio::spawn(settle_until(jobs.clone(), stop.clone()));
     let exchanging = tokio::spawn(exchange_until(jobs.clone(), stop.clone()));
-    // First resumes what a crash interrupted.
-    if leads(&jobs).await {
-        finish(&jobs).await;
-    }
-    let mut ticks = tokio::time::interval(PERIOD);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let finishing = tokio::spawn(finish_until(jobs.clone(), stop.clone()));
+    let verifying = tokio::spawn(verify_until(jobs.clone(), stop.clone()));
+    let mut ticks = ticks();
     loop {
         tokio::select! {
             _ = ticks.tick() => run_all(&jobs).await,
@@ -74,14 +71,13 @@ pub async fn run_until(jobs: Arc<Jobs>, stop: CancellationToken) {
         }
     }
     flush(&jobs).await;
-    let _ = tokio::join!(checkpointing, warning, settling, exchanging);
+    let _ = tokio::join!(checkpointing, warning, settling, exchanging, finishing, verifying);
 }
 
 /// A task of its own, since it waits for the operator's webhook: a slow receiver must
 /// delay neither the other jobs nor the shutdown.
 async fn warn_until(jobs: Arc<Jobs>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(PERIOD);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks = ticks();
     let rounds = async {
         loop {
             let wanted = tokio::select! {
@@ -99,10 +95,43 @@ async fn warn_until(jobs: Arc<Jobs>, stop: CancellationToken) {
             }
         }
     };
-    tokio::select! {
-        () = rounds => {}
-        () = stop.cancelled() => {}
-    }
+    let _: Option<()> = stop.run_until_cancelled(rounds).await;
+}
+
+/// A task of its own, since a provider can have very many channels: their revocation must not
+/// delay the other jobs. At first it resumes what a crash interrupted.
+async fn finish_until(jobs: Arc<Jobs>, stop: CancellationToken) {
+    let rounds = async {
+        let mut ticks = ticks();
+        loop {
+            ticks.tick().await;
+            if leads(&jobs).await {
+                finish(&jobs).await;
+            }
+        }
+    };
+    let _: Option<()> = stop.run_until_cancelled(rounds).await;
+}
+
+/// A task of its own, since the audit can be very long.
+async fn verify_until(jobs: Arc<Jobs>, stop: CancellationToken) {
+    let rounds = async {
+        let mut ticks = ticks();
+        loop {
+            ticks.tick().await;
+            if leads(&jobs).await {
+                verify(&jobs).await;
+            }
+        }
+    };
+    let _: Option<()> = stop.run_until_cancelled(rounds).await;
+}
+
+/// The times of the jobs' runs.
+fn ticks() -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
 }
 
 async fn exchange_until(jobs: Arc<Jobs>, stop: CancellationToken) {
@@ -260,7 +289,9 @@ async fn finish(jobs: &Jobs) {
 
 /// Runs all jobs that are due.
 pub async fn run(jobs: &Jobs) {
+    finish(jobs).await;
     run_all(jobs).await;
+    verify(jobs).await;
     warn(jobs).await;
 }
 
@@ -270,21 +301,21 @@ async fn warn(jobs: &Jobs) {
     }
 }
 
-/// Runs all jobs but the warnings. A job that fails is tried again a minute later.
+/// Runs the jobs that have no task of their own. A job that fails is tried again a minute later.
 async fn run_all(jobs: &Jobs) {
     jobs.health.jobs_are_at(jobs.authority.clock().steady());
     jobs.authority.note_activity();
     record_reset(&jobs.authority, &jobs.admin_token).await;
     // After the clock was moved forward, waiting events would look overdue; the
     // checkpoint task logs the error.
-    let checkpointed = checkpoint(jobs).await.is_ok();
+    let _ = checkpoint(jobs).await;
     flush(jobs).await;
     jobs.authority.limits().tidy(jobs.authority.clock().steady());
     if let Err(error) = jobs.authority.resolve_master_key_rotation().await {
         tracing::warn!(%error, "the outcome of the last master-key rotation is not known yet");
     }
     if leads(jobs).await {
-        run_alone(jobs, checkpointed).await;
+        run_alone(jobs).await;
     }
     if let Err(error) = report_key_age(jobs).await {
         tracing::warn!(%error, "the signing key's age was not read");
@@ -293,23 +324,25 @@ async fn run_all(jobs: &Jobs) {
 }
 
 /// Runs the jobs that one server does for all.
-async fn run_alone(jobs: &Jobs, checkpointed: bool) {
+async fn run_alone(jobs: &Jobs) {
     if let Err(error) = promote(jobs).await {
         tracing::warn!(%error, "the pending signing key was not promoted");
     }
-    finish(jobs).await;
     if let Err(error) = sweep(jobs).await {
         tracing::warn!(%error, "the rows of expired and revoked tokens were not deleted");
     }
     if let Err(error) = forget(jobs).await {
         tracing::warn!(%error, "expired data was not deleted");
     }
-    let audit = jobs.authority.audit();
-    // Only after the comparison with the anchor, so that a restored store first records
-    // its mismatch in the audit.
-    if checkpointed
-        && let Err(error) =
-            audit.verify_when_due(jobs.authority.store(), jobs.authority.now()).await
+}
+
+/// Verifies the audit, if that is due. Only after the comparison with the anchor, so that a
+/// restored store first records its mismatch in the audit.
+async fn verify(jobs: &Jobs) {
+    let (authority, audit) = (&jobs.authority, jobs.authority.audit());
+    // The checkpoint task logs the error.
+    if checkpoint(jobs).await.is_ok()
+        && let Err(error) = audit.verify_when_due(authority.store(), authority.now()).await
     {
         tracing::warn!(%error, "the audit was not verified");
     }

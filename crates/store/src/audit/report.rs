@@ -1,6 +1,6 @@
 //! The anchor that a verification of the audit compares with, and its report.
 
-use super::Anchor;
+use super::{Anchor, VerifiedEnd};
 use serde::Serialize;
 
 /// Maximum number of problems, and of notices, in one report.
@@ -59,6 +59,9 @@ pub struct AuditReport {
     pub problems: Vec<AuditProblem>,
     /// Observations that prove no tampering but should be known.
     pub notices: Vec<String>,
+    /// Its end, if checkpoints and rows were read up to there.
+    #[serde(skip)]
+    pub verified_to: Option<VerifiedEnd>,
 }
 
 impl AuditReport {

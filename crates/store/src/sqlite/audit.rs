@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     AuditHead, Batch, Event, Result, WrappedKey,
-    audit::{AuditReport, AuditVerifier, Checkpoint, RawAuditRow},
+    audit::{AuditReport, AuditVerifier, Checkpoint, PART, RawAuditRow, Walk},
     columns::audit as columns,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -160,32 +160,11 @@ pub(super) fn begin_anew(tx: &Tx<'_>) -> Result<()> {
     writer::write(tx, "DELETE FROM audit_key", []).map(drop)
 }
 
-/// Number of rows read at once.
-const PART: usize = 2_000;
-
-/// Passes all checkpoints and rows to a verifier, in parts, so that it needs little
-/// memory and does not block the writer.
-pub(super) fn walk(conn: &mut Connection, mut verifier: AuditVerifier) -> AuditReport {
-    let mut behind = (0, i64::MIN);
-    loop {
-        match batch(conn, behind, PART) {
-            Ok(Batch { checkpoint: Some(checkpoint), rows }) => {
-                verifier.checkpoint(&checkpoint, &rows);
-                behind = (checkpoint.number, checkpoint.last);
-            }
-            Ok(Batch { checkpoint: None, rows }) => {
-                let Some(last) = rows.last() else { break };
-                verifier.pending(&rows);
-                // Rows that get a checkpoint from now on would be reported twice.
-                behind = (i64::MAX.unsigned_abs(), last.id);
-            }
-            Err(error) => {
-                verifier.unreadable(Some(behind.0 + 1), &error.to_string());
-                break;
-            }
-        }
+/// Passes the next part to a verification.
+pub(super) fn walk_on(conn: &mut Connection, walk: &mut Walk) {
+    if let Some(behind) = walk.behind() {
+        walk.take(batch(conn, behind, PART));
     }
-    verifier.report()
 }
 
 /// The audit of a store that may be in use; it is only read.
@@ -228,6 +207,10 @@ impl AuditFile {
     /// Passes the whole audit to a verifier; returns its report.
     #[must_use]
     pub fn verify(mut self, verifier: AuditVerifier) -> AuditReport {
-        walk(&mut self.0, verifier)
+        let mut walk = Walk::new(verifier);
+        while walk.behind().is_some() {
+            walk_on(&mut self.0, &mut walk);
+        }
+        walk.report()
     }
 }

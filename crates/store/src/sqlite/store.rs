@@ -2,7 +2,6 @@
 
 use super::{
     SqliteStore, audit, audit_list, people, provider_revocation, read,
-    readers::For,
     rows::{self, unavailable},
     state, sweep, uses, verifiers, warnings,
 };
@@ -10,10 +9,11 @@ use crate::{
     AuditFilter, AuditHead, AuditRow, Batch, ChannelFilter, DueWarning, Error, GroupRow, Holding,
     KeyFilter, KeyRow, Page, ProviderFilter, ProviderRevocation, Result, RowId, State, Store,
     TokenFilter, TokenName, TokenRow, UsedToken, WouldTake,
-    audit::{AuditReport, AuditVerifier},
+    audit::{AuditReport, AuditVerifier, Walk},
     figures::Figures,
 };
 use async_trait::async_trait;
+use rusqlite::Connection;
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
@@ -242,7 +242,16 @@ impl Store for SqliteStore {
     }
 
     async fn verify_audit(&self, verifier: AuditVerifier) -> Result<AuditReport> {
-        self.readers.ask(For::Walk, |conn| Ok(audit::walk(conn, verifier))).await
+        let mut walk = Walk::new(verifier);
+        while walk.behind().is_some() {
+            // A part at a time, so that others get their turn in between.
+            let next = move |conn: &mut Connection| {
+                audit::walk_on(conn, &mut walk);
+                Ok(walk)
+            };
+            walk = self.walk(next).await?;
+        }
+        Ok(walk.report())
     }
 
     async fn audit_expired(&self, from: u64, before: UnixTime) -> Result<Option<u64>> {

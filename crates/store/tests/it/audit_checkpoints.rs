@@ -282,6 +282,28 @@ async fn old_events_expire_by_whole_checkpoints_and_the_rest_still_verifies<R: R
     assert!(!rows.tampered(&world, first, &anchor).await.ok, "one more than expired");
 }
 
+async fn a_later_verification_reads_only_what_came_after_the_first<R: Rows>() {
+    let (world, rows, anchor) = wrapped::<R>().await;
+    let end = rows.verify(&world, &anchor).await.verified_to.unwrap();
+    assert_eq!(end.number, 5);
+    let later = async |anchor: &Anchor| {
+        world.verify_audit(verifier(anchor).behind(end.clone())).await.unwrap()
+    };
+    assert!(later(&anchor).await.ok, "there is no newer checkpoint");
+    let newer = Anchor::from(&checkpoint(&world, 1, 10).await.unwrap());
+    let report = later(&newer).await;
+    assert!(report.ok, "{report:?}");
+    assert_eq!((report.checkpoints, report.events), (6, 2), "all checkpoints, and the new rows");
+    assert_eq!(report.verified_to.map(|it| it.number), Some(6));
+    world.place.write("UPDATE audit SET actor = 'mika' WHERE id = 3").await;
+    assert!(later(&newer).await.ok, "it does not read that row");
+    assert!(!world.verify_audit(verifier(&newer)).await.unwrap().ok);
+    let last =
+        "UPDATE audit SET actor = 'mika' WHERE id = (SELECT max(last) FROM audit_checkpoint)";
+    world.place.write(last).await;
+    assert!(!later(&newer).await.ok);
+}
+
 /// Makes a test of each for every backend.
 macro_rules! on_every_backend {
     ($($case:ident)+) => {
@@ -306,4 +328,5 @@ on_every_backend! {
     a_change_of_the_checkpoints_is_found_even_at_the_end_of_the_chain
     a_chain_recomputed_without_the_key_is_found
     old_events_expire_by_whole_checkpoints_and_the_rest_still_verifies
+    a_later_verification_reads_only_what_came_after_the_first
 }

@@ -121,7 +121,7 @@ pub async fn verify(
     Ok(Json(show::AuditReport::of(report, who.admin.audit_key()?)))
 }
 
-/// Show when the whole audit was last verified, by a call or by the hourly job.
+/// Show when the whole audit was last verified, by a call or by the daily job.
 #[utoipa::path(
     get, path = "/audit/last-verification", operation_id = "lastAuditVerification", tag = "audit",
     responses((status = 200, description = "The last verification.", body = show::AuditVerification),

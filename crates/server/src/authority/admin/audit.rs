@@ -28,7 +28,7 @@ impl Admin {
         Ok(self.authority.audit().verify(self.authority.store(), now).await?)
     }
 
-    /// When the whole audit was last verified, by a request or the hourly job, and whether it
+    /// When the whole audit was last verified, by a request or the daily job, and whether it
     /// was as its checkpoints say.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use crate::{
     AuditHead, Batch, WrappedKey,
-    audit::{AuditReport, AuditVerifier, Checkpoint},
+    audit::{AuditReport, AuditVerifier, Checkpoint, PART, Walk},
     columns::{Columns, audit as columns},
     postgres::{
         connect::Conn,
@@ -82,10 +82,7 @@ pub(in crate::postgres) async fn key(
     one(db, sql, &[], |row| Ok((row.value("public")?, row.value("wrapped")?))).await
 }
 
-/// How many rows are read at once.
-const PART: usize = 2_000;
-
-/// Passes all checkpoints and rows to a verifier, in parts: none of the reads lasts long.
+/// Passes all checkpoints and rows to a verifier, in parts.
 ///
 /// # Errors
 /// [`Error::Unavailable`](crate::Error::Unavailable): the database does not answer, which
@@ -95,12 +92,11 @@ pub(in crate::postgres) async fn walk(
     verifier: AuditVerifier,
 ) -> crate::Result<AuditReport> {
     let mut walk = Walk::new(verifier);
-    while !walk.is_over {
-        let behind = walk.behind;
+    while let Some(behind) = walk.behind() {
         let question = |db: Arc<Conn>| async move { batch(&db, behind, PART).await };
-        walk.take(readers.ask(Asked::Walk, question).await?);
+        walk.take(readers.ask(Asked::Walk, question).await?.map_err(crate::Error::from));
     }
-    Ok(walk.verifier.report())
+    Ok(walk.report())
 }
 
 /// The same on one connection.
@@ -109,44 +105,8 @@ pub(in crate::postgres) async fn walk_on(
     verifier: AuditVerifier,
 ) -> Result<AuditReport, Failed> {
     let mut walk = Walk::new(verifier);
-    while !walk.is_over {
-        walk.take(batch(db, walk.behind, PART).await?);
+    while let Some(behind) = walk.behind() {
+        walk.take(batch(db, behind, PART).await?.map_err(crate::Error::from));
     }
-    Ok(walk.verifier.report())
-}
-
-/// A verification on its way.
-struct Walk {
-    verifier: AuditVerifier,
-    /// The number of the last checkpoint, and the id of the last row.
-    behind: (u64, i64),
-    is_over: bool,
-}
-
-impl Walk {
-    fn new(verifier: AuditVerifier) -> Self {
-        Self { verifier, behind: (0, i64::MIN), is_over: false }
-    }
-
-    fn take(&mut self, part: Result<Batch, Failed>) {
-        match part {
-            Ok(Batch { checkpoint: Some(checkpoint), rows }) => {
-                self.verifier.checkpoint(&checkpoint, &rows);
-                self.behind = (checkpoint.number, checkpoint.last);
-            }
-            Ok(Batch { checkpoint: None, rows }) => match rows.last() {
-                Some(last) => {
-                    self.verifier.pending(&rows);
-                    // Rows that get a checkpoint from now on would be reported twice.
-                    self.behind = (i64::MAX.unsigned_abs(), last.id);
-                }
-                None => self.is_over = true,
-            },
-            Err(damaged) => {
-                let why = crate::Error::from(damaged).to_string();
-                self.verifier.unreadable(Some(self.behind.0 + 1), &why);
-                self.is_over = true;
-            }
-        }
-    }
+    Ok(walk.report())
 }
