@@ -199,3 +199,35 @@ async fn fails(server: &Server, check: &str) -> bool {
     }
     false
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_revoked_while_the_clock_was_ahead_is_revoked_at_the_right_time() {
+    let home = Home::new();
+    let server = home.start().await;
+    let channel = channel(&server).await;
+    let secret = format!("/channels/{}/secret", channel.id);
+    let token = issue(&server, &channel).await;
+    pass(&server, 60).await;
+    issue(&server, &channel).await;
+    home.tegata(&["backup", "old.db"]);
+    // The clock of a machine, not of development: the backup was not moved.
+    pass(&server, 40 * DAY).await;
+    let replace = json!({ "keep_previous_seconds": DAY });
+    ok(&server.ask(&Request::admin("POST", &secret, Some(&replace))).await);
+    ok(&server.ask(&channel.revocation(&json!({ "all": true }))).await);
+    stop(server);
+    home.tegata(&["restore", "old.db"]);
+    let done = home.tegata(&["recover", "--replay", "revocations.log"]);
+    assert!(done["tokens_revoked"].as_u64() > Some(0), "{done}");
+
+    let server = home.start().await;
+    assert!(!good(&server, &token).await);
+    let rows = channel.rows(&server).await;
+    assert!(rows.iter().all(|row| row["state"] == "revoked"), "{rows:?}");
+    stop(server);
+    let conn = rusqlite::Connection::open(home.path("tegata.db")).expect("a store");
+    let sql = "SELECT previous_until FROM channel";
+    let until: u64 = conn.query_row(sql, [], |row| row.get(0)).expect("a previous secret");
+    let latest = line::unix_now() + DAY + 120;
+    assert!(until <= latest, "the previous secret is valid until {until}, after {latest}");
+}

@@ -27,8 +27,8 @@ use tegata_token::{
     view::{ChannelChange, ChannelState, RevokedToken},
 };
 
-/// Applies one line of the journal again, at the time of the line. What the store does
-/// not have is ignored, and nothing is created again; see [`LostInstances`] of verifiers.
+/// Applies one line of the journal again, at the time of the line or, if the clock was ahead then,
+/// at that of the recovery. What the store does not have is ignored, and nothing is created again; see [`LostInstances`] of verifiers.
 #[derive(Debug, Clone)]
 pub struct Replay {
     /// The line.
@@ -102,6 +102,25 @@ impl Replay {
         }
     }
 
+    /// The line without the time by which the clock was ahead `now`: for that long a previous
+    /// secret would be valid, and a token that was reissued with a delay.
+    fn corrected(&self, now: UnixTime) -> JournalEntry {
+        let ahead = self.at.since(now).max(0);
+        let mut line = self.line.clone();
+        match &mut line {
+            JournalEntry::Secret { previous_until: Some(until), .. } => {
+                *until = until.plus(-ahead);
+            }
+            JournalEntry::Channel { change: ChannelChange::Cutoff { cutoffs }, .. } => {
+                for from in cutoffs.iter_mut().filter_map(|it| it.from.as_mut()) {
+                    *from = from.plus(-ahead);
+                }
+            }
+            _ => {}
+        }
+        line
+    }
+
     fn done(&self) -> Option<ProviderId> {
         match self.line {
             JournalEntry::ProviderEndDone { provider } => Some(provider),
@@ -158,7 +177,8 @@ impl Act for Replay {
                 None => replayed.unknown = true,
                 Some(channel) if channel.state == ChannelState::Deleted => {}
                 Some(channel) => {
-                    replayed = of_channel(&self.line, channel, locked, now, &mut effects)?;
+                    let line = self.corrected(now);
+                    replayed = of_channel(&line, channel, locked, now, &mut effects)?;
                 }
             }
         } else if let JournalEntry::Person { person, loss } = &self.line {

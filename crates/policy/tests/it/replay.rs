@@ -219,3 +219,36 @@ fn a_recovery_bounds_or_revokes_the_old_keys_and_raises_every_serial() {
         assert_eq!(effects.writes.iter().any(dropped), !bound);
     }
 }
+
+#[test]
+fn what_a_line_lets_be_valid_for_a_while_is_not_valid_for_as_long_as_the_clock_was_ahead() {
+    let sha256 = "ab".repeat(32);
+    let secret =
+        JournalEntry::Secret { channel: id(), sha256, previous_until: Some(NOW.plus(9_060)) };
+    let later = Cutoff { from: Some(NOW.plus(9_070)), ..cutoff(3) };
+    let delayed = of_channel(ChannelChange::Cutoff { cutoffs: vec![later] });
+    // The clock was ahead by 9000 seconds when they were written.
+    let replay = |line: JournalEntry, at| Replay { line, author: None, at }.decide(&store(), NOW);
+    let until = |at| {
+        let effects = replay(secret.clone(), at).unwrap().1;
+        effects.writes.iter().find_map(|it| match it {
+            Write::Secret { kept, .. } => *kept,
+            _ => None,
+        })
+    };
+    assert_eq!(until(NOW.plus(9_000)), Some(NOW.plus(60)));
+    assert_eq!(until(NOW.plus(-10)), Some(NOW.plus(9_060)), "it was not");
+    let effects = replay(delayed, NOW.plus(9_000)).unwrap().1;
+    let from: Vec<_> = effects
+        .writes
+        .iter()
+        .filter_map(|it| match it {
+            Write::TokenRevokedFrom { at, .. } => Some(*at),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(from, [NOW.plus(70), NOW.plus(70)]);
+    let text = format!("{:?}", effects.changes);
+    assert!(text.contains(&format!("{}", NOW.plus(70).0)), "the view says the same: {text}");
+    assert!(!text.contains(&format!("{}", NOW.plus(9_070).0)), "{text}");
+}

@@ -353,7 +353,8 @@ async fn finish_jobs(tx: &mut Tx<'_>) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Applies the lines, each at its time, and raises the serials that they name.
+/// Applies the lines, each at its time unless the clock was ahead then, and raises the serials
+/// that they name.
 async fn replay(
     tx: &mut Tx<'_>,
     lines: &[JournalLine],
@@ -364,7 +365,7 @@ async fn replay(
         tx.run(&raise).await?;
     }
     for line in lines {
-        tx.now = line.at;
+        tx.now = line.at.min(now);
         let act = Replay { line: line.what.clone(), author: line.by.clone(), at: line.at };
         let replayed = tx.run(&act).await?;
         done.count(&line.what, &replayed);

@@ -199,14 +199,15 @@ fn end_sign_ins(tx: &mut Tx<'_>, by: &By) -> Result<usize> {
     Ok(people.len())
 }
 
-/// Applies the lines, each at its time, and raises the serials that they name.
+/// Applies the lines, each at its time unless the clock was ahead then, and raises the serials
+/// that they name.
 fn replay(tx: &mut Tx<'_>, lines: &[JournalLine], done: &mut Recovered) -> Result<()> {
     let now = tx.now;
     for raise in RaiseSerials::of(lines.iter().map(|line| &line.what)) {
         run(tx, &raise)?;
     }
     for line in lines {
-        tx.now = line.at;
+        tx.now = line.at.min(now);
         let replayed =
             run(tx, &Replay { line: line.what.clone(), author: line.by.clone(), at: line.at })?;
         done.count(&line.what, &replayed);
