@@ -12,6 +12,14 @@ pub(super) fn list(
     let (since, before) = bounds(conn, filter, page)?;
     let mut conditions = vec!["id >= ?".to_owned(), "id < ?".to_owned()];
     let mut values = vec![Value::from(since), before.into()];
+    // Unless they are compared, too, events whose times the bounds do not order are listed. The plus
+    // sign keeps SQLite from using the index of times, which has not the order of the list.
+    for (condition, time) in [("+at >= ?", filter.since), ("+at < ?", filter.until)] {
+        if let Some(time) = time {
+            conditions.push(condition.to_owned());
+            values.push(time.0.into());
+        }
+    }
     for (nth, (column, value)) in wanted(filter).into_iter().enumerate() {
         // SQLite has no statistics to choose an index by. The first filter finds the
         // fewest events; the plus sign keeps SQLite from using the index of another.
@@ -60,7 +68,8 @@ fn wanted(filter: &AuditFilter) -> Vec<(&'static str, Value)> {
 }
 
 /// The first id of the page, and the id after its last one. The times of events never
-/// decrease, as the clock of a store never goes back, so a time stands for an id.
+/// decrease, as the clock of a store never goes back, so a time stands for an id; but after a
+/// recovery that took an earlier time, later events can have earlier times.
 fn bounds(conn: &Connection, filter: &AuditFilter, page: Page) -> rusqlite::Result<(RowId, RowId)> {
     let first_at = |time: Option<UnixTime>, none: RowId| -> rusqlite::Result<RowId> {
         let Some(time) = time else { return Ok(none) };
@@ -68,7 +77,11 @@ fn bounds(conn: &Connection, filter: &AuditFilter, page: Page) -> rusqlite::Resu
         let found = conn.prepare_cached(sql)?.query_row([time.0], |row| row.get(0)).optional()?;
         Ok(found.unwrap_or(RowId::MAX))
     };
-    let until = first_at(filter.until, RowId::MAX)?;
+    let went_back = "SELECT 1 FROM audit WHERE act = 'store.recover'";
+    let until = match filter.until {
+        Some(_) if conn.prepare_cached(went_back)?.exists([])? => RowId::MAX,
+        until => first_at(until, RowId::MAX)?,
+    };
     Ok((first_at(filter.since, RowId::MIN)?, until.min(page.before.unwrap_or(RowId::MAX))))
 }
 

@@ -142,7 +142,8 @@ cases! {
         a_denied_act_and_a_dry_run_write_no_audit_event
         audit_events_are_listed_newest_first_and_by_channel
         an_audit_event_has_a_position_only_if_its_act_wrote_to_the_log
-        no_secret_is_in_an_audit_event;
+        no_secret_is_in_an_audit_event
+        events_after_a_recovery_that_took_an_earlier_time_are_found_by_their_times;
     instances:
         a_verifier_with_very_many_stopped_instances_gets_no_other_and_those_it_has_go_on
         renewed_rows_are_kept_and_none_comes_back_that_is_stopped_or_gone;

@@ -100,10 +100,13 @@ const DISORDER: i64 = 600;
 
 /// An id before the page's last row, and one after its first. Times and ids go nearly
 /// together, so a time stands for an id: without these bounds the database may read all newer
-/// events to find the older ones.
+/// events to find the older ones. After a recovery that took an earlier time, later events can have
+/// earlier times.
 async fn bounds(db: &Client, filter: &AuditFilter, page: Page) -> Result<(RowId, RowId), Failed> {
     let last = "SELECT id FROM audit WHERE at < $1 ORDER BY at DESC, id DESC LIMIT 1";
-    let first = "SELECT id FROM audit WHERE at >= $1 ORDER BY at, id LIMIT 1";
+    let first = "SELECT id FROM audit WHERE at >= $1
+                   AND NOT EXISTS (SELECT 1 FROM audit WHERE act = 'store.recover')
+                 ORDER BY at, id LIMIT 1";
     let since = filter.since.map(|at| at.plus(-DISORDER));
     let until = filter.until.map(|at| at.plus(DISORDER));
     let (last, first) = try_join(at(db, last, since), at(db, first, until)).await?;

@@ -189,3 +189,27 @@ pub async fn no_secret_is_in_an_audit_event(world: World) {
         assert!(!text.to_lowercase().contains(canary), "{canary}");
     }
 }
+
+pub async fn events_after_a_recovery_that_took_an_earlier_time_are_found_by_their_times(
+    world: World,
+) {
+    let shop = world.shop().await;
+    for n in 0..3 {
+        world.revoke(shop.id, RevocationTarget::All, false, by(NOW.plus(n))).await.unwrap();
+    }
+    let all = world.audit(AuditFilter::default(), ALL).await.unwrap();
+    let (newest, recovery) = (all[0].id, all[1].id);
+    // As if the clock had been ahead until a recovery took the right time.
+    let sql = format!(
+        "UPDATE audit SET at = at + 1000000 WHERE id < {recovery};
+         UPDATE audit SET act = 'store.recover' WHERE id = {recovery}"
+    );
+    world.place.write(&sql).await;
+    let listed = async |filter: AuditFilter| -> Vec<_> {
+        world.audit(filter, ALL).await.unwrap().iter().map(|it| it.id).collect()
+    };
+    let until = Some(NOW.plus(100));
+    assert_eq!(listed(AuditFilter { until, ..<_>::default() }).await, [newest, recovery]);
+    let since = Some(NOW);
+    assert_eq!(listed(AuditFilter { since, until, ..<_>::default() }).await, [newest, recovery]);
+}
