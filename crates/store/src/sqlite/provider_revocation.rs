@@ -22,7 +22,8 @@ pub(super) fn new_job(conn: &Connection) -> rusqlite::Result<UpkeepRows> {
 
 /// Reads a job.
 pub(super) fn job(conn: &Connection, job: RowId) -> rusqlite::Result<Option<ProviderJob>> {
-    // With `number` as a term SQLite would visit every channel of the provider.
+    // The plus sign keeps SQLite from the index of numbers, by which it would visit every channel of
+    // the provider.
     let sql = "SELECT job.*, (SELECT min(id) FROM channel WHERE provider = job.provider
                    AND +number <= job.through AND id > job.done_to AND state <> 'deleted') AS next
                FROM provider_revocation job WHERE number = ?1";
