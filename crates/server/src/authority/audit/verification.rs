@@ -95,7 +95,7 @@ mod tests {
     use crate::authority::{clock::Clock, master_key::MasterKey};
     use rusqlite::Connection;
     use tegata_store::{
-        By, Event, ExpectedSettings,
+        ActStore, By, Event, ExpectedSettings,
         audit_event::{AuditEvent, NoDetail},
         sqlite::{Options, SqliteStore},
     };
