@@ -308,9 +308,10 @@ fn a_token_that_is_not_accepted_any_more_needs_no_revocation() {
 #[test]
 fn the_leak_desk_says_what_else_was_in_the_text() {
     let others = OtherSecrets { key: true, ..OtherSecrets::default() };
-    let found = Found { foreign: 2, more: 3, others, ..Found::default() };
+    let found = Found { foreign: 2, forbidden: 2, more: 3, others, ..Found::default() };
     let html = rendered(&LeakDeskPage::new(frame(Language::En), Desk::Found(found)));
     shows(&html, &["2 tokens are not of this server", "3 more tokens", "A private key:"]);
+    shows(&html, &["2 tokens are of channels whose tokens you may not read"]);
     for language in Language::ALL {
         rendered(&LeakDeskPage::new(frame(language), Desk::Start));
         rendered(&LeakDeskPage::new(frame(language), Desk::TooLong));

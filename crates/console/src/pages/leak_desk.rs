@@ -46,6 +46,8 @@ pub struct Found {
     pub tokens: Vec<LeakedToken>,
     /// How many other tokens.
     pub foreign: usize,
+    /// How many are of channels that the person sees, and whose tokens the person may not read.
+    pub forbidden: usize,
     /// How many tokens were not looked up.
     pub more: usize,
     /// Whether there are other secrets.

@@ -21,6 +21,8 @@ pub struct LeakDeskTexts {
     pub nothing_why: fn(usize) -> String,
     pub foreign: fn(usize) -> String,
     pub foreign_why: &'static str,
+    pub forbidden: fn(usize) -> String,
+    pub forbidden_why: &'static str,
     pub more: fn(usize) -> String,
     pub more_why: &'static str,
     pub found: fn(usize) -> String,

@@ -2,7 +2,7 @@
 
 use crate::shop::{SHOWN, Shop, link};
 use reqwest::Method;
-use tegata_policy::permission::OperatorRole;
+use tegata_policy::permission::{ChannelRole, OperatorRole, RoleChange};
 
 #[tokio::test]
 async fn a_leaked_token_is_pasted_identified_revoked_and_has_a_receipt() {
@@ -124,6 +124,26 @@ async fn a_text_with_several_tokens_shows_each_once_and_other_secrets_by_kind() 
     }
     let none = shop.browser.send("/console/leak-desk", &[("text", "tgs_ and <b>eyJ")]).await;
     none.shows(200, "No token found").shows(200, "(15 characters)");
+}
+
+#[tokio::test]
+async fn a_token_that_the_person_may_not_read_does_not_hide_the_others() {
+    let shop = Shop::new().await;
+    let other = shop.channel("Kiosk").await;
+    let role = |channel, role| RoleChange::Channel { channel, role: Some(role) };
+    let human = shop.world.human("sora", Some(role(shop.id, ChannelRole::Admin))).await;
+    let tester = role(other.id, ChannelRole::Tester);
+    shop.world.root().set_role(human.id, tester).await.unwrap();
+    let browser = shop.world.browser_of(&human).await;
+    let (own, theirs) = (shop.token("blue").await, shop.token_of(&other, "red").await);
+    let text = format!("{theirs}\n{own}\n");
+    let page = browser.send("/console/leak-desk", &[("text", &text)]).await;
+    let page = page.shows(200, "Active token").shows(200, &shop.id_of(&own).await);
+    let page = page.shows(200, "1 token is of a channel whose tokens you may not read");
+    assert!(!page.text.contains(&shop.id_of(&theirs).await), "{}", page.text);
+    let alone = browser.send("/console/leak-desk", &[("text", &theirs)]).await;
+    let alone = alone.shows(200, "1 token is of a channel whose tokens you may not read");
+    assert!(!alone.text.contains("No token found"), "{}", alone.text);
 }
 
 #[tokio::test]

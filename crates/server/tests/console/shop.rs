@@ -17,6 +17,12 @@ pub struct Shop {
     pub outside: Browser,
 }
 
+/// A channel besides the one of the pages.
+pub struct OtherChannel {
+    pub id: ChannelId,
+    secret: String,
+}
+
 /// The name of the channel, and as a page shows it.
 pub const NAME: &str = "Order <b>bot</b>";
 pub const SHOWN: &str = "Order &lt;b&gt;bot&lt;/b&gt;";
@@ -50,13 +56,33 @@ impl Shop {
         self.world.browser_of(&human).await
     }
 
+    /// Another channel of the same provider.
+    pub async fn channel(&self, name: &str) -> OtherChannel {
+        let root = self.world.root();
+        let made = root.create_channel(self.provider, name, ChannelType::MessagingApi).await;
+        let (channel, secret) = made.unwrap();
+        OtherChannel { id: channel.id, secret: secret.reveal().to_owned() }
+    }
+
+    /// A short-lived token of a group of it.
+    pub async fn token_of(&self, other: &OtherChannel, group: &str) -> String {
+        let by = (other.id, &*other.secret);
+        self.issued_by(by, "/v2/oauth/accessToken", &[("group", group)]).await
+    }
+
     async fn issued(&self, path: &str, more: &[(&str, &str)]) -> String {
-        let id = self.id.to_string();
-        let fields = [
-            ("grant_type", "client_credentials"),
-            ("client_id", &*id),
-            ("client_secret", &*self.secret),
-        ];
+        self.issued_by((self.id, &self.secret), path, more).await
+    }
+
+    async fn issued_by(
+        &self,
+        (id, secret): (ChannelId, &str),
+        path: &str,
+        more: &[(&str, &str)],
+    ) -> String {
+        let id = id.to_string();
+        let fields =
+            [("grant_type", "client_credentials"), ("client_id", &*id), ("client_secret", secret)];
         let fields = [&fields[..], more].concat();
         let page = self.outside.request(Method::POST, path, &[], Some(&fields)).await;
         let body = page.shows(200, "access_token").text;

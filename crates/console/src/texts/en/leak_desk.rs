@@ -30,6 +30,12 @@ pub const TEXTS: LeakDeskTexts = LeakDeskTexts {
     },
     foreign_why: "Another server issued them, they are damaged, or they belong to channels that \
                   you may not see. Nothing was changed.",
+    forbidden: |count| match count {
+        1 => "1 token is of a channel whose tokens you may not read".to_owned(),
+        _ => format!("{count} tokens are of channels whose tokens you may not read"),
+    },
+    forbidden_why: "This server issued them. Give the text to an Admin of your channels or to the \
+                    person on call, who can look them up and revoke them. Nothing was changed.",
     more: |count| match count {
         1 => "1 more token".to_owned(),
         _ => format!("{count} more tokens"),

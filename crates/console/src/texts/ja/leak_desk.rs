@@ -25,6 +25,9 @@ pub const TEXTS: LeakDeskTexts = LeakDeskTexts {
     },
     foreign: |count| format!("{count}件はこのサーバーのトークンではありません"),
     foreign_why: "別のサーバーが発行したか、壊れているか、閲覧できないチャネルのものです。何も変更されていません。",
+    forbidden: |count| format!("{count}件はトークンを閲覧できないチャネルのものです"),
+    forbidden_why: "このサーバーが発行したトークンです。チャネルのAdmin、または当番の人に\
+                    テキストを渡してください。調べて取り消せます。何も変更されていません。",
     more: |count| format!("ほか{count}件"),
     more_why: "まだ調べていません。上のトークンを取り消し、テキストから除いてから、残りを調べてください。",
     found: |count| format!("トークンが{count}件見つかりました"),

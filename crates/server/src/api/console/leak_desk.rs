@@ -50,6 +50,8 @@ pub async fn look_up(who: SignedIn, sent: Sent) -> Answer {
         match who.admin.explain(token.reveal()).await {
             Ok(known) => found.tokens.push(leaked(&who, &known, times)),
             Err(admin::Error::NotOurToken) => found.foreign += 1,
+            // Of a channel that the person sees; the other tokens may be the person's to revoke.
+            Err(admin::Error::Forbidden { .. }) => found.forbidden += 1,
             Err(error) => return Err(error.into()),
         }
         if found.tokens.len() == FoundToken::MOST {
