@@ -504,6 +504,16 @@ fn every_act_that_narrows_writes_to_the_revocation_journal() {
     }
 }
 
+#[test]
+fn an_act_with_a_line_in_the_revocation_journal_has_a_position() {
+    for name in ActName::ALL {
+        for Example(what, effects, _) in examples(name) {
+            let has_position = !effects.changes.is_empty();
+            assert!(has_position || effects.journal.is_empty(), "{name:?}, {what}");
+        }
+    }
+}
+
 /// Whether the journal has what an old copy would let in again when it lacks this change.
 fn is_journaled(change: &Change, journal: &[JournalEntry]) -> bool {
     let lost = |fits: &dyn Fn(&PersonLoss) -> bool| {

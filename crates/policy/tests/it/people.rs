@@ -196,9 +196,15 @@ pub fn examples(name: ActName) -> Vec<(&'static str, Effects, bool)> {
             let act = EndSession { person: id(), token: SESSION, by: by() };
             vec![("ended", of(&act, stored()), true)]
         }
-        ActName::ChangePassword => vec![("changed", of(&change_password("old"), stored()), true)],
+        ActName::ChangePassword => vec![
+            ("changed", of(&change_password("old"), stored()), true),
+            ("in the only session", in_only_session(&change_password("old"), stored()), true),
+        ],
         ActName::LinkIdentity => vec![("linked", of(&link("a"), stored()), false)],
-        ActName::UnlinkIdentity => vec![("unlinked", of(&unlink(), linked("a")), true)],
+        ActName::UnlinkIdentity => vec![
+            ("unlinked", of(&unlink(), linked("a")), true),
+            ("in the only session", in_only_session(&unlink(), linked("a")), true),
+        ],
         ActName::CreateAdminToken => {
             let act = CreateAdminToken { new: admin_token(), by: by() };
             vec![("created", of(&act, stored()), false)]
@@ -208,6 +214,13 @@ pub fn examples(name: ActName) -> Vec<(&'static str, Effects, bool)> {
             vec![("deleted", of(&act, stored()), true)]
         }
     }
+}
+
+/// The effects of an act of a person who has one session.
+fn in_only_session<A: Act>(act: &A, person: StoredPerson) -> Effects {
+    let mut locked = with(Some(person));
+    locked.upkeep.people.sessions = vec![session(SESSION)];
+    act.decide(&locked, NOW).unwrap_or_else(|why| panic!("{why}")).1
 }
 
 /// The token of a session of a person who has as many as there can be.

@@ -62,6 +62,14 @@ pub(super) fn lose(effects: &mut Effects, person: PersonId, loss: PersonLoss) {
     effects.journal.push(JournalEntry::Person { person, loss });
 }
 
+/// Gives an act that changes nothing in memory a position in the log: servers that share a
+/// database read the lines of the journal by it.
+pub(super) fn with_position(effects: &mut Effects) {
+    if effects.changes.is_empty() {
+        effects.change(Change::Empty { provider: None });
+    }
+}
+
 /// The person, as events name it.
 pub(super) fn named(person: &PersonRow) -> PersonNamed {
     PersonNamed { person: person.id, login: person.login.clone() }

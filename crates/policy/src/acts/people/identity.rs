@@ -1,6 +1,6 @@
 //! Linking a person with an account at an identity provider, and unlinking it.
 
-use super::common::{end_sessions, event, existing, lose, needs};
+use super::common::{end_sessions, event, existing, lose, needs, with_position};
 use crate::acts::person::{Identity, LinkedIdentity, PersonLoss, PersonRow, StoredPerson};
 use crate::acts::{
     Act, ActError, ActName, Decided,
@@ -86,6 +86,7 @@ impl Act for UnlinkIdentity {
         let mut effects = unlinked(old);
         end_sessions(locked, self.session, &mut effects);
         lose(&mut effects, old.person.id, PersonLoss::Identity);
+        with_position(&mut effects);
         let named = AuditEvent::PersonUnlinkIdentity(named(&old.person, &linked.identity));
         effects.audit_of(&self.by, event(locked, None, named));
         Ok(((), effects))

@@ -1,6 +1,6 @@
 //! Signing in and out, and changing the own password.
 
-use super::common::{end_sessions, event, existing, lose, named, needs};
+use super::common::{end_sessions, event, existing, lose, named, needs, with_position};
 use crate::acts::person::{
     Identity, PasswordHash, PersonLoss, SessionRow, SignInSecrets, StoredPerson,
 };
@@ -187,6 +187,7 @@ impl Act for ChangePassword {
         effects.write(Write::Person(Box::new(new)));
         end_sessions(locked, Some(self.session), &mut effects);
         lose(&mut effects, old.person.id, PersonLoss::Secrets);
+        with_position(&mut effects);
         let changed = AuditEvent::PersonChangePassword(named(&old.person));
         effects.audit_of(&self.by, event(locked, None, changed));
         Ok(((), effects))
