@@ -24,7 +24,7 @@ use tegata_policy::{
         Record, RecordForAll, RecordUses, RegisterKey, RemoveInstances, RenameProvider,
         RenewInstances, RequestBegun, ResetPerson, SessionRow, SetAuditKey, SetGroup, SetRole,
         SettleReceipts, SignIn, StampUses, StopInstance, TakeAssertion, TokenHash, Trim,
-        UnlinkIdentity, WarningTried,
+        UnlinkIdentity, UseCode, WarningTried,
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -370,6 +370,10 @@ impl<E: Engine> PeopleStore for E {
 
     async fn sign_in(&self, act: SignIn) -> Result<SessionRow> {
         self.run(act.by.at, act).await.map(|(session, _)| session)
+    }
+
+    async fn use_code(&self, act: UseCode) -> Result<()> {
+        self.run(act.by.at, act).await.map(drop)
     }
 
     async fn end_session(&self, person: PersonId, token: TokenHash, by: By) -> Result<()> {

@@ -6,7 +6,7 @@ use tegata_policy::{
     acts::{
         AcceptInvitation, AdminTokenRow, ChangePassword, ChangePerson, CreateChannel, InvitePerson,
         LinkIdentity, PersonRow, ResetPerson, SessionRow, SetRole, SignIn, TokenHash,
-        UnlinkIdentity,
+        UnlinkIdentity, UseCode,
     },
     channel::Channel,
 };
@@ -37,6 +37,8 @@ pub trait PeopleStore: Send + Sync {
 
     /// Begins a session.
     async fn sign_in(&self, act: SignIn) -> Result<SessionRow>;
+    /// Uses a code of a person who is signed in.
+    async fn use_code(&self, act: UseCode) -> Result<()>;
     /// Ends a session.
     async fn end_session(&self, person: PersonId, token: TokenHash, by: By) -> Result<()>;
     /// Changes a password.

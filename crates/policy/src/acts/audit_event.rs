@@ -178,6 +178,8 @@ events! {
     PersonDelete(PersonNamed) = "person.delete",
     /// A person signed in.
     PersonSignIn(PersonSignedIn) = "person.sign-in",
+    /// A person who is signed in used a code, before an act that takes something away.
+    PersonUseCode(PersonNamed) = "person.use-code",
     /// A person signed out.
     PersonSignOut(PersonNamed) = "person.sign-out",
     /// A person changed the password.

@@ -64,6 +64,7 @@ pub use people::{
     AcceptInvitation, ChangePassword, ChangePerson, CreateAdminToken, DeleteAdminToken,
     DeletePerson, EndSession, FirstFactor, InvitePerson, LinkIdentity, MOST_ADMIN_TOKENS,
     MOST_INVITATIONS, MOST_SESSIONS, ResetPerson, SecondFactor, SetRole, SignIn, UnlinkIdentity,
+    UseCode,
 };
 pub use person::{
     AdminTokenRow, Identity, LOGIN_RULE, LinkedIdentity, PAST_ROLES_KEPT, PasswordHash, PersonLoss,
@@ -246,6 +247,8 @@ pub enum ActName {
     DeletePerson,
     /// [`SignIn`]
     SignIn,
+    /// [`UseCode`]
+    UseCode,
     /// [`EndSession`]
     EndSession,
     /// [`ChangePassword`]
@@ -268,7 +271,7 @@ pub enum ActName {
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 58] = [
+    pub const ALL: [Self; 59] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -318,6 +321,7 @@ impl ActName {
         Self::ResetPerson,
         Self::DeletePerson,
         Self::SignIn,
+        Self::UseCode,
         Self::EndSession,
         Self::ChangePassword,
         Self::LinkIdentity,
@@ -357,6 +361,7 @@ impl ActName {
             | Self::ResetPerson
             | Self::DeletePerson
             | Self::SignIn
+            | Self::UseCode
             | Self::EndSession
             | Self::ChangePassword
             | Self::UnlinkIdentity

@@ -464,6 +464,7 @@ fn examples(name: ActName) -> Vec<Example> {
         | ActName::ResetPerson
         | ActName::DeletePerson
         | ActName::SignIn
+        | ActName::UseCode
         | ActName::EndSession
         | ActName::ChangePassword
         | ActName::LinkIdentity

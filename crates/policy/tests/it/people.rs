@@ -11,7 +11,7 @@ use tegata_policy::{
         LinkedIdentity, Locked, MOST_ADMIN_TOKENS, MOST_SESSIONS, NewChannel, PasswordHash,
         PersonLoss, PersonRow, PersonRows, PersonState, Replay, ResetPerson, RewrapKeys,
         SecondFactor, SessionRow, SetRole, SignIn, SignInSecrets, StoredPerson, TokenHash,
-        UnlinkIdentity, UpkeepRows, WrappedKey, Write, is_login,
+        UnlinkIdentity, UpkeepRows, UseCode, WrappedKey, Write, is_login,
     },
     permission::{ChannelRole, OperatorRole, ProviderRole, Rights, RoleChange},
     rules::ChannelType,
@@ -140,6 +140,10 @@ fn sign_in(second: SecondFactor) -> SignIn {
     SignIn { session: session(TokenHash([7; 32])), first, second, by: by() }
 }
 
+fn use_code(second: SecondFactor) -> UseCode {
+    UseCode { person: id(), session: SESSION, second, by: by() }
+}
+
 /// Signs in by an account at an identity provider.
 fn sign_in_by(subject: &str, second: SecondFactor) -> SignIn {
     SignIn { first: FirstFactor::Identity(identity(subject)), ..sign_in(second) }
@@ -191,6 +195,10 @@ pub fn examples(name: ActName) -> Vec<(&'static str, Effects, bool)> {
             ("by code", of(&sign_in(SecondFactor::Totp(101)), stored()), false),
             ("by recovery code", of(&sign_in(SecondFactor::Recovery(CODE)), stored()), true),
             ("into a full account", into_full(NOW), true),
+        ],
+        ActName::UseCode => vec![
+            ("a code", of(&use_code(SecondFactor::Totp(101)), stored()), false),
+            ("a recovery code", of(&use_code(SecondFactor::Recovery(CODE)), stored()), true),
         ],
         ActName::EndSession => {
             let act = EndSession { person: id(), token: SESSION, by: by() };
@@ -368,6 +376,34 @@ fn a_recovery_code_signs_in_once() {
     let used = written(&effects).clone();
     assert!(used.secrets.as_ref().unwrap().recovery.is_empty());
     assert!(matches!(act.decide(&with(Some(used)), NOW), Err(ActError::NotFound(_))));
+}
+
+#[test]
+fn a_code_is_used_once_in_a_session_that_stays() {
+    let tried = |second, person| use_code(second).decide(&with(Some(person)), NOW);
+    let effects = tried(SecondFactor::Totp(101), stored()).unwrap().1;
+    assert_eq!(written(&effects).secrets.as_ref().unwrap().totp_step, 101);
+    assert!(ended(&effects).is_empty() && effects.changes.is_empty(), "{effects:?}");
+    assert_eq!(effects.audit.unwrap().event.event.name(), "person.use-code");
+    let effects = tried(SecondFactor::Recovery(CODE), stored()).unwrap().1;
+    let used = written(&effects).clone();
+    let again = tried(SecondFactor::Recovery(CODE), used);
+    let mut disabled = stored();
+    disabled.person.disabled = true;
+    let fails = [
+        again,
+        tried(SecondFactor::Totp(100), stored()),
+        tried(SecondFactor::Trusted, linked("a")),
+        tried(SecondFactor::Totp(101), disabled),
+        tried(SecondFactor::Totp(101), invited()),
+        // A session that has ended or expired.
+        UseCode { session: TokenHash([9; 32]), ..use_code(SecondFactor::Totp(101)) }
+            .decide(&with(Some(stored())), NOW),
+        use_code(SecondFactor::Totp(101)).decide(&with(Some(stored())), NOW.plus(400 * DAY)),
+    ];
+    for (nth, fails) in fails.into_iter().enumerate() {
+        assert!(matches!(fails, Err(ActError::NotFound(_))), "{nth}");
+    }
 }
 
 #[test]

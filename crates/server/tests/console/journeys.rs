@@ -141,7 +141,6 @@ async fn an_act_asks_for_a_code_if_the_sign_in_was_long_ago() {
     assert!(!page.text.contains("name=\"code\""), "{}", page.text);
     world.authority().advance_clock(601).await.unwrap();
     browser.get(&delete).await.shows(200, "name=\"code\"");
-    let before = browser.cookies.lock().unwrap()["tegata-session"].clone();
     for code in ["", "000000"] {
         let fields = [("reason", "found in a log"), ("code", code)];
         let page = browser.send(&delete, &fields).await.shows(422, "The code is wrong");
@@ -152,10 +151,38 @@ async fn an_act_asks_for_a_code_if_the_sign_in_was_long_ago() {
     let fields = [("reason", "found in a log"), ("code", &code)];
     let answer = browser.send(&delete, &fields).await;
     follow(&browser, answer).await.shows(200, "Deleted. 1 token revoked.");
-    let after = browser.cookies.lock().unwrap()["tegata-session"].clone();
-    assert_ne!(before, after, "the session is a new one");
-    browser.cookies.lock().unwrap().insert("tegata-session".to_owned(), before);
-    assert_eq!(browser.get("/console").await.status, 303, "and the old one has ended");
+    // The proof counts for ten minutes, as a sign-in does.
+    let (suspend, code) = (company.path("/people/{person}/disable"), "name=\"code\"");
+    assert!(!browser.get(&suspend).await.shows(200, "Disable").text.contains(code));
+    world.authority().advance_clock(601).await.unwrap();
+    browser.get(&suspend).await.shows(200, code);
+}
+
+#[tokio::test]
+async fn a_code_proves_nothing_for_another_holder_of_the_session() {
+    let world = World::new().await;
+    let company = crate::pages::Company::new(&world, "company").await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let (own, thief) = (world.browser_of(&human).await, world.browser());
+    *thief.cookies.lock().unwrap() = own.cookies.lock().unwrap().clone();
+    let recovery = human.recovery[0].as_str();
+    let fields = [("login", "mika"), ("password", PASSWORD), ("code", recovery)];
+    let other = world.browser();
+    other.send("/console/sign-in", &fields).await;
+    world.authority().advance_clock(601).await.unwrap();
+    let suspend = format!("/console/channels/{}/suspend", company.channel);
+    let code = world.code(&human.totp, 0);
+    assert_eq!(own.send(&suspend, &[("code", &code)]).await.status, 303);
+    // Not to one who has the session alone, nor in another session of the same person.
+    let delete = format!("/console/channels/{}/delete", company.channel);
+    own.get(&delete).await.shows(200, "Delete <bdi>company</bdi>");
+    thief.get(&delete).await.shows(200, "name=\"code\"");
+    thief.send(&delete, &[("code", &code)]).await.shows(422, "The code is wrong");
+    let proof = own.cookies.lock().unwrap()["tegata-proof"].clone();
+    other.cookies.lock().unwrap().insert("tegata-proof".to_owned(), proof);
+    other.send(&delete, &[]).await.shows(422, "name=\"code\"");
+    let audit = own.get("/console/audit").await.shows(200, "<code>person.use-code</code>");
+    assert!(!audit.text.contains("<code>person.sign-out</code>"), "the session goes on");
 }
 
 #[tokio::test]

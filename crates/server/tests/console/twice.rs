@@ -2,11 +2,11 @@
 //! creates one thing. One test per sort of thing.
 
 use crate::{
-    browser::{Browser, Page, World, jwk},
-    pages::administered,
+    browser::{Browser, Human, Page, World, jwk},
+    pages::{Company, administered},
 };
 use aws_lc_rs::rsa::{KeyPair, KeySize};
-use tegata_policy::permission::OperatorRole;
+use tegata_policy::{acts::MOST_SESSIONS, permission::OperatorRole};
 
 /// What a form creates, seen from outside: the audit event of its creation.
 struct Form<'a> {
@@ -103,6 +103,66 @@ async fn a_secret_is_rotated_once() {
         secret: true,
     };
     check(&world, &browser, form).await;
+}
+
+/// A browser in a session that began more than ten minutes ago, and another one with its cookies,
+/// as the second of two clicks has them: it gets none of the answer to the first.
+async fn long_after_the_sign_in() -> (World, Human, [Browser; 2], Company) {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let company = Company::new(&world, "company").await;
+    let browsers = [world.browser_of(&human).await, world.browser()];
+    *browsers[1].cookies.lock().unwrap() = browsers[0].cookies.lock().unwrap().clone();
+    world.authority().advance_clock(601).await.unwrap();
+    (world, human, browsers, company)
+}
+
+#[tokio::test]
+async fn a_secret_is_rotated_once_by_two_clicks_with_a_code() {
+    let (world, human, [one, other], company) = long_after_the_sign_in().await;
+    let path = company.path("/channels/{channel}/secret/rotate");
+    let token = token(&one.get(&path).await.shows(200, "name=\"code\""));
+    let code = world.code(&human.totp, 0);
+    let fields = [("request", &*token), ("keep", "3600"), ("revoke", "none"), ("code", &*code)];
+    let (first, second) = tokio::join!(one.send(&path, &fields), other.send(&path, &fields));
+    assert_eq!((first.status, second.status), (303, 303), "{} {}", first.text, second.text);
+    assert_eq!(count(&world, "channel.rotate-secret").await, 1);
+    let shown = secret(&other.get(second.location()).await).unwrap();
+    let later = other.send(&path, &fields).await;
+    assert_eq!(secret(&other.get(later.location()).await).unwrap(), shown, "the same secret");
+    // The code is used for this page alone.
+    let other_page = company.path("/channels/{channel}/suspend");
+    world.authority().advance_clock(601).await.unwrap();
+    other.send(&other_page, &fields).await.shows(422, "The code is wrong");
+    other.send(&path, &fields).await.shows(422, "The code is wrong");
+}
+
+#[tokio::test]
+async fn a_second_click_on_a_revocation_with_a_code_neither_fails_nor_ends_the_session() {
+    let (world, human, [one, other], company) = long_after_the_sign_in().await;
+    let path = company.path("/channels/{channel}/revoke");
+    let token = token(&one.get(&format!("{path}?what=all")).await.shows(200, "name=\"code\""));
+    let code = world.code(&human.totp, 0);
+    let fields = [("request", &*token), ("what", "all"), ("code", &*code)];
+    assert_eq!(one.send(&path, &fields).await.status, 303);
+    let again = other.send(&path, &fields).await;
+    assert_eq!(again.status, 303, "{}", again.text);
+    other.get(again.location()).await.shows(200, "company");
+}
+
+#[tokio::test]
+async fn a_code_is_accepted_in_the_oldest_of_as_many_sessions_as_a_person_can_have() {
+    let (world, human, [browser, _], company) = long_after_the_sign_in().await;
+    for _ in 1..MOST_SESSIONS {
+        world.authority().advance_clock(30).await.unwrap();
+        world.browser_of(&human).await;
+    }
+    world.authority().advance_clock(30).await.unwrap();
+    let path = company.path("/channels/{channel}/suspend");
+    let code = world.code(&human.totp, 0);
+    let done = browser.send(&path, &[("code", &code)]).await;
+    assert_eq!(done.status, 303, "{}", done.text);
+    browser.get(&path).await.shows(200, "company");
 }
 
 #[tokio::test]

@@ -12,9 +12,9 @@ pub(super) fn found_done(act: ActName, effects: &Effects) -> bool {
         matches!(it, Write::Token(new) if new.claims.kind == Kind::LongLived)
     };
     match act {
-        // Another new token, or a new session, is no such answer; a retry is.
+        // Another new token, a new session, or a used code is no such answer; a retry is.
         ActName::Issue if effects.writes.iter().any(is_reissue) => effects.changes.is_empty(),
-        ActName::Issue | ActName::SignIn => effects.is_empty(),
+        ActName::Issue | ActName::SignIn | ActName::UseCode => effects.is_empty(),
         _ => act.can_narrow() && effects.changes.is_empty(),
     }
 }

@@ -70,7 +70,7 @@ use crate::people::{self, PersonAct};
 use Act::*;
 
 /// All of them.
-pub const ALL: [Act; 40] = [
+pub const ALL: [Act; 41] = [
     RevokeLeaks,
     RevokeOneOfMany,
     RevokeStateless,
@@ -105,6 +105,7 @@ pub const ALL: [Act; 40] = [
     Person(PersonAct::TakeRole),
     Person(PersonAct::ResetPerson),
     Person(PersonAct::UseRecoveryCode),
+    Person(PersonAct::UseRecoveryCodeInSession),
     Person(PersonAct::EndSession),
     Person(PersonAct::ChangePassword),
     Person(PersonAct::UnlinkIdentity),

@@ -8,7 +8,7 @@ use tegata_policy::{
     acts::{
         AcceptInvitation, AdminTokenRow, ChangePassword, ChangePerson, FirstFactor, Identity,
         InvitePerson, LinkIdentity, PasswordHash, ResetPerson, SecondFactor, SessionRow, SetRole,
-        SignIn, SignInSecrets, TokenHash, UnlinkIdentity, WhichPerson, WrappedKey,
+        SignIn, SignInSecrets, TokenHash, UnlinkIdentity, UseCode, WhichPerson, WrappedKey,
     },
     permission::{OperatorRole, Rights, RoleChange},
 };
@@ -25,6 +25,7 @@ pub enum PersonAct {
     TakeRole,
     ResetPerson,
     UseRecoveryCode,
+    UseRecoveryCodeInSession,
     EndSession,
     ChangePassword,
     UnlinkIdentity,
@@ -40,6 +41,7 @@ impl PersonAct {
             Self::TakeRole => "set_role",
             Self::ResetPerson => "reset_person",
             Self::UseRecoveryCode => "sign_in",
+            Self::UseRecoveryCodeInSession => "use_code",
             Self::EndSession => "end_session",
             Self::ChangePassword => "change_password",
             Self::UnlinkIdentity => "unlink_identity",
@@ -153,6 +155,10 @@ pub async fn perform(world: &World, act: PersonAct) {
         PersonAct::UseRecoveryCode => {
             let act = sign_in(TokenHash([27; 32]), SecondFactor::Recovery(CODE));
             world.sign_in(act).await.unwrap();
+        }
+        PersonAct::UseRecoveryCodeInSession => {
+            let second = SecondFactor::Recovery(CODE);
+            world.use_code(UseCode { person: id, session: SESSION, second, by }).await.unwrap();
         }
         PersonAct::EndSession => world.end_session(id, SESSION, by).await.unwrap(),
         PersonAct::ChangePassword => {

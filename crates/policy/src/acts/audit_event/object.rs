@@ -84,6 +84,7 @@ impl AuditEvent {
             Self::PersonAccept(it)
             | Self::PersonReset(it)
             | Self::PersonDelete(it)
+            | Self::PersonUseCode(it)
             | Self::PersonSignOut(it)
             | Self::PersonChangePassword(it) => vec![named("person", it.person, &it.login)],
             Self::PersonSignIn(it) => some([

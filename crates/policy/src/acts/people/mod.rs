@@ -11,5 +11,7 @@ mod tokens;
 pub use change::{ChangePerson, DeletePerson, SetRole};
 pub use identity::{LinkIdentity, UnlinkIdentity};
 pub use invite::{AcceptInvitation, InvitePerson, MOST_INVITATIONS, ResetPerson};
-pub use sign_in::{ChangePassword, EndSession, FirstFactor, MOST_SESSIONS, SecondFactor, SignIn};
+pub use sign_in::{
+    ChangePassword, EndSession, FirstFactor, MOST_SESSIONS, SecondFactor, SignIn, UseCode,
+};
 pub use tokens::{CreateAdminToken, DeleteAdminToken, MOST_ADMIN_TOKENS};

@@ -68,19 +68,10 @@ impl Act for SignIn {
         let secrets = usable(old, &self.first)?;
         let mut effects = Effects::default();
         let new = match self.second {
-            // Each code signs in once, and none that is older.
-            SecondFactor::Totp(step) if step > secrets.totp_step => {
-                SignInSecrets { totp_step: step, ..secrets.clone() }
-            }
-            SecondFactor::Recovery(code) if secrets.recovery.contains(&code) => {
-                lose(&mut effects, old.person.id, PersonLoss::RecoveryCode { code });
-                let recovery = secrets.recovery.iter().filter(|it| **it != code);
-                SignInSecrets { recovery: recovery.copied().collect(), ..secrets.clone() }
-            }
             SecondFactor::Trusted if matches!(self.first, FirstFactor::Identity(_)) => {
                 secrets.clone()
             }
-            _ => return Err(NOT_SIGNED_IN),
+            second => used(old.person.id, secrets, second, &mut effects)?,
         };
         effects.write(Write::Person(Box::new(StoredPerson { secrets: Some(new), ..old.clone() })));
         let sessions = &locked.upkeep.people.sessions;
@@ -118,6 +109,66 @@ fn usable<'a>(
         FirstFactor::Identity(identity) => person.is_linked_to(identity),
     });
     secrets.filter(|_| !person.person.disabled).ok_or(NOT_SIGNED_IN)
+}
+
+/// The secrets after a code was used: each is accepted once, and none that is older.
+fn used(
+    person: PersonId,
+    secrets: &SignInSecrets,
+    code: SecondFactor,
+    effects: &mut Effects,
+) -> Result<SignInSecrets, ActError> {
+    match code {
+        SecondFactor::Totp(step) if step > secrets.totp_step => {
+            Ok(SignInSecrets { totp_step: step, ..secrets.clone() })
+        }
+        SecondFactor::Recovery(code) if secrets.recovery.contains(&code) => {
+            lose(effects, person, PersonLoss::RecoveryCode { code });
+            let recovery = secrets.recovery.iter().filter(|it| **it != code);
+            Ok(SignInSecrets { recovery: recovery.copied().collect(), ..secrets.clone() })
+        }
+        _ => Err(NOT_SIGNED_IN),
+    }
+}
+
+/// Uses a code of a person who is signed in, for a code that was verified against what is
+/// stored. The session stays.
+#[derive(Debug, Clone)]
+pub struct UseCode {
+    /// The person.
+    pub person: PersonId,
+    /// The session that requests it.
+    pub session: TokenHash,
+    /// The code.
+    pub second: SecondFactor,
+    /// Who requests it.
+    pub by: By,
+}
+
+impl Act for UseCode {
+    type Output = ();
+    const NAME: ActName = ActName::UseCode;
+
+    fn needs(&self) -> Needs {
+        needs(self.person)
+    }
+
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<()> {
+        let old = existing(locked)?;
+        let is_own = |it: &SessionRow| it.token == self.session && now < it.expires_at;
+        let is_there = locked.upkeep.people.sessions.iter().any(is_own);
+        let secrets = old.secrets.as_ref().filter(|_| is_there && !old.person.disabled);
+        let mut effects = Effects::default();
+        let secrets = secrets.ok_or(NOT_SIGNED_IN)?;
+        let new = used(old.person.id, secrets, self.second, &mut effects)?;
+        effects.write(Write::Person(Box::new(StoredPerson { secrets: Some(new), ..old.clone() })));
+        if !effects.journal.is_empty() {
+            with_position(&mut effects);
+        }
+        let used = AuditEvent::PersonUseCode(named(&old.person));
+        effects.audit_of(&self.by, event(locked, None, used));
+        Ok(((), effects))
+    }
 }
 
 /// Ends a session.

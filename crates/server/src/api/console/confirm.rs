@@ -1,6 +1,6 @@
 //! Acts that take something away: their page before, and the sign-in that must be recent.
 
-use super::{Answer, Console, failure::Failure, notice::Notice, render, sign_in, visit::SignedIn};
+use super::{Answer, Console, cookie, failure::Failure, notice::Notice, render, visit::SignedIn};
 use crate::{
     api::form::Form,
     authority::admin::{self, ActOptions, Admin, DryRun, Outcome},
@@ -18,7 +18,7 @@ use tegata_policy::{
     text::{is_plain, is_visible},
 };
 use tegata_store::{ExpectedSettings, SettingsTag, TokenRow};
-use tegata_token::id::ChannelId;
+use tegata_token::{id::ChannelId, time::UnixTime};
 
 /// For how many seconds after the sign-in an act needs no further code.
 const RECENT: i64 = 600;
@@ -33,10 +33,11 @@ pub struct Wrong {
 }
 
 impl SignedIn {
-    /// Whether the person has signed in lately.
+    /// Whether the person has signed in, or used a code in this session, lately.
     pub fn is_recent(&self) -> bool {
-        let began = self.admin.session_began();
-        began.is_ok_and(|at| self.visit.now.since(at) <= RECENT)
+        let began = self.admin.session_began().ok();
+        let is_recent = |at: UnixTime| self.visit.now.since(at) <= RECENT;
+        began.is_some_and(is_recent) || self.proven.is_some_and(is_recent)
     }
 
     /// Makes sure that the person is there: the sign-in is recent, or the form has a code. The
@@ -45,18 +46,18 @@ impl SignedIn {
         if self.is_recent() {
             return Ok(Ok(()));
         }
-        let code = PlainSecret::from_caller(form.get("code").unwrap_or_default().to_owned());
-        match self.admin.renew_session(&code).await {
-            Ok((session, admin)) => {
-                sign_in::begin(&self.visit, &session, self.visit.tls);
-                self.admin = admin;
-                Ok(Ok(()))
-            }
-            Err(admin::Error::WrongSignIn) => {
-                Ok(Err(self.frame().t().confirm.again_wrong.to_owned()))
-            }
-            Err(other) => Err(other.into()),
+        match self.use_code(form).await? {
+            Ok(at) => self.proven = Some(at),
+            Err(admin::Error::WrongSignIn) => {}
+            Err(other) => return Err(other.into()),
         }
+        let Some(at) = self.proven.filter(|_| self.is_recent()) else {
+            return Ok(Err(self.frame().t().confirm.again_wrong.to_owned()));
+        };
+        let left = RECENT - self.visit.now.since(at);
+        let proof = self.admin.proof(at)?;
+        self.visit.set_cookie(cookie::of_proof(&proof, left, self.visit.tls));
+        Ok(Ok(()))
     }
 
     /// The options of an act, from its form, once the person is proven; the inner error is

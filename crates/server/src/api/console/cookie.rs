@@ -1,4 +1,4 @@
-//! The cookies: the session, the settings, the notice of the request before, and the ticket of
+//! The cookies: the session, a proof that its person is there, the settings, the notice of the request before, and the ticket of
 //! a browser that signs in by an identity provider.
 
 use http::{HeaderMap, HeaderValue, header};
@@ -14,6 +14,9 @@ const SESSION: &str = "tegata-session";
 const SECURE_TICKET: &str = "__Host-tegata-ticket";
 #[cfg(feature = "openid-connect")]
 const TICKET: &str = "tegata-ticket";
+/// The proof that the person is there, apart from the session, by the same rules.
+const SECURE_PROOF: &str = "__Host-tegata-proof";
+const PROOF: &str = "tegata-proof";
 /// The colours.
 pub const THEME: &str = "tegata-theme";
 /// The language.
@@ -58,6 +61,19 @@ pub fn of_ticket(ticket: &str, seconds: i64, tls: bool) -> Option<HeaderValue> {
     let (name, secure) = if tls { (SECURE_TICKET, "; Secure") } else { (TICKET, "") };
     let text =
         format!("{name}={ticket}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+    HeaderValue::from_str(&text).ok().map(sensitive)
+}
+
+/// The proof of a request; `tls`: whether the request shows that the browser uses TLS.
+pub fn proof(headers: &HeaderMap, tls: bool) -> Option<&str> {
+    let plain = || (!tls).then(|| get(headers, PROOF)).flatten();
+    get(headers, SECURE_PROOF).or_else(plain)
+}
+
+/// The cookie of a proof for so many seconds.
+pub fn of_proof(proof: &str, seconds: i64, tls: bool) -> Option<HeaderValue> {
+    let (name, secure) = if tls { (SECURE_PROOF, "; Secure") } else { (PROOF, "") };
+    let text = format!("{name}={proof}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::from_str(&text).ok().map(sensitive)
 }
 

@@ -6,13 +6,17 @@
 //! token, which no page has, is carried out each time.
 
 use super::{Console, failure::Failure, notice::Notice, sent::Sent, visit::SignedIn};
-use crate::authority::admin::{self, Admin, KeyUse, RequestName};
+use crate::{
+    api::form::Form,
+    authority::admin::{self, Admin, KeyUse, RequestName},
+};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use std::{future::Future, time::Duration};
 use tegata_console::pages::Trouble;
 use tegata_policy::secret::{PlainSecret, sha256};
 use tegata_store::Error;
+use tegata_token::time::UnixTime;
 use zeroize::Zeroizing;
 
 /// What a form has made.
@@ -85,20 +89,53 @@ impl SignedIn {
     ) -> Result<admin::Result<Response>, Failure> {
         let name = self.request_name(sent)?;
         if let Some(name) = &name
-            && let Some(made) = self.made_before(name, sent).await?
+            && let Some(text) = self.result_before(name, sent.bytes()).await?
         {
+            let made = Made::recalled(&text);
+            let made = made.ok_or_else(|| Failure::internal(&"an unknown result"))?;
             return Ok(Ok(self.goes_on(console, made)));
         }
         let admin = self.admin.clone();
         let work = tokio::spawn(async move {
             let made = act.await;
             if let Some(name) = name {
-                remember(&admin, &name, &made).await;
+                remember(&admin, &name, made.as_ref().map(Made::remembered)).await;
             }
             made
         });
         let made = work.await.map_err(|it| Failure::internal(&it))?;
         Ok(made.map(|it| self.goes_on(console, it)))
+    }
+
+    /// Uses the code of a form, once for each form and code, so that a form that is sent again
+    /// has used it as well. Returns when it was used. The inner error is that of the code.
+    ///
+    /// # Errors
+    /// As [`Self::make`].
+    pub async fn use_code(&self, form: &Form<'_>) -> Result<admin::Result<UnixTime>, Failure> {
+        let code = PlainSecret::from_caller(form.get("code").unwrap_or_default().to_owned());
+        let named = |token: &str| RequestName {
+            call: self.visit.here.clone(),
+            key: sha256(&[b"console code ", token.as_bytes(), b"\n", code.reveal().as_bytes()]),
+        };
+        let name = form.get("request").map(named);
+        if let Some(name) = &name
+            && let Some(text) = self.result_before(name, b"").await?
+        {
+            let at = text.parse().map_err(|_| Failure::internal(&"an unknown time"))?;
+            return Ok(Ok(UnixTime(at)));
+        }
+        let admin = self.admin.clone();
+        // To its end, also after the browser has gone: the form that is sent again needs it.
+        let work = tokio::spawn(async move {
+            let used = admin.use_code(&code).await;
+            if let Some(name) = name {
+                let at = used.as_ref().map(|at| Zeroizing::new(at.0.to_string()));
+                remember(&admin, &name, at).await;
+            }
+            used
+        });
+        work.await.map_err(|it| Failure::internal(&it))
     }
 
     /// What identifies the form.
@@ -110,16 +147,17 @@ impl SignedIn {
         Ok(Some(RequestName { call: self.visit.here.clone(), key }))
     }
 
-    /// The result of the same form, if it was sent before.
-    async fn made_before(&self, name: &RequestName, sent: &Sent) -> Result<Option<Made>, Failure> {
+    /// The result of the same request, if it was sent before.
+    async fn result_before(
+        &self,
+        name: &RequestName,
+        parameters: &[u8],
+    ) -> Result<Option<Zeroizing<String>>, Failure> {
         let (times, between) = WAITS;
         for _ in 0..times {
-            match self.admin.begin_request(name, sent.bytes()).await? {
+            match self.admin.begin_request(name, parameters).await? {
                 KeyUse::New => return Ok(None),
-                KeyUse::Before(text) => {
-                    let made = Made::recalled(&text);
-                    return made.map(Some).ok_or_else(|| Failure::internal(&"an unknown result"));
-                }
+                KeyUse::Before(text) => return Ok(Some(Zeroizing::new(text))),
                 KeyUse::RolesTaken => return Err(Failure::forbidden()),
                 KeyUse::Unreadable | KeyUse::OtherParameters => break,
                 // The first one is under way.
@@ -138,9 +176,13 @@ impl SignedIn {
 }
 
 /// Remembers the result of a form, unless it is not known.
-async fn remember(admin: &Admin, name: &RequestName, made: &admin::Result<Made>) {
-    let result = match made {
-        Ok(made) => Some(made.remembered()),
+async fn remember(
+    admin: &Admin,
+    name: &RequestName,
+    result: Result<Zeroizing<String>, &admin::Error>,
+) {
+    let result = match result {
+        Ok(result) => Some(result),
         Err(admin::Error::Store(Error::Unavailable(_))) => return,
         Err(admin::Error::Store(Error::NotNow(_) | Error::Taken)) => {
             return admin.forget_request(name).await;

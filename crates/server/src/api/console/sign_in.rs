@@ -64,16 +64,11 @@ pub async fn sign_in(
 
 /// Ends the session that the browser has, and gives it another one; `tls`: whether the browser
 /// uses TLS.
-pub async fn begin_anew(visit: &Visit, session: &NewSession, tls: bool) {
+pub async fn begin_anew(visit: &Visit, NewSession { token, session }: &NewSession, tls: bool) {
     if let Some((admin, _)) = &visit.session {
         // It may have ended meanwhile.
         let _ = admin.sign_out().await;
     }
-    begin(visit, session, tls);
-}
-
-/// Gives the browser its session.
-pub fn begin(visit: &Visit, NewSession { token, session }: &NewSession, tls: bool) {
     let seconds = session.expires_at.since(visit.now);
     visit.set_cookie(cookie::of_session(token.reveal(), seconds, tls));
 }

@@ -140,6 +140,8 @@ pub struct SignedIn {
     pub person: Arc<PersonRow>,
     /// The request.
     pub visit: Visit,
+    /// When the person used a code in this session, if the browser has the proof.
+    pub proven: Option<UnixTime>,
 }
 
 impl FromRequestParts<Arc<Console>> for SignedIn {
@@ -153,7 +155,9 @@ impl FromRequestParts<Arc<Console>> for SignedIn {
             visit.notice = super::notice::shown(notice, visit.language);
             visit.set_cookie(cookie::of_notice(""));
         }
-        Ok(Self { admin, person, visit })
+        let proof = cookie::proof(&parts.headers, visit.tls);
+        let proven = proof.and_then(|it| admin.proven_at(it));
+        Ok(Self { admin, person, visit, proven })
     }
 }
 

@@ -332,40 +332,6 @@ impl Admin {
         Ok(ended)
     }
 
-    /// When the session that authenticated the request began.
-    ///
-    /// # Errors
-    /// It was authenticated by another credential.
-    pub fn session_began(&self) -> Result<UnixTime> {
-        match &self.credential {
-            Some(PersonCredential::Session(session)) => Ok(session.created_at),
-            _ => self.session().map(|_| self.authority.now()),
-        }
-    }
-
-    /// Begins another session of the same person with a code alone, and ends the present one:
-    /// so a page makes sure that the person is there. Returns administration in it.
-    ///
-    /// # Errors
-    /// As [`Authority::sign_in`].
-    pub async fn renew_session(&self, code: &PlainSecret) -> Result<(NewSession, Self)> {
-        self.may(Permission::NarrowAccount)?;
-        let (authority, own, old) = (&self.authority, self.own()?.id, self.session()?);
-        if let Some(source) = self.source {
-            authority.try_sign_in(source)?;
-        }
-        let stored = authority.store().person(WhichPerson::Id(own)).await?;
-        let secrets = stored.and_then(|it| it.secrets).ok_or(Error::WrongSignIn)?;
-        let second = authority.verify_code(own, &secrets, code, self.source)?;
-        let first = FirstFactor::Password(secrets.password);
-        let new = authority.begin_session(own, (first, second), self.source).await?;
-        authority.store().end_session(own, old, self.by()).await?;
-        let credential = Some(PersonCredential::Session(new.session.clone()));
-        let mut renewed = self.clone();
-        renewed.credential = credential;
-        Ok((new, renewed))
-    }
-
     /// Changes the own password; all other sessions end.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ mod options;
 mod people;
 mod permits;
 mod personal_tokens;
+mod proof;
 mod providers;
 mod requests;
 mod revocations;
