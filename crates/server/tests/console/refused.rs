@@ -2,12 +2,13 @@
 //! state refuses keeps the form, and no error is a dead end.
 
 use crate::{
-    browser::{Browser, Page, jwk},
+    browser::{Browser, PASSWORD, Page, World, jwk},
     pages::{Company, administered},
     shop::Shop,
 };
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use reqwest::Method;
+use tegata_policy::permission::{ChannelRole, OperatorRole, RoleChange};
 use tegata_server::api::console::paths;
 
 /// The values of an attribute.
@@ -257,4 +258,68 @@ fn action(page: &Page, begins: &str) -> String {
     let at = page.text.find(&format!("action=\"{begins}"));
     let rest = &page.text[at.unwrap_or_else(|| panic!("no {begins} in {}", page.text)) + 8..];
     rest[..rest.find('"').unwrap()].replace("&#38;", "&").replace("&amp;", "&")
+}
+
+/// The form of a page before an act: its address, and its fields.
+fn form_of(page: &Page) -> (String, Vec<(String, String)>) {
+    let form = page.text.split("<form method=\"post\" action=\"").nth(1).unwrap();
+    let form = form.split("</form>").next().unwrap();
+    let action = form.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&");
+    let hidden = form.split("<input type=\"hidden\" ").skip(1);
+    let field = |it: &str| {
+        let tag = format!(" {}", it.split('>').next().unwrap());
+        (values(&tag, "name")[0].to_owned(), values(&tag, "value")[0].to_owned())
+    };
+    (action, hidden.map(field).collect())
+}
+
+#[tokio::test]
+async fn an_act_that_a_sign_in_interrupts_is_asked_for_again_as_it_was() {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let company = Company::new(&world, "company").await;
+    let channel = company.channel;
+    let role = RoleChange::Channel { channel, role: Some(ChannelRole::Admin) };
+    let admin = world.human("aoi", Some(role)).await.id;
+    for (page, shows) in [
+        ("/channels/{channel}/revoke?what=group&which=kitchen", "of group <bdi>kitchen</bdi>"),
+        ("/channels/{channel}/secret/rotate?keep=3600&revoke=all", "--keep-previous 3600"),
+        ("/channels/{channel}/keys/{kid}/delete?tokens=revoke", "--revoke-tokens"),
+        (&format!("/channels/{{channel}}/roles/{admin}?role=tester"), "Tester"),
+    ] {
+        world.authority().advance_clock(30).await.unwrap();
+        let browser = world.browser_of(&human).await;
+        let asked = browser.get(&company.path(page)).await;
+        let (heading, (action, mut fields)) = (heading(&asked, shows), form_of(&asked));
+        // The language is changed on the page that says what is wrong.
+        fields.push(("reason".to_owned(), "\u{1b}".to_owned()));
+        let sent: Vec<_> = fields.iter().map(|(name, it)| (&**name, &**it)).collect();
+        let wrong = browser.send(&action, &sent).await;
+        assert_eq!(wrong.status, 422, "{page}: {}", wrong.text);
+        let next = values(&wrong.text, "value").into_iter().find(|it| it.starts_with("/console/"));
+        let next = next.unwrap().replace("&#38;", "&").replace("&amp;", "&");
+        let same = browser.send("/console/settings", &[("next", &next)]).await;
+        assert_eq!(self::heading(&browser.get(same.location()).await, shows), heading, "{page}");
+        // The session ends before the form is sent.
+        browser.cookies.lock().unwrap().clear();
+        fields.retain(|it| it.0 != "reason");
+        let sent: Vec<_> = fields.iter().map(|(name, it)| (&**name, &**it)).collect();
+        let out = browser.send(&action, &sent).await;
+        let next = out.location().split("next=").nth(1).unwrap();
+        let next = form_urlencoded::parse(format!("next={next}").as_bytes()).next().unwrap().1;
+        world.authority().advance_clock(30).await.unwrap();
+        let code = world.code(&human.totp, 0);
+        let fields =
+            [("login", "mika"), ("password", PASSWORD), ("code", &*code), ("next", &*next)];
+        let back = browser.send("/console/sign-in", &fields).await;
+        assert_eq!(self::heading(&browser.get(back.location()).await, shows), heading, "{page}");
+    }
+}
+
+/// The heading of a page that shows this.
+#[track_caller]
+fn heading(page: &Page, shows: &str) -> String {
+    let text = page.text.replace("<span>", "").replace("</span>", "");
+    assert!(page.status == 200 && text.contains(shows), "no {shows} in {}", page.text);
+    text.split("<h1").nth(1).unwrap().split("</h1>").next().unwrap().to_owned()
 }

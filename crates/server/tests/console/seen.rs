@@ -5,7 +5,7 @@ use tegata_policy::permission::{ChannelRole, OperatorRole, RoleChange};
 
 /// The tag of the settings that a form shows, the form being the one that goes there.
 fn seen(text: &str, action: &str) -> String {
-    let form = text.split(&format!("action=\"{action}\"")).nth(1).unwrap();
+    let form = text.split(&format!("action=\"{action}")).nth(1).unwrap();
     let rest = form.split("name=\"seen\" value=\"").nth(1).unwrap();
     rest.split('"').next().unwrap().to_owned()
 }

@@ -6,6 +6,7 @@ use crate::{
     authority::admin::{self, ActOptions, Admin, DryRun, Outcome},
 };
 use axum::response::IntoResponse;
+use form_urlencoded::byte_serialize;
 use http::StatusCode;
 use std::time::Duration;
 use tegata_console::{
@@ -160,11 +161,23 @@ impl SignedIn {
 
 /// The page before an act; with the status of a form that was not accepted, if it says what
 /// is wrong.
-pub fn asked(page: PageHead, act: ActToConfirm) -> Answer {
+pub fn asked(page: PageHead, mut act: ActToConfirm) -> Answer {
+    act.action = with_fields(act.action, &act.hidden);
     let again = act.again.as_ref().is_some_and(|it| it.wrong.is_some());
     let is_wrong = again || act.reason.wrong.is_some();
     let status = if is_wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     Ok((status, render(&ConfirmPage::new(page, act))?).into_response())
+}
+
+/// The address of a form, with what the person chose on the page before: so that the address of
+/// the request is that of its page, which a sign-in or another language returns to.
+fn with_fields(mut address: String, fields: &[(&str, String)]) -> String {
+    for (name, value) in fields {
+        let joint = if address.contains('?') { '&' } else { '?' };
+        let value: String = byte_serialize(value.as_bytes()).collect();
+        address.push_str(&format!("{joint}{name}={value}"));
+    }
+    address
 }
 
 /// The tokens of a dry run.
