@@ -1,6 +1,6 @@
 //! The long-lived token.
 
-use crate::html::Html;
+use crate::html::{Bdi, Html};
 
 #[derive(Debug)]
 pub struct MessagingApiTexts {
@@ -16,6 +16,9 @@ pub struct MessagingApiTexts {
     pub reissue: &'static str,
     pub reissue_under: &'static str,
     pub reissue_button: &'static str,
+    pub replace_question: fn(Bdi<'_>, usize) -> Html,
+    pub replace_lead: &'static str,
+    pub replace_keep: &'static str,
     pub delay: &'static str,
     pub delay_none: &'static str,
     pub other: &'static str,

@@ -3,7 +3,7 @@
 use crate::browser::{Browser, PASSWORD, Page, World, jwk};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use data_encoding::BASE32_NOPAD;
-use tegata_policy::permission::OperatorRole;
+use tegata_policy::permission::{ChannelRole, OperatorRole, RoleChange};
 use tegata_server::authority::admin::NewPerson;
 
 /// The value of a field of the page's form.
@@ -221,4 +221,53 @@ async fn other_sessions_end_at_once() {
     let answer = here.send("/console/account/sessions", &[]).await;
     follow(&here, answer).await.shows(200, "this one");
     assert_eq!(there.get("/console").await.status, 303);
+}
+
+#[tokio::test]
+async fn a_reissue_that_revokes_the_current_token_at_once_is_asked_for_first() {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let browser = world.browser_of(&human).await;
+    let company = crate::pages::Company::new(&world, "company").await;
+    let page = company.path("/channels/{channel}/messaging-api");
+    let question = "and revoke the current one now?";
+    for fields in [&[("delay", "0")][..], &[("delay", "other"), ("hours", "0")], &[]] {
+        let before = world.events().await;
+        let asked = browser.send(&page, fields).await;
+        assert_eq!(asked.location(), format!("{page}/reissue"), "{}", asked.text);
+        let asked = browser.get(asked.location()).await.shows(200, question);
+        asked.shows_command("--delay 0");
+        assert_eq!(world.events().await, before, "nothing is done yet");
+    }
+    world.authority().advance_clock(601).await.unwrap();
+    let reissue = format!("{page}/reissue");
+    browser.send(&reissue, &[]).await.shows(422, question);
+    let code = world.code(&human.totp, 0);
+    let done = browser.send(&reissue, &[("code", &code)]).await;
+    let done = follow(&browser, done).await.shows(200, "New long-lived token");
+    assert!(!done.text.contains("Previous token"), "{}", done.text);
+}
+
+#[tokio::test]
+async fn giving_a_role_takes_none_away_without_a_question() {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let browser = world.browser_of(&human).await;
+    let company = crate::pages::Company::new(&world, "company").await;
+    let channel = company.channel;
+    let admin = RoleChange::Channel { channel, role: Some(ChannelRole::Admin) };
+    let aoi = world.human("aoi", Some(admin)).await.id;
+    let roles = company.path("/channels/{channel}/roles");
+    let before = world.events().await;
+    let id = aoi.to_string();
+    let asked = browser.send(&roles, &[("person", &id), ("role", "tester")]).await;
+    assert_eq!(asked.location(), format!("{roles}/{id}?role=tester"), "{}", asked.text);
+    browser.get(asked.location()).await.shows(200, "Change the role of <bdi>aoi</bdi>");
+    browser.send(&roles, &[("person", &id), ("role", "none")]).await.shows(400, "");
+    assert_eq!(world.events().await, before, "nothing is done yet");
+    // One who has no role there gets one at once.
+    let person = company.path("/people/{person}");
+    let id = person.rsplit('/').next().unwrap();
+    let given = browser.send(&roles, &[("person", id), ("role", "tester")]).await;
+    assert_eq!(given.location(), roles, "{}", given.text);
 }

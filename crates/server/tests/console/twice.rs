@@ -180,6 +180,15 @@ async fn an_assertion_key_is_registered_once() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_revoked_at_once_is_reissued_once() {
+    let (world, browser, company) = administered().await;
+    let path = company.path("/channels/{channel}/messaging-api/reissue");
+    let act = "token.issue";
+    let form = Form { page: &path, action: &path, fields: vec![], act, secret: true };
+    check(&world, &browser, form).await;
+}
+
+#[tokio::test]
 async fn a_verifier_is_created_once() {
     let (world, browser, _) = administered().await;
     let form = Form {

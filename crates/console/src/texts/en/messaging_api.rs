@@ -23,6 +23,14 @@ pub const TEXTS: MessagingApiTexts = MessagingApiTexts {
     reissue_under: "Issues a new token and shows it once. The current token stays active for the \
                     time you choose, so that you can update its clients.",
     reissue_button: "Reissue token",
+    replace_question: |channel, count| match count {
+        0 => html!("Issue a long-lived token of {}?", channel),
+        1 => html!("Reissue the long-lived token of {} and revoke the current one now?", channel),
+        _ => html!("Reissue the long-lived token of {} and revoke {} tokens now?", channel, count),
+    },
+    replace_lead: "Clients that use the current token fail until they have the new one, which the \
+                   next page shows once.",
+    replace_keep: "Keep current token",
     delay: "Keep the current token active for",
     delay_none: "0 hours (revoke now)",
     other: "Other",

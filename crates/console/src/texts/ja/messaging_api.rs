@@ -23,6 +23,17 @@ pub const TEXTS: MessagingApiTexts = MessagingApiTexts {
     reissue_under: "新しいトークンを発行し、一度だけ表示します。現在のトークンは、選択した時間が経過するまで\
                     有効です。その間にクライアントを切り替えてください。",
     reissue_button: "トークンを再発行する",
+    replace_question: |channel, count| match count {
+        0 => html!("{}の長期のトークンを発行しますか", channel),
+        _ => html!(
+            "{}の長期のトークンを再発行し、現在のトークン{}件をすぐに取り消しますか",
+            channel,
+            count
+        ),
+    },
+    replace_lead: "現在のトークンを使用しているクライアントは、新しいトークンに切り替えるまで失敗します。新しい\
+                   トークンは次のページで一度だけ表示されます。",
+    replace_keep: "現在のトークンを維持する",
     delay: "現在のトークンを有効にしておく時間",
     delay_none: "0時間（すぐに失効）",
     other: "その他",

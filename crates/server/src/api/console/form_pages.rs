@@ -5,8 +5,9 @@ use super::{CONSOLE, all};
 use http::Method;
 
 /// The ends of addresses whose page asks before an act: the object's own page is before them.
-const ASKS: [&str; 9] =
-    ["delete", "rotate", "revoke", "remove", "suspend", "disable", "reset", "unlink", "role"];
+const ASKS: [&str; 10] = [
+    "delete", "rotate", "reissue", "revoke", "remove", "suspend", "disable", "reset", "unlink", "role",
+];
 
 /// The addresses that have a page, below `/console`, with a name for each id.
 pub struct FormPages(Vec<&'static str>);
@@ -129,6 +130,11 @@ mod tests {
             (Method::POST, "/console/verifiers/new", "/console/verifiers/new"),
             (Method::POST, "/console/signing-keys/rotate", "/console/signing-keys"),
             (Method::POST, "/console/channels/1/roles/2", "/console/channels/1/roles"),
+            (
+                Method::POST,
+                "/console/channels/1/messaging-api/reissue",
+                "/console/channels/1/messaging-api",
+            ),
             (Method::POST, "/console/channels/1/keys/k/delete", "/console/channels/1"),
             (Method::GET, "/console/providers/2/delete", "/console/providers/2"),
             (Method::GET, "/console/channels/1/revoke?what=x", "/console/channels/1"),

@@ -8,7 +8,7 @@ use super::{
     notice::Notice,
     providers, render,
     sent::{Sent, name},
-    visit::{SignedIn, may},
+    visit::{SignedIn, may, redirect},
 };
 use crate::authority::admin::{self, NewPerson};
 use axum::{extract::State, response::IntoResponse};
@@ -231,10 +231,21 @@ pub async fn give_in_provider(who: SignedIn, Ids(id): Ids<ProviderId>, sent: Sen
 async fn give(who: SignedIn, place: Place, sent: Sent) -> Answer {
     let form = sent.form()?;
     let entered = form.get("person").unwrap_or_default().trim();
-    let change = place.change(form.get("role"))?;
+    let role = form.get("role");
+    let change = place.change(role)?;
+    if change.takes() {
+        return Err(Failure::bad_request("`role` is unknown"));
+    }
     // First, so that the person who may not see the place learns nothing of the id.
     let (page, it) = view(&who, place).await?;
-    let given = match entered.parse::<PersonId>() {
+    let person = entered.parse::<PersonId>();
+    let has = it.people.iter().find(|one| Ok(one.id) == person);
+    // Another role may take something away, and so is asked for.
+    if let Some(one) = has.filter(|one| Some(one.role) != role) {
+        let role = role.unwrap_or_default();
+        return Ok(redirect(&format!("{}/{}?role={role}", it.here, one.id)));
+    }
+    let given = match person {
         Ok(person) => who.admin.set_role(person, change).await.map(drop),
         Err(_) => Err(Error::NotFound("person").into()),
     };

@@ -5,13 +5,13 @@ use crate::{
     api::{
         console::{
             Answer, Console,
-            confirm::line,
+            confirm::{Wrong, asked, line, table},
             failure::Failure,
             ids::Ids,
             notice::Notice,
             render,
             sent::Sent,
-            visit::{SignedIn, may},
+            visit::{SignedIn, may, redirect},
         },
         form::Form,
     },
@@ -25,6 +25,7 @@ use tegata_console::{
     Frame,
     created::Created,
     forms::Field,
+    html::Bdi,
     pages::{MessagingApi, MessagingApiPage},
 };
 use tegata_policy::{
@@ -83,7 +84,13 @@ fn delay(form: &Form<'_>) -> Option<i64> {
     (0..=DAY).contains(&seconds).then_some(seconds)
 }
 
-/// Issues a new token; the page shows it once.
+/// What tells a form from another one: sent again, it gets the same token.
+fn request(form: &Form<'_>) -> Option<[u8; 32]> {
+    form.get("request").map(|it| sha256(&[b"console ", it.as_bytes()]))
+}
+
+/// Issues a new token; the page shows it once. If that revokes the current one at once, it is asked
+/// for first.
 pub async fn reissue(
     State(console): State<Arc<Console>>,
     who: SignedIn,
@@ -99,11 +106,59 @@ pub async fn reissue(
         let page = MessagingApiPage::new(frame, it);
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response());
     };
-    let request = form.get("request").map(|it| sha256(&[b"console ", it.as_bytes()]));
-    let outcome = who.admin.reissue(id, delay, request, &ActOptions::default()).await?;
-    let (token, _) = outcome.done()?;
+    let rehearsal = ActOptions::rehearsal();
+    let would = who.admin.reissue(id, delay, request(&form), &rehearsal).await?.rehearsed()?;
+    if delay == 0 && would.tokens > 0 {
+        return Ok(redirect(&format!("/console/channels/{id}/messaging-api/reissue")));
+    }
+    issue(&console, &who, id, (delay, &form), &ActOptions::default()).await
+}
+
+async fn issue(
+    console: &Console,
+    who: &SignedIn,
+    id: ChannelId,
+    (delay, form): (i64, &Form<'_>),
+    options: &ActOptions,
+) -> Answer {
+    let (token, _) = who.admin.reissue(id, delay, request(form), options).await?.done()?;
     let page = format!("/console/channels/{id}/messaging-api");
-    who.show_once(&console, &page, PlainSecret::from_caller(token.reveal().to_owned()));
+    who.show_once(console, &page, PlainSecret::from_caller(token.reveal().to_owned()));
     let created = Created::Token(token.claims.id, delay);
     Ok(who.done(Notice::Created(created), &page))
+}
+
+/// Asks before the current token is revoked and a new one issued.
+pub async fn ask_replace(who: SignedIn, Ids(id): Ids<ChannelId>) -> Answer {
+    asking(&who, id, Wrong::default()).await
+}
+
+async fn asking(who: &SignedIn, id: ChannelId, wrong: Wrong) -> Answer {
+    let (head, _) = head(who, id).await?;
+    let would = who.admin.reissue(id, 0, None, &ActOptions::rehearsal()).await?.rehearsed()?;
+    let t = &who.frame().t().messaging_api;
+    let mut act = who.act(head.at("/messaging-api/reissue"), t.reissue_button, wrong);
+    act.tokens = Some(table(&would));
+    act.keep = (head.at("/messaging-api"), t.replace_keep);
+    act.commands = ["--dry-run ", ""]
+        .map(|it| format!("tegata token reissue {it}--channel {id} --delay 0"))
+        .to_vec();
+    let heading = (t.replace_question)(Bdi(&head.name), would.tokens);
+    let page = head.below(who.frame(), heading, t.reissue).lead(t.replace_lead);
+    asked(page, act)
+}
+
+/// Revokes the current token and issues a new one; the page shows it once.
+pub async fn replace(
+    State(console): State<Arc<Console>>,
+    mut who: SignedIn,
+    Ids(id): Ids<ChannelId>,
+    sent: Sent,
+) -> Answer {
+    let form = sent.form()?;
+    let options = match who.agreed(&form).await? {
+        Ok(options) => options,
+        Err(wrong) => return asking(&who, id, wrong).await,
+    };
+    issue(&console, &who, id, (0, &form), &options).await
 }

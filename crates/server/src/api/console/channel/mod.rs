@@ -36,6 +36,10 @@ pub const ROUTES: &[fn(Routes) -> Routes] = &[
         let both = get(messaging_api::show).post(messaging_api::reissue);
         it.route("/channels/{channel}/messaging-api", both)
     },
+    |it| {
+        let both = get(messaging_api::ask_replace).post(messaging_api::replace);
+        it.route("/channels/{channel}/messaging-api/reissue", both)
+    },
     |it| it.route("/channels/{channel}/security", get(security::show).post(security::change)),
 ];
 
