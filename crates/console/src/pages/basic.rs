@@ -54,6 +54,8 @@ pub struct BasicActs {
     pub suspends: bool,
     /// Delete the channel.
     pub deletes: bool,
+    /// Give up the own role in the channel.
+    pub leaves: bool,
 }
 
 /// What the page shows.

@@ -1,6 +1,6 @@
 //! One person: roles, and what can be done with the sign-in.
 
-use super::{PageHead, PersonLine};
+use super::{PageHead, PersonLine, PersonalToken};
 use crate::{
     Crumb, Frame, Section,
     forms::Once,
@@ -27,6 +27,10 @@ pub struct PersonView {
     pub changes: bool,
     /// Whether the person who looks may disable.
     pub disables: bool,
+    /// The person's personal tokens.
+    pub tokens: Vec<PersonalToken>,
+    /// Whether the person who looks may delete them.
+    pub deletes_tokens: bool,
     /// The provider of the linked account, if there is one.
     pub identity: Option<String>,
     /// An invitation that was just made.

@@ -38,8 +38,10 @@ pub struct Roles {
     pub people: Vec<PersonLine>,
     /// The roles that can be given: the value in forms, the name, and what it permits.
     pub roles: Vec<(&'static str, &'static str, &'static str)>,
-    /// Whether the person may give and take roles.
+    /// Whether the person may give roles and change them.
     pub changes: bool,
+    /// Whether the person may take roles away.
+    pub takes: bool,
     /// Whether a role can be given to a person by its id; people of the whole authority have
     /// pages of their own.
     pub adds: bool,

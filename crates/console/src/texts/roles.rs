@@ -24,6 +24,8 @@ pub struct RolesTexts {
     pub take_why: &'static str,
     pub own: &'static str,
     pub own_why: &'static str,
+    pub leave: &'static str,
+    pub leave_question: fn(Bdi<'_>) -> Html,
     pub add: &'static str,
     pub person: &'static str,
     pub person_hint: &'static str,

@@ -3,7 +3,7 @@
 use crate::browser::{Browser, PASSWORD, Page, World, jwk};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use data_encoding::BASE32_NOPAD;
-use tegata_policy::permission::{ChannelRole, OperatorRole, RoleChange};
+use tegata_policy::permission::{ChannelRole, OperatorRole, ProviderRole, RoleChange};
 use tegata_server::authority::admin::NewPerson;
 
 /// The value of a field of the page's form.
@@ -270,4 +270,78 @@ async fn giving_a_role_takes_none_away_without_a_question() {
     let id = person.rsplit('/').next().unwrap();
     let given = browser.send(&roles, &[("person", id), ("role", "tester")]).await;
     assert_eq!(given.location(), roles, "{}", given.text);
+}
+
+#[tokio::test]
+async fn a_person_on_call_takes_roles_away_and_gives_none() {
+    let world = World::new().await;
+    let human = world.operator("ren", OperatorRole::OnCall).await;
+    let browser = world.browser_of(&human).await;
+    let company = crate::pages::Company::new(&world, "company").await;
+    let (channel, provider) = (company.channel, company.provider);
+    let aoi = world.operator("aoi", OperatorRole::Auditor).await.id;
+    let roles = [
+        RoleChange::Channel { channel, role: Some(ChannelRole::Admin) },
+        RoleChange::Provider { provider, role: Some(ProviderRole::Admin) },
+    ];
+    for role in roles {
+        world.root().set_role(aoi, role).await.unwrap();
+    }
+    for (list, of_person) in [
+        ("/channels/{channel}/roles", "/channels/{channel}/roles/AOI"),
+        ("/providers/{provider}/roles", "/providers/{provider}/roles/AOI"),
+        ("/people", "/people/AOI/role"),
+    ] {
+        let (list, at) = (company.path(list), of_person.replace("AOI", &aoi.to_string()));
+        let at = company.path(&at);
+        let page = browser.get(&list).await.shows(200, &format!("href=\"{at}?role=none\""));
+        assert!(!page.text.contains("<select"), "{list}: {}", page.text);
+        assert_eq!(browser.get(&format!("{at}?role=admin")).await.status, 403, "{at}");
+        browser.get(&format!("{at}?role=none")).await.shows(200, "Take the role of <bdi>aoi</bdi>");
+        let done = browser.send(&at, &[("role", "none")]).await;
+        assert_eq!(done.location(), list, "{}", done.text);
+    }
+    let person = world.root().person(aoi).await.unwrap().person;
+    assert!(person.operator.is_none() && person.channels.is_empty() && person.providers.is_empty());
+}
+
+#[tokio::test]
+async fn a_member_leaves_a_channel() {
+    let world = World::new().await;
+    let company = crate::pages::Company::new(&world, "company").await;
+    let channel = company.channel;
+    let (page, leave) =
+        (company.path("/channels/{channel}"), company.path("/channels/{channel}/leave"));
+    for (login, role) in [("mika", ChannelRole::Member), ("sora", ChannelRole::Tester)] {
+        let human =
+            world.human(login, Some(RoleChange::Channel { channel, role: Some(role) })).await;
+        let browser = world.browser_of(&human).await;
+        browser.get(&page).await.shows(200, &format!("href=\"{leave}\""));
+        browser.get(&leave).await.shows(200, "Give up your role in <bdi>company</bdi>?");
+        let done = browser.send(&leave, &[]).await;
+        assert_eq!(done.location(), "/console", "{}", done.text);
+        assert_eq!(browser.get(&page).await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn the_tokens_of_a_lost_device_are_found_and_deleted_on_its_persons_page() {
+    let world = World::new().await;
+    let mika = world.operator("mika", OperatorRole::Administrator).await;
+    let own = world.browser_of(&mika).await;
+    let fields = [("name", "old <laptop>"), ("rights", "full"), ("days", "30")];
+    assert_eq!(own.send("/console/account/tokens", &fields).await.status, 303);
+    let id = world.root().admin_tokens().unwrap()[0].id;
+    let (page, delete) =
+        (format!("/console/people/{}", mika.id), format!("/console/account/tokens/{id}/delete"));
+    let auditor = world.operator("aki", OperatorRole::Auditor).await;
+    let sees = world.browser_of(&auditor).await.get(&page).await.shows(200, "old &#60;laptop&#62;");
+    assert!(!sees.text.contains(&delete), "{}", sees.text);
+    let on_call = world.operator("ren", OperatorRole::OnCall).await;
+    let browser = world.browser_of(&on_call).await;
+    browser.get(&page).await.shows(200, &format!("href=\"{delete}\""));
+    browser.get(&delete).await.shows(200, &format!("href=\"{page}\""));
+    let done = browser.send(&delete, &[]).await;
+    assert_eq!(done.location(), page, "{}", done.text);
+    assert!(world.root().admin_tokens().unwrap().is_empty());
 }

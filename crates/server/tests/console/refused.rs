@@ -77,6 +77,7 @@ fn wrong_form(path: &str) -> Option<Vec<(&'static str, &'static str)>> {
         | "/account/tokens/{admin_token}/delete"
         | "/verifiers/{verifier}/instances/{instance}/remove"
         | "/providers/{provider}/delete"
+        | "/channels/{channel}/leave"
         | "/channels/{channel}/roles/{person}"
         | "/providers/{provider}/roles/{person}" => return None,
         // What asks for a reason before it is done.

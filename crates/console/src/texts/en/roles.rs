@@ -27,6 +27,8 @@ pub const TEXTS: RolesTexts = RolesTexts {
     take_why: "The person keeps roles in other places, and can sign in as before.",
     own: "This is your own role",
     own_why: "You may not be able to undo this yourself.",
+    leave: "Give up role",
+    leave_question: |channel| html!("Give up your role in {}?", channel),
     add: "Give a role",
     person: "Person ID",
     person_hint: "10 digits. A person finds the own ID at Your account.",
@@ -48,8 +50,8 @@ pub const TEXTS: RolesTexts = RolesTexts {
     operator_hint: |role| match role {
         OperatorRole::Administrator => "Everything.",
         OperatorRole::OnCall => {
-            "Reads everything, and revokes, suspends and deletes keys and groups. Creates \
-             nothing and sees no secret."
+            "Reads everything, revokes, suspends, deletes keys and groups, takes roles away and \
+             disables people. Creates nothing and sees no secret."
         }
         OperatorRole::Auditor => "Reads everything.",
     },
@@ -73,7 +75,8 @@ pub const TEXTS: RolesTexts = RolesTexts {
     reset: "Reset sign-in",
     reset_question: |name| html!("Reset the sign-in of {}?", name),
     reset_why: "Password, second factor and all sessions end. You get a link that works once, \
-                with which the person sets new ones.",
+                with which the person sets new ones. Roles and personal tokens stay: if a device was \
+                lost that had tokens, delete them on the person’s page.",
     delete: "Delete person",
     delete_question: |name| html!("Delete {}?", name),
     delete_why: "Sessions, personal tokens and all roles are deleted, too. You cannot undo this.",

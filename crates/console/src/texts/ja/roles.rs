@@ -27,6 +27,8 @@ pub const TEXTS: RolesTexts = RolesTexts {
     take_why: "ほかの権限とログインには影響しません。",
     own: "あなた自身の権限です",
     own_why: "自分で元に戻せなくなる場合があります。",
+    leave: "権限を手放す",
+    leave_question: |channel| html!("{}での権限を手放しますか", channel),
     add: "権限を付与",
     person: "ユーザーID",
     person_hint: "10桁の数字。本人が「アカウント」で確認できます。",
@@ -47,7 +49,8 @@ pub const TEXTS: RolesTexts = RolesTexts {
     operator_hint: |role| match role {
         OperatorRole::Administrator => "すべての操作。",
         OperatorRole::OnCall => {
-            "すべての閲覧と、取り消し、停止、キーやグループの削除。作成と、シークレットの閲覧はできません。"
+            "すべての閲覧と、取り消し、停止、キーやグループの削除、権限の取り消し、ユーザーの無効化。作成と、\
+             シークレットの閲覧はできません。"
         }
         OperatorRole::Auditor => "すべての閲覧。",
     },
@@ -69,7 +72,8 @@ pub const TEXTS: RolesTexts = RolesTexts {
     reset: "ログイン情報をリセットする",
     reset_question: |name| html!("{}のログイン情報をリセットしますか", name),
     reset_why: "パスワード、2段階認証、すべてのセッションが無効になります。新しく設定するための、一度だけ\
-                使えるリンクが表示されます。",
+                使えるリンクが表示されます。権限と個人用トークンは残ります。紛失した端末にトークンがあった場合は、\
+                このユーザーのページで削除してください。",
     delete: "ユーザーを削除する",
     delete_question: |name| html!("{}を削除しますか", name),
     delete_why: "セッション、個人用トークン、すべての権限も削除されます。元に戻すことはできません。",

@@ -7,7 +7,7 @@ use super::{
     ids::Ids,
     make::Made,
     notice::Notice,
-    render,
+    people, render,
     sent::{Sent, name},
     visit::SignedIn,
 };
@@ -20,9 +20,9 @@ use tegata_console::{
     created::Created,
     forms::Field,
     html::Bdi,
-    pages::{Account, AccountPage, IdentityView, LinkedAccount, PageHead, PersonalToken},
+    pages::{Account, AccountPage, IdentityView, LinkedAccount, PageHead},
 };
-use tegata_policy::{permission::Rights, secret::PlainSecret};
+use tegata_policy::{acts::AdminTokenRow, permission::Rights, secret::PlainSecret};
 use tegata_token::{id::AdminTokenId, time::DAY};
 
 const HERE: &str = "/console/account";
@@ -37,13 +37,6 @@ pub async fn show(State(console): State<Arc<Console>>, who: SignedIn) -> Answer 
 
 async fn account(console: &Console, who: &SignedIn) -> Result<Account, Failure> {
     let (person, t) = (&who.person, &who.frame().t().account);
-    let own = who.admin.admin_tokens()?.into_iter().filter(|it| it.person == person.id);
-    let tokens = own.map(|it| PersonalToken {
-        id: it.id,
-        name: it.name,
-        rights: it.rights,
-        expires_at: it.expires_at,
-    });
     let sessions = who.admin.sessions()?.into_iter();
     let linked = who.admin.account().await?.identity.map(|it| LinkedAccount {
         issuer: it.identity.issuer,
@@ -60,7 +53,7 @@ async fn account(console: &Console, who: &SignedIn) -> Result<Account, Failure> 
             .map(|(id, role)| (*id, (t.provider_role)(*role)))
             .collect(),
         channels: person.channels.iter().map(|(id, role)| (*id, (t.channel_role)(*role))).collect(),
-        tokens: tokens.collect(),
+        tokens: people::personal_tokens(who, person.id)?,
         identity: IdentityView { linked, links: console.signs_in_by_identity(), wrong: None },
         once: None,
         old: Field::default(),
@@ -179,17 +172,32 @@ pub async fn ask_delete_token(who: SignedIn, Ids(id): Ids<AdminTokenId>) -> Answ
     asking(&who, id, Wrong::default())
 }
 
-fn asking(who: &SignedIn, id: AdminTokenId, wrong: Wrong) -> Answer {
+/// A personal token that the person sees, and the page that lists it: the own account, or that of
+/// another person.
+fn listed(who: &SignedIn, id: AdminTokenId) -> Result<(AdminTokenRow, String), Failure> {
     let found = who.admin.admin_tokens()?.into_iter().find(|it| it.id == id);
     let found = found.ok_or_else(Failure::not_found)?;
+    let page = match found.person == who.person.id {
+        true => HERE.to_owned(),
+        false => format!("{}/{}", people::HERE, found.person),
+    };
+    Ok((found, page))
+}
+
+fn asking(who: &SignedIn, id: AdminTokenId, wrong: Wrong) -> Answer {
+    let (found, listed) = listed(who, id)?;
     let (frame, t) = (who.frame(), who.frame().t());
-    let crumbs = [Crumb::new(HERE, t.frame.account), Crumb::new("", t.account.delete_token_name)];
+    let (section, of) = match listed == HERE {
+        true => (Section::Account, t.frame.account.to_owned()),
+        false => (Section::People, who.admin.name_of(found.person).unwrap_or_default()),
+    };
+    let crumbs = [Crumb::new(listed.clone(), of), Crumb::new("", t.account.delete_token_name)];
     let heading = (t.account.delete_token)(Bdi(&found.name));
-    let page = PageHead::new(frame, Some(Section::Account), heading).below(crumbs);
+    let page = PageHead::new(frame, Some(section), heading).below(crumbs);
     let mut act =
         who.act(format!("{HERE}/tokens/{id}/delete"), t.account.delete_token_button, wrong);
     (act.reasons, act.waits) = (false, false);
-    act.keep = (HERE.to_owned(), t.account.delete_token_keep);
+    act.keep = (listed, t.account.delete_token_keep);
     act.commands = vec![format!("tegata admin-token delete {id}")];
     asked(page.lead(t.confirm.nothing_yet), act)
 }
@@ -199,6 +207,7 @@ pub async fn delete_token(mut who: SignedIn, Ids(id): Ids<AdminTokenId>, sent: S
     if let Err(code) = who.prove(&sent.form()?).await? {
         return asking(&who, id, Wrong { code: Some(code), ..Wrong::default() });
     }
+    let (_, listed) = listed(&who, id)?;
     who.admin.delete_admin_token(id).await?;
-    Ok(who.done(Notice::Deleted(0), HERE))
+    Ok(who.done(Notice::Deleted(0), &listed))
 }

@@ -5,8 +5,9 @@ use super::{CONSOLE, all};
 use http::Method;
 
 /// The ends of addresses whose page asks before an act: the object's own page is before them.
-const ASKS: [&str; 10] = [
-    "delete", "rotate", "reissue", "revoke", "remove", "suspend", "disable", "reset", "unlink", "role",
+const ASKS: [&str; 11] = [
+    "delete", "rotate", "reissue", "revoke", "remove", "suspend", "disable", "reset", "unlink",
+    "role", "leave",
 ];
 
 /// The addresses that have a page, below `/console`, with a name for each id.

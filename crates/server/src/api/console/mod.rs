@@ -232,6 +232,10 @@ const ROUTES: &[fn(Routes) -> Routes] = &[
         let both = get(role_change::ask_in_channel).post(role_change::change_in_channel);
         it.route("/channels/{channel}/roles/{person}", both)
     },
+    |it| {
+        let both = get(role_change::ask_leave).post(role_change::leave);
+        it.route("/channels/{channel}/leave", both)
+    },
     |it| it.route("/channels/{channel}/audit", get(audit::of_channel)),
     |it| it.route("/audit", get(audit::of_all)),
     |it| it.route("/audit/verify", get(audit::verify)),

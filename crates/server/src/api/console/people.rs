@@ -19,10 +19,10 @@ use tegata_console::{
     Crumb, Section,
     created::Created,
     html::Bdi,
-    pages::{PageHead, PersonPage, PersonView, Roles, RolesPage},
+    pages::{PageHead, PersonPage, PersonView, PersonalToken, Roles, RolesPage},
 };
 use tegata_policy::{
-    acts::PersonRow,
+    acts::{AdminTokenRow, PersonRow},
     permission::{OperatorRole, Permission, RoleChange},
 };
 use tegata_store::SettingsTag;
@@ -83,6 +83,7 @@ pub async fn view(who: &SignedIn) -> Result<(PageHead, Roles), Failure> {
         people: people.iter().map(shown).collect(),
         roles: ROLES.map(role).to_vec(),
         changes: may(who, Permission::ChangePerson, None, None),
+        takes: may(who, Permission::DisablePerson, None, None),
         change: "/role",
         links: true,
         commands: vec![
@@ -115,7 +116,7 @@ pub async fn show(
     let found = who.admin.person(id).await?;
     let (t, person) = (who.frame().t(), &found.person);
     let own = line(&who, person, name_of(person.operator), seen(person));
-    let here = format!("{HERE}/{id}");
+    let (here, is_own) = (format!("{HERE}/{id}"), id == who.person.id);
     let it = PersonView {
         disabled: person.disabled,
         operator: person.operator,
@@ -131,11 +132,25 @@ pub async fn show(
             .collect(),
         changes: may(&who, Permission::ChangePerson, None, None),
         disables: may(&who, Permission::DisablePerson, None, None),
+        deletes_tokens: is_own || may(&who, Permission::DeleteOthersToken, None, None),
+        tokens: personal_tokens(&who, id)?,
         identity: found.identity.as_ref().map(|it| it.identity.issuer.clone()),
         once: invitation_once(&console, &who, &here),
         person: own,
     };
     render(&PersonPage::new(who.frame(), it))
+}
+
+/// The personal tokens of a person.
+pub fn personal_tokens(who: &SignedIn, of: PersonId) -> Result<Vec<PersonalToken>, Failure> {
+    let all = who.admin.admin_tokens()?.into_iter().filter(|it| it.person == of);
+    let line = |it: AdminTokenRow| PersonalToken {
+        id: it.id,
+        name: it.name,
+        rights: it.rights,
+        expires_at: it.expires_at,
+    };
+    Ok(all.map(line).collect())
 }
 
 /// What is done with a person after it is asked for.

@@ -1,7 +1,7 @@
 //! A person's role is changed or taken away after a page that says what the new one permits.
 
 use super::{
-    Answer,
+    Answer, channel,
     confirm::{Wrong, asked},
     failure::Failure,
     ids::Ids,
@@ -9,7 +9,7 @@ use super::{
     people,
     roles::{Place, view},
     sent::Sent,
-    visit::SignedIn,
+    visit::{SignedIn, may},
 };
 use crate::api::form::Form;
 use axum::extract::RawQuery;
@@ -18,6 +18,7 @@ use tegata_console::{
     html::{Bdi, Html},
     pages::{Note, PageHead, Roles},
 };
+use tegata_policy::permission::{Permission, RoleChange};
 use tegata_token::id::{ChannelId, PersonId, ProviderId};
 
 /// The value of no role in forms.
@@ -45,7 +46,7 @@ fn ask(
     it: RoleQuestion<'_>,
     wrong: Wrong,
 ) -> Answer {
-    if !list.changes {
+    if !list.changes && !(list.takes && it.to == NONE) {
         return Err(Failure::forbidden());
     }
     let person = list.people.iter().find(|one| one.id == it.person);
@@ -178,4 +179,36 @@ pub async fn change_in_authority(
     admin.change_person(person, None, None, Some(new)).await?;
     let here = if person == who.person.id { "/console" } else { people::HERE };
     Ok(who.done(Notice::Saved, here))
+}
+
+/// Asks before a person gives up the own role in a channel, of which the person need not see the
+/// roles.
+pub async fn ask_leave(who: SignedIn, Ids(id): Ids<ChannelId>) -> Answer {
+    asking_leave(&who, id, Wrong::default()).await
+}
+
+async fn asking_leave(who: &SignedIn, id: ChannelId, wrong: Wrong) -> Answer {
+    let (head, _) = channel::head(who, id).await?;
+    if !may(who, Permission::LeaveChannel, Some(head.provider), Some(id)) {
+        return Err(Failure::forbidden());
+    }
+    let t = &who.frame().t().roles;
+    let mut act = who.act(head.at("/leave"), t.leave, wrong);
+    act.waits = false;
+    act.keep = (head.at(""), t.keep);
+    act.commands =
+        vec![format!("tegata person set-role {} --channel {id} --remove", who.person.id)];
+    let page = head.below(who.frame(), (t.leave_question)(Bdi(&head.name)), t.leave);
+    asked(page.lead(t.own_why), act)
+}
+
+/// Gives up the own role in a channel.
+pub async fn leave(mut who: SignedIn, Ids(id): Ids<ChannelId>, sent: Sent) -> Answer {
+    let options = match who.agreed(&sent.form()?).await? {
+        Ok(options) => options,
+        Err(wrong) => return asking_leave(&who, id, wrong).await,
+    };
+    let none = RoleChange::Channel { channel: id, role: None };
+    who.admin.clone().because(options.reason).set_role(who.person.id, none).await?;
+    Ok(who.done(Notice::Saved, "/console"))
 }

@@ -118,7 +118,7 @@ pub fn line(who: &SignedIn, it: &PersonRow, role: &'static str, seen: String) ->
 /// The page, as it would be for this place.
 pub async fn view(who: &SignedIn, place: Place) -> Result<(PageHead, Roles), Failure> {
     let (frame, t) = (who.frame(), who.frame().t());
-    let (page, people, roles, changes) = match place {
+    let (page, people, roles, (changes, takes)) = match place {
         Place::Provider(id) => {
             let people = who.admin.provider_roles(id).await?;
             let people = people
@@ -128,8 +128,9 @@ pub async fn view(who: &SignedIn, place: Place) -> Result<(PageHead, Roles), Fai
                 (value, (t.account.provider_role)(role), (t.roles.provider_hint)(role))
             };
             let page = providers::head(who, id).await?.page(frame, true);
-            let changes = may(who, Permission::GiveProviderRole, Some(id), None);
-            (page, people.collect(), PROVIDER.map(hint).to_vec(), changes)
+            let acts = [Permission::GiveProviderRole, Permission::TakeProviderRole];
+            let [changes, takes] = acts.map(|it| may(who, it, Some(id), None));
+            (page, people.collect(), PROVIDER.map(hint).to_vec(), (changes, takes))
         }
         Place::Channel(id) => {
             let people = who.admin.channel_roles(id).await?;
@@ -141,9 +142,10 @@ pub async fn view(who: &SignedIn, place: Place) -> Result<(PageHead, Roles), Fai
             };
             let (head, _) = channel::head(who, id).await?;
             let provider = Some(head.provider);
-            let changes = may(who, Permission::GiveChannelRole, provider, Some(id));
+            let acts = [Permission::GiveChannelRole, Permission::TakeChannelRole];
+            let [changes, takes] = acts.map(|it| may(who, it, provider, Some(id)));
             let page = head.page(frame, ChannelTab::Roles);
-            (page, people.collect(), CHANNEL.map(hint).to_vec(), changes)
+            (page, people.collect(), CHANNEL.map(hint).to_vec(), (changes, takes))
         }
     };
     let scope = place.scope();
@@ -151,7 +153,7 @@ pub async fn view(who: &SignedIn, place: Place) -> Result<(PageHead, Roles), Fai
         format!("tegata person list {scope}"),
         format!("tegata person set-role PERSON {scope} member"),
     ];
-    let it = Roles { adds: true, changes, people, roles, commands, ..empty(place.here()) };
+    let it = Roles { adds: true, changes, takes, people, roles, commands, ..empty(place.here()) };
     Ok((page, it))
 }
 
@@ -162,6 +164,7 @@ pub fn empty(here: String) -> Roles {
         people: Vec::new(),
         roles: Vec::new(),
         changes: false,
+        takes: false,
         adds: false,
         change: "",
         links: false,

@@ -53,6 +53,7 @@ pub async fn view(who: &SignedIn, id: ChannelId) -> Result<Basic, Failure> {
         deletes_keys: may(Permission::DeleteAssertionKey),
         suspends: may(Permission::SuspendChannel),
         deletes: may(Permission::DeleteChannel),
+        leaves: may(Permission::LeaveChannel),
     };
     let keys = match acts.sees_keys {
         true => who.admin.assertion_keys(id).await?,
