@@ -2,6 +2,8 @@
 
 use crate::{pages::Company, shop::Shop};
 use tegata_policy::permission::{ChannelRole, OperatorRole, RoleChange};
+use tegata_server::authority::admin::ActOptions;
+use tegata_store::ChannelPatch;
 
 /// The tag of the settings that a form shows, the form being the one that goes there.
 fn seen(text: &str, action: &str) -> String {
@@ -36,6 +38,59 @@ async fn settings_that_were_changed_meanwhile_are_not_overwritten() {
         let tag = seen(&shop.browser.get(&page).await.text, &action);
         let fields = [&[("seen", tag.as_str())], &second[..]].concat();
         assert_eq!(shop.browser.send(&action, &fields).await.status, 303, "{action}");
+    }
+}
+
+#[tokio::test]
+async fn what_else_was_chosen_stays_when_something_is_wrong() {
+    let shop = Shop::new().await;
+    let security = shop.at("/security");
+    let tag = seen(&shop.get("/security").await.text, &security);
+    // Another person changes the channel meanwhile.
+    let patch = ChannelPatch { name: Some("Other".to_owned()), ..ChannelPatch::default() };
+    shop.world.root().change_channel(shop.id, patch, &ActOptions::default()).await.unwrap();
+    let choices = [
+        ("seen", &*tag),
+        ("rules", "legacy-2020"),
+        ("group_cap", "3"),
+        ("when_full", "deny"),
+        ("own_audience_only", "on"),
+        ("single_use_assertions", "on"),
+        ("on_leak", "flag"),
+    ];
+    let wrong = [&choices[..], &[("verify_rate", "x"), ("issue_rate", "7")]].concat();
+    let page = shop.browser.send(&security, &wrong).await.shows(422, "aria-invalid");
+    for chosen in [
+        "name=\"rules\" value=\"legacy-2020\" checked",
+        "name=\"when_full\" value=\"deny\" checked",
+        "name=\"own_audience_only\" value=\"on\" checked",
+        "name=\"single_use_assertions\" value=\"on\" checked",
+        "name=\"on_leak\" value=\"flag\" checked",
+        "value=\"7\"",
+    ] {
+        assert!(page.text.contains(chosen), "no {chosen} in {}", page.text);
+    }
+    // The other person's change is not overwritten once it is right.
+    assert_eq!(seen(&page.text, &security), tag);
+    shop.browser.send(&security, &choices).await.shows(409, "was changed");
+}
+
+#[tokio::test]
+async fn a_name_that_was_wrong_does_not_replace_one_that_was_given_meanwhile() {
+    let shop = Shop::new().await;
+    let provider = format!("/console/providers/{}", shop.provider);
+    for (page, action) in
+        [(shop.at(""), shop.at("/name")), (provider.clone(), format!("{provider}/name"))]
+    {
+        let tag = seen(&shop.browser.get(&page).await.text, &action);
+        let root = shop.world.root();
+        let name = "Meanwhile".to_owned();
+        let patch = ChannelPatch { name: Some(name.clone()), ..ChannelPatch::default() };
+        root.change_channel(shop.id, patch, &ActOptions::default()).await.unwrap();
+        root.change_provider(shop.provider, Some(name)).await.unwrap();
+        let wrong = shop.browser.send(&action, &[("seen", &tag), ("name", " ")]).await;
+        let fields = [("seen", &*seen(&wrong.shows(422, "").text, &action)), ("name", "Mine")];
+        shop.browser.send(&action, &fields).await.shows(409, "was changed");
     }
 }
 

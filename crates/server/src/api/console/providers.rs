@@ -78,15 +78,17 @@ async fn view(
     who: &SignedIn,
     id: ProviderId,
     query: &Form<'_>,
-    entered: Option<Field>,
+    entered: Option<(Field, Option<&str>)>,
 ) -> Result<ProviderPage, Failure> {
     let head = head(who, id).await?;
     let pager = Pager::of(query, "channels")?;
     let filter = ChannelFilter { provider: Some(id), ..ChannelFilter::default() };
     let rows = who.admin.channels(filter, pager.page()).await?;
     let (channels, next) = pager.split(rows, &head.at(""), &[]);
-    let seen = SettingsTag::of_provider(&head.name).to_string();
-    let name = entered.unwrap_or_else(|| Field::of(&head.name));
+    // A name that was entered goes with the tag of the settings that the person saw.
+    let (name, seen) = entered.unwrap_or_else(|| (Field::of(&head.name), None));
+    let present = || SettingsTag::of_provider(&head.name).to_string();
+    let seen = seen.map_or_else(present, str::to_owned);
     let it = ProviderView {
         channels: channels.iter().map(channel_line).collect(),
         next,
@@ -104,7 +106,7 @@ async fn view(
 pub async fn rename(who: SignedIn, Ids(id): Ids<ProviderId>, sent: Sent) -> Answer {
     let form = sent.form()?;
     let Some(name) = name(form.get("name")) else {
-        let page = view(&who, id, &form, Some(wrong_name(&who, &form))).await?;
+        let page = view(&who, id, &form, Some((wrong_name(&who, &form), form.get("seen")))).await?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response());
     };
     who.as_seen(&form).change_provider(id, Some(name)).await?;

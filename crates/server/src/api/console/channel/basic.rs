@@ -97,8 +97,10 @@ pub fn again(who: &SignedIn, it: Basic) -> Answer {
 pub async fn rename(who: SignedIn, Ids(id): Ids<ChannelId>, sent: Sent) -> Answer {
     let form = sent.form()?;
     let Some(name) = name(form.get("name")) else {
-        let name = wrong_name(&who, &form);
-        return again(&who, Basic { name, ..view(&who, id).await? });
+        let (name, it) = (wrong_name(&who, &form), view(&who, id).await?);
+        // Of the settings that the person saw, as the name is what the person entered.
+        let seen = form.get("seen").map_or(it.seen, str::to_owned);
+        return again(&who, Basic { name, seen, ..it });
     };
     let patch = ChannelPatch { name: Some(name), ..ChannelPatch::default() };
     who.as_seen(&form).change_channel(id, patch, &ActOptions::default()).await?;

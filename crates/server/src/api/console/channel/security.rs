@@ -84,45 +84,49 @@ fn limit(entered: &str, (least, most): (u32, u32)) -> Option<Option<u32>> {
     }
 }
 
+/// The page with what was entered: also with the tag of the settings that the person saw, so that
+/// none that was changed meanwhile is overwritten.
+fn entered(form: &Form<'_>, shown: Security) -> Security {
+    let text = |name: &str| Field::of(form.get(name).unwrap_or_default());
+    Security {
+        rules: match form.get("rules") {
+            Some("legacy-2020") => "legacy-2020",
+            _ => "current",
+        },
+        denies: form.get("when_full") == Some("deny"),
+        group_cap: text("group_cap"),
+        own_audience_only: form.get("own_audience_only").is_some(),
+        single_use_assertions: form.get("single_use_assertions").is_some(),
+        flags_leaks: form.get("on_leak") == Some("flag"),
+        limits: Security::LIMITS.map(text),
+        seen: form.get("seen").map_or(shown.seen, str::to_owned),
+        ..shown
+    }
+}
+
 /// What was entered, as a patch; the inner error is the page again.
-fn patch(who: &SignedIn, form: &Form<'_>, shown: Security) -> Result<ChannelPatch, Box<Security>> {
-    let mut shown = Box::new(shown);
+fn patch(who: &SignedIn, mut it: Box<Security>) -> Result<ChannelPatch, Box<Security>> {
     let t = &who.frame().t().security;
     let mut limits = [None; 6];
     let mut is_wrong = false;
-    for (at, (name, bounds)) in Security::LIMITS.iter().zip(BOUNDS).enumerate() {
-        let entered = form.get(name).unwrap_or_default();
-        shown.limits[at] = Field::of(entered);
-        match limit(entered, bounds) {
-            Some(limit) => limits[at] = limit,
+    for ((field, bounds), to) in it.limits.iter_mut().zip(BOUNDS).zip(&mut limits) {
+        match limit(&field.value, bounds) {
+            Some(limit) => *to = limit,
             None => {
-                shown.limits[at] = Field::of(entered).wrong((t.limit_wrong)(bounds.0, bounds.1));
+                *field = Field::of(&field.value).wrong((t.limit_wrong)(bounds.0, bounds.1));
                 is_wrong = true;
             }
         }
     }
-    let entered = form.get("group_cap").unwrap_or_default();
-    let cap = entered.trim().parse().ok().filter(|it| (1..=30).contains(it));
+    let cap = it.group_cap.value.trim().parse().ok().filter(|it| (1..=30).contains(it));
     if cap.is_none() {
-        shown.group_cap = Field::of(entered).wrong((t.limit_wrong)(1, 30));
+        it.group_cap = Field::of(&it.group_cap.value).wrong((t.limit_wrong)(1, 30));
         is_wrong = true;
     }
     if is_wrong {
-        return Err(shown);
+        return Err(it);
     }
     let positive = |it: Option<u32>| Some(it.and_then(NonZeroU32::new));
-    let rules = match form.get("rules") {
-        Some("legacy-2020") => TokenRules::Legacy2020,
-        _ => TokenRules::Current,
-    };
-    let when_full = match form.get("when_full") {
-        Some("deny") => WhenFull::Deny,
-        _ => WhenFull::EvictOldest,
-    };
-    let on_leak = match form.get("on_leak") {
-        Some("flag") => OnLeak::Flag,
-        _ => OnLeak::Revoke,
-    };
     let limits = LimitsPatch {
         issue_rate_short_lived: positive(limits[0]),
         issue_rate: positive(limits[1]),
@@ -132,12 +136,15 @@ fn patch(who: &SignedIn, form: &Form<'_>, shown: Security) -> Result<ChannelPatc
         surge_cooldown_seconds: positive(limits[5]),
     };
     Ok(ChannelPatch {
-        rules: Some(rules),
+        rules: Some(match it.rules {
+            "legacy-2020" => TokenRules::Legacy2020,
+            _ => TokenRules::Current,
+        }),
         group_cap: cap,
-        group_when_full: Some(when_full),
-        own_audience_only: Some(form.get("own_audience_only").is_some()),
-        single_use_assertions: Some(form.get("single_use_assertions").is_some()),
-        on_leak: Some(on_leak),
+        group_when_full: Some(if it.denies { WhenFull::Deny } else { WhenFull::EvictOldest }),
+        own_audience_only: Some(it.own_audience_only),
+        single_use_assertions: Some(it.single_use_assertions),
+        on_leak: Some(if it.flags_leaks { OnLeak::Flag } else { OnLeak::Revoke }),
         limits,
         ..ChannelPatch::default()
     })
@@ -146,9 +153,9 @@ fn patch(who: &SignedIn, form: &Form<'_>, shown: Security) -> Result<ChannelPatc
 /// Changes them.
 pub async fn change(who: SignedIn, Ids(id): Ids<ChannelId>, sent: Sent) -> Answer {
     let form = sent.form()?;
-    let shown = view(&who, id).await?;
-    let here = shown.head.at("/security");
-    match patch(&who, &form, shown) {
+    let entered = entered(&form, view(&who, id).await?);
+    let here = entered.head.at("/security");
+    match patch(&who, Box::new(entered)) {
         Ok(patch) => {
             who.as_seen(&form).change_channel(id, patch, &ActOptions::default()).await?;
             Ok(who.done(Notice::Saved, &here))
