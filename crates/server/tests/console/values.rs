@@ -1,8 +1,11 @@
 //! What people enter: control characters are accepted nowhere, and markup is shown as text.
 
-use crate::pages::{Company, administered};
+use crate::{
+    browser::{Page, World},
+    pages::{Company, administered},
+};
 use reqwest::Method;
-use tegata_policy::permission::{ChannelRole, RoleChange};
+use tegata_policy::permission::{ChannelRole, OperatorRole, RoleChange};
 use tegata_server::api::console::paths;
 
 /// A form: where it goes, the field with the text, the others.
@@ -100,4 +103,19 @@ async fn the_page_of_what_is_not_permitted_names_the_admins_there() {
     let stranger = world.browser_of(&stranger).await;
     let page = stranger.get(&company.path("/channels/{channel}/tokens")).await;
     assert!(!page.shows(404, "").text.contains("aoi"));
+}
+
+#[tokio::test]
+async fn a_text_that_names_no_actor_finds_no_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::with(|settings| settings.place = crate::store::place(folder.path())).await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let browser = world.browser_of(&human).await;
+    let own = format!("/console/audit?actor=person+{}", human.id);
+    let shown = |page: &Page| page.text.matches("<code>person.sign-in</code>").count();
+    assert!(shown(&browser.get(&own).await.shows(200, "")) > 0);
+    for actor in ["person+%00", "a%1bb", &"x".repeat(101)] {
+        let page = browser.get(&format!("/console/audit?actor={actor}")).await.shows(200, "");
+        assert_eq!(shown(&page), 0, "{actor:?}: {}", page.text);
+    }
 }

@@ -5,7 +5,7 @@ use super::{
     failure::Failure,
     ids::Ids,
     pager::Pager,
-    render,
+    render, shown,
     visit::{SignedIn, may},
 };
 use crate::api::form::Form;
@@ -75,11 +75,13 @@ async fn events(
     let (act, actor) = (text("act"), text("actor"));
     // What is the name of no act finds nothing.
     let known = AuditAct::of(act);
-    let rows = if known.is_none() && !act.is_empty() {
-        Vec::new()
+    let is_act = known.is_some() || act.is_empty();
+    // Neither does what no actor is named, such as a text with a NUL, which PostgreSQL refuses.
+    let named = shown::line(actor, 100);
+    let rows = if is_act && (named.is_some() || actor.is_empty()) {
+        who.admin.audit(AuditFilter { act: known, actor: named, ..filter }, pager.page()).await?
     } else {
-        let actor = (!actor.is_empty()).then(|| actor.to_owned());
-        who.admin.audit(AuditFilter { act: known, actor, ..filter }, pager.page()).await?
+        Vec::new()
     };
     let fields = [("channel", it.channel.as_str()), ("act", act), ("actor", actor)];
     let rows = rows.into_iter().map(|row| (row.id, row)).collect();
