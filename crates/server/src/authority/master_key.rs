@@ -262,9 +262,9 @@ fn second_factor_of(id: PersonId) -> String {
     format!("second factor of {id}")
 }
 
-/// Of another length than the name of a request, so that neither passes for the other.
+/// Longer than the name of a request, so that neither passes for the other.
 fn ticket_of(kind: &str) -> String {
-    format!("ticket of a browser's sign-in: {kind}")
+    format!("what a browser keeps for the server: {kind}")
 }
 
 impl fmt::Debug for MasterKey {

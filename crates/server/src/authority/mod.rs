@@ -39,6 +39,7 @@ pub mod record;
 pub mod signing_keys;
 pub mod source;
 mod statement;
+pub mod ticket;
 pub mod tokens;
 mod uses;
 mod verifiers;

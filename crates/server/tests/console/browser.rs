@@ -164,6 +164,11 @@ impl Browser {
         Self { base, http, cookies: Arc::default() }
     }
 
+    /// The same browser, whose requests a load balancer sends to another server.
+    pub fn balanced_to(&self, other: &World) -> Self {
+        Self { cookies: self.cookies.clone(), ..other.browser() }
+    }
+
     pub async fn get(&self, path: &str) -> Page {
         self.request(Method::GET, path, &[], None).await
     }

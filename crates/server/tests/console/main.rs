@@ -15,6 +15,7 @@ mod pages;
 mod refused;
 mod seen;
 mod shop;
+mod shown_once;
 mod signing_in;
 #[path = "../store/mod.rs"]
 mod store;

@@ -31,7 +31,7 @@ const HERE: &str = "/console/account";
 pub async fn show(State(console): State<Arc<Console>>, who: SignedIn) -> Answer {
     let mut it = account(&console, &who).await?;
     let t = &who.frame().t().account;
-    it.once = who.once(&console, HERE, (t.once, t.once_lead));
+    it.once = who.once(&console, HERE, (t.once, t.once_lead))?;
     render(&AccountPage::new(who.frame(), it))
 }
 

@@ -10,7 +10,7 @@ use form_urlencoded::byte_serialize;
 use http::StatusCode;
 use std::time::Duration;
 use tegata_console::{
-    forms::{Field, Once},
+    forms::Field,
     html::Html,
     pages::{ActToConfirm, ConfirmPage, FoundToken, PageHead, TokenLine, TokenTable},
 };
@@ -132,30 +132,6 @@ impl SignedIn {
         };
         // Without a number the page says what became invalid.
         Ok(self.done(taken.tokens.map_or(Notice::Saved, notice), &path))
-    }
-
-    /// Keeps a secret for the page at this path, which is shown next.
-    pub fn show_once(&self, console: &Console, page: &str, secret: PlainSecret) {
-        let now = console.authority.clock().steady();
-        console.once.keep(self.person.id, page, secret, now.into());
-    }
-
-    /// The secret for the page at this path, which is shown only now.
-    pub fn shown_once(&self, console: &Console, page: &str) -> Option<String> {
-        let now = console.authority.clock().steady();
-        let secret = console.once.take(self.person.id, page, now.into())?;
-        Some(secret.reveal().to_owned())
-    }
-
-    /// The panel of that secret on its page: what it is, and what to do with it.
-    pub fn once(
-        &self,
-        console: &Console,
-        page: &str,
-        (heading, lead): (&'static str, &'static str),
-    ) -> Option<Once> {
-        let secret = self.shown_once(console, page)?;
-        Some(Once { heading, lead: lead.into(), secret, hide: page.to_owned() })
     }
 }
 

@@ -1,5 +1,6 @@
-//! The cookies: the session, a proof that its person is there, the settings, the notice of the request before, and the ticket of
-//! a browser that signs in by an identity provider.
+//! The cookies: the session, a proof that its person is there, the settings, the notice of the
+//! request before, a secret that is shown once, and the ticket of a browser that signs in by an
+//! identity provider.
 
 use http::{HeaderMap, HeaderValue, header};
 use tegata_policy::secret::PlainSecret;
@@ -23,6 +24,8 @@ pub const THEME: &str = "tegata-theme";
 pub const LANGUAGE: &str = "tegata-language";
 /// What the request before has done.
 pub const NOTICE: &str = "tegata-notice";
+/// A secret that the page shows once, encrypted.
+pub const ONCE: &str = "tegata-once";
 
 /// How long the settings are kept, in seconds.
 const YEAR: i64 = 31_536_000;
@@ -89,6 +92,16 @@ pub fn of_notice(value: &str) -> Option<HeaderValue> {
     let text =
         format!("{NOTICE}={value}; Path=/console; Max-Age={seconds}; HttpOnly; SameSite=Lax");
     HeaderValue::from_str(&text).ok()
+}
+
+/// The cookie of an encrypted secret for so many seconds; at 0 it is deleted. Browsers send it
+/// to its page, so that several pages can wait for theirs.
+pub fn of_once(page: &str, ticket: &str, seconds: i64, tls: bool) -> Option<HeaderValue> {
+    let secure = if tls { "; Secure" } else { "" };
+    let text = format!(
+        "{ONCE}={ticket}; Path={page}; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
+    );
+    HeaderValue::from_str(&text).ok().map(sensitive)
 }
 
 fn sensitive(mut value: HeaderValue) -> HeaderValue {

@@ -93,7 +93,7 @@ impl SignedIn {
         {
             let made = Made::recalled(&text);
             let made = made.ok_or_else(|| Failure::internal(&"an unknown result"))?;
-            return Ok(Ok(self.goes_on(console, made)));
+            return self.goes_on(console, made).map(Ok);
         }
         let admin = self.admin.clone();
         let work = tokio::spawn(async move {
@@ -104,7 +104,10 @@ impl SignedIn {
             made
         });
         let made = work.await.map_err(|it| Failure::internal(&it))?;
-        Ok(made.map(|it| self.goes_on(console, it)))
+        match made {
+            Ok(made) => self.goes_on(console, made).map(Ok),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     /// Uses the code of a form, once for each form and code, so that a form that is sent again
@@ -167,11 +170,11 @@ impl SignedIn {
         Err(Failure::Trouble(Trouble::SentBefore))
     }
 
-    fn goes_on(&self, console: &Console, made: Made) -> Response {
+    fn goes_on(&self, console: &Console, made: Made) -> Result<Response, Failure> {
         if let Some(secret) = made.secret {
-            self.show_once(console, &made.page, secret);
+            self.show_once(console, &made.page, secret)?;
         }
-        self.done(made.notice, &made.page)
+        Ok(self.done(made.notice, &made.page))
     }
 }
 

@@ -66,8 +66,6 @@ pub struct Console {
     authority: Arc<Authority>,
     /// Whether the server is for trials.
     dev: bool,
-    /// Secrets that the next page shows.
-    once: once::OnceShown,
     /// Pages as they were sent.
     kept: Arc<KeptPages>,
     /// Which addresses have a page.
@@ -107,7 +105,6 @@ pub fn router(app: &App, kept: &Arc<KeptPages>) -> Router {
     let console = Arc::new(Console {
         authority: app.authority.clone(),
         dev: app.dev,
-        once: Default::default(),
         kept: kept.clone(),
         form_pages: FormPages::of_routes(),
     });

@@ -1,70 +1,85 @@
 //! Secrets that the next page shows once. A form answers with a redirect, so that a browser
-//! that loads the page again does not do the act again; the secret waits here meanwhile.
+//! that loads the page again does not do the act again. Meanwhile the browser keeps the secret,
+//! in a cookie that the server has encrypted: any server of the store shows it, and none has to
+//! keep it.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use super::{Console, cookie, failure::Failure, visit::SignedIn};
+use crate::authority::ticket::{Ticket, TicketSecret};
+use serde::{Deserialize, Serialize};
+use tegata_console::forms::Once;
 use tegata_policy::secret::PlainSecret;
-use tegata_token::id::PersonId;
-use tokio::time::Instant;
+use tegata_token::{id::PersonId, time::UnixTime};
 
-/// How long a secret waits for its page.
-const WAITS: Duration = Duration::from_secs(60);
-/// Maximum number of secrets that wait.
-const MOST: usize = 1_000;
+/// For how many seconds a secret waits for its page.
+const WAITS: i64 = 60;
 
-/// Secrets that wait for their pages.
-#[derive(Default)]
-pub struct OnceShown(Mutex<Vec<Waiting>>);
-
-struct Waiting {
-    of: PersonId,
+/// A secret that waits for its page.
+#[derive(Serialize, Deserialize)]
+struct OnceShown {
+    /// Who is shown it.
+    person: PersonId,
+    /// The path of its page.
     page: String,
-    secret: PlainSecret,
-    until: Instant,
+    secret: TicketSecret,
+    until: UnixTime,
 }
 
-impl OnceShown {
-    /// Keeps a secret for the page at this path, which this person looks at next.
-    pub fn keep(&self, of: PersonId, page: &str, secret: PlainSecret, now: Instant) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|it| now < it.until && (it.of != of || it.page != page));
-        if all.len() >= MOST {
-            all.remove(0);
-        }
-        all.push(Waiting { of, page: page.to_owned(), secret, until: now + WAITS });
-    }
+impl Ticket for OnceShown {
+    const KIND: &'static str = "shown once";
 
-    /// The secret for this page, which is forgotten here.
-    pub fn take(&self, of: PersonId, page: &str, now: Instant) -> Option<PlainSecret> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|it| now < it.until);
-        let at = all.iter().position(|it| it.of == of && it.page == page)?;
-        Some(all.swap_remove(at).secret)
+    fn until(&self) -> UnixTime {
+        self.until
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn person(text: &str) -> PersonId {
-        text.parse().unwrap()
+impl SignedIn {
+    /// Lets the browser keep a secret for the page at this path, which is shown next.
+    ///
+    /// # Errors
+    /// It cannot be encrypted.
+    pub fn show_once(
+        &self,
+        console: &Console,
+        page: &str,
+        secret: PlainSecret,
+    ) -> Result<(), Failure> {
+        let (person, until) = (self.person.id, self.visit.now.plus(WAITS));
+        let (page, secret) = (page.to_owned(), TicketSecret(secret));
+        let waits = OnceShown { person, page, secret, until };
+        let ticket = console.authority.encrypted(&waits)?;
+        self.visit.set_cookie(cookie::of_once(&waits.page, &ticket, WAITS, self.visit.tls));
+        Ok(())
     }
 
-    #[test]
-    fn a_secret_is_shown_once_to_its_person_on_its_page() {
-        let (once, now) = (OnceShown::default(), Instant::now());
-        let (own, other) = (person("1000000001"), person("1000000002"));
-        let keep = |page: &str| once.keep(own, page, PlainSecret::from_caller("s".into()), now);
-        keep("/a");
-        assert!(once.take(other, "/a", now).is_none() && once.take(own, "/b", now).is_none());
-        assert!(once.take(own, "/a", now).is_some_and(|it| it.reveal() == "s"));
-        assert!(once.take(own, "/a", now).is_none());
-        keep("/a");
-        assert!(once.take(own, "/a", now + WAITS).is_none());
-        (0..2 * MOST).for_each(|n| keep(&format!("/{n}")));
-        assert_eq!(once.0.lock().unwrap().len(), MOST);
+    /// The secret for the page at this path, which is shown only now.
+    ///
+    /// # Errors
+    /// The master key is not here.
+    pub fn shown_once(
+        &self,
+        console: &Console,
+        page: &str,
+    ) -> Result<Option<PlainSecret>, Failure> {
+        let waits: Option<OnceShown> = console.authority.opened(self.once.as_deref())?;
+        let waits = waits.filter(|it| it.person == self.person.id && it.page == page);
+        Ok(waits.map(|it| {
+            self.visit.set_cookie(cookie::of_once(page, "", 0, self.visit.tls));
+            it.secret.0
+        }))
+    }
+
+    /// The panel of that secret on its page: what it is, and what to do with it.
+    ///
+    /// # Errors
+    /// As [`Self::shown_once`].
+    pub fn once(
+        &self,
+        console: &Console,
+        page: &str,
+        (heading, lead): (&'static str, &'static str),
+    ) -> Result<Option<Once>, Failure> {
+        let Some(secret) = self.shown_once(console, page)? else { return Ok(None) };
+        let secret = secret.reveal().to_owned();
+        Ok(Some(Once { heading, lead: lead.into(), secret, hide: page.to_owned() }))
     }
 }

@@ -60,7 +60,7 @@ fn seen(person: &PersonRow) -> String {
 /// The page.
 pub async fn list(State(console): State<Arc<Console>>, who: SignedIn) -> Answer {
     let (page, mut it) = view(&who).await?;
-    it.once = invitation_once(&console, &who, HERE);
+    it.once = invitation_once(&console, &who, HERE)?;
     render(&RolesPage::new(page, it))
 }
 
@@ -135,7 +135,7 @@ pub async fn show(
         deletes_tokens: is_own || may(&who, Permission::DeleteOthersToken, None, None),
         tokens: personal_tokens(&who, id)?,
         identity: found.identity.as_ref().map(|it| it.identity.issuer.clone()),
-        once: invitation_once(&console, &who, &here),
+        once: invitation_once(&console, &who, &here)?,
         person: own,
     };
     render(&PersonPage::new(who.frame(), it))

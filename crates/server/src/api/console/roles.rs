@@ -196,12 +196,16 @@ pub async fn of_provider(
 
 async fn show(console: &Console, who: SignedIn, place: Place) -> Answer {
     let (page, mut it) = view(&who, place).await?;
-    it.once = invitation_once(console, &who, &it.here);
+    it.once = invitation_once(console, &who, &it.here)?;
     render(&RolesPage::new(page, it))
 }
 
 /// An invitation that was just made, for the page that shows it.
-pub fn invitation_once(console: &Console, who: &SignedIn, here: &str) -> Option<Once> {
+pub fn invitation_once(
+    console: &Console,
+    who: &SignedIn,
+    here: &str,
+) -> Result<Option<Once>, Failure> {
     let t = &who.frame().t().roles;
     who.once(console, here, (t.once, t.once_lead))
 }

@@ -122,8 +122,10 @@ pub async fn created(
 ) -> Answer {
     let found = who.admin.verifier(id).await?.verifier;
     let page = format!("{LIST}/{id}/created");
-    match who.shown_once(&console, &page) {
-        Some(token) => render(&VerifierCreatedPage::new(who.frame(), &found.name, id, &token)),
+    match who.shown_once(&console, &page)? {
+        Some(token) => {
+            render(&VerifierCreatedPage::new(who.frame(), &found.name, id, token.reveal()))
+        }
         None => Ok(redirect(LIST)),
     }
 }

@@ -142,6 +142,8 @@ pub struct SignedIn {
     pub visit: Visit,
     /// When the person used a code in this session, if the browser has the proof.
     pub proven: Option<UnixTime>,
+    /// The secret that its page shows once, encrypted.
+    pub once: Option<String>,
 }
 
 impl FromRequestParts<Arc<Console>> for SignedIn {
@@ -157,7 +159,8 @@ impl FromRequestParts<Arc<Console>> for SignedIn {
         }
         let proof = cookie::proof(&parts.headers, visit.tls);
         let proven = proof.and_then(|it| admin.proven_at(it));
-        Ok(Self { admin, person, visit, proven })
+        let once = cookie::get(&parts.headers, cookie::ONCE).map(str::to_owned);
+        Ok(Self { admin, person, visit, proven, once })
     }
 }
 

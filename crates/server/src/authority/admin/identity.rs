@@ -41,7 +41,7 @@ mod flow {
         admin::{self, Admin, NewSession},
         openid::{
             OpenId, OpenIdError, Returned,
-            ticket::{self, Asked, Proven, Purpose, Ticket},
+            ticket::{self, Asked, Proven, Purpose},
         },
         openid_settings::SecondFactorFrom,
         source::Source,
@@ -111,8 +111,7 @@ mod flow {
         ) -> std::result::Result<Departure, IdentityError> {
             let times = (self.now(), self.clock().steady());
             let (to, asked) = self.provider()?.begin(purpose, next, times).await?;
-            let key = self.master()?;
-            Ok(Departure { to: to.into(), ticket: asked.encrypted(&key)? })
+            Ok(Departure { to: to.into(), ticket: self.encrypted(&asked)? })
         }
 
         /// Takes a browser back that has this ticket. Counts as an attempt to sign in, since
@@ -126,8 +125,8 @@ mod flow {
             returned: Returned<'_>,
             source: Option<Source>,
         ) -> std::result::Result<Return, IdentityError> {
-            let (openid, key, now) = (self.provider()?, self.master()?, self.now());
-            let asked = ticket.and_then(|it| Asked::opened(it, &key, now));
+            let (openid, now) = (self.provider()?, self.now());
+            let asked: Option<Asked> = self.opened(ticket)?;
             let asked = asked.ok_or(OpenIdError::NotBegun)?;
             if let Some(source) = source {
                 self.try_sign_in(source)?;
@@ -143,7 +142,7 @@ mod flow {
                 purpose: asked.purpose,
                 until: now.plus(ticket::BACK),
             };
-            let ticket = proven.encrypted(&key)?;
+            let ticket = self.encrypted(&proven)?;
             Ok(Return { proven, ticket })
         }
 
@@ -153,8 +152,7 @@ mod flow {
         /// [`OpenIdError::NotBegun`], or as the store.
         pub fn proven(&self, ticket: Option<&str>) -> std::result::Result<Proven, IdentityError> {
             let openid = self.provider()?;
-            let key = self.master()?;
-            let proven = ticket.and_then(|it| Proven::opened(it, &key, self.now()));
+            let proven: Option<Proven> = self.opened(ticket)?;
             // The settings may have changed since.
             let proven = proven.filter(|it| it.identity.issuer == openid.settings().issuer);
             proven.ok_or(IdentityError::OpenId(OpenIdError::NotBegun))

@@ -34,7 +34,7 @@ pub async fn show(
 ) -> Answer {
     let mut it = view(&who, id).await?;
     let t = &who.frame().t().basic;
-    it.once = who.once(&console, &it.head.at(""), (t.once, t.once_lead));
+    it.once = who.once(&console, &it.head.at(""), (t.once, t.once_lead))?;
     render(&BasicPage::new(who.frame(), it))
 }
 

@@ -44,7 +44,7 @@ pub async fn show(
 ) -> Answer {
     let mut it = view(&who, id).await?;
     let t = &who.frame().t().messaging_api;
-    it.once = who.once(&console, &it.head.at("/messaging-api"), (t.once, t.once_lead));
+    it.once = who.once(&console, &it.head.at("/messaging-api"), (t.once, t.once_lead))?;
     render(&MessagingApiPage::new(who.frame(), it))
 }
 
@@ -123,7 +123,7 @@ async fn issue(
 ) -> Answer {
     let (token, _) = who.admin.reissue(id, delay, request(form), options).await?.done()?;
     let page = format!("/console/channels/{id}/messaging-api");
-    who.show_once(console, &page, PlainSecret::from_caller(token.reveal().to_owned()));
+    who.show_once(console, &page, PlainSecret::from_caller(token.reveal().to_owned()))?;
     let created = Created::Token(token.claims.id, delay);
     Ok(who.done(Notice::Created(created), &page))
 }
