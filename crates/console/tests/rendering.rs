@@ -395,6 +395,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
         ("account to link", html(&AccountPage::new(frame(), unlinked()))),
         ("invitation", html(&InvitationPage::new(frame(), wrong()))),
         ("accept", html(&AcceptPage::new(frame(), to_accept()))),
+        ("own invitation", html(&OwnInvitationPage::new(frame(), EVIL.to_owned()))),
         ("recovery codes", html(&RecoveryCodesPage::new(frame(), vec![EVIL.to_owned()], 4))),
         ("account", html(&AccountPage::new(frame(), account()))),
         ("overview", html(&OverviewPage::new(frame(), overview))),

@@ -35,6 +35,25 @@ impl InvitationPage {
     }
 }
 
+/// The link of a person whose own sign-in was just reset: with the session that did it, any
+/// other page has ended.
+#[derive(Debug, Template)]
+#[template(path = "own_invitation.html")]
+pub struct OwnInvitationPage {
+    page: PageHead,
+    link: String,
+}
+
+impl OwnInvitationPage {
+    /// The page, in the frame of a browser that is signed out.
+    #[must_use]
+    pub fn new(frame: Frame, link: String) -> Self {
+        let t = &frame.t().invitation;
+        let (heading, lead) = (t.own, t.own_lead);
+        Self { page: PageHead::new(frame, None, heading).lead(lead), link }
+    }
+}
+
 /// What an invitation needs to be accepted.
 #[derive(Debug, Clone)]
 pub struct ToAccept {

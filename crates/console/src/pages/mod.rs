@@ -39,7 +39,7 @@ pub use error::{ErrorPage, FormAgain, Trouble};
 pub use found::{BadFoundToken, FoundToken};
 pub use groups::{GroupForm, GroupPage, GroupsPage, ShownGroup};
 pub use identity::{ContinuePage, IdentityCodePage};
-pub use invitation::{AcceptPage, InvitationPage, RecoveryCodesPage, ToAccept};
+pub use invitation::{AcceptPage, InvitationPage, OwnInvitationPage, RecoveryCodesPage, ToAccept};
 pub use leak_desk::{Desk, Found, LeakDeskPage, LeakedToken, OtherSecrets};
 pub use live::{Expiring, NEXT, ShownExpiries, ShownMinute, activity, calendar};
 pub use messaging_api::{MessagingApi, MessagingApiPage};

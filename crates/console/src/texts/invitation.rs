@@ -28,4 +28,6 @@ pub struct InvitationTexts {
     pub codes: &'static str,
     pub codes_lead: &'static str,
     pub then: &'static str,
+    pub own: &'static str,
+    pub own_lead: &'static str,
 }

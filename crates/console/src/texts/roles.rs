@@ -51,6 +51,7 @@ pub struct RolesTexts {
     pub reset: &'static str,
     pub reset_question: fn(Bdi<'_>) -> Html,
     pub reset_why: &'static str,
+    pub reset_own_why: &'static str,
     pub delete: &'static str,
     pub delete_question: fn(Bdi<'_>) -> Html,
     pub delete_why: &'static str,

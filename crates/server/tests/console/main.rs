@@ -6,6 +6,7 @@ mod attacks;
 mod browser;
 mod daily;
 mod gate;
+mod invitations;
 mod journeys;
 mod kept;
 mod leaks;

@@ -38,4 +38,7 @@ pub const TEXTS: InvitationTexts = InvitationTexts {
     codes_lead: "Store these codes now: each of them signs you in once without the \
                  authenticator. You will not be able to see them again.",
     then: "Then sign in, once the authenticator shows another code.",
+    own: "Set a new password",
+    own_lead: "Your sign-in is reset, and all your sessions have ended. Continue now, or copy the \
+               link: it works once, within a day. You will not be able to see it again.",
 };

@@ -77,6 +77,9 @@ pub const TEXTS: RolesTexts = RolesTexts {
     reset_why: "Password, second factor and all sessions end. You get a link that works once, \
                 with which the person sets new ones. Roles and personal tokens stay: if a device was \
                 lost that had tokens, delete them on the person’s page.",
+    reset_own_why: "Your password, your second factor and all your sessions end, this one too. The \
+                    next page shows a link that works once, with which you set new ones: until then \
+                    you cannot sign in.",
     delete: "Delete person",
     delete_question: |name| html!("Delete {}?", name),
     delete_why: "Sessions, personal tokens and all roles are deleted, too. You cannot undo this.",

@@ -53,7 +53,7 @@ fn to_accept(invitation: &PlainSecret, opened: OpenedInvitation) -> ToAccept {
 }
 
 /// The frame of a page that a form has made: the settings return to the page before.
-fn settled(visit: &Visit) -> tegata_console::Frame {
+pub fn settled(visit: &Visit) -> tegata_console::Frame {
     tegata_console::Frame { here: "/console/invitation".to_owned(), ..visit.frame() }
 }
 

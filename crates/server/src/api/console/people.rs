@@ -5,12 +5,13 @@ use super::{
     confirm::{Wrong, asked},
     failure::Failure,
     ids::Ids,
+    invitation::settled,
     make::Made,
     notice::Notice,
     render,
     roles::{empty, invitation_once, invite, line, link},
     sent::Sent,
-    visit::{SignedIn, may},
+    visit::{SignedIn, Visit, may},
 };
 use crate::authority::admin::ListedPerson;
 use axum::extract::State;
@@ -19,11 +20,14 @@ use tegata_console::{
     Crumb, Section,
     created::Created,
     html::Bdi,
-    pages::{PageHead, PersonPage, PersonView, PersonalToken, Roles, RolesPage},
+    pages::{
+        OwnInvitationPage, PageHead, PersonPage, PersonView, PersonalToken, Roles, RolesPage,
+    },
 };
 use tegata_policy::{
     acts::{AdminTokenRow, PersonRow},
     permission::{OperatorRole, Permission, RoleChange},
+    secret::PlainSecret,
 };
 use tegata_store::SettingsTag;
 use tegata_token::id::PersonId;
@@ -185,7 +189,11 @@ async fn asking(who: &SignedIn, id: PersonId, deed: Deed, wrong: Wrong) -> Answe
         Deed::Unlink => {
             ((t.identity.unlink_others)(name), t.identity.unlink_why, t.identity.unlink, "unlink")
         }
-        Deed::Reset => ((t.roles.reset_question)(name), t.roles.reset_why, t.roles.reset, "reset"),
+        Deed::Reset => {
+            let is_own = id == who.person.id;
+            let why = if is_own { t.roles.reset_own_why } else { t.roles.reset_why };
+            ((t.roles.reset_question)(name), why, t.roles.reset, "reset")
+        }
         Deed::Delete => {
             ((t.roles.delete_question)(name), t.roles.delete_why, t.roles.delete, "delete")
         }
@@ -263,12 +271,23 @@ pub async fn reset(
         Err(wrong) => return asking(&who, id, Deed::Reset, wrong).await,
     };
     let (admin, link_of) = (who.admin.clone().because(options.reason), link(&console));
+    if id == who.person.id {
+        let invited = admin.reset_person(id).await?;
+        return show_own(who.visit, &link_of(&invited.invitation));
+    }
     let made = async move {
         let invited = admin.reset_person(id).await?;
         let notice = Notice::Created(Created::Invitation(id));
         Ok(Made::at(format!("{HERE}/{id}"), notice).secret(link_of(&invited.invitation)))
     };
     Ok(who.make(&console, &sent, made).await??)
+}
+
+/// Shows the link for the own new sign-in. The session has ended with the old one, so no page
+/// can follow.
+fn show_own(visit: Visit, link: &PlainSecret) -> Answer {
+    let frame = settled(&visit.signed_out());
+    render(&OwnInvitationPage::new(frame, link.reveal().to_owned()))
 }
 
 /// Deletes a person.

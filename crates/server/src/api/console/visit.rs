@@ -73,6 +73,12 @@ impl Visit {
         }
     }
 
+    /// The same once its session has ended, which the browser forgets.
+    pub fn signed_out(self) -> Self {
+        self.set_cookie(cookie::of_session("", 0, self.tls));
+        Self { session: None, ..self }
+    }
+
     /// Sets a cookie with the answer.
     pub fn set_cookie(&self, cookie: Option<HeaderValue>) {
         let mut all = self.cookies.lock().unwrap_or_else(PoisonError::into_inner);
