@@ -15,6 +15,7 @@ use crate::{
     },
     http::{TlsFiles, proxies::TrustedProxies},
 };
+use reqwest::Url;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tegata_store::sqlite::Others;
 
@@ -36,6 +37,9 @@ pub struct Settings {
     /// The address that clients use; by default the listener's, with `https://` if there
     /// is a certificate and else `http://`.
     pub public_url: Option<String>,
+    /// The address by which browsers reach the console; by default the public address, unless
+    /// the console has a listener of its own.
+    pub console_url: Option<String>,
     /// The identity provider of the console, if there is one.
     pub openid: Option<OpenIdSettings>,
     /// The administrator's token; read from a file unless set.
@@ -96,6 +100,7 @@ impl Settings {
             ext_authz_listen: None,
             tls: None,
             public_url: None,
+            console_url: None,
             openid: None,
             admin_token: None,
             admin_token_file: None,
@@ -118,5 +123,21 @@ impl Settings {
             drain_delay: Duration::ZERO,
             others: Others::default(),
         }
+    }
+
+    /// The issuer: the address that clients use, without a slash at its end; `bound` is the
+    /// listener's.
+    pub(crate) fn issuer(&self, bound: SocketAddr) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let url = self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{bound}"));
+        url.trim_end_matches('/').to_owned()
+    }
+
+    /// The origin of the address by which browsers reach the console, if a setting has it: the
+    /// console is at the root of that address.
+    pub(crate) fn console(&self) -> Option<String> {
+        let public = self.public_url.as_ref().filter(|_| self.admin_listen.is_none());
+        let url = Url::parse(self.console_url.as_ref().or(public)?).ok()?;
+        Some(url.origin().ascii_serialization())
     }
 }

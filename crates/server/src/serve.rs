@@ -149,21 +149,14 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     })
 }
 
-/// The issuer: the address that clients use, without a slash at its end.
-fn issuer(settings: &Settings, address: SocketAddr) -> String {
-    let scheme = if settings.tls.is_some() { "https" } else { "http" };
-    let url = settings.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
-    url.trim_end_matches('/').to_owned()
-}
-
 /// Opens the store, and starts the authority on it.
 async fn start(settings: &Settings, address: SocketAddr) -> Result<Authority, Error> {
-    let issuer = &issuer(settings, address);
+    let issuer = &settings.issuer(address);
     let webhook = settings.webhook.clone().map(Webhook::new).transpose().map_err(Error::Webhook)?;
     let (memory, place) = (Memory::new(), &settings.place);
     let store = open(settings, issuer, address, &memory).await?;
     let authority = Authority::start(store, memory, &place.master_key(), issuer).await?;
-    let authority = with_openid(authority, settings, issuer)?;
+    let authority = with_openid(authority, settings, issuer)?.with_console(settings.console());
     let authority =
         authority.limited(settings.rates).warned(settings.warn.clone()).sending(webhook);
     let authority = authority.idle_after(settings.token_idle_after);
@@ -182,7 +175,8 @@ fn with_openid(
     settings: &Settings,
     issuer: &str,
 ) -> Result<Authority, Error> {
-    let openid = settings.openid.clone().map(|it| OpenId::new(it, issuer)).transpose();
+    let console = settings.console_url.as_deref().unwrap_or(issuer);
+    let openid = settings.openid.clone().map(|it| OpenId::new(it, console)).transpose();
     Ok(authority.signing_in_by(openid.map_err(Error::OpenId)?))
 }
 

@@ -217,7 +217,7 @@ impl ServeSettings {
     /// Converts them to the server's settings; `folder` holds a development store.
     fn settings(self, folder: Option<&TempDir>, token: &ServerToken) -> anyhow::Result<Settings> {
         let (rates, webhook) = (self.rates(), self.webhook()?);
-        let openid = self.oidc.openid(self.admin_listen.is_some())?;
+        let openid = self.oidc.openid(self.admin_listen.is_some() && self.console_url.is_none())?;
         let leaks = self.leaks.leaks()?;
         let admin_token = token.text.as_ref().map(AdminToken::new).transpose();
         let admin_token = admin_token.map_err(|error| match &token.file {
@@ -244,6 +244,7 @@ impl ServeSettings {
             tls,
             place,
             public_url: self.public_url,
+            console_url: self.console_url,
             openid,
             // The server reads the file itself, and again when it changes.
             admin_token: admin_token.filter(|_| token.file.is_none()),

@@ -11,13 +11,13 @@ use tegata_server::authority::openid_settings::OpenIdSettings;
 const VARIABLE: &str = "TEGATA_OIDC_CLIENT_SECRET";
 
 impl OidcSettings {
-    /// The identity provider, if one is set; `apart`: whether the console has a listener of its
-    /// own.
+    /// The identity provider, if one is set; `lost`: whether browsers reach the console at an
+    /// address that no setting has.
     ///
     /// # Errors
     /// [`BadUsage`]: settings that go together are not given together; or the file of the
     /// secret cannot be read.
-    pub fn openid(&self, apart: bool) -> anyhow::Result<Option<OpenIdSettings>> {
+    pub fn openid(&self, lost: bool) -> anyhow::Result<Option<OpenIdSettings>> {
         let secret = match (secret_variable(VARIABLE)?, &self.oidc_client_secret_file) {
             (None, Some(path)) => Some(read_secret(path)?),
             (secret, _) => secret,
@@ -29,7 +29,7 @@ impl OidcSettings {
                  remove the secret",
             ),
             (None, None) => Ok(None),
-            (Some(_), Some(_)) if apart && self.console_url.is_none() => wrong(
+            (Some(_), Some(_)) if lost => wrong(
                 "oidc_issuer: set console_url too, since admin_listen gives the console an address \
                  of its own",
             ),
@@ -37,7 +37,6 @@ impl OidcSettings {
                 issuer: issuer.clone(),
                 client_id: client_id.clone(),
                 client_secret: secret,
-                console_url: self.console_url.clone(),
                 second_factor: self.oidc_second_factor,
             })),
             _ => wrong("oidc_issuer and oidc_client_id go together: give both, or neither"),

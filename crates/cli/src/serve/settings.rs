@@ -59,6 +59,10 @@ pub struct ServeSettings {
     /// URL that clients use for this server [default: the listener's address].
     #[arg(long, env, value_name = "URL", value_parser = http_address)]
     pub public_url: Option<String>,
+    /// URL by which browsers reach the console: links of invitations lead there, and the identity
+    /// provider sends browsers back there [default: the URL of --public-url].
+    #[arg(long, env, value_name = "URL", value_parser = http_address)]
+    pub console_url: Option<String>,
     #[command(flatten)]
     pub oidc: OidcSettings,
     /// Revocation journal: file that gets every revocation before the response is sent, so
@@ -275,10 +279,6 @@ pub struct OidcSettings {
         default_value = SECOND_FACTOR[0].0
     )]
     pub oidc_second_factor: SecondFactorFrom,
-    /// URL by which browsers reach the console; the identity provider sends them back there
-    /// [default: the URL of --public-url].
-    #[arg(long, env, value_name = "URL", value_parser = http_address)]
-    pub console_url: Option<String>,
 }
 
 /// Who may report leaked tokens in the name of a programme.

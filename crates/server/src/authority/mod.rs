@@ -113,6 +113,8 @@ pub struct Authority {
     walk_wanted: tokio::sync::Notify,
     audience: Arc<Audience>,
     issuer: Arc<str>,
+    /// The origin of the address by which browsers reach the console, if it is known.
+    console: Option<String>,
     /// After how long without use a token that was replaced is idle.
     idle_after: Duration,
     /// What happened in each minute of the last day.
@@ -184,6 +186,7 @@ impl Authority {
             openid: None,
             audience: Arc::new(Audience::of(issuer)),
             issuer: issuer.into(),
+            console: None,
             idle_after: IDLE_AFTER,
             certificate_until: None,
             backed_up_at: None,
@@ -240,6 +243,12 @@ impl Authority {
     #[must_use]
     pub fn signing_in_by(self, openid: Option<openid::OpenId>) -> Self {
         Self { openid, ..self }
+    }
+
+    /// The same, with the console at this origin.
+    #[must_use]
+    pub fn with_console(self, console: Option<String>) -> Self {
+        Self { console, ..self }
     }
 
     /// Where warnings are sent, if anywhere.
@@ -322,6 +331,12 @@ impl Authority {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// The origin of the address by which browsers reach the console, if it is known.
+    #[must_use]
+    pub fn console(&self) -> Option<&str> {
+        self.console.as_deref()
     }
 
     /// The current revocation view: revocations and public signing keys.

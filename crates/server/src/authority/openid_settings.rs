@@ -12,8 +12,6 @@ pub struct OpenIdSettings {
     pub client_id: String,
     /// The secret shared with the provider, of a client that has one.
     pub client_secret: Option<PlainSecret>,
-    /// The address by which browsers reach the console; by default the public address.
-    pub console_url: Option<String>,
     /// Who asks for a second factor.
     pub second_factor: SecondFactorFrom,
 }

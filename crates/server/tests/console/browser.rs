@@ -114,7 +114,7 @@ impl World {
     }
 
     pub fn browser(&self) -> Browser {
-        Browser::at(format!("http://{}", self.running.address))
+        Browser::at(format!("http://{}", self.running.admin_address))
     }
 
     /// A browser in which this person is signed in.

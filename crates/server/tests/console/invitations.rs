@@ -2,6 +2,7 @@
 
 use crate::browser::{Browser, PASSWORD, Page, World};
 use data_encoding::BASE32_NOPAD;
+use reqwest::Method;
 use tegata_policy::permission::OperatorRole;
 
 /// The value of a field of the page's form.
@@ -65,4 +66,40 @@ async fn a_person_who_resets_the_own_sign_in_gets_the_link_and_sets_a_new_one() 
     assert_eq!(browser.send("/console/sign-in", &fields).await.location(), "/console");
     let fields = [("login", "mika"), ("password", PASSWORD), ("code", &code)];
     world.browser().send("/console/sign-in", &fields).await.shows(422, "mika");
+}
+
+/// The link of a new invitation, for a browser that uses the console at this origin.
+async fn link(world: &World, browser: &Browser, origin: &str, login: &str) -> String {
+    let headers = [("origin", origin), ("host", origin.split_once("//").unwrap().1)];
+    let fields = [("login", login), ("role", "auditor")];
+    let path = "/console/people/invitations";
+    let made = browser.request(Method::POST, path, &headers, Some(&fields)).await;
+    assert_eq!(made.status, 303, "{}", made.text);
+    let link = secret(&browser.get(made.location()).await);
+    let (at, invitation) = link.split_once("/console/invitation#").unwrap();
+    Opened::by(&world.browser(), invitation).await;
+    at.to_owned()
+}
+
+#[tokio::test]
+async fn the_link_of_an_invitation_leads_to_the_console() {
+    let (used, public) = ("http://127.0.0.1:9", "https://tokens.example.com");
+    for (public_url, console_url, apart, expected) in [
+        (None, None, false, used),
+        (Some("https://tokens.example.com/line/"), None, false, public),
+        // The console is at the other listener, whose address outside only the browser knows.
+        (Some(public), None, true, used),
+        (Some(public), Some("https://console.example.com/"), true, "https://console.example.com"),
+    ] {
+        let world = World::with(|it| {
+            it.public_url = public_url.map(str::to_owned);
+            it.console_url = console_url.map(str::to_owned);
+            it.admin_listen = apart.then_some(([127, 0, 0, 1], 0).into());
+        });
+        let world = world.await;
+        let human = world.operator("mika", OperatorRole::Administrator).await;
+        let browser = world.browser_of(&human).await;
+        let at = link(&world, &browser, used, "jun").await;
+        assert_eq!(at, expected, "{public_url:?} {console_url:?} {apart}");
+    }
 }

@@ -270,7 +270,7 @@ pub async fn reset(
         Ok(options) => options,
         Err(wrong) => return asking(&who, id, Deed::Reset, wrong).await,
     };
-    let (admin, link_of) = (who.admin.clone().because(options.reason), link(&console));
+    let (admin, link_of) = (who.admin.clone().because(options.reason), link(&console, &who));
     if id == who.person.id {
         let invited = admin.reset_person(id).await?;
         return show_own(who.visit, &link_of(&invited.invitation));

@@ -210,9 +210,13 @@ pub fn invitation_once(
     who.once(console, here, (t.once, t.once_lead))
 }
 
-/// The link of an invitation. It is behind `#`, which browsers do not send.
-pub fn link(console: &Console) -> impl Fn(&PlainSecret) -> PlainSecret + Send + use<> {
-    let address = console.authority.issuer().to_owned();
+/// The link of an invitation, to where the settings say that the console is, or else to where
+/// this person has just used it. The invitation is behind `#`, which browsers do not send.
+pub fn link(
+    console: &Console,
+    who: &SignedIn,
+) -> impl Fn(&PlainSecret) -> PlainSecret + Send + use<> {
+    let address = console.authority.console().unwrap_or(&who.visit.origin).to_owned();
     move |invitation| {
         PlainSecret::from_caller(format!("{address}/console/invitation#{}", invitation.reveal()))
     }
@@ -320,7 +324,7 @@ pub async fn invite(
         return again(page, Roles { login, name, ..it });
     };
     let new = NewPerson { login: entered, name: name.clone(), role: role.filter(|it| !it.takes()) };
-    let (admin, link_of, here) = (who.admin.clone(), link(console), it.here.clone());
+    let (admin, link_of, here) = (who.admin.clone(), link(console, who), it.here.clone());
     let made = async move {
         let invited = admin.invite(new).await?;
         let notice = Notice::Created(Created::Invitation(invited.person.id));

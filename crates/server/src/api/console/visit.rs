@@ -28,6 +28,8 @@ pub struct Visit {
     pub host: String,
     /// The path and query of the page.
     pub here: String,
+    /// The scheme and host of the page that sent a form, as the browser names them; else empty.
+    pub origin: String,
     /// Whether the request shows that the browser uses TLS.
     pub tls: bool,
     pub source: Option<Source>,
@@ -51,7 +53,8 @@ impl Visit {
         let language = cookie::get(headers, cookie::LANGUAGE).and_then(Language::of);
         let theme = cookie::get(headers, cookie::THEME).and_then(Theme::of);
         let host = parts.uri.authority().map(|it| it.as_str()).or_else(|| text(header::HOST));
-        let tls = text(header::ORIGIN).is_some_and(|it| it.starts_with("https://"));
+        let origin = text(header::ORIGIN).unwrap_or_default().to_owned();
+        let tls = origin.starts_with("https://");
         let source = parts.extensions.get::<Source>().copied();
         let session = cookie::session(headers, tls)
             .and_then(|token| authority.admin_in_session(&token, source))
@@ -62,6 +65,7 @@ impl Visit {
             theme: theme.unwrap_or_default(),
             host: host.unwrap_or_default().to_owned(),
             here,
+            origin,
             tls,
             source,
             now: authority.now(),

@@ -72,20 +72,19 @@ pub struct OpenId {
 }
 
 impl OpenId {
-    /// The provider of these settings, for the server at `public_url`. Nothing is requested of
+    /// The provider of these settings, for the console at `console_url`. Nothing is requested of
     /// it before the first sign-in.
     ///
     /// # Errors
     /// What is wrong with the settings, in words.
-    pub fn new(settings: OpenIdSettings, public_url: &str) -> Result<Self, &'static str> {
+    pub fn new(settings: OpenIdSettings, console_url: &str) -> Result<Self, &'static str> {
         let issuer = Url::parse(&settings.issuer).ok().filter(is_confidential);
         let issuer = issuer.filter(|it| it.query().is_none() && it.fragment().is_none());
         let issuer = issuer.ok_or(
             "the issuer must be an https URL without a query, exactly as the provider writes it; \
              http is for a provider on loopback alone",
         )?;
-        let console = settings.console_url.as_deref().unwrap_or(public_url);
-        let console = Url::parse(console).ok().filter(is_confidential).and_then(|it| {
+        let console = Url::parse(console_url).ok().filter(is_confidential).and_then(|it| {
             // The console is at the root of its address.
             it.join(RETURN).ok()
         });

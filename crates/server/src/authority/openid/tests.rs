@@ -19,7 +19,6 @@ fn openid(issuer: &str, console: &str) -> Result<OpenId, &'static str> {
         issuer: issuer.to_owned(),
         client_id: "tegata".to_owned(),
         client_secret: None,
-        console_url: None,
         second_factor: SecondFactorFrom::Tegata,
     };
     OpenId::new(settings, console)

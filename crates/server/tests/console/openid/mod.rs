@@ -15,7 +15,6 @@ fn settings(issuer: &str) -> OpenIdSettings {
         issuer: issuer.to_owned(),
         client_id: CLIENT_ID.to_owned(),
         client_secret: Some(PlainSecret::from_caller(CLIENT_SECRET.to_owned())),
-        console_url: None,
         second_factor: SecondFactorFrom::Tegata,
     }
 }

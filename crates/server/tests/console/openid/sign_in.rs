@@ -4,7 +4,7 @@ use super::{Linked, begins, goes_on, has_session, parameter, settings};
 use crate::browser::{PASSWORD, World};
 use http::Method;
 use tegata_policy::permission::OperatorRole;
-use tegata_server::authority::openid_settings::{OpenIdSettings, SecondFactorFrom};
+use tegata_server::authority::openid_settings::SecondFactorFrom;
 
 #[tokio::test]
 async fn a_linked_person_signs_in_by_the_provider_and_the_code() {
@@ -148,9 +148,12 @@ async fn another_site_begins_no_sign_in_and_none_leads_to_another_site() {
 #[tokio::test]
 async fn the_ticket_is_bound_to_the_host_and_tls_where_browsers_use_it() {
     let it = Linked::new(SecondFactorFrom::Tegata).await;
-    let console_url = Some("https://tegata.example.com".to_owned());
-    let openid = OpenIdSettings { console_url, ..settings(&it.provider.issuer) };
-    let world = World::with(|it| it.openid = Some(openid)).await;
+    let openid = settings(&it.provider.issuer);
+    let world = World::with(|it| {
+        it.openid = Some(openid);
+        it.console_url = Some("https://tegata.example.com".to_owned());
+    });
+    let world = world.await;
     let browser = world.browser();
     let page = browser.send("/console/sign-in/identity", &[]).await;
     let cookie = page.header("set-cookie");
