@@ -33,6 +33,27 @@ async fn a_form_of_another_site_is_rejected() {
 }
 
 #[tokio::test]
+async fn a_form_of_the_address_of_the_settings_is_accepted_though_a_proxy_replaces_the_host() {
+    let own = ["https://console.example.com", "https://tokens.example.com"];
+    let world = World::with(|it| {
+        it.console_url = Some(format!("{}/", own[0]));
+        it.public_url = Some(format!("{}/line", own[1]));
+    });
+    let world = world.await;
+    let settings = async |origin: &str| {
+        let headers = [("origin", origin), ("host", "tegata.internal")];
+        let (path, browser) = ("/console/settings", world.browser());
+        browser.request(Method::POST, path, &headers, Some(&[("theme", "dark")])).await.status
+    };
+    for origin in own {
+        assert_eq!(settings(origin).await, 303, "{origin}");
+    }
+    for other in ["http://console.example.com", "https://console.example.com:444", "null"] {
+        assert_eq!(settings(other).await, 403, "{other}");
+    }
+}
+
+#[tokio::test]
 async fn the_address_of_the_server_alone_leads_a_browser_to_the_console_and_a_program_nowhere() {
     let world = World::new().await;
     let browser = world.browser();

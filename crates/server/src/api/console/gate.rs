@@ -73,8 +73,8 @@ pub fn kept_page(pages: &Arc<KeptPages>, app: &App, parts: &Parts) -> Option<Kep
 
 /// Whether a request comes from a page of this console, or changes nothing.
 ///
-/// `Origin` must name the host that was asked, or that of the public address: a proxy may
-/// have replaced `Host`. Browsers send it with every form.
+/// `Origin` must name the host that was asked, or that of the console's or the public address:
+/// a proxy may have replaced `Host`. Browsers send it with every form.
 fn is_own(console: &Console, visit: &Visit, parts: &Parts) -> bool {
     if parts.method == Method::GET || parts.method == Method::HEAD {
         return true;
@@ -86,7 +86,8 @@ fn is_own(console: &Console, visit: &Visit, parts: &Parts) -> bool {
     let Some(origin) = text("origin") else { return false };
     let host = ["https://", "http://"].iter().find_map(|it| origin.strip_prefix(it));
     let is_host = host.is_some_and(|it| !it.is_empty() && it.eq_ignore_ascii_case(&visit.host));
-    is_host || is_origin_of(origin, console.authority.issuer())
+    let addresses = [Some(console.authority.issuer()), console.authority.console()];
+    is_host || addresses.into_iter().flatten().any(|it| is_origin_of(origin, it))
 }
 
 /// Whether this is the origin of an address.
