@@ -111,6 +111,7 @@ fn to_accept() -> ToAccept {
         expires_at: NOW.plus(DAY),
         invitation: EVIL.to_owned(),
         totp_secret: "ABC".to_owned(),
+        codes: EVIL.to_owned(),
         password: wrong(),
         code: wrong(),
         strength: Some(1),

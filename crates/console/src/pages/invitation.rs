@@ -67,6 +67,8 @@ pub struct ToAccept {
     pub invitation: String,
     /// The secret of the second factor, in base32.
     pub totp_secret: String,
+    /// The recovery codes, encrypted.
+    pub codes: String,
     /// What is wrong with the password.
     pub password: Field,
     /// What is wrong with the code.

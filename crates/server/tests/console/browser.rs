@@ -102,7 +102,7 @@ impl World {
         let password = PlainSecret::from_caller(PASSWORD.to_owned());
         let second = (&opened.totp_secret, &code);
         let accepted =
-            self.authority().accept_invitation(&invited.invitation, password, second, None);
+            self.authority().accept_invitation(&invited.invitation, password, second, None, None);
         let codes = accepted.await.unwrap().recovery_codes;
         let recovery = codes.iter().map(|it| it.reveal().to_owned()).collect();
         Human { id: invited.person.id, login: login.to_owned(), totp, recovery }

@@ -4,6 +4,7 @@ use crate::browser::{Browser, PASSWORD, Page, World};
 use data_encoding::BASE32_NOPAD;
 use reqwest::Method;
 use tegata_policy::permission::OperatorRole;
+use tegata_server::authority::admin::NewPerson;
 
 /// The value of a field of the page's form.
 fn field(page: &Page, name: &str) -> String {
@@ -23,6 +24,7 @@ struct Opened<'a> {
     browser: &'a Browser,
     invitation: String,
     totp_secret: String,
+    codes: String,
     /// The secret of the second factor.
     totp: Vec<u8>,
 }
@@ -31,15 +33,17 @@ impl<'a> Opened<'a> {
     async fn by(browser: &'a Browser, invitation: &str) -> Self {
         let page = browser.send("/console/invitation", &[("invitation", invitation)]).await;
         let page = page.shows(200, "<svg class=\"qr\"");
-        let (invitation, totp_secret) = (field(&page, "invitation"), field(&page, "totp_secret"));
+        let [invitation, totp_secret, codes] =
+            ["invitation", "totp_secret", "codes"].map(|it| field(&page, it));
         let totp = BASE32_NOPAD.decode(totp_secret.as_bytes()).unwrap();
-        Self { browser, invitation, totp_secret, totp }
+        Self { browser, invitation, totp_secret, codes, totp }
     }
 
     async fn accept(&self, password: &str, code: &str) -> Page {
         let fields = [
             ("invitation", &*self.invitation),
             ("totp_secret", &self.totp_secret),
+            ("codes", &self.codes),
             ("password", password),
             ("code", code),
         ];
@@ -102,4 +106,46 @@ async fn the_link_of_an_invitation_leads_to_the_console() {
         let at = link(&world, &browser, used, "jun").await;
         assert_eq!(at, expected, "{public_url:?} {console_url:?} {apart}");
     }
+}
+
+/// An invitation of a person without a role.
+async fn invitation(world: &World, login: &str) -> String {
+    let new = NewPerson { login: login.to_owned(), name: login.to_owned(), role: None };
+    world.root().invite(new).await.unwrap().invitation.reveal().to_owned()
+}
+
+#[tokio::test]
+async fn a_form_that_accepts_an_invitation_twice_shows_the_same_recovery_codes() {
+    let world = World::new().await;
+    let (browser, invitation) = (world.browser(), invitation(&world, "mika").await);
+    let opened = Opened::by(&browser, &invitation).await;
+    // A page that was opened at the same time has other codes.
+    let other = Opened::by(&browser, &invitation).await;
+    let code = world.code(&opened.totp, 0);
+    let (one, twice) = tokio::join!(opened.accept(PASSWORD, &code), opened.accept(PASSWORD, &code));
+    let codes = secret(&one.shows(200, "Recovery codes"));
+    assert_eq!(secret(&twice.shows(200, "Recovery codes")), codes);
+    let later = opened.accept(PASSWORD, &code).await.shows(200, "Recovery codes");
+    assert_eq!((secret(&later), codes.lines().count()), (codes.clone(), 10));
+    let unknown = "If you have just accepted it, sign in";
+    let code_of_other = world.code(&other.totp, 0);
+    other.accept(PASSWORD, &code_of_other).await.shows(422, unknown);
+    opened.accept("another horse and battery", &code).await.shows(422, unknown);
+    opened.accept(PASSWORD, "000000").await.shows(422, unknown);
+    // They are those of the person.
+    let first = codes.lines().next().unwrap();
+    let fields = [("login", "mika"), ("password", PASSWORD), ("code", first)];
+    assert_eq!(browser.send("/console/sign-in", &fields).await.status, 303);
+    opened.accept(PASSWORD, &code).await.shows(422, unknown);
+}
+
+#[tokio::test]
+async fn recovery_codes_are_shown_again_for_as_long_as_the_code_of_their_form_alone() {
+    let world = World::new().await;
+    let (browser, invitation) = (world.browser(), invitation(&world, "mika").await);
+    let opened = Opened::by(&browser, &invitation).await;
+    let code = world.code(&opened.totp, 0);
+    opened.accept(PASSWORD, &code).await.shows(200, "Recovery codes");
+    world.authority().advance_clock(60).await.unwrap();
+    opened.accept(PASSWORD, &code).await.shows(422, "no such invitation");
 }

@@ -8,7 +8,7 @@ pub const TEXTS: InvitationTexts = InvitationTexts {
     invitation: "Invitation",
     invitation_hint: "The link that you were given, or the part of it that begins with tgi_.",
     unknown: "There is no such invitation: it was used, it has expired, or it was not copied \
-              completely. Ask for a new one.",
+              completely. If you have just accepted it, sign in; if not, ask for a new one.",
     open: "Continue",
     accept: "Accept invitation",
     expires: |at| html!("The invitation works once and expires {}.", at),

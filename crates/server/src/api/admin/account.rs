@@ -73,8 +73,8 @@ pub async fn accept_invitation(
     let [invitation, password, secret, code] =
         [how.invitation, how.password, how.totp_secret, how.code].map(PlainSecret::from_caller);
     let second = (&secret, &code);
-    let accepted = it.authority.accept_invitation(&invitation, password, second, it.source).await;
-    Ok((StatusCode::CREATED, Json(accepted?.into())))
+    let accepted = it.authority.accept_invitation(&invitation, password, second, None, it.source);
+    Ok((StatusCode::CREATED, Json(accepted.await?.into())))
 }
 
 /// What a person signs in with.

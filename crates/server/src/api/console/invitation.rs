@@ -1,7 +1,7 @@
 //! Accepting an invitation.
 
 use super::{Answer, Console, failure::Failure, render, sent::Sent, visit::Visit};
-use crate::authority::admin::{Error, OpenedInvitation};
+use crate::authority::admin::{Accepted, DrawnCodes, Error, OpenedInvitation};
 use axum::{Extension, extract::State, response::IntoResponse};
 use http::StatusCode;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tegata_console::{
     forms::Field,
     pages::{AcceptPage, InvitationPage, RecoveryCodesPage, ToAccept},
 };
-use tegata_policy::{password, secret::PlainSecret};
+use tegata_policy::{acts::PersonRow, password, secret::PlainSecret};
 use tegata_store::Error as StoreError;
 use zxcvbn::zxcvbn;
 
@@ -26,7 +26,10 @@ pub async fn open(
 ) -> Answer {
     let invitation = invitation(&sent)?;
     match console.authority.open_invitation(&invitation).await {
-        Ok(opened) => render(&AcceptPage::new(settled(&visit), to_accept(&invitation, opened))),
+        Ok(opened) => {
+            let it = to_accept(&console, &invitation, opened)?;
+            render(&AcceptPage::new(settled(&visit), it))
+        }
         Err(error) => unknown(&console, &visit, error),
     }
 }
@@ -39,17 +42,22 @@ fn invitation(sent: &Sent) -> Result<PlainSecret, Failure> {
     Ok(PlainSecret::from_caller(alone.to_owned()))
 }
 
-fn to_accept(invitation: &PlainSecret, opened: OpenedInvitation) -> ToAccept {
-    ToAccept {
+fn to_accept(
+    console: &Console,
+    invitation: &PlainSecret,
+    opened: OpenedInvitation,
+) -> Result<ToAccept, Failure> {
+    Ok(ToAccept {
         login: opened.person.login,
         name: opened.person.name,
         expires_at: opened.expires_at,
         invitation: invitation.reveal().to_owned(),
         totp_secret: opened.totp_secret.reveal().to_owned(),
+        codes: console.authority.encrypted(&opened.drawn)?,
         password: Field::default(),
         code: Field::default(),
         strength: None,
-    }
+    })
 }
 
 /// The frame of a page that a form has made: the settings return to the page before.
@@ -68,46 +76,97 @@ fn unknown(console: &Console, visit: &Visit, error: Error) -> Answer {
     Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response())
 }
 
+/// What accepts an invitation.
+struct Acceptance {
+    invitation: PlainSecret,
+    password: PlainSecret,
+    totp_secret: PlainSecret,
+    code: PlainSecret,
+    drawn: Option<DrawnCodes>,
+}
+
+impl Acceptance {
+    fn of(console: &Console, sent: &Sent) -> Result<Self, Failure> {
+        let form = sent.form()?;
+        let [password, totp_secret, code] = ["password", "totp_secret", "code"]
+            .map(|it| PlainSecret::from_caller(form.get(it).unwrap_or_default().to_owned()));
+        let drawn = console.authority.opened(form.get("codes"))?;
+        Ok(Self { invitation: invitation(sent)?, password, totp_secret, code, drawn })
+    }
+
+    fn second(&self) -> (&PlainSecret, &PlainSecret) {
+        (&self.totp_secret, &self.code)
+    }
+
+    /// What the form that was sent before has got, as the first one of a double click: its page
+    /// was not shown.
+    async fn before(&self, console: &Console) -> Result<Option<Accepted>, Failure> {
+        let Some(drawn) = &self.drawn else { return Ok(None) };
+        let (authority, password) = (&console.authority, self.password.clone());
+        Ok(authority.accepted_before(password, self.second(), drawn).await?)
+    }
+
+    /// How hard the password of this person is to guess.
+    fn strength(&self, person: &PersonRow) -> u8 {
+        zxcvbn(self.password.reveal(), &[person.login.as_str(), person.name.as_str()])
+            .score()
+            .into()
+    }
+}
+
 /// Sets the password and the second factor, and shows the recovery codes.
 pub async fn accept(
     State(console): State<Arc<Console>>,
     Extension(visit): Extension<Visit>,
     sent: Sent,
 ) -> Answer {
-    let invitation = invitation(&sent)?;
-    let form = sent.form()?;
-    let [password, secret, code] = ["password", "totp_secret", "code"]
-        .map(|it| PlainSecret::from_caller(form.get(it).unwrap_or_default().to_owned()));
-    let opened = match console.authority.open_invitation(&invitation).await {
-        Ok(opened) => opened,
-        Err(error) => return unknown(&console, &visit, error),
-    };
-    let names = [opened.person.login.as_str(), opened.person.name.as_str()];
-    let strength = zxcvbn(password.reveal(), &names).score().into();
-    let fits = password::check(&password, names[0], names[1]);
-    let second = (&secret, &code);
-    let accepted =
-        console.authority.accept_invitation(&invitation, password, second, visit.source).await;
-    let wrong_code = match accepted {
-        Ok(accepted) => {
-            let codes = accepted.recovery_codes.iter().map(|it| it.reveal().to_owned()).collect();
-            return render(&RecoveryCodesPage::new(settled(&visit), codes, strength));
+    let it = Acceptance::of(&console, &sent)?;
+    let accepted = match console.authority.open_invitation(&it.invitation).await {
+        Ok(opened) => {
+            let (password, drawn) = (it.password.clone(), it.drawn.as_ref());
+            let by = console.authority.accept_invitation(
+                &it.invitation,
+                password,
+                it.second(),
+                drawn,
+                visit.source,
+            );
+            match by.await {
+                Err(Error::Unacceptable(..)) => return again(&console, &visit, &it, opened),
+                accepted => accepted,
+            }
         }
-        Err(Error::Unacceptable(..)) => fits.is_ok(),
-        Err(error) => return unknown(&console, &visit, error),
+        Err(error) => Err(error),
     };
+    let accepted = match accepted {
+        Err(Error::Store(StoreError::NotFound(what))) => match it.before(&console).await? {
+            Some(before) => Ok(before),
+            None => Err(StoreError::NotFound(what).into()),
+        },
+        accepted => accepted,
+    };
+    match accepted {
+        Ok(Accepted { person, recovery_codes }) => {
+            let codes = recovery_codes.iter().map(|it| it.reveal().to_owned()).collect();
+            render(&RecoveryCodesPage::new(settled(&visit), codes, it.strength(&person)))
+        }
+        Err(error) => unknown(&console, &visit, error),
+    }
+}
+
+/// The form again, with what is wrong: the password, or else the code.
+fn again(console: &Console, visit: &Visit, sent: &Acceptance, opened: OpenedInvitation) -> Answer {
     let t = &visit.language.texts().invitation;
-    let wrong = |is: bool, why: &str| match is {
-        true => Field::default().wrong(why),
-        false => Field::default(),
+    let person = &opened.person;
+    let fits = password::check(&sent.password, &person.login, &person.name).is_ok();
+    let (password, code) = match fits {
+        false => (Field::default().wrong(t.password_wrong), Field::default()),
+        true => (Field::default(), Field::default().wrong(t.code_wrong)),
     };
-    let it = ToAccept {
-        totp_secret: secret.reveal().to_owned(),
-        password: wrong(fits.is_err(), t.password_wrong),
-        code: wrong(wrong_code, t.code_wrong),
-        strength: Some(strength),
-        ..to_accept(&invitation, opened)
-    };
-    let page = AcceptPage::new(settled(&visit), it);
+    let strength = Some(sent.strength(person));
+    let it = to_accept(console, &sent.invitation, opened)?;
+    let totp_secret = sent.totp_secret.reveal().to_owned();
+    let it = ToAccept { totp_secret, password, code, strength, ..it };
+    let page = AcceptPage::new(settled(visit), it);
     Ok((StatusCode::UNPROCESSABLE_ENTITY, render(&page)?).into_response())
 }

@@ -3,6 +3,7 @@
 use super::{
     facade::{Admin, Error, Result},
     people::ListedPerson,
+    recovery_codes::DrawnCodes,
 };
 use crate::authority::{
     Authority,
@@ -12,7 +13,7 @@ use crate::authority::{
     random,
     source::Source,
 };
-use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use data_encoding::BASE32_NOPAD;
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
@@ -36,6 +37,8 @@ pub struct OpenedInvitation {
     pub expires_at: UnixTime,
     /// A fresh secret for the second factor, in base32; nothing stores it yet.
     pub totp_secret: PlainSecret,
+    /// Fresh recovery codes; nothing stores them yet.
+    pub drawn: DrawnCodes,
 }
 
 /// An invitation that was accepted.
@@ -56,8 +59,6 @@ pub struct NewSession {
 
 /// For how many seconds a session lasts.
 const SESSION: i64 = 12 * 3_600;
-/// Number of recovery codes.
-const RECOVERY_CODES: usize = 10;
 const NO_INVITATION: StoreError = StoreError::NotFound("invitation; it may be used or expired");
 
 impl Authority {
@@ -69,7 +70,8 @@ impl Authority {
         let (stored, expires_at) = self.invited(invitation).await?;
         let secret = Zeroizing::new(random::bytes::<32>()?);
         let totp_secret = PlainSecret::from_caller(BASE32_NOPAD.encode(&secret[..]));
-        Ok(OpenedInvitation { person: stored.person, expires_at, totp_secret })
+        let drawn = DrawnCodes::new(stored.person.id, expires_at)?;
+        Ok(OpenedInvitation { person: stored.person, expires_at, totp_secret, drawn })
     }
 
     async fn invited(&self, invitation: &PlainSecret) -> Result<(StoredPerson, UnixTime)> {
@@ -84,7 +86,7 @@ impl Authority {
 
     /// Accepts an invitation with a password and a second factor: its secret, as
     /// [`OpenedInvitation`] has it, and a present code of it, which proves that an
-    /// authenticator has the secret.
+    /// authenticator has the secret; and with recovery codes as it has them, or new ones.
     ///
     /// # Errors
     /// [`Error::Unacceptable`], [`StoreError::NotFound`] or [`StoreError::Unavailable`].
@@ -93,9 +95,10 @@ impl Authority {
         invitation: &PlainSecret,
         password: PlainSecret,
         (totp_secret, code): (&PlainSecret, &PlainSecret),
+        drawn: Option<&DrawnCodes>,
         source: Option<Source>,
     ) -> Result<Accepted> {
-        let (StoredPerson { person, .. }, _) = self.invited(invitation).await?;
+        let (StoredPerson { person, .. }, until) = self.invited(invitation).await?;
         let wrong = |why| Error::Unacceptable("password", why);
         check(&password, &person.login, &person.name).map_err(wrong)?;
         let secret = decoded(totp_secret).ok_or(Error::Unacceptable(
@@ -107,10 +110,10 @@ impl Authority {
             "code",
             "`code` must be a present code of six digits; compare the clock of the device",
         ))?;
-        let mut recovery_codes = Vec::new();
-        for _ in 0..RECOVERY_CODES {
-            recovery_codes.push(recovery_code(random::bytes()?));
-        }
+        let recovery_codes = match drawn.filter(|it| it.person == person.id) {
+            Some(drawn) => drawn.plain(),
+            None => DrawnCodes::new(person.id, until)?.plain(),
+        };
         let password = self.passwords.hash(password).await?;
         // A rotation meanwhile would leave the second factor encrypted with the old master key.
         let _alone = self.rotating.lock().await;
@@ -243,16 +246,9 @@ impl Authority {
     }
 }
 
-fn decoded(secret: &PlainSecret) -> Option<Zeroizing<[u8; 32]>> {
+pub(super) fn decoded(secret: &PlainSecret) -> Option<Zeroizing<[u8; 32]>> {
     let bytes = Zeroizing::new(BASE32_NOPAD.decode(secret.reveal().as_bytes()).ok()?);
     <&[u8; 32]>::try_from(&bytes[..]).ok().copied().map(Zeroizing::new)
-}
-
-/// A recovery code: four groups of five hexadecimal digits.
-fn recovery_code(bytes: [u8; 10]) -> PlainSecret {
-    let digits = Zeroizing::new(HEXLOWER.encode(&bytes));
-    let groups = [0, 5, 10, 15].map(|at| &digits[at..at + 5]);
-    PlainSecret::from_caller(groups.join("-"))
 }
 
 impl Admin {
