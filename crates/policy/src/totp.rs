@@ -1,6 +1,7 @@
 //! One-time codes of six digits from a shared secret and the time (RFC 6238, with SHA-1 and
 //! steps of 30 seconds, as every authenticator program has it).
 
+use crate::secret::PlainSecret;
 use aws_lc_rs::hmac::{HMAC_SHA1_FOR_LEGACY_USE_ONLY, Key, sign};
 use tegata_token::time::UnixTime;
 
@@ -26,10 +27,27 @@ pub fn code(secret: &[u8], step: i64) -> u32 {
     (number & 0x7FFF_FFFF) % 1_000_000
 }
 
+/// A code, or a recovery code, as it is compared: without the spaces with which authenticators
+/// show it, in lower case, and in ASCII, where a Japanese keyboard may write wide digits.
+#[must_use]
+pub fn entered(code: &str) -> PlainSecret {
+    let narrow = |it: char| match it {
+        '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(it) - 0xFEE0).unwrap_or(it),
+        _ => it,
+    };
+    // Allocated beforehand: a growing string would leave copies behind.
+    let mut text = String::with_capacity(code.len());
+    let shown = code.chars().filter(|it| !it.is_whitespace());
+    text.extend(shown.map(|it| narrow(it).to_ascii_lowercase()));
+    PlainSecret::from_caller(text)
+}
+
 /// The time step that `shown` is the code of: the present one, the one before or the one
 /// after, since clocks differ.
 #[must_use]
 pub fn step_of(secret: &[u8], shown: &str, now: UnixTime) -> Option<i64> {
+    let shown = entered(shown);
+    let shown = shown.reveal();
     if shown.len() != 6 || !shown.bytes().all(|it| it.is_ascii_digit()) {
         return None;
     }
@@ -72,6 +90,13 @@ mod tests {
         }
         for far in [present - 2, present + 2] {
             assert_eq!(step_of(secret, &at(far), now), None);
+        }
+        let spaced = |it: &str| format!("\u{3000}{} {}\n", &it[..3], &it[3..]);
+        let wide = |it: &str| -> String {
+            it.bytes().filter_map(|it| char::from_u32(u32::from(it) + 0xFEE0)).collect()
+        };
+        for shown in [spaced(&at(present)), wide(&at(present))] {
+            assert_eq!(step_of(secret, &shown, now), Some(present), "{shown}");
         }
         for bad in ["", "12345", "1234567", "12345a", " 12345", "+12345"] {
             assert_eq!(step_of(secret, bad, now), None, "{bad}");

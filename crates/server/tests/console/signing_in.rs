@@ -69,3 +69,17 @@ async fn a_personal_token_is_no_session() {
     other.cookies.lock().unwrap().insert("tegata-session".into(), token);
     assert_eq!(other.get("/console").await.status, 303);
 }
+
+#[tokio::test]
+async fn codes_are_right_as_authenticators_show_them_and_as_people_write_them() {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let code = world.code(&human.totp, 0);
+    let shown = format!(" {} {}", &code[..3], &code[3..]);
+    let recovery = format!("{} ", human.recovery[0].to_uppercase());
+    for code in [shown, recovery] {
+        let fields = [("login", "mika"), ("password", PASSWORD), ("code", &*code)];
+        let done = world.browser().send("/console/sign-in", &fields).await;
+        assert_eq!(done.status, 303, "{code}: {}", done.text);
+    }
+}

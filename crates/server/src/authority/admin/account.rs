@@ -211,7 +211,7 @@ impl Authority {
         secrets: &SignInSecrets,
         code: &PlainSecret,
     ) -> Option<SecondFactor> {
-        let shown = people::hash(code);
+        let shown = people::hash(&totp::entered(code.reveal()));
         if secrets.recovery.contains(&shown) {
             return Some(SecondFactor::Recovery(shown));
         }
