@@ -57,26 +57,38 @@ impl Balancer {
     }
 }
 
-/// nginx, with the settings of the book's page on many servers.
+/// The settings for nginx of the book's page on many servers, with these servers, and without TLS.
+fn nginx_of_the_book(at: SocketAddr, servers: &[&Server]) -> String {
+    let book = include_str!("../../../../docs/book/src/replicas.md");
+    let found = book.split_once("```nginx\n").and_then(|(_, it)| it.split_once("```"));
+    let lines = found.unwrap().0.lines().map(str::trim);
+    let line = |it: &str| match it {
+        "upstream tegata {" => {
+            let all = servers.iter().map(|it| it.address().to_string());
+            let all = all.map(|it| format!("server {it} max_fails=1 fail_timeout=1s;\n"));
+            format!("{it}\n{}", all.collect::<String>())
+        }
+        "listen 443 ssl;" => format!("listen {at};\n"),
+        it if it.starts_with("ssl_") || it.starts_with("server 10.") => String::new(),
+        it => format!("{it}\n"),
+    };
+    lines.map(line).collect()
+}
+
+/// nginx, with the settings of the book.
 async fn nginx(field: &Field<'_>, servers: &[&Server]) -> Balancer {
     let port = ReservedPort::new().unwrap();
     let at = port.at();
     let folder = field.home.path().join("nginx");
     fs::create_dir_all(&folder).unwrap();
     let place = folder.display();
-    let all: String = servers
-        .iter()
-        .map(|it| format!("server {} max_fails=1 fail_timeout=1s;\n", it.address()))
-        .collect();
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|what| format!("{what}_temp_path {place}/{what};\n"))
         .concat();
+    let book = nginx_of_the_book(at, servers);
     let conf = format!(
         "user root;\ndaemon off;\npid {place}/pid;\nerror_log stderr crit;\nevents {{}}\nhttp {{\n\
-         access_log off;\n{temporary}upstream tegata {{\n{all}keepalive 64;\n}}\nserver {{\n\
-         listen {at};\nlocation / {{\nproxy_pass http://tegata;\nproxy_http_version 1.1;\n\
-         proxy_set_header Connection \"\";\nproxy_set_header Host $host;\n\
-         proxy_next_upstream error timeout http_503;\n}}\n}}\n}}\n"
+         access_log off;\n{temporary}{book}}}\n"
     );
     let file = folder.join("nginx.conf");
     fs::write(&file, conf).unwrap();
@@ -138,6 +150,19 @@ async fn nginx_spreads_requests_over_three_servers() {
     let (a, b, c) = tokio::join!(field.start("a"), field.start("b"), field.start("c"));
     let balancer = nginx(&field, &[&a, &b, &c]).await;
     serves(&field, &balancer, vec![a, b, c]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_of_the_book_passes_the_longest_text_on_to_the_leak_desk() {
+    let field = Field::new();
+    let server = field.start("a").await;
+    let balancer = nginx(&field, &[&server]).await;
+    let text = format!("text={}", "%0A".repeat(1 << 20));
+    let form = "application/x-www-form-urlencoded";
+    let headers = [("origin", "http://127.0.0.1"), ("content-type", form)];
+    let response = balancer.ask(&Request::new("POST", "/console/leak-desk", &headers, &text)).await;
+    let to = response.header("location").unwrap_or_default();
+    assert_eq!((response.status, to), (303, "/console/sign-in?next=%2Fconsole%2Fleak-desk"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
