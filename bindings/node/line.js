@@ -4,6 +4,10 @@
 
 const { readFile } = require("node:fs/promises");
 const { request } = require("node:http");
+const { json } = require("node:stream/consumers");
+
+/** How long the agent may take to answer, in milliseconds. */
+const PATIENCE = 10_000;
 
 function fresh(Client, token, options = {}) {
   let client, held;
@@ -25,21 +29,28 @@ function fromFile(path) {
 
 function fromSocket(socketPath, name, secret) {
   const headers = { authorization: `Bearer ${secret}` };
-  return () =>
-    new Promise((resolve, reject) => {
-      const sent = request({ socketPath, path: `/token/${name}`, headers }, (response) => {
-        let text = "";
-        response.setEncoding("utf8");
-        response.on("data", (part) => (text += part));
-        response.on("end", () => {
-          const body = JSON.parse(text);
-          if (response.statusCode === 200) resolve(body.access_token);
-          else reject(new Error(`the agent has no token: ${body.message}`));
-        });
-      });
-      sent.on("error", reject);
-      sent.end();
+  return async () => {
+    const { status, body } = await ask({ socketPath, path: `/token/${name}`, headers });
+    if (status !== 200) throw new Error(`the agent has no token: ${body.message}`);
+    return body.access_token;
+  };
+}
+
+/** Sends a request; resolves to the status and the body, which is JSON. */
+function ask(options) {
+  let timer;
+  const answer = new Promise((resolve, reject) => {
+    const sent = request(options, (response) => {
+      // Fails as well if the response is cut, or is no JSON.
+      json(response).then((body) => resolve({ status: response.statusCode, body }), reject);
     });
+    timer = setTimeout(() => {
+      reject(new Error(`the agent did not answer within ${PATIENCE / 1000} s`));
+      sent.destroy();
+    }, PATIENCE);
+    sent.on("error", reject).end();
+  });
+  return answer.finally(() => clearTimeout(timer));
 }
 
 module.exports = { fresh, fromFile, fromSocket };

@@ -18,6 +18,9 @@ import socket
 
 from linebot.v3.messaging import Configuration
 
+#: How long the agent may take to connect, and to send the next bytes, in seconds.
+_PATIENCE = 10.0
+
 
 class FreshConfiguration(Configuration):
     """The SDK's configuration, with a token that is read for each call."""
@@ -49,9 +52,7 @@ def from_socket(path, name, secret):
     """The token of this name, from the agent's Unix socket."""
 
     def token():
-        connection = http.client.HTTPConnection("agent", timeout=10)
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.connect(path)
+        connection = _Connection(path)
         try:
             connection.request("GET", f"/token/{name}", headers={"Authorization": f"Bearer {secret}"})
             response = connection.getresponse()
@@ -63,3 +64,16 @@ def from_socket(path, name, secret):
             connection.close()
 
     return token
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection over a Unix socket."""
+
+    def __init__(self, path):
+        super().__init__("agent", timeout=_PATIENCE)
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
