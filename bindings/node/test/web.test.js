@@ -3,6 +3,7 @@
 
 const assert = require("node:assert");
 const { createHmac } = require("node:crypto");
+const http = require("node:http");
 const test = require("node:test");
 const express = require("express");
 const { expressjwt } = require("express-jwt");
@@ -66,6 +67,37 @@ test("Fastify answers 400, 401, 403 and the application", async () => {
   const url = await app.listen({ port: 0, host: "127.0.0.1" });
   await answers(url);
   await app.close();
+});
+
+test("what a test of Fastify injects is decided as a request", async () => {
+  const app = fastify();
+  app.register(require("tegata/fastify"), { verifier });
+  app.get("/", async (request) => request.tegata.channel);
+  const inject = async (authorization) => {
+    const headers = authorization === undefined ? {} : { Authorization: authorization };
+    const { statusCode, body } = await app.inject({ url: "/", headers });
+    return statusCode === 200 ? body : statusCode;
+  };
+  const good = `Bearer ${await server.issue()}`;
+  assert.strictEqual(await inject(good), server.channel.id);
+  assert.strictEqual(await inject(undefined), 401);
+  assert.strictEqual(await inject([good, good]), 401, "two headers are no token");
+  await app.close();
+});
+
+test("two authorization headers are no token", async () => {
+  const app = express().use(middleware(verifier));
+  app.get("/", (request, response) => response.send(request.tegata.channel));
+  const good = `Bearer ${await server.issue()}`;
+  await served(app, async (url) => {
+    for (const [headers, status] of [[[good], 200], [[good, good], 401]]) {
+      const found = await new Promise((resolve, reject) => {
+        const sent = http.get(url, { headers: { authorization: headers } }, resolve);
+        sent.on("error", reject);
+      });
+      assert.strictEqual(found.resume().statusCode, status);
+    }
+  });
 });
 
 test("an unknown state is 503 with when to ask again", async () => {
