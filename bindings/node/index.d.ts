@@ -87,7 +87,8 @@ export class Verifier {
   constructor(authority: string, verifierToken: string, options?: Options);
   /** Verifies a token. Waits for the authority, for a second at most, only if memory does not
    *  answer: without a view yet, for an unknown key or a suspended channel, and with
-   *  `onStale: "ask"`. Throws `Invalid` or `Unknown`. */
+   *  `onStale: "ask"`. No thread waits, and at most 1,024 verifications do. Throws `Invalid` or
+   *  `Unknown`. */
   verify(token: string): Promise<Token>;
   /** Verifies a token from memory alone; null if that does not answer. Throws `Invalid` or
    *  `Unknown`. */

@@ -61,20 +61,16 @@ class Token {
   }
 }
 
-/** How long the exit of the process waits for the authority, in seconds. */
+/** How long the exit of the process waits for the authority, in seconds, however many verifiers
+ *  there are. */
 const EXIT = 1;
 
 /** The verifiers that are closed when the process exits. */
 const open = new Set();
 
 process.once("exit", () => {
-  for (const reference of open) {
-    try {
-      reference.deref()?.closeNow(EXIT);
-    } catch {
-      // Its copy cannot be deleted; the process exits all the same.
-    }
-  }
+  const verifiers = [...open].map((reference) => reference.deref()).filter(Boolean);
+  native.closeAll(verifiers, EXIT);
 });
 
 function accepted(found) {
@@ -119,7 +115,8 @@ class Verifier {
 
   async close(seconds = 1) {
     open.delete(this.#reference);
-    await this.#native.close(seconds);
+    const problem = await this.#native.close(seconds);
+    if (problem !== null) throw new Error(problem);
   }
 
   gate({ kinds = [], channels = [], groups = [] } = {}) {

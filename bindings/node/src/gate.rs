@@ -1,7 +1,10 @@
 //! The decision about a request.
 
-use crate::{token::facts, verifier::Verifier};
-use napi::{Error, Result, Task, bindgen_prelude::AsyncTask, bindgen_prelude::Either};
+use crate::{promise::promise, token::facts, verifier::Verifier};
+use napi::{
+    Env, Error, Result,
+    bindgen_prelude::{Either, Object},
+};
 use napi_derive::napi;
 use std::net::IpAddr;
 use tegata_gateway::decision::Refusal;
@@ -75,12 +78,15 @@ impl Gate {
     /// Decides; the promise waits for the authority, for a second at most, if memory does not
     /// answer.
     #[napi(ts_return_type = "Promise<string | Refused>")]
-    pub fn verify(
+    pub fn verify<'env>(
         &self,
+        env: &'env Env,
         authorization: Vec<String>,
         source: Option<String>,
-    ) -> AsyncTask<Decision> {
-        AsyncTask::new(Decision { gate: self.0.clone(), authorization, source: address(source) })
+    ) -> Result<Object<'env>> {
+        promise(env, either, |done| {
+            self.0.verify_then(&slices(&authorization), address(source), done);
+        })
     }
 }
 
@@ -96,25 +102,5 @@ fn either(found: std::result::Result<VerifiedToken, Refusal>) -> Either<String, 
     match found {
         Ok(token) => Either::A(facts(&token)),
         Err(refusal) => Either::B(refusal.into()),
-    }
-}
-
-/// A decision on a thread of the runtime's pool.
-pub struct Decision {
-    gate: BlockingGate,
-    authorization: Vec<String>,
-    source: Option<IpAddr>,
-}
-
-impl Task for Decision {
-    type Output = std::result::Result<VerifiedToken, Refusal>;
-    type JsValue = Either<String, Refused>;
-
-    fn compute(&mut self) -> Result<Self::Output> {
-        Ok(self.gate.verify(&slices(&self.authorization), self.source))
-    }
-
-    fn resolve(&mut self, _: napi::Env, found: Self::Output) -> Result<Self::JsValue> {
-        Ok(either(found))
     }
 }

@@ -2,5 +2,6 @@
 //! its follower, as JavaScript objects. It has no rule of its own.
 
 mod gate;
+mod promise;
 mod token;
 mod verifier;

@@ -1,7 +1,13 @@
 //! The verifier.
 
-use crate::token::{Refusal, facts};
-use napi::{Error, Result, Task, bindgen_prelude::AsyncTask, bindgen_prelude::Either};
+use crate::{
+    promise::promise,
+    token::{Refusal, facts},
+};
+use napi::{
+    Env, Error, Result,
+    bindgen_prelude::{ClassInstance, Either, Object},
+};
 use napi_derive::napi;
 use std::{sync::Arc, time::Duration};
 use tegata_verifier::{BlockingVerifier, FollowSettings, NotAccepted, VerifiedToken};
@@ -101,15 +107,15 @@ impl Verifier {
     /// Verifies a token; the promise waits for the authority, for a second at most, if memory
     /// does not answer.
     #[napi(ts_return_type = "Promise<string | Refusal>")]
-    pub fn verify(&self, token: String) -> AsyncTask<Verification> {
-        AsyncTask::new(Verification { verifier: self.0.clone(), token })
+    pub fn verify<'env>(&self, env: &'env Env, token: String) -> Result<Object<'env>> {
+        promise(env, either, |done| self.0.verify_then(token.into_bytes(), done))
     }
 
     /// Waits until there is a view, for at most this many seconds.
     #[napi(ts_return_type = "Promise<boolean>")]
-    pub fn ready(&self, seconds: f64) -> Result<AsyncTask<Waiting>> {
+    pub fn ready<'env>(&self, env: &'env Env, seconds: f64) -> Result<Object<'env>> {
         let limit = time(seconds)?;
-        Ok(AsyncTask::new(Waiting { verifier: self.0.clone(), limit }))
+        promise(env, |is_ready| is_ready, |done| self.0.ready_then(limit, done))
     }
 
     /// The age of the view in seconds.
@@ -145,80 +151,27 @@ impl Verifier {
         }
     }
 
-    /// Stops; every later verification is answered as unknown.
-    #[napi(ts_return_type = "Promise<void>")]
-    pub fn close(&self, seconds: f64) -> Result<AsyncTask<Stopping>> {
+    /// Stops; every later verification is answered as unknown. Resolves to why it cannot, if so.
+    #[napi(ts_return_type = "Promise<string | null>")]
+    pub fn close<'env>(&self, env: &'env Env, seconds: f64) -> Result<Object<'env>> {
         let limit = time(seconds)?;
-        Ok(AsyncTask::new(Stopping { verifier: self.0.clone(), limit }))
+        let problem = |stopped: std::io::Result<()>| stopped.err().map(|it| it.to_string());
+        promise(env, problem, |done| self.0.stop_then(limit, done))
     }
+}
 
-    /// As `close`, for the exit of the process: waits.
-    #[napi]
-    pub fn close_now(&self, seconds: f64) -> Result<()> {
-        self.0.stop(time(seconds)?).map_err(wrong)
-    }
+/// Stops all of these for the exit of the process: waits for at most so many seconds for all of
+/// them together.
+#[napi]
+pub fn close_all(verifiers: Vec<ClassInstance<'_, Verifier>>, seconds: f64) -> Result<()> {
+    let limit = time(seconds)?;
+    BlockingVerifier::stop_all(verifiers.iter().map(|it| &*it.0), limit);
+    Ok(())
 }
 
 fn either(found: std::result::Result<VerifiedToken, NotAccepted>) -> Either<String, Refusal> {
     match found {
         Ok(token) => Either::A(facts(&token)),
         Err(why) => Either::B(why.into()),
-    }
-}
-
-/// A verification on a thread of the runtime's pool.
-pub struct Verification {
-    verifier: Arc<BlockingVerifier>,
-    token: String,
-}
-
-impl Task for Verification {
-    type Output = std::result::Result<VerifiedToken, NotAccepted>;
-    type JsValue = Either<String, Refusal>;
-
-    fn compute(&mut self) -> Result<Self::Output> {
-        Ok(self.verifier.verify(self.token.as_bytes()))
-    }
-
-    fn resolve(&mut self, _: napi::Env, found: Self::Output) -> Result<Self::JsValue> {
-        Ok(either(found))
-    }
-}
-
-/// Waits for a view.
-pub struct Waiting {
-    verifier: Arc<BlockingVerifier>,
-    limit: Duration,
-}
-
-impl Task for Waiting {
-    type Output = bool;
-    type JsValue = bool;
-
-    fn compute(&mut self) -> Result<bool> {
-        Ok(self.verifier.ready(self.limit))
-    }
-
-    fn resolve(&mut self, _: napi::Env, is_ready: bool) -> Result<bool> {
-        Ok(is_ready)
-    }
-}
-
-/// Stops a verifier.
-pub struct Stopping {
-    verifier: Arc<BlockingVerifier>,
-    limit: Duration,
-}
-
-impl Task for Stopping {
-    type Output = ();
-    type JsValue = ();
-
-    fn compute(&mut self) -> Result<()> {
-        self.verifier.stop(self.limit).map_err(wrong)
-    }
-
-    fn resolve(&mut self, _: napi::Env, (): ()) -> Result<()> {
-        Ok(())
     }
 }

@@ -3,6 +3,8 @@
 
 const assert = require("node:assert");
 const { spawnSync } = require("node:child_process");
+const dns = require("node:dns/promises");
+const fs = require("node:fs/promises");
 const net = require("node:net");
 const test = require("node:test");
 const { connect, Invalid, Unknown } = require("tegata");
@@ -51,6 +53,16 @@ function run(program, ...words) {
   const done = spawnSync(process.execPath, ["-e", program, ...words], { encoding: "utf8", timeout: 120_000 });
   assert.strictEqual(done.status, 0, done.stderr);
   return done.stdout.trim();
+}
+
+/** A token as it would be under another key, which none knows. */
+function ofAnUnknownKey(token) {
+  const [header, ...rest] = token.split(".");
+  const { kid, ...others } = JSON.parse(Buffer.from(header, "base64url"));
+  const other = (kid[0] === "A" ? "B" : "A") + kid.slice(1);
+  const changed = Buffer.from(header, "base64url").toString().replace(kid, other);
+  assert(others && changed.includes(other));
+  return [Buffer.from(changed).toString("base64url"), ...rest].join(".");
 }
 
 test("every kind of token is verified with its facts", async () => {
@@ -144,6 +156,47 @@ test("modules with import find every name", async () => {
   const { StandIn, withStandIn } = await import("tegata/stand-in");
   const { fresh, fromFile, fromSocket } = await import("tegata/line");
   assert(StandIn && withStandIn && fresh && fromFile && fromSocket);
+});
+
+test("tokens of unknown keys keep no thread, and only so many of them wait", withStandIn(async (server) => {
+  const verifier = await server.connect({ staleness: 60 });
+  const good = await server.issue();
+  const bad = ofAnUnknownKey(good);
+  assert.strictEqual(verifier.recall(bad), null);
+  // The authority is silent, so each of them waits for a second.
+  await server.fault(503, { count: 1_000_000, path: "/feed/" });
+  const gate = verifier.gate();
+  const request = { rawHeaders: ["Authorization", `Bearer ${bad}`], socket: {} };
+  const answers = { busy: 0, late: 0 };
+  const began = Date.now();
+  const waiting = Array.from({ length: 1_100 }, async (_, number) => {
+    if (number % 2 === 0) return assert.strictEqual((await gate.decide(request)).refused.status, 503);
+    const unknown = await verifier.verify(bad).catch((error) => error);
+    assert(unknown instanceof Unknown, unknown);
+    answers[/too many/.test(unknown.message) ? "busy" : "late"] += 1;
+  });
+  // Both need a thread of the pool.
+  for (const _ of Array(20)) await fs.readFile(__filename);
+  await dns.lookup("localhost");
+  assert(await verifier.verify(good));
+  await Promise.all(waiting);
+  // On four threads, they would take four minutes.
+  assert(Date.now() - began < 60_000, `${Date.now() - began} ms`);
+  assert(answers.busy > 0 && answers.late > 0, JSON.stringify(answers));
+  await server.clearFaults();
+  // There is room again, and an answer.
+  const invalid = (error) => error instanceof Invalid || /in time/.test(error.message);
+  await assert.rejects(verifier.verify(bad), invalid);
+}));
+
+test("a process with many verifiers exits after a second while the authority is silent", async () => {
+  const { url, close } = await silent();
+  const began = Date.now();
+  const program = `for (let i = 0; i < 20; i++) require("tegata").connect(process.argv[1], "token")`;
+  run(program, url);
+  // One after the other, they would take 20 s.
+  assert(Date.now() - began < 15_000);
+  close();
 });
 
 test("a blocked event loop does not age the view", async () => {

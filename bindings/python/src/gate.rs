@@ -1,6 +1,10 @@
 //! The decision about a request.
 
-use crate::{token::Token, verifier::Verifier};
+use crate::{
+    answers::{Answer, Answers},
+    token::Token,
+    verifier::Verifier,
+};
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
 use std::net::IpAddr;
 use tegata_gateway::decision::Refusal;
@@ -55,7 +59,26 @@ impl Gate {
         authorization: Vec<Vec<u8>>,
         source: Option<&str>,
     ) -> Decision {
-        py.detach(|| self.0.verify(&slices(&authorization), address(source))).into()
+        let (sent, source) = (slices(&authorization), address(source));
+        // As in `Verifier::verify`.
+        let found = self.0.recall(&sent, source);
+        found.unwrap_or_else(|| py.detach(|| self.0.verify(&sent, source))).into()
+    }
+
+    /// Decides without waiting: the result arrives among the answers, with this number.
+    #[pyo3(signature = (answers, number, authorization, source=None))]
+    fn ask(
+        &self,
+        py: Python<'_>,
+        answers: &Answers,
+        number: u64,
+        authorization: Vec<Vec<u8>>,
+        source: Option<&str>,
+    ) {
+        let (sent, source) = (slices(&authorization), address(source));
+        let inbox = answers.0.clone();
+        let done = move |found| inbox.put(number, Answer::Decision(found));
+        py.detach(|| self.0.verify_then(&sent, source, done));
     }
 }
 

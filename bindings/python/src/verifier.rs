@@ -1,6 +1,9 @@
 //! The verifier.
 
-use crate::token::{Token, exception};
+use crate::{
+    answers::{Answer, Answers},
+    token::{Token, exception},
+};
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tegata_verifier::{BlockingVerifier, FollowSettings, NotAccepted, VerifiedToken};
@@ -68,6 +71,13 @@ impl Verifier {
         self.0.recall(token.as_bytes()).map(|found| result(py, found)).transpose()
     }
 
+    /// Verifies a token without waiting: the result arrives among the answers, with this number.
+    fn ask(&self, py: Python<'_>, answers: &Answers, number: u64, token: &str) {
+        let inbox = answers.0.clone();
+        let done = move |found| inbox.put(number, Answer::Verification(found));
+        py.detach(|| self.0.verify_then(token.as_bytes().to_vec(), done));
+    }
+
     /// Waits until there is a view.
     #[pyo3(signature = (timeout=1.0))]
     fn ready(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
@@ -122,6 +132,20 @@ impl Verifier {
         let limit = time(timeout)?;
         Ok(py.detach(|| self.0.stop(limit))?)
     }
+}
+
+/// Stops all of these for the exit of the interpreter: waits for at most `timeout` seconds for all
+/// of them together.
+#[pyfunction]
+pub fn close_all(
+    py: Python<'_>,
+    verifiers: Vec<PyRef<'_, Verifier>>,
+    timeout: f64,
+) -> PyResult<()> {
+    let limit = time(timeout)?;
+    let all: Vec<_> = verifiers.iter().map(|it| it.0.clone()).collect();
+    py.detach(|| BlockingVerifier::stop_all(all.iter().map(|it| &**it), limit));
+    Ok(())
 }
 
 fn result(py: Python<'_>, found: Result<VerifiedToken, NotAccepted>) -> PyResult<Token> {

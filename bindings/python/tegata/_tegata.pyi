@@ -48,7 +48,7 @@ class Verifier:
     def verify(self, token: str) -> Token:
         """Verifies a token. Waits for the authority, for a second at most, only if memory does
         not answer: without a view yet, for an unknown key or a suspended channel, and with
-        `on_stale="ask"`.
+        `on_stale="ask"`. At most 1,024 verifications wait.
 
         Raises `Invalid` or `Unknown`.
         """
@@ -57,6 +57,7 @@ class Verifier:
 
         Raises `Invalid` or `Unknown`.
         """
+    def ask(self, answers: Answers, number: int, token: str) -> None: ...
     def ready(self, timeout: float = 1.0) -> bool:
         """Waits until there is a view, for at most `timeout` seconds; returns whether there
         is one."""
@@ -90,3 +91,16 @@ class Gate:
     def __init__(self, verifier: Verifier, conditions: list[tuple[str, str]]) -> None: ...
     def recall(self, authorization: list[bytes], source: str | None = None) -> Token | Refused | None: ...
     def verify(self, authorization: list[bytes], source: str | None = None) -> Token | Refused: ...
+    def ask(
+        self, answers: Answers, number: int, authorization: list[bytes], source: str | None = None
+    ) -> None: ...
+
+@final
+class Answers:
+    """What verifications that wait for the authority are answered, for one event loop."""
+
+    def __init__(self) -> None: ...
+    def fileno(self) -> int: ...
+    def take(self) -> list[tuple[int, Token | Refused | Exception]]: ...
+
+def close_all(verifiers: list[Verifier], timeout: float) -> None: ...

@@ -1,9 +1,8 @@
 """Verifies the bearer token of each request of an ASGI application: Starlette, FastAPI, Quart."""
 
-import asyncio
-
 from ._tegata import Refused
 from .verifier import Verifier, gate
+from .waiting import answer
 
 #: The codes with which a WebSocket is closed: "policy violation", and "try again later".
 _DENIED, _LATER = 1008, 1013
@@ -30,8 +29,7 @@ class Middleware:
         source = scope["client"][0] if scope.get("client") else None
         found = self._gate.recall(sent, source)
         if found is None:
-            loop = asyncio.get_running_loop()
-            found = await loop.run_in_executor(None, self._gate.verify, sent, source)
+            found = await answer(self._gate.ask, sent, source)
         if not isinstance(found, Refused):
             return await self._app({**scope, "tegata.token": found}, receive, send)
         if scope["type"] == "websocket":

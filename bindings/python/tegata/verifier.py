@@ -1,18 +1,19 @@
 """Verification in memory, by a follower of the authority's feed."""
 
-import asyncio
 import atexit
 import weakref
 
 from . import _tegata
 from ._tegata import Token
+from .waiting import answer
 
 __all__ = ["Token", "Verifier", "connect", "gate"]
 
 #: The verifiers that are closed when the interpreter exits.
 _open: "weakref.WeakSet[Verifier]" = weakref.WeakSet()
 
-#: How long the exit of the interpreter waits for the authority, in seconds.
+#: How long the exit of the interpreter waits for the authority, in seconds, however many verifiers
+#: there are.
 _EXIT = 1.0
 
 
@@ -24,12 +25,13 @@ class Verifier(_tegata.Verifier):
     `connect`. Can be used in a `with` statement, which closes it.
     """
 
+    def __init__(self, *_, **__):
+        _open.add(self)
+
     async def verify_async(self, token: str) -> Token:
-        """As `verify`, without blocking the event loop while it waits for the authority."""
+        """As `verify`, but neither the event loop nor a thread waits for the authority."""
         found = self.recall(token)
-        if found is None:
-            found = await asyncio.get_running_loop().run_in_executor(None, self.verify, token)
-        return found
+        return await answer(self.ask, token) if found is None else found
 
     def __enter__(self):
         return self
@@ -56,19 +58,12 @@ def connect(authority: str, verifier_token: str, **settings) -> Verifier:
     Raises `ValueError` if a setting is wrong. That the authority cannot be reached is no error:
     until then, `verify` raises `Unknown`.
     """
-    verifier = Verifier(authority, verifier_token, **settings)
-    _open.add(verifier)
-    return verifier
+    return Verifier(authority, verifier_token, **settings)
 
 
 @atexit.register
 def _close_all() -> None:
-    for verifier in list(_open):
-        try:
-            verifier.close(_EXIT)
-        except OSError:
-            # Its copy cannot be deleted; the process exits all the same.
-            pass
+    _tegata.close_all(list(_open), _EXIT)
 
 
 def gate(verifier: Verifier, kinds, channels, groups) -> _tegata.Gate:

@@ -1,6 +1,8 @@
 """The follower's thread and the process: forks, a blocked event loop, and exits."""
 
 import asyncio
+import base64
+import json
 import os
 import socket
 import subprocess
@@ -10,6 +12,8 @@ import threading
 import time
 
 import tegata
+import tegata.waiting
+from tegata.asgi import Middleware
 from waiting import until_gone
 
 
@@ -135,6 +139,105 @@ def test_waiting_for_the_authority_does_not_block_the_event_loop(server):
         verifier.close(0)
 
 
+def of_an_unknown_key(token):
+    """A token as it would be under another key, which none knows."""
+    header, rest = token.split(".", 1)
+    text = base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)).decode()
+    kid = json.loads(text)["kid"]
+    other = ("B" if kid[0] == "A" else "A") + kid[1:]
+    return base64.urlsafe_b64encode(text.replace(kid, other).encode()).decode().rstrip("=") + "." + rest
+
+
+def test_tokens_of_unknown_keys_keep_no_thread_and_only_so_many_of_them_wait(stand_in):
+    verifier = stand_in.connect(staleness=60)
+    good = stand_in.issue()
+    bad = of_an_unknown_key(good)
+    assert verifier.recall(bad) is None
+    # The authority is silent, so each of them waits for a second.
+    stand_in.fault(503, count=1_000_000, path="/feed/")
+    app = Middleware(None, verifier)
+    answers = {"busy": 0, "late": 0, "asgi": 0}
+    began = time.monotonic()
+
+    async def send(message):
+        if message["type"] == "http.response.start":
+            assert message["status"] == 503
+            answers["asgi"] += 1
+
+    async def verify():
+        try:
+            await verifier.verify_async(bad)
+        except tegata.Unknown as unknown:
+            answers["busy" if "too many" in str(unknown) else "late"] += 1
+
+    async def flood():
+        scope = {"type": "http", "headers": [(b"authorization", b"Bearer " + bad.encode())]}
+        waiting = [app(scope, None, send) if it % 2 == 0 else verify() for it in range(1_100)]
+        waiting = [asyncio.create_task(it) for it in waiting]
+        await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        for _ in range(20):
+            await loop.run_in_executor(None, os.getpid)
+        assert await verifier.verify_async(good)
+        await asyncio.gather(*waiting)
+
+    asyncio.run(flood())
+    # On the threads of the executor, they would take minutes.
+    assert time.monotonic() - began < 60
+    assert answers["busy"] > 0 and answers["late"] > 0 and answers["asgi"] == 550, answers
+    # There is room again, and an answer.
+    stand_in.clear_faults()
+    try:
+        asyncio.run(verifier.verify_async(bad))
+    except tegata.Invalid:
+        pass
+    except tegata.Unknown as late:
+        assert "in time" in str(late)
+    assert not tegata.waiting._desks
+
+
+def test_a_verification_that_is_cancelled_leaves_nothing(stand_in):
+    verifier = stand_in.connect(staleness=60)
+    bad = of_an_unknown_key(stand_in.issue())
+    stand_in.fault(503, count=1_000_000, path="/feed/")
+
+    async def cancelled():
+        waiting = [asyncio.create_task(verifier.verify_async(bad)) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        await asyncio.sleep(0)
+        assert len(tegata.waiting._desks) == 1, "the others still wait"
+        for it in waiting:
+            it.cancel()
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert all(isinstance(it, asyncio.CancelledError) for it in ended), ended
+        assert not tegata.waiting._desks
+
+    asyncio.run(cancelled())
+
+
+def test_an_interpreter_exits_while_verifications_wait(stand_in):
+    verifier = stand_in.connect(staleness=60)
+    bad = of_an_unknown_key(stand_in.issue())
+    del verifier
+    _, secret = credential(stand_in, "waits")
+    program = """
+        import asyncio, sys, tegata
+        url, secret, bad = sys.argv[1:]
+        verifier = tegata.connect(url, secret)
+        assert verifier.ready(60)
+
+        async def leave():
+            for _ in range(100):
+                asyncio.ensure_future(verifier.verify_async(bad))
+            await asyncio.sleep(0)
+
+        asyncio.run(leave())
+        print("left")
+    """
+    assert run(program, stand_in.url, secret, bad) == ["left"]
+
+
 def test_other_threads_run_while_one_waits_for_the_authority(server):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -155,7 +258,7 @@ def test_an_interpreter_exits_without_close_and_says_so_to_the_authority(server)
     program = """
         import sys, tegata
         url, secret, token = sys.argv[1:]
-        verifier = tegata.connect(url, secret)
+        verifier = tegata.Verifier(url, secret)
         assert verifier.ready(60)
         print(verifier.verify(token).channel)
     """
@@ -175,6 +278,20 @@ def test_an_interpreter_exits_while_the_authority_is_silent():
         [began] = run(program, f"http://127.0.0.1:{silent.getsockname()[1]}")
         # The clock is the machine's. The exit waits for a second.
         assert time.monotonic() - float(began) < 30
+
+
+def test_an_interpreter_with_many_verifiers_exits_after_a_second_while_the_authority_is_silent():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        program = """
+            import sys, tegata, time
+            many = [tegata.connect(sys.argv[1], "token") for _ in range(20)]
+            print(time.monotonic())
+        """
+        [began] = run(program, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        # One after the other, they would take 20 s.
+        assert time.monotonic() - float(began) < 15
 
 
 def test_an_exit_by_exception_or_signal_hangs_no_more_than_another(stand_in):

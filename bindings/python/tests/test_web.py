@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -126,6 +127,36 @@ def test_two_authorization_headers_are_no_token(server, verifier):
     gate = tegata.verifier.gate(verifier, [], [], [])
     assert gate.verify([one]).channel == server.channel.id
     assert gate.verify([one, one]).status == 401
+
+
+def test_a_decision_from_memory_keeps_the_interpreters_lock(server, verifier):
+    gate = tegata.verifier.gate(verifier, [], [], [])
+    header = [b"Bearer " + server.issue().encode()]
+    assert gate.verify(header).channel == server.channel.id
+    runs = []
+    stop = threading.Event()
+
+    def count():
+        while not stop.is_set():
+            runs.append(None)
+            # Gives the lock back.
+            time.sleep(0)
+
+    interval = sys.getswitchinterval()
+    # Another thread gets the lock only where it is given up.
+    sys.setswitchinterval(600)
+    try:
+        counting = threading.Thread(target=count)
+        counting.start()
+        before = len(runs)
+        for _ in range(1_000):
+            gate.verify(header)
+        after = len(runs)
+    finally:
+        sys.setswitchinterval(interval)
+        stop.set()
+    counting.join()
+    assert after == before
 
 
 def test_a_condition_that_is_none_is_an_error(verifier):

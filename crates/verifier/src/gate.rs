@@ -86,6 +86,23 @@ mod blocking {
             self.conclude(self.verifier.verify(token(authorization)?), source)
         }
 
+        /// Decides about a request, but no thread waits: `done` is called as by
+        /// [`BlockingVerifier::verify_then`].
+        pub fn verify_then(
+            &self,
+            authorization: &[&[u8]],
+            source: Option<IpAddr>,
+            done: impl FnOnce(Result<VerifiedToken, Refusal>) + Send + 'static,
+        ) {
+            let gate = self.clone();
+            match token(authorization) {
+                Ok(token) => self.verifier.verify_then(token.to_vec(), move |verified| {
+                    done(gate.conclude(verified, source));
+                }),
+                Err(refusal) => done(Err(refusal)),
+            }
+        }
+
         fn conclude(
             &self,
             verified: Result<VerifiedToken, NotAccepted>,

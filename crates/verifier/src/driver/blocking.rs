@@ -1,7 +1,9 @@
 //! A verifier for programs without a Tokio runtime: the follower runs on a thread and a
 //! runtime of its own, so that nothing that the program does delays it.
 
-use super::{FollowSettings, NotAccepted, TokenVerifier, VerifiedToken, VerifierStartError, clock};
+use super::{
+    FollowSettings, NotAccepted, Place, TokenVerifier, VerifiedToken, VerifierStartError, clock,
+};
 use crate::{
     clocks::Steady,
     driver::{QUESTION, SLICE, VerifierHealth},
@@ -14,6 +16,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI64, Ordering},
+        mpsc,
     },
     time::Duration,
 };
@@ -75,9 +78,21 @@ impl Running {
         Ok(Arc::new(running))
     }
 
-    /// Whether the first view may still be on its way.
-    fn is_young(&self) -> bool {
-        clock::steady().since(self.started) < QUESTION
+    /// How long the first view may still be on its way.
+    fn youth(&self) -> Duration {
+        QUESTION.saturating_sub(clock::steady().since(self.started))
+    }
+
+    /// Verifies a token, and waits for the first view as well if that may be on its way.
+    async fn verify(
+        &self,
+        began: Steady,
+        token: &[u8],
+        place: Place,
+    ) -> Result<VerifiedToken, NotAccepted> {
+        let verifier = &self.verifier;
+        verifier.ready(self.youth()).await;
+        verifier.verify_since(began, token, verifier.own_use(), Some(place)).await
     }
 }
 
@@ -99,7 +114,7 @@ impl BlockingVerifier {
         let running = self.running.load();
         match running.verifier.recall(token, running.verifier.own_use())? {
             Err(NotAccepted::Unknown(Stale::Forked)) if !self.is_stopped() => None,
-            Err(NotAccepted::Unknown(Stale::NoView)) if running.is_young() => None,
+            Err(NotAccepted::Unknown(Stale::NoView)) if !running.youth().is_zero() => None,
             found => Some(found),
         }
     }
@@ -113,21 +128,47 @@ impl BlockingVerifier {
         if let Some(found) = self.recall(token) {
             return found;
         }
+        let began = clock::steady();
+        let running = self.running().ok_or(NotAccepted::Unknown(Stale::Forked))?;
+        let place = running.verifier.place()?;
+        running.runtime.block_on(running.verify(began, token, place))
+    }
+
+    /// As [`BlockingVerifier::verify`], but no thread waits: `done` is called with the result, at
+    /// once if memory answers, else on the follower's thread, which it must not block.
+    pub fn verify_then(
+        &self,
+        token: Vec<u8>,
+        done: impl FnOnce(Result<VerifiedToken, NotAccepted>) + Send + 'static,
+    ) {
+        if let Some(found) = self.recall(&token) {
+            return done(found);
+        }
+        let began = clock::steady();
         let Some(running) = self.running() else {
-            return Err(NotAccepted::Unknown(Stale::Forked));
+            return done(Err(NotAccepted::Unknown(Stale::Forked)));
         };
-        running.runtime.block_on(async {
-            if running.is_young() {
-                running.verifier.ready(QUESTION).await;
-            }
-            running.verifier.verify(token).await
-        })
+        // Taken here: a task that has none would be memory without a bound.
+        let place = match running.verifier.place() {
+            Ok(place) => place,
+            Err(busy) => return done(Err(busy)),
+        };
+        let runtime = running.runtime.clone();
+        runtime.spawn(async move { done(running.verify(began, &token, place).await) });
     }
 
     /// Waits until a view was received, for at most `limit`; returns whether there is one.
     pub fn ready(&self, limit: Duration) -> bool {
         let running = self.running();
         running.is_some_and(|it| it.runtime.block_on(it.verifier.ready(limit)))
+    }
+
+    /// As [`BlockingVerifier::ready`], but no thread waits: `done` is called with the result, on
+    /// the follower's thread, which it must not block.
+    pub fn ready_then(&self, limit: Duration, done: impl FnOnce(bool) + Send + 'static) {
+        let Some(running) = self.running() else { return done(false) };
+        let runtime = running.runtime.clone();
+        runtime.spawn(async move { done(running.verifier.ready(limit).await) });
     }
 
     /// Counts a use of a token, for the report to the authority.
@@ -155,12 +196,36 @@ impl BlockingVerifier {
     /// # Errors
     /// As [`TokenVerifier::stop`].
     pub fn stop(&self, limit: Duration) -> io::Result<()> {
+        let Some(running) = self.last_running() else { return Ok(()) };
+        running.runtime.block_on(running.verifier.stop(limit))
+    }
+
+    /// As [`BlockingVerifier::stop`], but no thread waits: `done` is called with the result, on the
+    /// follower's thread, which it must not block.
+    pub fn stop_then(&self, limit: Duration, done: impl FnOnce(io::Result<()>) + Send + 'static) {
+        let Some(running) = self.last_running() else { return done(Ok(())) };
+        let runtime = running.runtime.clone();
+        runtime.spawn(async move { done(running.verifier.stop(limit).await) });
+    }
+
+    /// Stops all of these at the exit of the process, as far as that takes at most `limit` for
+    /// all of them together. A copy that cannot be deleted does not keep a process from exiting.
+    pub fn stop_all<'a>(all: impl IntoIterator<Item = &'a Self>, limit: Duration) {
+        let (stopping, all_stopped) = mpsc::channel::<()>();
+        for it in all {
+            let stopping = stopping.clone();
+            it.stop_then(limit, move |_| drop(stopping));
+        }
+        drop(stopping);
+        // Nothing is sent: it returns when the last one is dropped.
+        let _stopped_or_late = all_stopped.recv_timeout(limit);
+    }
+
+    /// The follower that is to be stopped, unless it is another process's. None is started later.
+    fn last_running(&self) -> Option<Arc<Running>> {
         self.is_stopped.store(true, Ordering::Release);
         let running = self.running.load_full();
-        if running.process != std::process::id() {
-            return Ok(());
-        }
-        running.runtime.block_on(running.verifier.stop(limit))
+        (running.process == std::process::id()).then_some(running)
     }
 
     fn is_stopped(&self) -> bool {

@@ -34,13 +34,16 @@ use tegata_token::{
     verify::{Active, Invalid, Signatures, VerifiedClaims},
 };
 use tokio::{
-    sync::{Notify, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::{AbortHandle, JoinSet},
     time::{sleep, timeout},
 };
 
-/// What a verification waits for its question.
+/// What a verification waits for the authority, all in all.
 const QUESTION: Duration = Duration::from_secs(1);
+/// Number of verifications that wait for the authority at the same time. A client without a
+/// credential can cause each of them, by a token that names an unknown key.
+const WAITING: usize = 1_024;
 /// The longest that an introspection response counts.
 const INTROSPECTION: Duration = Duration::from_secs(1);
 /// Number of tokens that are introspected at the same time.
@@ -81,6 +84,7 @@ struct Inner {
     /// The background task has something to do.
     kick: Notify,
     sender: Sender,
+    waiting: Arc<Semaphore>,
     introspections: Semaphore,
     /// The uses, and how often they are reported.
     usage: Option<(Duration, Usage)>,
@@ -90,6 +94,9 @@ struct Inner {
     /// Notices that this process was forked from the one that follows the feed.
     fork: forkguard::atfork::Guard,
 }
+
+/// A place among the verifications that wait for the authority, free again when it is dropped.
+type Place = OwnedSemaphorePermit;
 
 /// A token that is active.
 #[derive(Debug, Clone)]
@@ -149,6 +156,7 @@ impl TokenVerifier {
             changed: Notify::new(),
             kick: Notify::new(),
             sender,
+            waiting: Arc::new(Semaphore::new(WAITING)),
             introspections: Semaphore::new(INTROSPECTIONS),
             usage: settings.usage_interval.map(|interval| (interval, Usage::default())),
             instance,
@@ -198,24 +206,48 @@ impl TokenVerifier {
         token: &[u8],
         wanted: Use,
     ) -> Result<VerifiedToken, NotAccepted> {
-        let began = clock::steady();
+        self.verify_since(clock::steady(), token, wanted, None).await
+    }
+
+    /// Verifies a token for a use until a second after the verification `began`, which may have a
+    /// place among those that wait.
+    async fn verify_since(
+        &self,
+        began: Steady,
+        token: &[u8],
+        wanted: Use,
+        mut place: Option<Place>,
+    ) -> Result<VerifiedToken, NotAccepted> {
         loop {
             // Created first, so that no response between is missed.
             let changed = self.0.changed.notified();
-            match settled(self.decide(token, began, wanted)) {
+            let decided = settled(self.decide(token, began, wanted));
+            let rest = QUESTION.saturating_sub(clock::steady().since(began));
+            match decided {
                 Ok(decided) => return decided,
-                Err(Some(_)) => return self.introspect(token, wanted).await,
+                Err(Some(_)) => return self.introspect(token, wanted, rest).await,
+                Err(None) if rest.is_zero() => {
+                    return Err(NotAccepted::Unknown(Stale::Unanswered));
+                }
                 Err(None) => {}
             }
-            let waited = clock::steady().since(began);
-            let Some(rest) = QUESTION.checked_sub(waited).filter(|it| !it.is_zero()) else {
-                return Err(NotAccepted::Unknown(Stale::Unanswered));
-            };
+            if place.is_none() {
+                place = Some(self.place()?);
+            }
             lock(&self.0.follower).want_question();
             self.0.kick.notify_one();
             // Either way the token is verified again.
             let _elapsed = timeout(rest.min(SLICE), changed).await;
         }
+    }
+
+    /// A place among the verifications that wait for the authority.
+    ///
+    /// # Errors
+    /// All are taken.
+    fn place(&self) -> Result<Place, NotAccepted> {
+        let free = self.0.waiting.clone().try_acquire_owned();
+        free.map_err(|_| NotAccepted::Unknown(Stale::Busy))
     }
 
     /// Verifies a token for a use from memory alone. `None`: that needs a response of the
@@ -253,13 +285,19 @@ impl TokenVerifier {
         self.0.own_use
     }
 
-    async fn introspect(&self, token: &[u8], wanted: Use) -> Result<VerifiedToken, NotAccepted> {
+    /// Asks about a token, and waits for at most `rest`.
+    async fn introspect(
+        &self,
+        token: &[u8],
+        wanted: Use,
+        rest: Duration,
+    ) -> Result<VerifiedToken, NotAccepted> {
         let unknown = |stale| Err(NotAccepted::Unknown(stale));
         let Ok(_permit) = self.0.introspections.try_acquire() else { return unknown(Stale::Busy) };
         let sent = clock::steady();
         let in_force = self.0.current.load().in_force(wanted);
         let counts = INTROSPECTION.min(in_force.staleness);
-        let answered = timeout(counts, self.0.sender.introspect(token)).await;
+        let answered = timeout(counts.min(rest), self.0.sender.introspect(token)).await;
         let Ok(Some(answer)) = answered else { return unknown(Stale::Unanswered) };
         if let Some(position) = answer.position {
             self.0.apply(|follower| follower.note_position(position));

@@ -128,6 +128,16 @@ pub fn channel() -> ChannelId {
 
 /// A token with this serial.
 pub fn token(serial: u64) -> String {
+    token_by(serial, &key())
+}
+
+/// A token of a key that the authority does not know: what it is signed with, only the authority
+/// could say.
+pub fn of_an_unknown_key() -> String {
+    token_by(1, &SigningKey::from_seed(&[2; 32]).unwrap())
+}
+
+fn token_by(serial: u64, key: &SigningKey) -> String {
     let claims = Claims {
         id: TokenId(u128::from(serial).to_be_bytes()),
         kind: Kind::V21,
@@ -138,9 +148,9 @@ pub fn token(serial: u64) -> String {
         serial: Serial(serial),
         issued_at: UnixTime(NOW),
         expires_at: UnixTime(NOW + 3_600),
-        key: key().public().id(),
+        key: key.public().id(),
     };
-    wire::write(&claims, "https://tokens.example", &key())
+    wire::write(&claims, "https://tokens.example", key)
 }
 
 impl Shared {

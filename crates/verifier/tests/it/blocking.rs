@@ -1,15 +1,19 @@
 //! The verifier for programs without a Tokio runtime, and its decision about requests.
 
 use crate::{
-    authority::{Authority, channel, token},
+    authority::{Authority, channel, of_an_unknown_key, token},
     network::{revoke, settings},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 use tegata_gateway::decision::Refusal;
 use tegata_token::{feed::OnStale, verify::Invalid};
 use tegata_verifier::{
     BlockingVerifier, FollowSettings, NotAccepted, gate::BlockingGate, standing::Stale,
 };
+use tokio::net::{TcpListener, TcpStream};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -99,6 +103,90 @@ async fn a_gate_answers_as_the_layer_does_and_counts_the_uses() {
         let counts = authority.seen().reports.into_iter().flat_map(|it| it.minutes);
         let counts = counts.flat_map(|it| it.uses).map(|it| it.count);
         assert_eq!(counts.sum::<u64>(), 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verification_that_waits_keeps_no_thread_and_so_many_wait_and_no_more() {
+    let authority = Authority::start().await;
+    let settings = patient(&authority);
+    without_a_runtime(move || {
+        let verifier = start(settings);
+        assert!(verifier.ready(PATIENCE));
+        authority.change(|it| it.status = Some(503));
+        let bad = of_an_unknown_key().into_bytes();
+        let (send, answers) = mpsc::channel();
+        for _ in 0..1_100 {
+            let send = send.clone();
+            verifier.verify_then(bad.clone(), move |found| send.send(found.unwrap_err()).unwrap());
+        }
+        drop(send);
+        let unknown = |stale| NotAccepted::Unknown(stale);
+        let first: Vec<_> = (0..76).map(|_| answers.recv().unwrap()).collect();
+        assert_eq!(first, [unknown(Stale::Busy); 76]);
+        assert_eq!(verifier.verify(&bad).unwrap_err(), unknown(Stale::Busy));
+        assert!(verifier.verify(token(1).as_bytes()).is_ok());
+        let others: Vec<_> = answers.into_iter().collect();
+        assert_eq!(others, [unknown(Stale::Unanswered); 1_024]);
+        authority.change(|it| it.status = None);
+        // There is room again, and an answer.
+        let unknown_key = NotAccepted::Invalid(Invalid::UnknownKey);
+        while verifier.verify(&bad).unwrap_err() != unknown_key {}
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verification_that_waited_for_the_first_view_waits_a_second_in_all() {
+    let authority = Authority::start().await;
+    let address = authority.url.strip_prefix("http://").unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = patient(&authority);
+    settings.authority = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let late = Duration::from_millis(700);
+    // The network is slow: the first view arrives shortly before a second is over, and the answer
+    // to the question not at all.
+    tokio::spawn(async move {
+        let (mut here, _) = listener.accept().await.unwrap();
+        tokio::time::sleep(late).await;
+        let mut there = TcpStream::connect(address).await.unwrap();
+        let _closed = tokio::io::copy_bidirectional(&mut here, &mut there).await;
+    });
+    without_a_runtime(move || {
+        let verifier = start(settings);
+        let (send, answers) = mpsc::channel();
+        for token in [of_an_unknown_key(), token(1)] {
+            let send = send.clone();
+            verifier.verify_then(token.into_bytes(), move |found| send.send(found).unwrap());
+        }
+        assert!(answers.recv().unwrap().is_ok(), "the view has arrived");
+        let answer = answers.recv_timeout(late).expect("no other second begins");
+        assert_eq!(answer.unwrap_err(), NotAccepted::Unknown(Stale::Unanswered));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_verifiers_stop_at_once() {
+    let authority = Authority::start().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut unanswered = patient(&authority);
+    unanswered.authority = format!("http://{}", silent.local_addr().unwrap()).parse().unwrap();
+    let answered = patient(&authority);
+    without_a_runtime(move || {
+        let of = |settings: &FollowSettings| start(settings.clone());
+        // Those whose authority is silent take the whole time.
+        let all = [of(&unanswered), of(&unanswered), of(&answered), of(&answered)];
+        assert!(all[2].ready(PATIENCE) && all[3].ready(PATIENCE));
+        BlockingVerifier::stop_all(all.iter().map(|it| &**it), Duration::from_secs(2));
+        for verifier in &all {
+            let unknown = verifier.verify(token(1).as_bytes()).unwrap_err();
+            assert!(matches!(unknown, NotAccepted::Unknown(_)), "{unknown}");
+        }
+        let is_bye = |it: &&Vec<_>| it.contains(&("bye".into(), "1".into()));
+        assert_eq!(authority.seen().queries.iter().filter(is_bye).count(), 2);
+        BlockingVerifier::stop_all(all[2..].iter().map(|it| &**it), PATIENCE);
     })
     .await;
 }

@@ -1,6 +1,6 @@
 //! The follower's requests over a network, and the layer.
 
-use crate::authority::{Authority, channel, provider, token};
+use crate::authority::{Authority, channel, of_an_unknown_key, provider, token};
 use axum::{Extension, Router, body::Body, http::Request, routing::get};
 use std::{path::Path, time::Duration};
 use tegata_token::{
@@ -16,7 +16,7 @@ use tegata_verifier::{
     layer::VerifyLayer,
     standing::{Stale, Use},
 };
-use tokio::time::timeout;
+use tokio::{task::JoinSet, time::timeout};
 use tower::ServiceExt;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -164,6 +164,35 @@ async fn a_suspended_channel_is_asked_about_before_its_token_is_rejected() {
     authority.change(|it| it.status = Some(503));
     let denied = verifier.verify(token.as_bytes()).await.unwrap_err();
     assert_eq!(denied, NotAccepted::Unknown(Stale::Unanswered));
+}
+
+#[tokio::test]
+async fn so_many_verifications_wait_for_the_authority_and_no_more() {
+    let authority = Authority::start().await;
+    let mut settings = settings(&authority, OnStale::Deny);
+    settings.wanted.staleness = 60 * SECOND;
+    let verifier = TokenVerifier::start(settings).unwrap();
+    until("fresh", async || verifier.health().stale.is_none()).await;
+    authority.change(|it| it.status = Some(503));
+    let mut waiting = JoinSet::new();
+    for _ in 0..1_030 {
+        let verifier = verifier.clone();
+        waiting.spawn(async move {
+            let Err(unknown) = verifier.verify(of_an_unknown_key().as_bytes()).await else {
+                panic!()
+            };
+            unknown
+        });
+    }
+    let all = waiting.join_all().await;
+    let count = |stale| all.iter().filter(|it| **it == NotAccepted::Unknown(stale)).count();
+    assert_eq!((count(Stale::Unanswered), count(Stale::Busy)), (1_024, 6));
+    authority.change(|it| it.status = None);
+    until("there is room again, and an answer", async || {
+        let denied = verifier.verify(of_an_unknown_key().as_bytes()).await.unwrap_err();
+        denied == NotAccepted::Invalid(Invalid::UnknownKey)
+    })
+    .await;
 }
 
 #[tokio::test]
