@@ -1,12 +1,14 @@
 //! One test binary: its command, and the result of a run.
 
 use crate::cargo::NOT_INCREMENTAL;
-use crate::progress::now;
-use std::{
-    path::PathBuf,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use crate::processes::{Ended, run};
+use crate::progress::{minutes, now};
+use std::{path::PathBuf, process::Command, time::Duration};
+
+/// How long a binary may take: a test that hangs fails, and the others are run. The longest takes
+/// some minutes, and an hour with many more rounds.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+const LONG_LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// A compiled test binary.
 pub struct Binary {
@@ -78,10 +80,14 @@ pub fn finish(name: &str, command: &mut Command, long: bool) -> End {
     if long {
         command.env("TEGATA_LONG", "1");
     }
-    let (succeeded, output) = match command.stdin(Stdio::null()).output() {
-        Ok(it) => {
-            let streams = [it.stdout, it.stderr].concat();
-            (it.status.success(), String::from_utf8_lossy(&streams).into_owned())
+    let limit = if long { LONG_LIMIT } else { LIMIT };
+    let (succeeded, output) = match run(command, limit) {
+        Ok((ended, mut output)) => {
+            if ended == Ended::Killed {
+                let after = minutes(limit);
+                output += &format!("\nkilled: {name} had not finished after {after}\n");
+            }
+            (ended == Ended::Successfully, output)
         }
         Err(error) => (false, format!("{command:?} does not start: {error}")),
     };

@@ -11,6 +11,7 @@ mod features;
 mod fuzz;
 mod memory;
 mod package;
+mod processes;
 mod progress;
 mod reference;
 mod screenshots;
