@@ -76,6 +76,33 @@ def test_a_forked_process_follows_without_the_copy_that_its_parent_has_locked(st
     assert len({it["instance"] for it in instances}) == 7
 
 
+def test_a_forked_process_that_lives_on_does_not_keep_the_copy_from_the_next_one(stand_in, tmp_path):
+    _, secret = credential(stand_in, "outlived")
+    program = """
+        import os, sys, tegata
+        url, secret, token, copy = sys.argv[1:]
+        verifier = tegata.connect(url, secret, copy=copy)
+        assert verifier.ready(60)
+        ready, set_ready = os.pipe()
+        if os.fork() == 0:
+            assert verifier.ready(60) and verifier.verify(token)
+            os.write(set_ready, b"x")
+            # It lives on until its input ends.
+            os.read(0, 1)
+            os._exit(0)
+        os.read(ready, 1)
+        # As by a crash.
+        os.kill(os.getpid(), 9)
+    """
+    copy = str(tmp_path / "copy")
+    command = [sys.executable, "-c", textwrap.dedent(program), stand_in.url, secret, stand_in.issue(), copy]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as parent:
+        assert parent.wait(120) == -9
+        with tegata.connect(stand_in.url, secret, copy=copy) as verifier:
+            assert verifier.ready(60)
+        parent.stdin.close()
+
+
 def test_a_process_forked_after_close_starts_no_follower(server):
     path, secret = credential(server, "closed")
     program = """

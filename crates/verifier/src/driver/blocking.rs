@@ -255,9 +255,7 @@ impl BlockingVerifier {
         if !Arc::ptr_eq(&before, &running) {
             return Some(Arc::clone(&before));
         }
-        // The thread that it names is in the other process, and locks may be held forever:
-        // neither can be waited for.
-        std::mem::forget(running);
+        leave(running);
         Some(own)
     }
 }
@@ -265,11 +263,19 @@ impl BlockingVerifier {
 impl Drop for BlockingVerifier {
     fn drop(&mut self) {
         let running = self.running.load_full();
-        // As after a fork in `running`.
         if running.process != std::process::id() {
-            std::mem::forget(running);
+            leave(running);
         }
     }
+}
+
+/// Leaves a follower to the process that this one was forked from.
+fn leave(running: Arc<Running>) {
+    if let Some(copy) = &running.verifier.0.copy {
+        copy.leave();
+    }
+    // Its thread is in the other process, and locks may be held forever: neither can be waited for.
+    std::mem::forget(running);
 }
 
 impl TokenVerifier {

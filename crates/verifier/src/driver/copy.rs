@@ -5,6 +5,7 @@ use crate::{
     clocks::Steady,
     standing::{Facts, Standing, Use, Withdrawn},
 };
+use arc_swap::ArcSwapOption;
 use aws_lc_rs::digest;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 use tegata_token::feed::{OnStale, Snapshot};
@@ -29,7 +31,7 @@ pub(super) struct CopyFile {
     verifier: String,
     boot: String,
     /// Held as long as the process may use the copy.
-    _lock: File,
+    lock: ArcSwapOption<File>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,7 +88,16 @@ impl CopyFile {
         })?;
         let (path, authority) = (path.to_owned(), authority.to_owned());
         let (verifier, boot) = (stands_for(authorization), boot.trim().to_owned());
-        Ok(Self { path, authority, verifier, boot, _lock: lock })
+        let lock = ArcSwapOption::from_pointee(lock);
+        Ok(Self { path, authority, verifier, boot, lock })
+    }
+
+    /// Leaves the copy to the process that this one was forked from. The lock is that of an open
+    /// file which both have: it would be held as long as either of them has the file open.
+    #[cfg(feature = "blocking")]
+    pub fn leave(&self) {
+        // Closed, not unlocked, which would unlock it for both.
+        drop(self.lock.swap(None::<Arc<File>>));
     }
 
     /// What the last process of this boot knew, if it can be used.
