@@ -165,6 +165,23 @@ impl HttpResponse {
     }
 }
 
+/// Parses the address of an authority.
+///
+/// # Errors
+/// [`BadAddress::Form`], which does not repeat an address that may have a password in it.
+pub(crate) fn address(base: &str) -> Result<Url, BadAddress> {
+    let bad = || match base.contains('@') {
+        true => BadAddress::Form("an address with `@`, which is not repeated here".to_owned()),
+        false => BadAddress::Form(base.to_owned()),
+    };
+    let url = Url::parse(base).map_err(|_| bad())?;
+    let has_credentials = !url.username().is_empty() || url.password().is_some();
+    match matches!(url.scheme(), "http" | "https") && !has_credentials {
+        true => Ok(url),
+        false => Err(bad()),
+    }
+}
+
 /// Sends requests to one authority. Opens connections when they are needed and keeps them.
 pub(crate) struct Exchange {
     http: reqwest::Client,
@@ -175,12 +192,7 @@ impl Exchange {
     /// Waits `patience` for each response. Follows no redirects, which could carry a
     /// secret elsewhere, and uses no proxy for this machine.
     pub fn new(base: &str, patience: Duration) -> Result<Self, BadAddress> {
-        let bad = || BadAddress::Form(base.to_owned());
-        let url = Url::parse(base).map_err(|_| bad())?;
-        let has_credentials = !url.username().is_empty() || url.password().is_some();
-        if !matches!(url.scheme(), "http" | "https") || has_credentials {
-            return Err(bad());
-        }
+        let url = address(base)?;
         let http = tegata_system::http::client_for(&url)
             .timeout(patience)
             .pool_max_idle_per_host(2)

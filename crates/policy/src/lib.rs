@@ -15,6 +15,7 @@ pub mod assertion;
 pub mod authorize;
 pub mod channel;
 pub mod denied;
+pub mod duration;
 pub mod idle;
 pub mod jwk;
 pub mod openid;

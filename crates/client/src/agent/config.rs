@@ -7,12 +7,13 @@ mod rules;
 pub use describe::describe;
 
 use crate::{key, wanted::Wanted};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
+use tegata_policy::duration;
 use tegata_system::file::{self, Links};
 use tegata_token::{
     id::{ChannelId, Group},
@@ -95,8 +96,29 @@ pub struct TokenConfig {
     pub group: Option<Group>,
     /// Its kind; by default chosen by the channel's credentials and by `state`.
     pub kind: Option<Kind>,
-    /// Lifetime of a v2.1 token, in seconds.
+    /// Lifetime of a v2.1 token, in seconds; in the file a number of them, or a text such as
+    /// `"24h"`.
+    #[serde(default, deserialize_with = "seconds")]
     pub lifetime: Option<i64>,
+}
+
+/// Reads a duration: a number of seconds, or a text with a unit.
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a number of seconds or a text such as \"24h\"")]
+    enum Written {
+        Number(i64),
+        Text(String),
+    }
+    match Written::deserialize(from)? {
+        Written::Number(seconds) => Ok(Some(seconds)),
+        Written::Text(text) => {
+            let whole = duration::read(&text).filter(|it| it.subsec_nanos() == 0);
+            let seconds = whole.and_then(|it| i64::try_from(it.as_secs()).ok());
+            // The text could be a misplaced secret.
+            seconds.map(Some).ok_or_else(|| D::Error::custom("expected a duration such as \"24h\""))
+        }
+    }
 }
 
 /// The format of a sink's file.
@@ -330,6 +352,12 @@ impl ChannelConfig {
     fn has_secret(&self) -> bool {
         self.secret_file.is_some() || self.secret_env.is_some()
     }
+
+    /// Whether it has the credentials that revoke a token of this kind.
+    #[must_use]
+    pub fn can_retire(&self, kind: Kind) -> bool {
+        kind != Kind::V21 || self.has_secret()
+    }
 }
 
 impl SinkConfig {
@@ -411,6 +439,7 @@ mod tests {
         assert_eq!(wanted(&format!("state = 's'\n{}", token(""))), (Kind::V21, 30 * DAY));
         assert_eq!(wanted(&token("kind = 'v2.1'")), (Kind::V21, NOT_KEPT));
         assert_eq!(wanted(&token("lifetime = 60")), (Kind::V21, 60));
+        assert_eq!(wanted(&token("lifetime = '2h'")), (Kind::V21, 7_200));
         assert_eq!(wanted(&token("kind = 'short-lived'")).0, Kind::ShortLived);
     }
 }

@@ -1,7 +1,7 @@
 //! Describes errors in a settings file.
 
 /// The keys whose value is often written in another form, each with a right one.
-const FORMS: [(&str, &str); 13] = [
+const FORMS: [(&str, &str); 12] = [
     (
         "channel",
         "[[channel]] with id = \"1234567890\", and in a [[token]] channel = \"1234567890\"",
@@ -18,7 +18,6 @@ const FORMS: [(&str, &str); 13] = [
         "command = [\"systemctl\", \"reload\", \"bot\"], or [\"sh\", \"-c\", \"…\"] for a line of a shell",
     ),
     ("mode", "mode = \"0640\""),
-    ("lifetime", "lifetime = 86400"),
     ("verify_interval_seconds", "verify_interval_seconds = 60"),
     ("warn_days", "warn_days = 7"),
 ];
@@ -61,8 +60,8 @@ mod tests {
             ("[sink]\ntokens = ['a']\n".to_owned(), "write [[sink]]"),
             ("verify_interval_seconds = '60'".to_owned(), "verify_interval_seconds = 60"),
             (
-                "[[token]]\nname = 'a'\nchannel = '1234567890'\nlifetime = '60'".to_owned(),
-                "lifetime = 86400",
+                "[[token]]\nname = 'a'\nchannel = '1234567890'\nlifetime = 'soon'".to_owned(),
+                r#"a duration such as "24h""#,
             ),
             ("[[token]]\nname = 'a'\nchannel = 1234567890".to_owned(), r#"channel = "1234567890""#),
         ] {

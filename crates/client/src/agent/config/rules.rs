@@ -2,6 +2,7 @@
 //! write, and warnings about settings that are allowed but cause problems.
 
 use super::{Config, Format, SinkConfig, TokenConfig, longest};
+use crate::exchange::address;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -19,6 +20,7 @@ impl Config {
         if !(10..=86_400).contains(&self.verify_interval_seconds) {
             return Err("verify_interval_seconds must be from 10 to 86400".to_owned());
         }
+        address(&self.authority).map_err(|error| format!("authority: {error}"))?;
         let ids: Vec<_> = self.channels.iter().map(|it| it.id).collect();
         distinct("channel", &ids)?;
         let tokens = self.tokens.iter().map(|it| &it.name);
@@ -52,17 +54,19 @@ impl Config {
             format!("{of}: there is no [[channel]] with the id {}", token.channel)
         })?;
         let (has_key, has_secret) = (channel.has_key(), channel.has_secret());
-        match token.kind {
+        match self.kind(token) {
             _ if !has_key && !has_secret => Err(format!(
                 "channel {}: write key_file or secret_file (or key_env, secret_env)",
                 channel.id
             )),
-            Some(Kind::LongLived) => Err(format!(
+            Kind::LongLived => Err(format!(
                 "{of}: long-lived tokens are issued by an administrator; use [[watch]] to be \
                  warned before they expire"
             )),
-            Some(Kind::V21) if !has_key => Err(format!("{of}: v2.1 needs the channel's key_file")),
-            Some(Kind::ShortLived) if !has_secret => {
+            Kind::V21 if !has_key => Err(format!(
+                "{of}: v2.1, the only kind with a `lifetime`, needs the channel's key_file"
+            )),
+            Kind::ShortLived if !has_secret => {
                 Err(format!("{of}: short-lived needs the channel's secret_file"))
             }
             _ => Ok(()),
@@ -272,10 +276,12 @@ mod tests {
         for (text, says) in [
             ("stat = 's'".to_owned(), "unknown field `stat`"),
             ("verify_interval_seconds = 1\n".to_owned() + &token(""), "from 10 to 86400"),
+            (format!("authority = 'api.line.me'\n{}", token("")), "https://HOST"),
             (String::new(), "at least one [[token]]"),
             (token("kind = 'long-lived'"), "[[watch]]"),
             (token("kind = 'stateless'\nlifetime = 60"), "only v2.1"),
             (token("lifetime = 9999999"), "2592000"),
+            (token("lifetime = '721h'"), "2592000"),
             (format!("{}{}", token(""), token("")), "name a appears twice"),
             (token("").replace("1234", "9999"), "no [[channel]]"),
             (sink(""), "a path, a command or a signal"),
@@ -301,6 +307,16 @@ mod tests {
             let error = parse(&text).unwrap_err();
             assert!(error.contains(says), "{text}\nsaid: {error}\nexpected: {says}");
         }
+    }
+
+    #[test]
+    fn a_lifetime_without_a_key_is_refused_as_no_token_can_have_one() {
+        let text = format!(
+            "{}[[channel]]\nid = '1234567890'\nsecret_file = '/s'\n",
+            token("lifetime = 60")
+        );
+        let error = Config::parse(&text, Path::new("/etc/agent")).unwrap_err();
+        assert!(error.contains("needs the channel's key_file"), "{error}");
     }
 
     #[test]
