@@ -372,8 +372,13 @@ impl Client {
         match status.as_u16() {
             429 => Failure::LimitExceeded { retry_after },
             400..=499 if status != StatusCode::REQUEST_TIMEOUT => {
-                let none = "a body that is not an error of LINE's; check the address";
-                let said = problem.summary().unwrap_or_else(|| none.to_owned());
+                // A page of a proxy refuses nothing in the authority's name.
+                let Some(said) = problem.summary() else {
+                    return self.unavailable(&format!(
+                        "the response is {status} with a body that is not an error of LINE's; \
+                         check the address"
+                    ));
+                };
                 let shown = shown.iter().filter(|secret| !secret.is_empty());
                 let said = shown.fold(said, |said, secret| said.replace(secret, "…"));
                 let said = said.chars().take(300).collect();
@@ -409,7 +414,7 @@ mod tests {
     fn an_address_that_is_none_is_refused_with_what_to_write() {
         for bad in ["", "api.line.me", "ftp://a", "https://user:word@a", "https://:word@a"] {
             let error = Client::new(bad).unwrap_err().to_string();
-            assert!(error.contains("https://HOST"), "{error}");
+            assert!(error.contains("https://HOST") && !error.contains("word"), "{error}");
         }
     }
 
@@ -428,7 +433,11 @@ mod tests {
             client.failure(RequestError::Problem(Box::new(problem)), &["hunter2", ""]).to_string()
         };
         assert_eq!(denied(Some("hunter2 is wrong")), "refused with 400: … is wrong");
-        assert!(denied(None).contains("address"), "{}", denied(None));
+        let page = denied(None);
+        assert!(
+            page.starts_with("no usable answer") && page.contains("check the address"),
+            "{page}"
+        );
         assert!(denied(Some(&"x".repeat(1_000))).len() < 400);
     }
 }

@@ -100,7 +100,7 @@ impl Watch {
                 self.become_(State::Good { until: now.plus(expires_in), doubt: None });
                 self.warn(now);
             }
-            Err(Failure::Denied { said, .. }) => self.become_(State::Bad(said)),
+            Err(Failure::Denied { status: 400 | 401, said }) => self.become_(State::Bad(said)),
             // The token could not be read.
             Err(Failure::NotAsked(problem)) => {
                 self.look_at = now.plus(LOOK_AGAIN);
@@ -204,6 +204,8 @@ mod tests {
         watch.done(later, Err(Failure::LimitExceeded { retry_after: None }));
         assert_eq!(watch.until(), Some(now.plus(3 * DAY)), "no response is not a revocation");
         assert_eq!(watch.verdict(now.plus(3 * DAY)), Freshness::Bad("it has expired".to_owned()));
+        watch.done(later, Err(Failure::Denied { status: 403, said: "not here".to_owned() }));
+        assert_eq!(watch.until(), Some(now.plus(3 * DAY)), "neither is another refusal");
         watch.done(later, Err(Failure::Denied { status: 400, said: "revoked".to_owned() }));
         assert_eq!(watch.verdict(later), Freshness::Bad("revoked".to_owned()));
     }
