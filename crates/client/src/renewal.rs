@@ -18,6 +18,12 @@ pub struct Validity {
 }
 
 impl Validity {
+    /// The same as far as it can be true: the clock may have been ahead when it was recorded.
+    #[must_use]
+    pub fn at_most(self, whole: i64, now: UnixTime) -> Self {
+        Self { from: self.from.min(now), until: self.until.min(now.plus(whole)) }
+    }
+
     /// Whether the token is valid at `now`.
     #[must_use]
     pub fn covers(self, now: UnixTime) -> bool {
@@ -172,10 +178,21 @@ impl Renewal {
         self.forced = Some(self.not_before.max(now));
     }
 
+    /// Requests the next token now, since a client says that the present one is refused. That is
+    /// not certain, so the token stays until it is replaced, and at most one a minute is.
+    pub fn doubted(&mut self, now: UnixTime) {
+        if self.forced.is_none_or(|last| now.since(last) >= BETWEEN_FORCED) {
+            // All of its lifetime is left for the renewal.
+            self.part = 0.0;
+            self.forced = Some(now);
+        }
+    }
+
     /// Records a verification: the token expires in `expires_in` seconds.
     pub fn verified(&mut self, now: UnixTime, expires_in: i64) {
         if let Some(life) = &mut self.life {
-            life.until = now.plus(expires_in);
+            // The clock may have been ahead when the token was issued.
+            *life = Validity { from: life.from.min(now), until: now.plus(expires_in) };
         }
     }
 

@@ -268,6 +268,10 @@ impl Hands {
             read.unwrap_or_else(|problem| Err(Failure::NotAsked(problem)))
         };
         match act {
+            // It cannot be revoked, and expires.
+            TargetRequest::Retire(_) if !channel.can_retire(wanted.kind) => {
+                TargetResponse::Retired(Ok(()))
+            }
             TargetRequest::Issue { key } => {
                 TargetResponse::TokenResponse(match credentials.await {
                     Ok(it) => {

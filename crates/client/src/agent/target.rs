@@ -121,16 +121,18 @@ impl Target {
         now: UnixTime,
         jitter: Jitter,
     ) -> Self {
-        let life = kept.held.as_ref().map(|held| held.life);
-        let (retiring, kind) = (kept.retiring.into_iter(), wanted.kind);
+        let whole = wanted.whole_lifetime();
+        let as_can_be = |held: HeldToken| HeldToken { life: held.life.at_most(whole, now), ..held };
+        let held = kept.held.map(as_can_be);
+        let life = held.as_ref().map(|held| held.life);
+        let retiring = kept.retiring.into_iter();
         Self {
             name,
             wanted,
             renewal: Renewal::starting(kept.generation, life, jitter)
                 .asking_since(kept.asking_since),
-            // A stateless token cannot be verified.
-            was_looked_at: kept.held.is_none() || kind == Kind::Stateless,
-            held: kept.held,
+            was_looked_at: held.is_none(),
+            held,
             retiring: retiring.map(|held| (held, None)).collect(),
             // A kept token may have expired or been revoked meanwhile.
             check_at: now,
@@ -159,8 +161,9 @@ impl Target {
         Kept {
             generation: self.renewal.generation(),
             asking_since: self.renewal.is_asking_since(),
-            // A revoked token must not be used again after a restart.
-            held: self.held.clone().filter(|_| self.renewal.life().is_some()),
+            // A revoked token must not be used again after a restart, and a stateless one cannot be
+            // verified then.
+            held: self.held.clone().filter(|_| self.renewal.life().is_some() && self.is_checked()),
             retiring: self.retiring.iter().map(|(held, _)| held.clone()).collect(),
         }
     }
@@ -318,7 +321,12 @@ impl Target {
 
     fn retired(&mut self, now: UnixTime, retired: Result<(), Failure>) -> TargetChange {
         match retired {
-            Err(failure @ (Failure::Unavailable { .. } | Failure::LimitExceeded { .. })) => {
+            // Also without credentials, which may be readable again later.
+            Err(
+                failure @ (Failure::Unavailable { .. }
+                | Failure::LimitExceeded { .. }
+                | Failure::NotAsked(_)),
+            ) => {
                 if let Some((_, at)) = self.retiring.first_mut() {
                     *at = Some(now.plus(again(&failure)));
                 }
@@ -352,13 +360,18 @@ impl Target {
         self.retiring.iter().any(|(_, at)| at.is_none())
     }
 
-    /// Processes a report that an API answered 401 to this token. If it is the present one,
-    /// it is verified now.
+    /// Processes a report that an API answered 401 to this token. If it is the present one, it
+    /// is verified as soon as may be; one that cannot be verified is renewed.
     pub fn reported(&mut self, now: UnixTime, token: &PlainSecret) {
         let same = |held: &HeldToken| held.token.reveal() == token.reveal();
-        let is_recent = now.since(self.last_check) < BETWEEN_REPORTS;
-        if self.live(now).is_some_and(same) && self.is_checked() && !is_recent {
-            self.check_at = now;
+        if !self.live(now).is_some_and(same) {
+            return;
+        }
+        if self.is_checked() {
+            let soon = now.max(self.last_check.plus(BETWEEN_REPORTS));
+            self.check_at = self.check_at.min(soon);
+        } else {
+            self.renewal.doubted(now);
         }
     }
 

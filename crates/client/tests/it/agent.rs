@@ -14,7 +14,7 @@ use tegata_client::{
     holder::GRACE,
 };
 use tegata_policy::secret::PlainSecret;
-use tegata_token::time::UnixTime;
+use tegata_token::{kind::Kind, time::UnixTime};
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 const LIFE: i64 = 1_000;
@@ -192,4 +192,109 @@ fn a_predecessor_is_revoked_after_a_grace_period_once_its_successor_is_in_every_
         matches!(all.as_slice(), [TargetRequest::Retire(it)] if it.reveal() == "one"),
         "{all:?}"
     );
+}
+
+/// The same with a stateless token.
+fn stateless(home: &Path, now: UnixTime) -> Core {
+    fs::create_dir_all(home.join("out")).unwrap();
+    let mut config = settings(home);
+    config.tokens[0].kind = Some(Kind::Stateless);
+    config.tokens[0].lifetime = None;
+    let mut core = Core::new(&config, now, Box::new(Fixed(1)));
+    work(&mut core, now);
+    core
+}
+
+fn report(core: &mut Core, now: UnixTime, token: &str) {
+    core.reported("t", now, &PlainSecret::from_caller(token.to_owned()));
+}
+
+#[test]
+fn a_reported_stateless_token_is_renewed_at_once_and_at_most_one_a_minute() {
+    let home = tempfile::tempdir().unwrap();
+    let mut core = stateless(home.path(), NOW);
+    key(&mut core, NOW);
+    issued(&mut core, NOW, "one");
+    report(&mut core, NOW.plus(5), "another");
+    assert!(acts(&mut core, NOW.plus(5)).is_empty(), "another token is none of it");
+    report(&mut core, NOW.plus(5), "one");
+    assert!(core.token("t", NOW.plus(5)).is_some(), "a report alone takes no token away");
+    key(&mut core, NOW.plus(5));
+    issued(&mut core, NOW.plus(6), "two");
+    report(&mut core, NOW.plus(7), "two");
+    assert!(
+        acts(&mut core, NOW.plus(7)).is_empty(),
+        "a client that refuses all costs one a minute"
+    );
+    report(&mut core, NOW.plus(65), "two");
+    key(&mut core, NOW.plus(65));
+}
+
+#[test]
+fn a_report_soon_after_a_verification_causes_another_one_soon() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("out")).unwrap();
+    let mut core = agent(home.path(), 1, NOW);
+    key(&mut core, NOW);
+    issued(&mut core, NOW, "one");
+    let checked = NOW.plus(60);
+    assert!(matches!(acts(&mut core, checked).as_slice(), [TargetRequest::Verify(_)]));
+    verified(&mut core, checked, LIFE - 60);
+    report(&mut core, checked.plus(1), "one");
+    assert!(acts(&mut core, checked.plus(1)).is_empty());
+    assert!(matches!(acts(&mut core, checked.plus(5)).as_slice(), [TargetRequest::Verify(_)]));
+}
+
+#[test]
+fn a_clock_that_was_ahead_keeps_no_expired_token_active_after_a_restart() {
+    let ahead = NOW.plus(86_400);
+    let home = tempfile::tempdir().unwrap();
+    let mut core = stateless(home.path(), ahead);
+    key(&mut core, ahead);
+    issued(&mut core, ahead, "one");
+    // Restarted with the right time, after the token's expiry.
+    let later = NOW.plus(2 * LIFE);
+    let mut core = stateless(home.path(), later);
+    assert!(core.token("t", later).is_none());
+    assert!(key(&mut core, later).ends_with("3"), "the next number");
+
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("out")).unwrap();
+    let mut core = agent(home.path(), 1, ahead);
+    key(&mut core, ahead);
+    issued(&mut core, ahead, "one");
+    let mut core = agent(home.path(), 2, NOW);
+    assert!(core.token("t", NOW.plus(LIFE - 1)).is_some());
+    assert!(core.token("t", NOW.plus(LIFE)).is_none(), "no longer than its whole lifetime");
+    assert!(matches!(acts(&mut core, NOW).as_slice(), [TargetRequest::Verify(_)]));
+    verified(&mut core, NOW, LIFE);
+    let due = NOW.plus(LIFE * 6 / 10);
+    assert!(
+        matches!(acts(&mut core, due).as_slice(), [TargetRequest::Issue { .. }]),
+        "renewed in time"
+    );
+}
+
+#[test]
+fn a_predecessor_stays_to_be_revoked_while_the_credentials_cannot_be_read() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("out")).unwrap();
+    let mut config = settings(home.path());
+    config.verify_interval_seconds = 86_400;
+    config.tokens[0].lifetime = Some(100_000);
+    let mut core = Core::new(&config, NOW, Box::new(Fixed(1)));
+    let due = NOW.plus(60_000);
+    for (now, token) in [(NOW, "one"), (due, "two")] {
+        key(&mut core, now);
+        let token = PlainSecret::from_caller(token.to_owned());
+        let issued = TokenResponse { token, expires_in: 100_000, key_id: None };
+        done(&mut core, now, Done::TargetRequest(0, TargetResponse::TokenResponse(Ok(issued))));
+    }
+    let ended = due.plus(GRACE);
+    assert!(matches!(acts(&mut core, ended).as_slice(), [TargetRequest::Retire(_)]));
+    let failure = Failure::NotAsked("the secret's file is locked".to_owned());
+    done(&mut core, ended, Done::TargetRequest(0, TargetResponse::Retired(Err(failure))));
+    assert!(acts(&mut core, ended.plus(1)).is_empty());
+    let again = acts(&mut core, ended.plus(60));
+    assert!(matches!(again.as_slice(), [TargetRequest::Retire(it)] if it.reveal() == "one"));
 }
