@@ -1,12 +1,20 @@
 //! Reads files that another user may own. Such a file cannot block the reader for ever,
 //! fill its memory, or make it open a device.
 
-use rustix::{fs::OFlags, process::geteuid};
+use rustix::{
+    fs::{CWD, Mode, OFlags, openat},
+    io::retry_on_intr,
+    process::geteuid,
+};
 use std::{
+    ffi::OsStr,
     fmt,
-    fs::{self, File, FileType, Metadata, OpenOptions},
+    fs::{self, File, FileType, Metadata},
     io::{self, Read},
-    os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+    os::{
+        fd::BorrowedFd,
+        unix::fs::{FileTypeExt, MetadataExt},
+    },
     path::Path,
 };
 
@@ -66,11 +74,15 @@ impl From<Error> for io::Error {
 /// # Errors
 /// [`Error`].
 pub fn open(path: &Path, links: Links) -> Result<(File, Metadata), Error> {
+    open_at(CWD, path, links)
+}
+
+fn open_at(folder: BorrowedFd<'_>, path: &Path, links: Links) -> Result<(File, Metadata), Error> {
     let refused = match links {
         Links::Follow => OFlags::empty(),
         Links::Refuse => OFlags::NOFOLLOW,
     };
-    let file = without_blocking(path, refused).map_err(|error| {
+    let file = without_blocking(folder, path, refused).map_err(|error| {
         let raw = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
         match raw {
             Some(rustix::io::Errno::LOOP) if links == Links::Refuse => Error::Link,
@@ -90,7 +102,22 @@ pub fn open(path: &Path, links: Links) -> Result<(File, Metadata), Error> {
 /// # Errors
 /// [`Error`].
 pub fn read(path: &Path, links: Links, longest: u64) -> Result<(String, Metadata), Error> {
-    let (file, found) = open(path, links)?;
+    whole(open(path, links)?, longest)
+}
+
+/// The same with a name in an open folder, without following a link.
+///
+/// # Errors
+/// [`Error`].
+pub fn read_at(
+    folder: BorrowedFd<'_>,
+    name: &OsStr,
+    longest: u64,
+) -> Result<(String, Metadata), Error> {
+    whole(open_at(folder, name.as_ref(), Links::Refuse)?, longest)
+}
+
+fn whole((file, found): (File, Metadata), longest: u64) -> Result<(String, Metadata), Error> {
     // The buffer has room for all of it: growing would leave copies of a secret in memory.
     let room = usize::try_from(found.len().min(longest) + 1).unwrap_or_default();
     Ok((text(file, longest, room)?, found))
@@ -158,14 +185,13 @@ impl fmt::Display for Exposure {
 /// # Errors
 /// The system's error; also if it is not a folder.
 pub fn open_folder(path: &Path) -> io::Result<File> {
-    without_blocking(path, OFlags::DIRECTORY)
+    without_blocking(CWD, path, OFlags::DIRECTORY)
 }
 
-fn without_blocking(path: &Path, more: OFlags) -> io::Result<File> {
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | more;
-    // The flags fit: they are those of open(2).
-    let flags = i32::try_from(flags.bits()).unwrap_or_default();
-    OpenOptions::new().read(true).custom_flags(flags).open(path)
+fn without_blocking(folder: BorrowedFd<'_>, path: &Path, more: OFlags) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | more;
+    let file = retry_on_intr(|| openat(folder, path, flags, Mode::empty()))?;
+    Ok(file.into())
 }
 
 /// Reads a source of text to its end, in a buffer that has `room` at first.
@@ -195,7 +221,7 @@ fn kind(found: FileType) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fs::{CWD, Mode, mkfifoat};
+    use rustix::fs::mkfifoat;
     use std::{os::unix::fs::symlink, os::unix::net::UnixListener};
 
     fn said(path: &Path, links: Links) -> String {

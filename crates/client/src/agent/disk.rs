@@ -1,18 +1,26 @@
 //! Replaces files as a whole: a reader gets the old content or the new, also if power fails
 //! or this process is killed meanwhile.
 
+use super::entry::FolderEntry;
 use rustix::{
-    fs::{Access, AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, access, statx},
+    fs::{
+        Access, AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags, accessat, openat,
+        renameat, statat, statx, unlinkat,
+    },
     io::Errno,
 };
 use std::{
-    fs::{self, File, Metadata, OpenOptions, Permissions},
+    ffi::{OsStr, OsString},
+    fs::{self, File, Metadata, Permissions},
     io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
-    path::{Path, PathBuf},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::{MetadataExt, PermissionsExt, fchown},
+    },
+    path::Path,
 };
 use tegata_policy::secret::PlainSecret;
-use tegata_system::file::{self, Links};
+use tegata_system::file;
 
 /// A file's owner, as numbers; `None` leaves it unchanged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,31 +58,34 @@ fn id(name: &str, file: &str) -> Result<Option<u32>, String> {
 }
 
 /// Replaces the file at `path` by `text`, completely or not at all, and synchronises it to
-/// the disk. A symbolic link is followed if [`resolve`] trusts it.
+/// the disk. A symbolic link is followed if [`FolderEntry::find`] trusts it.
 ///
 /// # Errors
 /// The system's error; the old file is then unchanged.
 pub fn replace(path: &Path, text: &str, mode: u32, owner: FileOwner) -> io::Result<()> {
-    let path = &resolve(path)?;
-    if path.symlink_metadata().is_ok_and(|found| !found.is_file() && !found.is_symlink()) {
-        return Err(io::Error::other("not a regular file"));
+    let FolderEntry { folder, name } = FolderEntry::find(path)?;
+    if let Ok(found) = statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
+        let kind = FileType::from_raw_mode(found.st_mode);
+        if !kind.is_file() && !kind.is_symlink() {
+            return Err(io::Error::other("not a regular file"));
+        }
     }
-    let folder = folder_of(path);
-    let new = beside(path)?;
+    let new = hidden(&name);
     // A file that a killed agent left. No other program uses this name.
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+    match unlinkat(&folder, &new, AtFlags::empty()) {
+        Err(error) if error != Errno::NOENT => return Err(error.into()),
         _ => {}
     }
-    let moved = || fs::rename(&new, path).map_err(|error| busy(error, path));
-    let written = write(&new, text, mode, owner).and_then(|()| moved());
+    let moved = || renameat(&folder, &new, &folder, &name).map_err(|error| busy(error, path));
+    let written = write(&folder, &new, (text, mode, owner)).and_then(|()| moved());
     if written.is_err() {
         // On a full disk, the partial file would prevent the next attempt.
-        let _ = fs::remove_file(&new);
+        let _ = unlinkat(&folder, &new, AtFlags::empty());
     }
     written?;
     // The new name in the folder must survive a crash, too.
-    file::open_folder(folder)?.sync_all()
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    File::from(openat(&folder, ".", flags, Mode::empty())?).sync_all()
 }
 
 /// Does what [`replace`] does, up to the file's name: writes a file without one into the
@@ -83,14 +94,13 @@ pub fn replace(path: &Path, text: &str, mode: u32, owner: FileOwner) -> io::Resu
 /// # Errors
 /// The error that [`replace`] would return.
 pub fn rehearse(path: &Path, owner: FileOwner) -> io::Result<()> {
-    let path = &resolve(path)?;
-    if is_mount_point(path) {
-        return Err(busy(Errno::BUSY.into(), path));
+    let FolderEntry { folder, name } = FolderEntry::find(path)?;
+    if is_mount_point(&folder, &name) {
+        return Err(busy(Errno::BUSY, path));
     }
-    let folder = folder_of(path);
-    access(folder, Access::WRITE_OK | Access::EXEC_OK)?;
+    accessat(&folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())?;
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = match rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR) {
+    let file = match openat(&folder, ".", flags, Mode::RUSR | Mode::WUSR) {
         Ok(file) => File::from(file),
         // Not every file system has files without a name.
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => return Ok(()),
@@ -99,61 +109,33 @@ pub fn rehearse(path: &Path, owner: FileOwner) -> io::Result<()> {
     finish(file, "a token", 0o600, owner)
 }
 
-/// The file that a path leads to. A symbolic link is followed if it and its folder belong
-/// to root or to the agent's user, and others cannot replace it. Another link could lead
-/// the agent, which may be root, to any file: it is replaced like a file.
-///
-/// # Errors
-/// The system's error.
-pub fn resolve(path: &Path) -> io::Result<PathBuf> {
-    /// As many as the kernel follows (path_resolution(7)).
-    const LONGEST_CHAIN: usize = 40;
-    let mut path = path.to_owned();
-    for _ in 0..LONGEST_CHAIN {
-        let Ok(found) = path.symlink_metadata() else { return Ok(path) };
-        let is_trusted_link = found.is_symlink()
-            && is_trusted(&found)
-            && is_trusted_folder(&folder_of(&path).metadata()?);
-        if !is_trusted_link {
-            return Ok(path);
-        }
-        path = folder_of(&path).join(fs::read_link(&path)?);
-    }
-    Err(Errno::LOOP.into())
-}
-
-fn is_trusted(found: &Metadata) -> bool {
-    found.uid() == 0 || found.uid() == rustix::process::geteuid().as_raw()
-}
-
-/// In a folder with the sticky bit, others cannot replace files that are not theirs.
-fn is_trusted_folder(found: &Metadata) -> bool {
-    const STICKY: u32 = 0o1000;
-    is_trusted(found) && (found.mode() & 0o002 == 0 || found.mode() & STICKY != 0)
-}
-
 /// Whether something is mounted at the path, such as a file of the host in a container. An
 /// old kernel does not tell.
-fn is_mount_point(path: &Path) -> bool {
-    let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE);
+fn is_mount_point(folder: &OwnedFd, name: &OsStr) -> bool {
+    let found = statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE);
     found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// A mount point cannot be replaced (rename(2)).
-fn busy(error: io::Error, path: &Path) -> io::Error {
-    if error.kind() != io::ErrorKind::ResourceBusy {
-        return error;
+fn busy(error: Errno, path: &Path) -> io::Error {
+    if error != Errno::BUSY {
+        return error.into();
     }
     let advice = format!(
         "it is a mount point, which cannot be replaced; mount its folder {}, not the file",
         folder_of(path).display()
     );
-    io::Error::new(error.kind(), advice)
+    io::Error::new(io::ErrorKind::ResourceBusy, advice)
 }
 
-fn write(new: &Path, text: &str, mode: u32, owner: FileOwner) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
-    finish(file, text, mode, owner)
+fn write(
+    folder: &OwnedFd,
+    new: &OsStr,
+    (text, mode, owner): (&str, u32, FileOwner),
+) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(folder, new, flags, Mode::RUSR | Mode::WUSR)?;
+    finish(file.into(), text, mode, owner)
 }
 
 fn finish(mut file: File, text: &str, mode: u32, owner: FileOwner) -> io::Result<()> {
@@ -173,17 +155,21 @@ const LONGEST: u64 = 4 << 20;
 pub struct Present {
     /// The file's content.
     pub text: PlainSecret,
-    found: fs::Metadata,
+    found: Metadata,
 }
 
-/// Reads the file at `path`. `None` if there is no file, a link that [`resolve`] does not
+/// Reads the file at `path`. `None` if there is no file, a link that [`FolderEntry::find`] does not
 /// trust, or a file that cannot be read; it is then replaced.
 ///
 /// # Errors
 /// The path is neither a file nor a link, and cannot be replaced.
 pub fn present(path: &Path) -> Result<Option<Present>, String> {
-    let path = resolve(path).map_err(|error| error.to_string())?;
-    match file::read(&path, Links::Refuse, LONGEST) {
+    let entry = match FolderEntry::find(path) {
+        Ok(entry) => entry,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    match read(&entry, LONGEST) {
         Ok((text, found)) => Ok(Some(Present { text: PlainSecret::from_caller(text), found })),
         Err(file::Error::NotRegular("a folder")) => {
             Err("it is a folder; name a file in it as the sink's `path`".to_owned())
@@ -191,6 +177,14 @@ pub fn present(path: &Path) -> Result<Option<Present>, String> {
         Err(error @ file::Error::NotRegular(_)) => Err(format!("{error}; remove it")),
         Err(_) => Ok(None),
     }
+}
+
+/// Reads the file of an entry, which is no link.
+///
+/// # Errors
+/// [`file::Error`].
+pub fn read(entry: &FolderEntry, longest: u64) -> Result<(String, Metadata), file::Error> {
+    file::read_at(entry.folder.as_fd(), &entry.name, longest)
 }
 
 impl Present {
@@ -211,12 +205,12 @@ pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn beside(path: &Path) -> io::Result<PathBuf> {
-    let name = path.file_name().ok_or_else(|| io::Error::other("not the name of a file"))?;
-    let mut hidden = std::ffi::OsString::from(".");
+/// The name of the new file until it is complete.
+fn hidden(name: &OsStr) -> OsString {
+    let mut hidden = OsString::from(".");
     hidden.push(name);
     hidden.push(".tegata-new");
-    Ok(path.with_file_name(hidden))
+    hidden
 }
 
 #[cfg(test)]
@@ -227,7 +221,8 @@ mod tests {
     fn a_file_is_replaced_as_a_whole_with_its_mode_and_nothing_is_left_beside_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        fs::write(beside(&path).unwrap(), "left by a killed agent").unwrap();
+        fs::write(path.with_file_name(hidden(OsStr::new("token"))), "left by a killed agent")
+            .unwrap();
         for text in ["a long first one", "new"] {
             replace(&path, text, 0o640, FileOwner::default()).unwrap();
             assert!(present(&path).unwrap().unwrap().is(text, 0o640, FileOwner::default()));
@@ -256,7 +251,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("token"), folder.path().join("other"));
         fs::write(&other, "precious").unwrap();
-        std::os::unix::fs::symlink(&other, beside(&path).unwrap()).unwrap();
+        std::os::unix::fs::symlink(&other, path.with_file_name(hidden(OsStr::new("token"))))
+            .unwrap();
         replace(&path, "new", 0o600, FileOwner::default()).unwrap();
         assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
     }
@@ -323,6 +319,25 @@ mod tests {
             replace(&at("link"), "token", 0o600, FileOwner::default()).unwrap();
             assert_eq!(fs::read_to_string(at("precious")).unwrap(), "precious");
         }
+    }
+
+    #[test]
+    fn a_folder_that_another_user_could_put_on_the_path_is_not_written() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        fs::create_dir(at("precious")).unwrap();
+        fs::create_dir(at("bot")).unwrap();
+        std::os::unix::fs::symlink(at("precious"), at("bot/run")).unwrap();
+        fs::write(at("precious/token"), "precious").unwrap();
+        fs::set_permissions(at("bot"), Permissions::from_mode(0o777)).unwrap();
+        let (path, any) = (at("bot/run/token"), FileOwner::default());
+        for error in [replace(&path, "new", 0o600, any), rehearse(&path, any)] {
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("run is a symbolic link"), "{error}");
+        }
+        assert!(present(&path).is_err(), "nor is it read");
+        assert_eq!(fs::read_to_string(at("precious/token")).unwrap(), "precious");
+        assert_eq!(fs::read_dir(at("precious")).unwrap().count(), 1);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod writing;
 
 mod attempts;
 mod disk;
+mod entry;
 mod form;
 mod http;
 mod listen;

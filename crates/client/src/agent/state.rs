@@ -2,8 +2,12 @@
 //! generation, so that a request whose response was lost is repeated under the same number.
 //! One file per token, which only its owner can read.
 
-use super::disk::{self, FileOwner};
+use super::{
+    disk::{self, FileOwner},
+    entry::FolderEntry,
+};
 use crate::{renewal::Validity, wanted::Wanted};
+use rustix::fs::{Access, access};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, DirBuilder},
@@ -108,16 +112,24 @@ impl Folder {
     }
 
     /// Locks the folder against other agents, for as long as the returned file stays open.
-    /// `None` if the folder is not writable.
+    /// `None` if the folder is not writable: no agent keeps anything in it then.
     ///
     /// # Errors
-    /// Another agent uses the folder.
+    /// Another agent uses the folder, or its lock cannot be opened.
     pub fn lock(&self) -> Result<Option<fs::File>, String> {
         let path = self.0.join("lock");
         let made = || fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let _ = self.make().and_then(|()| made());
         // Open for reading only, so that the file system can be remounted read-only.
-        let Ok((file, _)) = file::open(&path, Links::Refuse) else { return Ok(None) };
+        let file = match file::open(&path, Links::Refuse) {
+            Ok((file, _)) => file,
+            Err(_) if access(&self.0, Access::WRITE_OK | Access::EXEC_OK).is_err() => {
+                return Ok(None);
+            }
+            // No space for it.
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(format!("{}: {error}; remove it", path.display())),
+        };
         match file.try_lock() {
             Err(fs::TryLockError::WouldBlock) => Err(format!(
                 "{}: another agent keeps its tokens here; stop it, or set another `state`",
@@ -139,19 +151,16 @@ impl Folder {
     pub fn load(&self, name: &Group, wanted: &Wanted) -> Result<Option<Kept>, String> {
         let path = self.path(name);
         let wrong = |what: String| format!("{}: {what}", path.display());
-        let real = disk::resolve(&path).map_err(|error| wrong(error.to_string()))?;
-        let text = match file::read(&real, Links::Refuse, LONGEST) {
+        let read = FolderEntry::find(&path).map_err(file::Error::from);
+        let text = match read.and_then(|entry| disk::read(&entry, LONGEST)) {
             Ok((text, _)) => PlainSecret::from_caller(text),
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(wrong(error.to_string())),
         };
-        let file: File = serde_json::from_str(text.reveal()).map_err(|_| {
-            wrong("not a state file that this version can read; remove it".to_owned())
-        })?;
+        let file: File = serde_json::from_str(text.reveal())
+            .map_err(|_| wrong("not a state file that this version can read".to_owned()))?;
         if file.version != VERSION {
-            return Err(wrong(
-                "written by another version; remove it, or use that version".to_owned(),
-            ));
+            return Err(wrong("written by another version".to_owned()));
         }
         let mut kept = Kept { generation: file.generation, ..Kept::default() };
         let found = (file.channel, &file.group, file.kind);
@@ -161,6 +170,17 @@ impl Folder {
             kept.retiring = file.retiring.into_iter().map(HeldToken::from).collect();
         }
         Ok(Some(kept))
+    }
+
+    /// Renames a file that cannot be used, so that the next save does not overwrite it. Returns
+    /// what became of it, for people.
+    #[must_use]
+    pub fn set_aside(&self, name: &Group) -> String {
+        let aside = self.0.join(format!("{name}.json.unreadable"));
+        match fs::rename(self.path(name), &aside) {
+            Ok(()) => format!("it is kept as {}", aside.display()),
+            Err(error) => format!("it could not be renamed to {}: {error}", aside.display()),
+        }
     }
 
     /// Writes the file.
@@ -252,6 +272,10 @@ mod tests {
         fs::write(home.path().join("t.json"), "{\"access_token\": \"canary\"").unwrap();
         let error = folder.load(&"t".parse().unwrap(), &wanted(Kind::V21)).unwrap_err();
         assert!(error.contains("t.json") && !error.contains("canary"), "{error}");
+        assert!(folder.set_aside(&"t".parse().unwrap()).contains("t.json.unreadable"));
+        let aside = fs::read_to_string(home.path().join("t.json.unreadable")).unwrap();
+        assert!(aside.contains("canary"), "nothing is lost");
+        assert!(folder.load(&"t".parse().unwrap(), &wanted(Kind::V21)).unwrap().is_none());
     }
 
     #[test]
@@ -262,5 +286,12 @@ mod tests {
         assert!(lock.is_some() && folder.lock().unwrap_err().contains("another agent"));
         drop(lock);
         assert!(folder.lock().unwrap().is_some());
+        fs::remove_file(home.path().join("lock")).unwrap();
+        std::os::unix::fs::symlink("elsewhere", home.path().join("lock")).unwrap();
+        let error = folder.lock().unwrap_err();
+        assert!(
+            error.contains("lock: it is a symbolic link"),
+            "no lock is no reason to go on: {error}"
+        );
     }
 }

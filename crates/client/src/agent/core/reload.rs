@@ -14,7 +14,9 @@ impl Loaded {
         let load = |token| {
             let Some(folder) = &folder else { return Ok(None) };
             let token: &super::super::config::TokenConfig = token;
-            folder.load(&token.name, &config.wanted(token))
+            folder
+                .load(&token.name, &config.wanted(token))
+                .map_err(|problem| format!("{problem}; {}", folder.set_aside(&token.name)))
         };
         Self(config.tokens.iter().map(load).collect())
     }
