@@ -8,8 +8,9 @@ use super::{
 };
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Path, State},
+    extract::{DefaultBodyLimit, Path, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -27,7 +28,16 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/token/{name}/invalid", post(invalid))
         .fallback(|| async { wrong(StatusCode::NOT_FOUND, "there is nothing at this address") })
         .layer(DefaultBodyLimit::max(16 * 1024))
+        .layer(middleware::from_fn(in_time))
         .with_state(shared)
+}
+
+/// The longest time for a request: a report waits for a token, and a body may come slowly.
+const LONGEST_REQUEST: Duration = Duration::from_secs(15);
+
+async fn in_time(request: Request, next: Next) -> Response {
+    let response = tokio::time::timeout(LONGEST_REQUEST, next.run(request)).await;
+    response.unwrap_or_else(|_| wrong(StatusCode::REQUEST_TIMEOUT, "the request came too slowly"))
 }
 
 /// 200 for green and yellow, 503 for red.

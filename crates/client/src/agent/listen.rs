@@ -1,9 +1,15 @@
 //! The addresses where the agent serves health, metrics and tokens.
 
 use super::{config::Config, http, shared::Shared};
+use axum::{Router, serve::Listener};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
 use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tegata_system::socket;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 
 /// The running HTTP servers; dropping one stops it.
 #[derive(Default)]
@@ -39,7 +45,7 @@ impl Servers {
             let address = listener.local_addr().ok();
             let app = http::router(Arc::clone(shared));
             let mut task = JoinSet::new();
-            task.spawn(async move { log_stop(axum::serve(listener, app).await) });
+            task.spawn(serve(listener, app, LIMITS));
             servers.tcp = Some(Server { at, address, _task: task });
         }
         let same_socket = before.unix.as_ref().map(|it| &it.at) == config.socket.as_ref();
@@ -49,7 +55,7 @@ impl Servers {
             let listener = socket::bind(path, "another agent", |_| 0o666).await.map_err(wrong)?;
             let app = http::router(Arc::clone(shared));
             let mut task = JoinSet::new();
-            task.spawn(async move { log_stop(axum::serve(listener, app).await) });
+            task.spawn(serve(listener, app, LIMITS));
             servers.unix = Some(Server { at: path.clone(), address: None, _task: task });
         }
         if is_kept {
@@ -83,8 +89,93 @@ fn in_use(error: &io::Error) -> String {
     }
 }
 
-fn log_stop(outcome: io::Result<()>) {
-    if let Err(error) = outcome {
-        tracing::error!(%error, "the HTTP server stopped");
+/// What clients can make the server hold.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Maximum number of concurrent connections.
+    connections: usize,
+    /// How long a connection may take for the head of its next request.
+    idle: Duration,
+}
+
+const LIMITS: Limits = Limits { connections: 64, idle: Duration::from_secs(30) };
+
+/// Serves connections, each on a task of its own. Beyond the limit, new ones wait. Does not
+/// return.
+async fn serve<L: Listener>(mut listener: L, app: Router, limits: Limits) {
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(limits.idle);
+    loop {
+        // It is never closed.
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let (stream, _) = listener.accept().await;
+        let service = TowerToHyperService::new(app.clone());
+        let connection = http.serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(async move {
+            // The client went away, was too slow, or does not speak HTTP.
+            let _ = connection.await;
+            drop(slot);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
+    /// Serves `ok` at a free port.
+    async fn served(limits: Limits) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = Router::new().route("/", get(|| async { "ok" }));
+        tokio::spawn(serve(listener, app, limits));
+        address
+    }
+
+    async fn asks(client: &mut TcpStream) {
+        client.write_all(REQUEST).await.unwrap();
+        responds(client).await;
+    }
+
+    async fn responds(client: &mut TcpStream) {
+        let mut response = Vec::new();
+        while !response.ends_with(b"ok") {
+            assert!(client.read_buf(&mut response).await.unwrap() > 0, "it is closed");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_beyond_the_limit_waits_for_another_to_end() {
+        let address = served(Limits { connections: 1, ..LIMITS }).await;
+        let mut first = TcpStream::connect(address).await.unwrap();
+        asks(&mut first).await;
+        let mut second = TcpStream::connect(address).await.unwrap();
+        second.write_all(REQUEST).await.unwrap();
+        for _ in 0..20 {
+            asks(&mut first).await;
+        }
+        let early = second.try_read(&mut [0]).unwrap_err();
+        assert_eq!(early.kind(), io::ErrorKind::WouldBlock);
+        drop(first);
+        responds(&mut second).await;
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sends_no_whole_request_is_disconnected() {
+        let idle = Duration::from_millis(20);
+        let address = served(Limits { idle, ..LIMITS }).await;
+        for sent in [&b""[..], b"GET / HTTP/1.1\r\n"] {
+            let mut slow = TcpStream::connect(address).await.unwrap();
+            slow.write_all(sent).await.unwrap();
+            slow.read_to_end(&mut Vec::new()).await.unwrap();
+        }
     }
 }
