@@ -2,7 +2,7 @@
 
 use crate::{
     api::Api, master_key::check_is_of, output::Output, person::invited, place::Where,
-    taking::Confirmation,
+    taking::Confirmation, terminal::note,
 };
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -132,22 +132,22 @@ pub async fn reset(
     }
     out.thing(&result, &columns)?;
     match taken {
-        Taken::Running(_) => eprintln!("the server now accepts this token and rejects the old one"),
-        Taken::AllServers => eprintln!(
+        Taken::Running(_) => note("the server now accepts this token and rejects the old one"),
+        Taken::AllServers => note(
             "every server on this database now accepts this token, wherever its own comes from, and \
-             rejects the old one; copy the file to the other machines, for the commands there"
+             rejects the old one; copy the file to the other machines, for the commands there",
         ),
-        Taken::NextStart => eprintln!(
+        Taken::NextStart => note(
             "no server runs on this store, so the audit does not record this; the next one uses \
-             this token, unless it is started with TEGATA_ADMIN_TOKEN or --admin-token-file"
+             this token, unless it is started with TEGATA_ADMIN_TOKEN or --admin-token-file",
         ),
     }
     if invite.is_none() {
-        eprintln!("for an administrator who signs in: tegata admin invite NAME");
+        note("for an administrator who signs in: tegata admin invite NAME");
     }
-    eprintln!(
+    note(
         "if the old token was stolen, what was created with it still works: see \
-         docs/book/src/runbooks/admin-token-stolen.md"
+         docs/book/src/runbooks/admin-token-stolen.md",
     );
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::{
     output::Output,
     sign_in::ask,
     taking::Confirmation,
+    terminal::note,
 };
 use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
@@ -124,9 +125,12 @@ async fn create(api: &Api, out: &Output, args: Create) -> anyhow::Result<()> {
         "name": args.name, "rights": Rights::from(args.rights).name(), "expires_at": until.to_string(),
     });
     let made = session.post(&["admin-tokens"], &body).await;
+    // The token is printed before anything else: it is not shown again.
+    let first = ["admin_token_id", "admin_token", "name", "rights", "expires_at"];
+    let printed = made.and_then(|made| out.thing(&made, &first));
     // The session is not needed any more, whether a token was made or not.
     let ended = session.delete(&["sessions", "current"]).await;
-    out.thing(&made?, &["admin_token_id", "admin_token", "name", "rights", "expires_at"])?;
-    eprintln!("use it in TEGATA_ADMIN_TOKEN, or in a file that --admin-token-file names");
+    printed?;
+    note("use it in TEGATA_ADMIN_TOKEN, or in a file that --admin-token-file names");
     ended.map(drop)
 }

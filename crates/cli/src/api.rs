@@ -4,7 +4,7 @@
 
 use crate::{
     advice::Advice,
-    failure::{BadUsage, Unreachable},
+    failure::{BadUsage, NotNow, Unreachable},
     files::admin_token,
     ids::finder,
 };
@@ -34,6 +34,7 @@ pub struct Remote {
         global = true,
         help_heading = EVERYWHERE,
         env,
+        hide_env_values = true,
         value_name = "URL",
         value_parser = url,
         default_value = "http://127.0.0.1:8080"
@@ -261,10 +262,14 @@ impl Api {
         let request = problem.request_id.as_ref().filter(|_| status.is_server_error());
         let look_up = request.map(|id| format!("; the server's log has more on request {id}"));
         let more = [again, look_up].into_iter().flatten().collect::<String>();
-        match more.is_empty() {
-            true => anyhow!(said),
+        let said = match more.is_empty() {
+            true => said,
             // LINE's words are whole sentences.
-            false => anyhow!("{}{more}", said.trim_end_matches('.')),
+            false => format!("{}{more}", said.trim_end_matches('.')),
+        };
+        match status.is_server_error() || status.as_u16() == 429 {
+            true => NotNow(said).into(),
+            false => anyhow!(said),
         }
     }
 

@@ -37,6 +37,9 @@ use tegata_token::{
 pub enum Verb {
     /// List audit events, newest first.
     List(List),
+    /// Print all events, oldest first and unchanged, one JSON object per line: the input of
+    /// `verify --export`.
+    Export,
     /// Check that no event before the last checkpoint was removed, altered, added or moved;
     /// exit code 1 if one was, or if no anchor confirms that no newer event was cut off.
     Verify(Verify),
@@ -74,7 +77,7 @@ pub struct Verify {
     /// The store's rollback guard [default: in the master key's folder].
     #[arg(long, value_name = "FILE", requires = "store")]
     rollback_guard_file: Option<PathBuf>,
-    /// File with the output of `tegata audit list --all`.
+    /// File with the output of `tegata audit export`.
     #[arg(long, value_name = "FILE")]
     export: Option<PathBuf>,
     /// The public key to check an export with, as `tegata audit verify` prints it. The
@@ -96,11 +99,6 @@ pub struct List {
     #[command(flatten)]
     #[serde(flatten)]
     filter: Filter,
-    /// All events, oldest first and unchanged, one JSON object per line: the input of
-    /// `verify --export`.
-    #[arg(long, conflicts_with_all = ["Filter", "after", "limit"])]
-    #[serde(skip)]
-    all: bool,
     #[command(flatten)]
     #[serde(flatten)]
     page: Page,
@@ -153,9 +151,6 @@ fn acts() -> PossibleValuesParser {
 }
 
 pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
-    if args.all {
-        return export(api).await;
-    }
     let mut response = api.get(&["audit"], &args).await?;
     if !out.is_json() {
         for event in response["events"].as_array_mut().into_iter().flatten() {
@@ -203,7 +198,7 @@ struct Part {
     public_key: String,
 }
 
-async fn export(api: &Api) -> anyhow::Result<()> {
+pub async fn export(api: &Api) -> anyhow::Result<()> {
     let print = |line: &Line| -> anyhow::Result<()> { Ok(Output::json_line(line)?) };
     let mut behind = json!({});
     let mut first = true;
@@ -321,7 +316,7 @@ fn check_export(
             .with_context(|| format!("{}: line {number} is not a line of an export", at()))
     };
     let Some(Line::PublicKey(own_key)) = next()? else {
-        return Err(anyhow!("{} is not an export; `tegata audit list --all` prints one", at()));
+        return Err(anyhow!("{} is not an export; `tegata audit export` prints one", at()));
     };
     let key = given.map_or_else(|| key_of(&own_key), Ok)?;
     let mut verifier = AuditVerifier::new(key.clone(), anchored);

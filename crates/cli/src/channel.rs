@@ -2,6 +2,7 @@
 
 use crate::{
     api::{Api, Page},
+    duration::{Seconds, seconds},
     failure::BadUsage,
     namesakes::note_namesakes,
     output::{Output, receipt},
@@ -131,10 +132,10 @@ struct Limits {
     #[arg(long, value_name = "N", value_parser = figure)]
     surge_limit: Option<Value>,
     /// Length of the surge window, or `default`.
-    #[arg(long, value_name = "SECONDS", value_parser = figure)]
+    #[arg(long, value_name = "DURATION", value_parser = length)]
     surge_window: Option<Value>,
     /// Length of the cooldown, or `default`.
-    #[arg(long, value_name = "SECONDS", value_parser = figure)]
+    #[arg(long, value_name = "DURATION", value_parser = length)]
     surge_cooldown: Option<Value>,
 }
 
@@ -144,6 +145,15 @@ fn figure(text: &str) -> Result<Value, String> {
         return Ok(Value::Null);
     }
     text.parse::<u32>().map(Value::from).map_err(|_| "give a whole number, or `default`".to_owned())
+}
+
+/// The seconds of a duration, or null for `default`.
+fn length(text: &str) -> Result<Value, String> {
+    if text == "default" {
+        return Ok(Value::Null);
+    }
+    let length = seconds(0..=u32::MAX.into())(text);
+    length.map(|it| it.0.into()).map_err(|_| "give a duration such as `15m`, or `default`".into())
 }
 
 impl Limits {
@@ -169,9 +179,9 @@ pub struct RotateSecret {
     /// The channel's id.
     channel: ChannelId,
     /// How long the present secret stays valid with the new one.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0,
-          value_parser = clap::value_parser!(i64).range(0..=DAY))]
-    keep_previous: i64,
+    #[arg(long, value_name = "DURATION", default_value = "0s",
+          value_parser = seconds(0..=DAY.unsigned_abs()))]
+    keep_previous: Seconds,
     /// Revoke tokens, too: those issued for a secret of the channel, or all.
     #[arg(long, value_name = "WHICH", default_value = "none",
           value_parser = ["none", "by-secret", "all"])]
@@ -199,9 +209,11 @@ pub async fn create(api: &Api, out: &Output, args: Create) -> anyhow::Result<()>
     let path = ["providers", &args.provider.to_string(), "channels"];
     let body = json!({ "name": args.name, "type": args.channel_type });
     let made = api.post(&path, &body).await?;
+    // The settings of a new channel are the defaults; `channel show` prints them. The secret is
+    // printed before anything else: it is not shown again.
+    out.only(&made, &FIRST)?;
     note_namesakes(api, &path, ("channels", "channel_id"), &made).await;
-    // The settings of a new channel are the defaults; `channel show` prints them.
-    out.only(&made, &FIRST)
+    Ok(())
 }
 
 pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
@@ -282,9 +294,8 @@ pub async fn rotate_secret(api: &Api, out: &Output, args: RotateSecret) -> anyho
     let id = args.channel.to_string();
     let path = ["channels", &id, "secret"];
     // Otherwise nothing becomes invalid at once.
-    let asks = args.revoke_tokens != "none" || args.keep_previous == 0;
-    let body =
-        json!({ "keep_previous_seconds": args.keep_previous, "revoke_tokens": args.revoke_tokens });
+    let asks = args.revoke_tokens != "none" || args.keep_previous.0 == 0;
+    let body = json!({ "keep_previous_seconds": args.keep_previous.0, "revoke_tokens": args.revoke_tokens });
     let request = TakingRequest::post(&path, body);
     let confirm = asks.then_some(args.confirm);
     match args.options.run(api, out, confirm, request).await? {

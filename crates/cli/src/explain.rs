@@ -10,7 +10,7 @@ use crate::{
     api::Api,
     failure::BadUsage,
     files::pasted_token,
-    inspect::{counted, named, open},
+    inspect::{ADMIN_TOKEN, PERSON_TOKEN, VERIFIER_TOKEN, counted, named, open},
     output::Output,
     scan::{Event, FoundSecret, Limits, Scan},
     terminal::note,
@@ -112,27 +112,19 @@ pub async fn explain(api: &Api, out: &Output, args: Explain) -> anyhow::Result<(
         "more": more,
         "revocation": null,
     });
-    if !out.is_json() {
-        for token in ours.iter().take(limit) {
-            out.text(&shown::token(&token.json()))?;
-        }
-        findings.print_others(out)?;
-        shown::foreign(&foreign, PLACES);
-        if more > 0 {
-            eprintln!(
-                "{} more, not explained; see more with --limit",
-                counted(more as u64, "token")
-            );
-        }
-    }
+    // A reader that stops early must not stop the revocation.
+    let mut printed = match out.is_json() {
+        true => Ok(()),
+        false => findings.print(out, &ours[..ours.len().min(limit)], (&foreign, more)),
+    };
     let revoked = match args.revoke {
         true => args.options.revoke(api, out, &ours, (&mut report, text_on_stdin)).await,
         false => Ok(()),
     };
     if out.is_json() {
-        out.thing(&report, &[])?;
+        printed = out.thing(&report, &[]);
     }
-    revoked?;
+    revoked.and(printed)?;
     match (ours.is_empty(), findings.unread.len() as u64) {
         (true, _) => Err(findings.nothing(Some(api))),
         (_, 0) => Ok(()),
@@ -256,6 +248,25 @@ impl Findings {
         Ok((ours, foreign, left.len()))
     }
 
+    /// Prints what the authority knows of its tokens, and where other secrets are.
+    fn print(
+        &self,
+        out: &Output,
+        ours: &[FoundToken],
+        (foreign, more): (&[Value], usize),
+    ) -> anyhow::Result<()> {
+        for token in ours {
+            out.text(&shown::token(&token.json()))?;
+        }
+        self.print_others(out)?;
+        shown::foreign(foreign, PLACES);
+        if more > 0 {
+            let more = counted(more as u64, "token");
+            note(&format!("{more} more, not explained; see more with --limit"));
+        }
+        Ok(())
+    }
+
     /// Prints where other secrets are, since they leaked, too.
     fn print_others(&self, out: &Output) -> anyhow::Result<()> {
         if out.is_json() {
@@ -263,19 +274,16 @@ impl Findings {
         }
         for it in self.secrets.iter().take(PLACES) {
             let what = match it["kind"].as_str() {
-                Some("admin-token") => {
-                    "an administrator's token by its form; `tegata admin reset` replaces it"
-                }
-                Some("verifier-token") => {
-                    "a verifier's token by its form; create another verifier, then `tegata verifier delete`"
-                }
-                Some("packed") => "an archive in base64, not searched",
-                _ => "a private key; `tegata key list` shows what is registered",
+                Some("admin-token") => ADMIN_TOKEN,
+                Some("verifier-token") => VERIFIER_TOKEN,
+                Some("person-token") => PERSON_TOKEN,
+                Some("packed") => "archive in base64, not searched",
+                _ => "private key; `tegata key list` shows what is registered",
             };
             out.text(&format!("{}: {what}\n", shown::place(it)))?;
         }
         if let Some(more @ 1..) = self.secrets.len().checked_sub(PLACES) {
-            eprintln!("{} more", counted(more as u64, "other secret"));
+            note(&format!("{} more", counted(more as u64, "other secret")));
         }
         Ok(())
     }

@@ -30,6 +30,22 @@ impl fmt::Display for Unreachable {
 }
 impl std::error::Error for Unreachable {}
 
+/// The authority answered that it cannot do it now: exit code 1.
+#[derive(Debug)]
+pub struct NotNow(pub String);
+
+impl fmt::Display for NotNow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+impl std::error::Error for NotNow {}
+
+/// Whether the same request may succeed later.
+pub fn may_pass(error: &anyhow::Error) -> bool {
+    error.is::<Unreachable>() || error.is::<NotNow>()
+}
+
 /// Whether an error is due to a command line, setting, variable or input file.
 pub fn is_bad_usage(error: &anyhow::Error) -> bool {
     let is_unusable = |it: &(dyn std::error::Error + 'static)| {
@@ -47,9 +63,10 @@ pub fn is_bad_usage(error: &anyhow::Error) -> bool {
 /// Prints an error, if there is one, to stderr; returns the exit code.
 pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    // The program that reads the output may stop early, as `head` does.
+    // The program that reads the output may stop early, as `head` does. That needs no message,
+    // but is no success either: not everything was printed, and not every secret was looked at.
     if error.downcast_ref::<io::Error>().is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe) {
-        return ExitCode::SUCCESS;
+        return ExitCode::FAILURE;
     }
     note(&format!("error: {error:#}"));
     if is_bad_usage(&error) {

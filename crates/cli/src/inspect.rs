@@ -6,7 +6,7 @@
 
 use crate::{
     api::Api,
-    failure::BadUsage,
+    failure::{BadUsage, Unreachable},
     output::Output,
     scan::{Event, FoundSecret, Limits, Place, Scan},
     serve::StoreAddress,
@@ -20,7 +20,10 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
-use tegata_client::{admin::PATIENCE, exchange::fetch};
+use tegata_client::{
+    admin::PATIENCE,
+    exchange::{NotFetched, RequestError, fetch},
+};
 use tegata_policy::text::{self, escaped};
 use tegata_store::sqlite::Look;
 use tegata_system::{file::read_argument, variable};
@@ -105,7 +108,7 @@ pub async fn inspect(
         }
     }
     let tally = scan.tally;
-    eprintln!("read {} bytes in {}", tally.bytes, counted(tally.texts, "text"));
+    note(&format!("read {} bytes in {}", tally.bytes, counted(tally.texts, "text")));
     counts.verdict()
 }
 
@@ -214,9 +217,9 @@ async fn keys_of_environment(
             store.map_err(|wrong| BadUsage(format!("the variable TEGATA_STORE: {wrong}")))?;
         return keys_in(&store.file()?).map(Some);
     }
-    eprintln!(
+    note(
         "tokens are recognised by their form alone: no keys are given (--jwks, --store, \
-         TEGATA_URL)"
+         TEGATA_URL)",
     );
     Ok(None)
 }
@@ -235,7 +238,14 @@ async fn keys_from(api: &Api) -> anyhow::Result<Vec<VerifyingKey>> {
 async fn keys_of(jwks: &str) -> anyhow::Result<Vec<VerifyingKey>> {
     let wrong = |why: String| BadUsage(format!("--jwks {jwks}: {why}"));
     let text = if jwks.starts_with("http://") || jwks.starts_with("https://") {
-        fetch(jwks, PATIENCE, LONGEST_JWKS).await.map_err(|error| wrong(error.to_string()))?
+        fetch(jwks, PATIENCE, LONGEST_JWKS).await.map_err(|error| match error {
+            NotFetched::Request(RequestError::NoResponse(why)) => {
+                Unreachable(format!("--jwks: no response from {jwks} ({why})")).into()
+            }
+            // It could have a password in it.
+            NotFetched::Address(bad) => BadUsage(format!("--jwks: {bad}")).into(),
+            NotFetched::Request(error) => anyhow::Error::from(wrong(error.to_string())),
+        })?
     } else {
         let text = read_argument(jwks.as_ref(), LONGEST_JWKS as u64);
         text.map_err(|error| wrong(error.to_string()))?.into()
@@ -273,6 +283,13 @@ fn keys_in(store: &Path) -> anyhow::Result<Vec<VerifyingKey>> {
 
 // ---- printing
 
+/// What a secret is that is no access token, and the next step.
+pub const ADMIN_TOKEN: &str = "administrator's token by its form; `tegata admin reset` replaces it";
+pub const VERIFIER_TOKEN: &str =
+    "verifier's token by its form; create another verifier, then `tegata verifier delete`";
+pub const PERSON_TOKEN: &str =
+    "person's token by its form; `tegata admin-token delete`, or `tegata person reset`";
+
 /// Where a secret was found.
 #[derive(Clone, Copy)]
 struct Spot<'a> {
@@ -305,20 +322,9 @@ impl<'a> Found<'a> {
         };
         match secret {
             FoundSecret::Token(token, _) => Self::token(spot, token, keys),
-            FoundSecret::AdminToken => other(
-                "admin-token",
-                "administrator's token by its form; `tegata admin reset` replaces it".to_owned(),
-            ),
-            FoundSecret::VerifierToken => other(
-                "verifier-token",
-                "verifier's token by its form; create another verifier, then `tegata verifier delete`"
-                    .to_owned(),
-            ),
-            FoundSecret::PersonToken => other(
-                "person-token",
-                "person's token by its form; `tegata admin-token delete`, or `tegata person reset`"
-                    .to_owned(),
-            ),
+            FoundSecret::AdminToken => other("admin-token", ADMIN_TOKEN.to_owned()),
+            FoundSecret::VerifierToken => other("verifier-token", VERIFIER_TOKEN.to_owned()),
+            FoundSecret::PersonToken => other("person-token", PERSON_TOKEN.to_owned()),
             FoundSecret::PrivateJwk(kty) => {
                 let kty: String = kty.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
                 other("private-jwk", format!("private key (JWK, {kty})"))

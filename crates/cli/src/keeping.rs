@@ -6,6 +6,7 @@ use crate::{
     output::Output,
     place::{Where, check_file_exists},
     taking::Confirmation,
+    terminal::note,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -33,6 +34,8 @@ pub struct Restore {
     /// Change nothing; check the backup and print what would happen.
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    confirm: Confirmation,
     #[command(flatten)]
     place: Where,
 }
@@ -88,22 +91,28 @@ pub fn backup(out: &Output, Backup { file, place }: Backup) -> anyhow::Result<()
     });
     out.thing(&result, &["file", "bytes", "reaches_to"])?;
     let key = place.master_key();
-    eprintln!(
+    note(&format!(
         "its signing keys are encrypted with {}; keep a copy of that file apart from the backup",
         key.display()
-    );
+    ));
     if let Some(removed) = previous.map(PreviousKey::remove).transpose()?.flatten() {
-        eprintln!(
+        note(&format!(
             "removed {}, the master key before the last rotation; only backups from before that \
              rotation need it",
             removed.display()
-        );
+        ));
     }
     Ok(())
 }
 
-pub fn restore(out: &Output, Restore { file, dry_run, place }: Restore) -> anyhow::Result<()> {
+pub fn restore(out: &Output, args: Restore) -> anyhow::Result<()> {
+    let Restore { file, dry_run, confirm, place } = args;
     let (place, log) = place.find_file(RESTORE_OF_DATABASE)?;
+    if !dry_run && place.store.exists() {
+        let store = place.store.display();
+        let goes = format!("replaces {store} by {}; {store} is kept, renamed\n", file.display());
+        confirm.ask(&goes, false)?;
+    }
     let put_back =
         |progress: sqlite::Progress<'_>| sqlite::restore(&file, &place.store, dry_run, progress);
     let (copied, aside) = with_progress("copying", put_back)?;
@@ -114,7 +123,7 @@ pub fn restore(out: &Output, Restore { file, dry_run, place }: Restore) -> anyho
     });
     out.thing(&result, &["dry_run", "store", "bytes", "reaches_to", "moved_aside"])?;
     if dry_run {
-        eprintln!("the backup is complete; nothing was changed");
+        note("the backup is complete; nothing was changed");
         return Ok(());
     }
     let store = place.store.display();
@@ -122,13 +131,13 @@ pub fn restore(out: &Output, Restore { file, dry_run, place }: Restore) -> anyho
         Some(log) => (log.display().to_string(), ""),
         None => ("FILE".to_owned(), " (FILE is that of serve --revocation-journal)"),
     };
-    eprintln!(
+    note(&format!(
         "run one of these, or `tegata serve` refuses this store:\n  \
          tegata recover --store sqlite:{store} --replay {log}\n    \
          repeats the revocations since the backup{which}\n  \
          tegata recover --store sqlite:{store} --revoke-everything\n    \
          revokes all tokens"
-    );
+    ));
     Ok(())
 }
 
@@ -136,9 +145,16 @@ pub async fn recover(out: &Output, args: Recover, token: Option<PathBuf>) -> any
     let (place, log, named) = args.place.find_all()?;
     let token = token.or(named);
     let log = args.revocation_journal.or(log);
-    if args.revoke_everything && !args.dry_run {
+    if !args.dry_run {
         let store = place.store.display();
-        args.confirm.ask(&format!("revokes all tokens of {store}\n"), false)?;
+        let goes = match &args.replay {
+            Some(file) => format!(
+                "revokes tokens of {store}: those that {} names, and those issued since the backup\n",
+                file.display()
+            ),
+            None => format!("revokes all tokens of {store}\n"),
+        };
+        args.confirm.ask(&goes, false)?;
     }
     let how = match &args.replay {
         Some(file) => Recovery::Replay(file),
@@ -168,15 +184,15 @@ pub async fn recover(out: &Output, args: Recover, token: Option<PathBuf>) -> any
     let first = ["dry_run", "epoch", "store_reached_to", "tokens_valid_if_issued_before"];
     out.thing(&result, &[&first[..], &["tokens_revoked"]].concat())?;
     if let Some(error) = audit_not_accepted {
-        eprintln!(
+        note(&format!(
             "- the audit's end was not accepted for all servers ({error}): run `tegata audit accept \
              --reason recovered` before a server starts"
-        );
+        ));
     }
     if let Some(after) = root_token {
-        eprintln!("- {}", about_root_token(after, done.written_at));
+        note(&format!("- {}", about_root_token(after, done.written_at)));
     }
-    eprint!("{}", next_steps(&done, unopened, args.dry_run));
+    note(next_steps(&done, unopened, args.dry_run).trim_end());
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 use crate::{
     api::{Api, Page},
+    duration::seconds,
     failure::BadUsage,
     files::create_private,
     output::Output,
@@ -14,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 use tegata_client::{
     key::{AUDIENCE, PrivateKey},
@@ -63,22 +64,48 @@ enum Format {
     Pem,
 }
 
+/// A channel's assertion key in a file, and the token that is requested with it.
+#[derive(Args)]
+pub struct Signing {
+    /// The channel's id.
+    #[arg(long, value_name = "ID")]
+    pub channel: ChannelId,
+    /// File with the private assertion key, as `tegata key generate` wrote it.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The id that the key is registered under, unless the file holds it (PEM does not).
+    #[arg(long, value_name = "KID")]
+    key_id: Option<AssertionKeyId>,
+    /// Lifetime of the v2.1 token (`token_exp`).
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = lifetime)]
+    lifetime: i64,
+}
+
+/// The lifetime of a v2.1 token, in seconds.
+pub fn lifetime(text: &str) -> Result<i64, String> {
+    let seconds = seconds(1..=30 * DAY.unsigned_abs())(text)?;
+    i64::try_from(seconds.0).map_err(|error| error.to_string())
+}
+
+impl Signing {
+    /// An assertion that is signed at this time.
+    pub fn assertion(&self, audience: &str, now: UnixTime) -> anyhow::Result<String> {
+        let key = private_key(&self.key, self.key_id)?;
+        Ok(key.assertion(audience, self.channel, self.lifetime, now)?)
+    }
+}
+
+/// The private key in a file; `id` if the file does not hold it.
+pub fn private_key(file: &Path, id: Option<AssertionKeyId>) -> anyhow::Result<PrivateKey> {
+    let id = id.map(|id| id.to_string());
+    Ok(PrivateKey::read(file, id.as_deref()).map_err(|wrong| BadUsage(wrong.to_string()))?)
+}
+
 #[derive(Args)]
 #[command(after_help = ASSERTION_EXAMPLES)]
 pub struct Assertion {
-    /// The channel's id.
-    #[arg(long, value_name = "ID")]
-    channel: ChannelId,
-    /// File with the private key: a JWK or PEM.
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// The id that the key is registered under, unless the JWK holds it.
-    #[arg(long, value_name = "KID")]
-    key_id: Option<AssertionKeyId>,
-    /// Lifetime of a v2.1 token that is requested with it (`token_exp`).
-    #[arg(long, value_name = "SECONDS", default_value_t = 86_400,
-          value_parser = clap::value_parser!(i64).range(1..=30 * DAY))]
-    lifetime: i64,
+    #[command(flatten)]
+    signing: Signing,
     /// The `aud` of the assertion.
     #[arg(long, value_name = "URL", default_value = AUDIENCE)]
     audience: String,
@@ -171,11 +198,8 @@ pub async fn generate(api: &Api, out: &Output, args: Generate) -> anyhow::Result
 }
 
 pub fn assertion(out: &Output, args: Assertion) -> anyhow::Result<()> {
-    let kid = args.key_id.map(|kid| kid.to_string());
-    let key = PrivateKey::read(&args.key, kid.as_deref());
-    let key = key.map_err(|error| BadUsage(error.to_string()))?;
     let now = UnixTime(jiff::Timestamp::now().as_second());
-    let assertion = key.assertion(&args.audience, args.channel, args.lifetime, now)?;
+    let assertion = args.signing.assertion(&args.audience, now)?;
     out.done(&assertion, &json!({ "client_assertion": assertion }))
 }
 

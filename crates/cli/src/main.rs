@@ -4,6 +4,9 @@
 //! dispatches to them. Administrative commands use the HTTP API of a running
 //! authority; those that work on the store itself take `--store`.
 
+// They panic if the stream is closed: `terminal::note` and `Output` do not.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 mod admin;
 mod admin_tokens;
 mod advice;
@@ -13,6 +16,7 @@ mod audit;
 mod channel;
 mod created_by;
 mod doctor;
+mod duration;
 mod explain;
 mod failure;
 mod feed;
@@ -266,6 +270,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Move(args) => moving::run(&out, *args).await,
 
         Command::Audit(audit::Verb::List(args)) => audit::list(&api()?, &out, args).await,
+        Command::Audit(audit::Verb::Export) => audit::export(&api()?).await,
         Command::Audit(audit::Verb::Verify(args)) => audit::verify(api, &out, args).await,
         Command::Audit(audit::Verb::Accept(args)) => audit::accept(&out, args).await,
 

@@ -6,6 +6,7 @@ use crate::{
     output::Output,
     place::Where,
     taking::{Confirmation, ask},
+    terminal::note,
 };
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
@@ -59,14 +60,14 @@ pub async fn rotate(
         Err(error) => return Err(error.into()),
     };
     out.thing(&result, &["rewrapped"])?;
-    eprintln!(
+    note(&format!(
         "the new key is in {}; keep a copy apart from the backups. Signing keys in earlier \
          backups are encrypted with the old one, which is kept in {} until the next `tegata \
          backup` or rotation: make a new backup now, and keep a copy of the old key with the \
          earlier ones",
         key.display(),
         previous.display()
-    );
+    ));
     Ok(())
 }
 

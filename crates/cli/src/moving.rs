@@ -7,6 +7,7 @@ use crate::{
     place::check_file_exists,
     serve::{StoreAddress, with_password},
     taking::Confirmation,
+    terminal::note,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -76,9 +77,7 @@ pub async fn run(out: &Output, args: Moving) -> anyhow::Result<()> {
     let columns = &["dry_run", "from", "rows", "database_held"];
     if args.dry_run {
         out.thing(&result(&Moved::default()), columns)?;
-        eprintln!(
-            "both ends can be used, and the master key is the right one; nothing was changed"
-        );
+        note("both ends can be used, and the master key is the right one; nothing was changed");
         return Ok(());
     }
     if before != MoveBefore::All {
@@ -91,7 +90,7 @@ pub async fn run(out: &Output, args: Moving) -> anyhow::Result<()> {
     let fresh = random::bytes::<16>().map_err(|_| BadUsage(NO_RANDOMNESS.to_owned()))?;
     let moved = with_progress(async |progress| moving.run(fresh, progress).await).await?;
     out.thing(&result(&moved), columns)?;
-    eprint!("{}", next_steps(&place, before, &moved));
+    note(next_steps(&place, before, &moved).trim_end());
     Ok(())
 }
 
@@ -190,7 +189,7 @@ where
         };
         if !on_terminal && last.elapsed() > LINES {
             last = steady();
-            eprintln!("{what}: {rows} of {}", counted_rows(all));
+            note(&format!("{what}: {rows} of {}", counted_rows(all)));
         }
         bar.set_message(what);
         bar.set_length(all);

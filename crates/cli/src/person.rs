@@ -6,6 +6,7 @@ use crate::{
     output::Output,
     sign_in::{ask, ask_new_password},
     taking::Confirmation,
+    terminal::note,
 };
 use clap::{ArgGroup, Args, Subcommand};
 use data_encoding::BASE32_NOPAD;
@@ -107,8 +108,13 @@ pub struct SetRole {
     /// Take the role away.
     #[arg(long, group = "what")]
     remove: bool,
+    /// With --remove: change nothing; show the role that would be taken away.
+    #[arg(long, requires = "remove")]
+    dry_run: bool,
     #[command(flatten)]
     why: Why,
+    #[command(flatten)]
+    confirm: Confirmation,
 }
 
 #[derive(Args, Serialize)]
@@ -304,9 +310,9 @@ pub fn invited(api: &Api, out: &Output, mut made: Value) -> anyhow::Result<()> {
     made["link"] = api.invitation_link(text(&made, "invitation")).into();
     // `person show` prints the rest.
     out.only(&made, &["person_id", "login", "invitation", "link", "expires_at"])?;
-    eprintln!(
+    note(
         "hand the link or the invitation over in confidence: its holder sets the password, once, \
-         in a browser or with `tegata person accept`"
+         in a browser or with `tegata person accept`",
     );
     Ok(())
 }
@@ -315,15 +321,15 @@ async fn accept(api: &Api, out: &Output) -> anyhow::Result<()> {
     let invitation = ask("invitation")?;
     let body = json!({ "invitation": invitation.reveal() });
     let opened = api.post_openly(&["invitations", "open"], &body).await?;
-    eprintln!("for {} ({})", text(&opened, "login"), text(&opened, "name"));
+    note(&format!("for {} ({})", text(&opened, "login"), text(&opened, "name")));
     let password = ask_new_password()?;
     password::check(&password, text(&opened, "login"), text(&opened, "name"))
         .map_err(|wrong| BadUsage(wrong.to_owned()))?;
-    eprintln!(
+    note(&format!(
         "add this to an authenticator program, and type the code that it shows:\n  {}\n  {}",
         text(&opened, "totp_secret"),
         text(&opened, "totp_uri")
-    );
+    ));
     let code = ask_code(api, text(&opened, "totp_secret")).await?;
     let body = json!({
         "invitation": invitation.reveal(),
@@ -333,12 +339,12 @@ async fn accept(api: &Api, out: &Output) -> anyhow::Result<()> {
     });
     let accepted = api.post_openly(&["invitations", "accept"], &body).await?;
     out.thing(&accepted, &["person_id", "login", "recovery_codes"])?;
-    eprintln!(
+    note(&format!(
         "keep the recovery codes: each signs in once without the authenticator. Next, once the \
          authenticator shows another code: `tegata admin-token create NAME --sign-in {} --rights \
          full`",
         text(&accepted, "login")
-    );
+    ));
     Ok(())
 }
 
@@ -351,9 +357,9 @@ async fn ask_code(api: &Api, totp_secret: &str) -> anyhow::Result<PlainSecret> {
         if totp::step_of(&secret, code.reveal(), api.now().await).is_some() {
             return Ok(code);
         }
-        eprintln!(
+        note(
             "that is not the code of this secret at present: compare the clock of the device with \
-             the authority's, and type the code that is shown now"
+             the authority's, and type the code that is shown now",
         );
     }
 }
@@ -399,26 +405,29 @@ async fn set_role(api: &Api, out: &Output, args: SetRole) -> anyhow::Result<()> 
     if let Some(role) = &args.role {
         is_role(&args.place, role)?;
     }
-    let role: Value = args.role.map_or(Value::Null, Value::from);
-    let first = ["person_id", "login", "name", "state", "role"];
-    match (args.place.provider, args.place.channel, args.place.operator) {
-        (Some(provider), _, _) => {
-            let path = ["providers", &provider.to_string(), "roles", &person];
-            let body = args.why.added_to(json!({ "role": role }));
-            out.thing(&api.patch(&path, &body).await?, &first)
-        }
-        (_, Some(channel), _) => {
-            let path = ["channels", &channel.to_string(), "roles", &person];
-            let body = args.why.added_to(json!({ "role": role }));
-            out.thing(&api.patch(&path, &body).await?, &first)
-        }
-        (None, None, true) => {
-            let body = args.why.added_to(json!({ "operator": role }));
-            change(api, out, args.person, &body).await
-        }
+    let of = |kind: &str, id: String| vec![kind.to_owned(), id, "roles".to_owned(), person.clone()];
+    let (path, member) = match (args.place.provider, args.place.channel, args.place.operator) {
+        (Some(provider), _, _) => (of("providers", provider.to_string()), "role"),
+        (_, Some(channel), _) => (of("channels", channel.to_string()), "role"),
+        (None, None, true) => (vec!["people".to_owned(), person.clone()], "operator"),
         (None, None, false) => {
             let words = "give --operator, --provider ID or --channel ID";
-            Err(BadUsage(words.to_owned()).into())
+            return Err(BadUsage(words.to_owned()).into());
         }
+    };
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    if args.dry_run || args.remove && args.confirm.asks() {
+        let found = api.get(&path, &()).await?;
+        let (login, name, role) = (text(&found, "login"), text(&found, "name"), &found[member]);
+        let what =
+            format!("person {person}, {login} ({name}): role {}", role.as_str().unwrap_or("-"));
+        if args.dry_run {
+            let json = json!({ "dry_run": true, "would_remove": role });
+            return out.done(&format!("would take away, of {what}"), &json);
+        }
+        args.confirm.ask(&format!("{what} is taken away\n"), false)?;
     }
+    let body = args.why.added_to(json!({ member: args.role }));
+    let first = ["person_id", "login", "name", "state", member];
+    out.thing(&api.patch(&path, &body).await?, &first)
 }

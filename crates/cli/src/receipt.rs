@@ -3,7 +3,7 @@
 use crate::{
     api::Api,
     output::{Output, awaited},
-    taking::{seconds, waiting::watch},
+    taking::{wait, waiting::watch},
 };
 use clap::{Args, Subcommand};
 use tegata_token::id::Position;
@@ -20,7 +20,7 @@ pub struct Show {
     position: Position,
     /// Maximum time to wait until the receipt is complete, at most 60 seconds; prints on stderr
     /// which instances it waits for.
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = wait)]
     wait: u16,
 }
 

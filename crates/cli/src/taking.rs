@@ -4,7 +4,7 @@
 mod subject;
 pub mod waiting;
 
-use crate::{api::Api, output::Output, terminal::printable};
+use crate::{api::Api, duration::seconds, output::Output, terminal::printable};
 use anyhow::bail;
 use clap::Args;
 use serde_json::{Map, Value};
@@ -23,7 +23,7 @@ pub struct TakingOptions {
     reason: Option<String>,
     /// Maximum time to wait until no verifier is left that could accept what was taken away, at
     /// most 60 seconds; prints on stderr which instances it waits for.
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = wait)]
     wait: u16,
     /// Change nothing; list what would be deleted, and the tokens that would become invalid.
     #[arg(long)]
@@ -41,10 +41,10 @@ pub fn reason(text: &str) -> Result<String, String> {
     }
 }
 
-/// The seconds to wait: a number, with the unit `s` or without one.
-pub fn seconds(text: &str) -> Result<u16, String> {
-    let number: Option<u16> = text.strip_suffix('s').unwrap_or(text).parse().ok();
-    number.filter(|it| *it <= 60).ok_or_else(|| "give 0 to 60 seconds, such as `30s`".to_owned())
+/// How long to wait, in seconds: at most what the API accepts.
+pub fn wait(text: &str) -> Result<u16, String> {
+    let seconds = seconds(0..=60)(text)?;
+    u16::try_from(seconds.0).map_err(|error| error.to_string())
 }
 
 /// Whether a command asks before it takes something away.
@@ -162,6 +162,7 @@ impl TakingOptions {
             }
             return Ok(None);
         }
+        let mut listed = Ok(());
         if let Some(confirm) = confirm
             && confirm.asks()
         {
@@ -169,13 +170,15 @@ impl TakingOptions {
             ask(&request.summary(api, &found).await?)?;
         } else if request.lists_first && !out.is_json() {
             let found = request.dry_run(api).await?;
-            out.text(&(request.summary(api, &found).await? + "\n"))?;
+            // A reader that stops early, as `head` does, must not stop the act.
+            listed = out.text(&(request.summary(api, &found).await? + "\n"));
         }
         if let Some(reason) = self.reason {
             request.members.insert("reason".to_owned(), reason.into());
         }
         let taking = TakingCall { idempotency_key, ..request.taking(&request.members, self.wait) };
-        Ok(Some(waiting::take(api, request.path, taking).await?))
+        let done = waiting::take(api, request.path, taking).await?;
+        listed.map(|()| Some(done))
     }
 
     /// Deletes what `request` names, which `what` says, and prints the result.
@@ -228,8 +231,10 @@ pub fn ask(what_goes: &str) -> anyhow::Result<()> {
 }
 
 fn ask_on(mut terminal: impl BufRead, what_goes: &str) -> anyhow::Result<()> {
-    eprint!("{}Type yes to go on: ", printable(what_goes));
-    stderr().flush()?;
+    let mut shown = stderr().lock();
+    write!(shown, "{}Type yes to go on: ", printable(what_goes))?;
+    shown.flush()?;
+    drop(shown);
     let mut answer = String::new();
     terminal.read_line(&mut answer)?;
     if answer.trim() != "yes" {

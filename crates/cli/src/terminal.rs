@@ -1,10 +1,12 @@
 //! Text for a terminal, whatever a server or a file gave: nothing in it steers the terminal.
 
+use std::io::{Write, stderr};
 use tegata_policy::text::is_plain;
 
-/// Prints a line on stderr; what steers a terminal is escaped.
+/// Prints a line on stderr; what steers a terminal is escaped. A command goes on also if stderr is
+/// closed: an act must not stop in the middle for it.
 pub fn note(text: &str) {
-    eprintln!("{}", printable(text));
+    let _ = writeln!(stderr().lock(), "{}", printable(text));
 }
 
 /// A text for a terminal. Line breaks stay; other characters that steer it are escaped.

@@ -6,10 +6,12 @@
 use crate::{
     api::{Api, Page},
     created_by::CreatedBy,
+    duration::{Seconds, seconds},
     explain::Explain,
     failure::BadUsage,
     files::{no_private_key, pasted_token, read_secret, secret_variable},
     inspect::Inspect,
+    key::{lifetime, private_key},
     output::Output,
     taking::{Confirmation, TakingOptions, TakingRequest},
     terminal::note,
@@ -17,17 +19,16 @@ use crate::{
 use anyhow::anyhow;
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use tegata_client::{
     call::{ClientAuthentication, With, issue_path},
-    key::{AUDIENCE, PrivateKey},
+    key::AUDIENCE,
 };
 use tegata_policy::{rules::LONGEST_DELAY, secret::PlainSecret, text::escaped};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, TokenId},
     kind::Kind,
-    time::DAY,
 };
 
 #[derive(Subcommand)]
@@ -78,8 +79,7 @@ pub struct Issue {
     #[arg(long)]
     group: Option<Group>,
     /// Lifetime of a v2.1 token.
-    #[arg(long, value_name = "SECONDS", default_value_t = 86_400,
-          value_parser = clap::value_parser!(i64).range(1..=30 * DAY))]
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = lifetime)]
     lifetime: i64,
     /// A repeated request with the same key returns the same token.
     #[arg(long, value_name = "KEY")]
@@ -175,9 +175,9 @@ pub struct Reissue {
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
     /// How long the present token stays active with the new one.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0,
-          value_parser = clap::value_parser!(i64).range(0..=LONGEST_DELAY))]
-    delay: i64,
+    #[arg(long, value_name = "DURATION", default_value = "0s",
+          value_parser = seconds(0..=LONGEST_DELAY.unsigned_abs()))]
+    delay: Seconds,
     /// A repeated request with the same key returns the same token.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -185,26 +185,6 @@ pub struct Reissue {
     options: TakingOptions,
     #[command(flatten)]
     confirm: Confirmation,
-}
-
-impl Issue {
-    /// Of a v2.1 token of a group, with the key in a file and its id.
-    pub fn of_group(
-        (channel, group): (ChannelId, Group),
-        (key, key_id): (PathBuf, Option<AssertionKeyId>),
-        lifetime: i64,
-    ) -> Self {
-        Self {
-            channel,
-            kind: Kind::V21,
-            secret_file: None,
-            key: Some(key),
-            key_id,
-            group: Some(group),
-            lifetime,
-            idempotency_key: None,
-        }
-    }
 }
 
 const ISSUE_EXAMPLES: &str = "\
@@ -233,9 +213,7 @@ pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
     }
     let (assertion, plain);
     let authentication = if let Some(file) = &args.key {
-        let kid = args.key_id.map(|kid| kid.to_string());
-        let key =
-            PrivateKey::read(file, kid.as_deref()).map_err(|wrong| BadUsage(wrong.to_string()))?;
+        let key = private_key(file, args.key_id)?;
         assertion = key.assertion(AUDIENCE, args.channel, args.lifetime, api.now().await)?;
         ClientAuthentication::Assertion(&assertion)
     } else if args.kind == Kind::V21 {
@@ -247,16 +225,33 @@ pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
         ClientAuthentication::Secret(args.channel, &plain)
     };
     let (group, idempotency_key) = (args.group.as_ref(), args.idempotency_key.as_deref());
-    let issued = api.issue(path, &authentication, With { group, idempotency_key }).await;
-    let issued = issued.map_err(|error| match error.to_string().starts_with(UNKNOWN_KEY) {
-        true => anyhow!(
-            "{error}; `tegata key list --channel {0}` lists the keys that are registered, and `tegata \
-             channel show {0}` shows whether the channel is suspended",
-            args.channel
-        ),
-        false => error,
-    })?;
-    out.thing(&issued, &["access_token", "token_type", "expires_in"])
+    let with = With { group, idempotency_key };
+    let issued = request(api, (args.channel, path), &authentication, with).await?;
+    print_issued(out, &issued)
+}
+
+/// Requests a token with LINE's operation at `path`.
+pub async fn request(
+    api: &Api,
+    (channel, path): (ChannelId, &str),
+    authentication: &ClientAuthentication<'_>,
+    with: With<'_>,
+) -> anyhow::Result<Value> {
+    api.issue(path, authentication, with).await.map_err(|error| {
+        match error.to_string().starts_with(UNKNOWN_KEY) {
+            true => anyhow!(
+                "{error}; `tegata key list --channel {channel}` lists the keys that are \
+                 registered, and `tegata channel show {channel}` shows whether the channel is \
+                 suspended"
+            ),
+            false => error,
+        }
+    })
+}
+
+/// Prints a new token, once.
+pub fn print_issued(out: &Output, issued: &Value) -> anyhow::Result<()> {
+    out.thing(issued, &["access_token", "token_type", "expires_in"])
 }
 
 /// LINE's words for an assertion of a key that is not registered.
@@ -375,7 +370,7 @@ pub async fn revoke(api: &Api, out: &Output, args: Box<Revoke>) -> anyhow::Resul
 pub async fn reissue(api: &Api, out: &Output, args: Reissue) -> anyhow::Result<()> {
     let channel = args.channel.to_string();
     let path = ["channels", &channel, "long-lived-token"];
-    let request = TakingRequest::post(&path, json!({ "delay_seconds": args.delay }));
+    let request = TakingRequest::post(&path, json!({ "delay_seconds": args.delay.0 }));
     let key = args.idempotency_key.as_deref();
     let Some(issued) = args.options.run_once(api, out, Some(args.confirm), request, key).await?
     else {

@@ -9,7 +9,7 @@ use crate::{
 };
 use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Map, Value, json};
-use tegata_policy::text::counted;
+use tegata_policy::{duration::read, text::counted};
 use tegata_token::{
     feed::InstanceId,
     id::{ProviderId, VerifierId},
@@ -113,16 +113,11 @@ pub struct RemoveInstance {
     confirm: Confirmation,
 }
 
-/// A duration in milliseconds: a number with a unit; a bare number is seconds.
+/// A staleness in milliseconds.
 pub fn milliseconds(text: &str) -> Result<u32, String> {
-    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("", 1_000)];
-    let read = units.into_iter().find_map(|(unit, factor)| {
-        let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
-        number.checked_mul(factor)
-    });
-    let range = tegata_token::feed::STALENESS;
-    let fits = |ms: &u32| range.contains(&std::time::Duration::from_millis((*ms).into()));
-    read.filter(fits).ok_or_else(|| "give 500ms to 24h, such as `30s`".to_owned())
+    let read = read(text).filter(|it| tegata_token::feed::STALENESS.contains(it));
+    let ms = read.and_then(|it| u32::try_from(it.as_millis()).ok());
+    ms.ok_or_else(|| "give 500ms to 24h, such as `30s`".to_owned())
 }
 
 /// A duration with its unit.
@@ -173,8 +168,10 @@ async fn create(api: &Api, out: &Output, args: Create) -> anyhow::Result<()> {
         body["provider_id"] = provider.to_string().into();
     }
     let made = api.post(&["verifiers"], &body).await?;
+    // The token is printed before anything else: it is not shown again.
+    out.thing(&shown(out, made.clone()), &["verifier_id", "verifier_token", "name"])?;
     note_namesakes(api, &["verifiers"], ("verifiers", "verifier_id"), &made).await;
-    out.thing(&shown(out, made), &["verifier_id", "verifier_token", "name"])
+    Ok(())
 }
 
 async fn list(api: &Api, out: &Output, page: Page) -> anyhow::Result<()> {

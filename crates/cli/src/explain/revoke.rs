@@ -5,7 +5,7 @@ use crate::{
     api::Api,
     inspect::counted,
     output::{Output, receipt},
-    taking::{Confirmation, reason, seconds, waiting},
+    taking::{Confirmation, reason, wait, waiting},
     terminal::note,
 };
 use anyhow::anyhow;
@@ -21,8 +21,8 @@ pub struct Options {
     reason: Option<String>,
     /// Maximum time to wait, for each token, until no verifier is left that could accept it, at
     /// most 60 seconds.
-    #[arg(long, value_name = "SECONDS", default_value = "0", requires = "revoke",
-          value_parser = seconds)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", requires = "revoke",
+          value_parser = wait)]
     wait: u16,
     #[command(flatten)]
     confirm: Confirmation,
@@ -35,7 +35,8 @@ pub struct Options {
 const LINES: usize = 1_000;
 
 impl Options {
-    /// Revokes those that are usable, and records the results in `report`.
+    /// Revokes those that are usable, and records the results in `report`. Output that cannot be
+    /// printed does not end it: the error is returned once all are revoked.
     pub async fn revoke(
         self,
         api: &Api,
@@ -45,13 +46,13 @@ impl Options {
     ) -> anyhow::Result<()> {
         let usable: Vec<&FoundToken> = found.iter().filter(|token| token.is_usable()).collect();
         let would: Vec<Value> = usable.iter().map(|token| token.json()).collect();
-        self.announce(out, &would)?;
+        let mut printed = self.announce(out, &would);
         let named =
             |it: &Value| json!({ "channel_id": it["channel_id"], "token_id": it["token_id"] });
         if self.dry_run || usable.is_empty() {
             let would: Vec<Value> = would.iter().map(named).collect();
             report["revocation"] = json!({ "dry_run": self.dry_run, "would_revoke": would, "revoked": [], "failed": [] });
-            return Ok(());
+            return printed;
         }
         let count = counted(usable.len() as u64, "token");
         self.confirm.ask(&format!("{count} will be revoked. "), text_on_stdin)?;
@@ -63,8 +64,8 @@ impl Options {
                     for member in ["revoked", "position", "receipt"] {
                         done[member] = response[member].clone();
                     }
-                    if !out.is_json() {
-                        Output::line(&printed(&done))?;
+                    if !out.is_json() && printed.is_ok() {
+                        printed = Output::line(&line(&done)).map_err(anyhow::Error::from);
                     }
                     revoked.push(done);
                 }
@@ -80,7 +81,7 @@ impl Options {
         report["revocation"] =
             json!({ "dry_run": false, "would_revoke": [], "revoked": revoked, "failed": failed });
         match last {
-            None => Ok(()),
+            None => printed,
             // An error that has an exit code of its own keeps it.
             Some(error) if revoked_none(report) => Err(error),
             Some(_) => Err(anyhow!("{} NOT revoked; run it again", counted(not as u64, "token"))),
@@ -126,7 +127,7 @@ fn revoked_none(report: &Value) -> bool {
 }
 
 /// The line for a token that is revoked.
-fn printed(done: &Value) -> String {
+fn line(done: &Value) -> String {
     let text = |value: &Value| shown::plain(value.as_str().unwrap_or("-"));
     let everywhere = shown::plain(&receipt(&done["receipt"]));
     format!(

@@ -2,6 +2,7 @@
 //! there is no second list of them.
 
 use super::settings::ServeSettings;
+use crate::duration::Seconds;
 use clap::{
     Arg, ArgAction, Args, Command,
     error::{ContextKind, ContextValue},
@@ -83,8 +84,9 @@ fn single(arg: &Arg, value: &DeValue<'_>) -> Result<String, String> {
     let of = arg.get_value_parser().type_id();
     let (is_integer, is_boolean) =
         (INTEGERS.iter().any(|it| of == *it), of == TypeId::of::<bool>());
+    let is_duration = of == TypeId::of::<Seconds>();
     match value {
-        DeValue::Integer(number) if is_integer => {
+        DeValue::Integer(number) if is_integer || is_duration => {
             i64::from_str_radix(number.as_str(), number.radix())
                 .map(|it| it.to_string())
                 .map_err(|_| "the integer is too large".to_owned())
@@ -92,9 +94,10 @@ fn single(arg: &Arg, value: &DeValue<'_>) -> Result<String, String> {
         DeValue::Boolean(it) if is_boolean => Ok(it.to_string()),
         DeValue::String(text) if !is_integer && !is_boolean => Ok(text.to_string()),
         other => {
-            let wanted = match (is_integer, is_boolean) {
-                (true, _) => "an integer",
-                (_, true) => "a boolean",
+            let wanted = match (is_integer, is_boolean, is_duration) {
+                (true, ..) => "an integer",
+                (_, true, _) => "a boolean",
+                (.., true) => "a string such as \"15m\" or a number of seconds",
                 _ => "a string",
             };
             Err(format!("expected {wanted}, found {}", form(other)))

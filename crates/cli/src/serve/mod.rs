@@ -12,6 +12,7 @@ mod settings;
 mod sources;
 
 use crate::{
+    duration::Seconds,
     failure::BadUsage,
     files::{read_secret, secret_variable},
     variables,
@@ -21,7 +22,7 @@ use anyhow::{Context, anyhow};
 pub use settings::{ServeSettings, StoreSettings};
 pub use sources::Unresolved;
 use std::{fs::Permissions, os::unix::fs::PermissionsExt};
-use std::{io::Write, net::SocketAddr, num::NonZeroU32, path::PathBuf, pin::pin, time::Duration};
+use std::{io::Write, net::SocketAddr, num::NonZeroU32, path::PathBuf, pin::pin};
 use tegata_policy::secret::PlainSecret;
 use tegata_server::{
     Rates, SurgeLimit, TlsFiles,
@@ -208,8 +209,8 @@ impl ServeSettings {
             check: self.verify_rate,
             surge: SurgeLimit {
                 issues: NonZeroU32::new(self.surge_limit),
-                window: seconds(self.surge_window.get()),
-                cooldown: seconds(self.surge_cooldown.get()),
+                window: self.surge_window.duration(),
+                cooldown: self.surge_cooldown.duration(),
             },
         }
     }
@@ -251,32 +252,28 @@ impl ServeSettings {
             admin_token_file: token.file.clone(),
             revocation_journal: self.revocation_journal,
             dev: self.dev,
-            key_promotion_delay: seconds(self.key_promotion_delay),
+            key_promotion_delay: self.key_promotion_delay.duration(),
             max_connections: self.max_connections.get(),
-            idle_timeout: seconds(self.idle_timeout.get()),
+            idle_timeout: self.idle_timeout.duration(),
             rates,
             audit_retention_days: self.audit_retention_days.get(),
             token_retention_days: self.token_retention_days.get(),
             recent_uses: self.recent_uses,
-            token_idle_after: seconds(self.token_idle_after),
+            token_idle_after: self.token_idle_after.duration(),
             log_verifications: self.log_verifications,
             warn: warnings::Policy {
-                before: self.warn_before.into_iter().map(seconds).collect(),
-                unused_after: seconds(self.warn_unused_after),
+                before: self.warn_before.into_iter().map(Seconds::duration).collect(),
+                unused_after: self.warn_unused_after.duration(),
                 signing_key_days: self.signing_key_days,
             },
             webhook,
             leaks,
             trusted_proxies: TrustedProxies::new(self.trusted_proxy),
             min_free_disk: u64::from(self.min_free_disk) << settings::MIB,
-            drain_delay: seconds(self.drain_delay),
+            drain_delay: self.drain_delay.duration(),
             others: Default::default(),
         })
     }
-}
-
-fn seconds(number: impl Into<u64>) -> Duration {
-    Duration::from_secs(number.into())
 }
 
 impl ServeSettings {

@@ -4,19 +4,21 @@
 //! `sources` combines flags, variables and file.
 
 use super::address::{StoreAddress, USUAL_STORE};
-use crate::log::LogSettings;
+use crate::{
+    duration::{Seconds, seconds},
+    log::LogSettings,
+};
 use clap::{
     ArgAction, Args,
     builder::{PossibleValuesParser, TypedValueParser},
-    value_parser,
 };
 use reqwest::Url;
 use std::{
     net::SocketAddr,
     num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
-    time::Duration,
 };
+use tegata_policy::duration::written;
 use tegata_server::{
     authority::{leaks::KeysFile, openid_settings::SecondFactorFrom, signing_keys::JWKS_CACHE},
     config::Settings,
@@ -91,18 +93,24 @@ pub struct ServeSettings {
     #[arg(
         long,
         env,
-        value_name = "SECONDS",
-        value_parser = value_parser!(u64).range(JWKS_CACHE.as_secs()..),
-        default_value = seconds(usual().key_promotion_delay)
+        value_name = "DURATION",
+        value_parser = seconds(JWKS_CACHE.as_secs()..=u64::MAX),
+        default_value = written(usual().key_promotion_delay)
     )]
-    pub key_promotion_delay: u64,
+    pub key_promotion_delay: Seconds,
     /// Maximum number of concurrent connections per listener, at least 1.
     #[arg(long, env, value_name = "N", default_value = usual().max_connections.to_string())]
     pub max_connections: NonZeroUsize,
-    /// How long a connection may be idle before it is closed, at least 1; at the connection
+    /// How long a connection may be idle before it is closed, at least 1s; at the connection
     /// limit, the longest-idle one is closed earlier.
-    #[arg(long, env, value_name = "SECONDS", default_value = seconds(usual().idle_timeout))]
-    pub idle_timeout: NonZeroU32,
+    #[arg(
+        long,
+        env,
+        value_name = "DURATION",
+        value_parser = seconds(1..=u32::MAX.into()),
+        default_value = written(usual().idle_timeout)
+    )]
+    pub idle_timeout: Seconds,
     /// Maximum short-lived tokens issued per channel and second.
     #[arg(long, env, value_name = "N", default_value_t = usual().rates.short_lived)]
     pub issue_rate_short_lived: NonZeroU32,
@@ -124,11 +132,23 @@ pub struct ServeSettings {
     )]
     pub surge_limit: u32,
     /// Length of the surge window.
-    #[arg(long, env, value_name = "SECONDS", default_value = seconds(usual().rates.surge.window))]
-    pub surge_window: NonZeroU32,
+    #[arg(
+        long,
+        env,
+        value_name = "DURATION",
+        value_parser = seconds(1..=u32::MAX.into()),
+        default_value = written(usual().rates.surge.window)
+    )]
+    pub surge_window: Seconds,
     /// Length of the cooldown.
-    #[arg(long, env, value_name = "SECONDS", default_value = seconds(usual().rates.surge.cooldown))]
-    pub surge_cooldown: NonZeroU32,
+    #[arg(
+        long,
+        env,
+        value_name = "DURATION",
+        value_parser = seconds(1..=u32::MAX.into()),
+        default_value = written(usual().rates.surge.cooldown)
+    )]
+    pub surge_cooldown: Seconds,
     /// How long audit events are kept; their checkpoints are kept for ever.
     #[arg(long, env, value_name = "DAYS", default_value = usual().audit_retention_days.to_string())]
     pub audit_retention_days: NonZeroU32,
@@ -149,15 +169,15 @@ pub struct ServeSettings {
     )]
     pub recent_uses: bool,
     /// How long a token must be unused, while a newer one of its group and kind is used, to be
-    /// shown as idle; at least 60.
+    /// shown as idle; at least 1m.
     #[arg(
         long,
         env,
-        value_name = "SECONDS",
-        value_parser = value_parser!(u64).range(60..),
-        default_value = seconds(usual().token_idle_after)
+        value_name = "DURATION",
+        value_parser = seconds(60..=u64::MAX),
+        default_value = written(usual().token_idle_after)
     )]
-    pub token_idle_after: u64,
+    pub token_idle_after: Seconds,
     /// Log a line for each verification, with the token's id, kind and group, the result and
     /// the source.
     #[arg(
@@ -176,14 +196,21 @@ pub struct ServeSettings {
     #[arg(
         long,
         env,
-        value_name = "SECONDS",
+        value_name = "DURATION",
         value_delimiter = ',',
-        default_value = usual().warn.before.into_iter().map(seconds).collect::<Vec<_>>().join(",")
+        value_parser = seconds(0..=u64::MAX),
+        default_value = usual().warn.before.into_iter().map(written).collect::<Vec<_>>().join(",")
     )]
-    pub warn_before: Vec<u64>,
+    pub warn_before: Vec<Seconds>,
     /// How long a token or key must be unused before a warning is sent.
-    #[arg(long, env, value_name = "SECONDS", default_value = seconds(usual().warn.unused_after))]
-    pub warn_unused_after: u64,
+    #[arg(
+        long,
+        env,
+        value_name = "DURATION",
+        value_parser = seconds(0..=u64::MAX),
+        default_value = written(usual().warn.unused_after)
+    )]
+    pub warn_unused_after: Seconds,
     /// Webhook for warnings; needs a secret, in TEGATA_WEBHOOK_SECRET or a file.
     #[arg(long, env, value_name = "URL", value_parser = http_url)]
     pub webhook_url: Option<Url>,
@@ -209,16 +236,16 @@ pub struct ServeSettings {
     )]
     pub min_free_disk: u32,
     /// How long to go on serving after SIGTERM, with /readyz at 503, so that load balancers
-    /// stop sending requests; at most 60.
+    /// stop sending requests; at most 1m.
     // Supervisors send SIGKILL if a stop takes longer.
     #[arg(
         long,
         env,
-        value_name = "SECONDS",
-        value_parser = value_parser!(u64).range(..=60),
-        default_value = seconds(usual().drain_delay)
+        value_name = "DURATION",
+        value_parser = seconds(0..=60),
+        default_value = written(usual().drain_delay)
     )]
-    pub drain_delay: u64,
+    pub drain_delay: Seconds,
     /// Base URL of an OpenTelemetry collector for traces, as OTLP over HTTP, such as
     /// http://127.0.0.1:4318; OpenTelemetry's own variables set headers, name, sampling and
     /// batches
@@ -312,10 +339,6 @@ pub const MIB: u32 = 20;
 /// The server's own defaults.
 fn usual() -> Settings {
     Settings::new(([127, 0, 0, 1], 0).into(), USUAL_STORE.into())
-}
-
-fn seconds(duration: Duration) -> String {
-    duration.as_secs().to_string()
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {

@@ -1,6 +1,6 @@
 //! Commands against a running server.
 
-use crate::program::{ADMIN_TOKEN, Desk, Home, finish, finish_with, mode};
+use crate::program::{ADMIN_TOKEN, Desk, Home, finish, finish_unheard, finish_with, mode};
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
     signature::KeyPair as _,
@@ -463,6 +463,9 @@ fn every_destructive_command_has_a_dry_run() {
             "rotate-secret",
             "revoke",
             "reissue",
+            "restore",
+            "recover",
+            "set-role",
         ];
         if ends.contains(words.last().unwrap()) {
             let help = home.run(&[&words[..], &["--help"]].concat()).expect(0);
@@ -614,4 +617,47 @@ fn a_name_that_shows_nothing_or_misleads_is_refused_and_columns_stay_aligned() {
     desk.run(&["provider", "create", "手形"]).expect(0);
     let list = desk.run(&["provider", "list"]).expect(0);
     assert!(list.contains("手形") && !list.contains('\u{202e}'), "{list}");
+}
+
+#[test]
+fn a_closed_stderr_stops_no_command_and_loses_no_secret() {
+    let desk = Desk::new();
+    let (channel, _) = desk.channel();
+    let provider = desk.json(&["channel", "show", &channel])["provider_id"].clone();
+    let provider = provider.as_str().unwrap();
+    // Another channel has the name, which is noted on stderr.
+    let create = ["channel", "create", "--provider", provider, "shop", "-o", "json"];
+    let made = finish_unheard(&mut desk.command(&create)).expect(0);
+    assert!(made.contains("channel_secret"), "{made}");
+    let suspend = finish_unheard(&mut desk.command(&["channel", "suspend", &channel]));
+    assert!(suspend.expect(0).contains("suspended"));
+    desk.home.file("clean.log", "nothing");
+    finish_unheard(&mut desk.home.tegata(&["token", "inspect", "clean.log"])).expect(0);
+}
+
+#[test]
+fn an_address_with_a_password_in_it_is_not_repeated() {
+    let home = Home::new();
+    home.file("log", "nothing");
+    for words in [
+        &["--url", "https://admin:hunter2@localhost", "channel", "list"][..],
+        &["token", "inspect", "log", "--jwks", "https://admin:hunter2@localhost/jwks.json"],
+    ] {
+        let mut command = home.tegata(words);
+        let done = finish(command.env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN));
+        assert!(!done.err.contains("hunter2"), "{}", done.err);
+        done.expect_error(2, "is not repeated here");
+    }
+}
+
+#[test]
+fn unreachable_keys_are_not_bad_usage_and_a_bad_address_of_the_agent_is() {
+    let home = Home::new();
+    home.file("log", "nothing");
+    let jwks = ["token", "inspect", "log", "--jwks", "http://127.0.0.1:1/.well-known/jwks.json"];
+    home.run(&jwks).expect_error(3, "no response");
+    let settings = "authority = 'api.line.me'\n[[channel]]\nid = '1234567890'\nkey_file = 'k'\n\
+                    [[token]]\nname = 'a'\nchannel = '1234567890'\n";
+    home.file("agent.toml", settings);
+    home.run(&["agent", "run"]).expect_error(2, "https://HOST");
 }

@@ -1,7 +1,7 @@
 //! `tegata token explain` on texts: which tokens are in it, whose they are, and revoking
 //! them.
 
-use crate::program::{Desk, finish, finish_with};
+use crate::program::{Desk, finish, finish_unread, finish_with};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -140,6 +140,33 @@ fn all_active_tokens_in_a_text_are_revoked_with_one_command() {
 }
 
 #[test]
+fn all_tokens_in_a_text_are_revoked_where_the_reader_of_the_output_has_stopped() {
+    for form in ["table", "json"] {
+        let leak = Leak::new();
+        leak.desk.home.file("access.log", &leak.log());
+        let words = ["token", "explain", "access.log", "--revoke", "-o", form];
+        let done = finish_unread(&mut leak.desk.command(&words));
+        assert_eq!((done.code, done.err.contains("error")), (1, false), "{}", done.err);
+        for token in [&leak.stored, &leak.stateless] {
+            leak.desk.run(&["token", "verify", token]).expect_error(1, "revoked");
+        }
+    }
+}
+
+#[test]
+fn what_an_actor_created_is_revoked_where_the_reader_of_the_list_has_stopped() {
+    let desk = Desk::new();
+    let (channel, _) = desk.channel();
+    let made = desk.json(&["token", "reissue", "--channel", &channel]);
+    let token = made["access_token"].as_str().unwrap();
+    let since = ["--since", "2020-01-01T00:00:00Z"];
+    let words = ["token", "revoke", "--created-by", "administrator"];
+    let done = finish_unread(&mut desk.command(&[&words[..], &since].concat()));
+    assert_eq!((done.code, done.err.as_str()), (1, ""));
+    desk.run(&["token", "verify", token]).expect_error(1, "revoked");
+}
+
+#[test]
 fn tokens_of_a_suspended_channel_are_revoked_too() {
     let leak = Leak::new();
     leak.desk.run(&["channel", "suspend", &leak.channel]).expect(0);
@@ -166,5 +193,9 @@ fn what_is_not_read_is_named_and_a_text_without_tokens_is_an_error() {
     stdin("nothing\nat all\n").expect_error(1, "no token of this authority");
     stdin(&leak.stored[..40]).expect_error(1, "cut short");
     let done = stdin(&format!("token=tgv_{}\n", "0f".repeat(32)));
-    assert!(done.out.contains("a verifier's token"), "{}", done.out);
+    assert!(done.out.contains(": verifier's token"), "{}", done.out);
+    for prefix in ["tgp", "tgc", "tgi"] {
+        let done = stdin(&format!("token={prefix}_{}\n", "0f".repeat(32)));
+        assert!(done.out.contains("person's token by its form"), "{prefix}: {}", done.out);
+    }
 }

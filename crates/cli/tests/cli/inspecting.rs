@@ -1,6 +1,6 @@
 //! `tegata token inspect` on files and stdin.
 
-use crate::program::{Desk, Done, Home, finish, finish_with};
+use crate::program::{Desk, Done, Home, finish, finish_unread, finish_with};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -135,4 +135,12 @@ fn keys_come_from_the_authority_or_the_store_also_after_everything_was_revoked()
     let done = finish(command.env("TEGATA_URL", "http://127.0.0.1:1"));
     assert!(done.err.contains("by their form alone"), "{done:?}");
     done.expect_found(1);
+}
+
+#[test]
+fn a_search_whose_output_is_not_read_to_the_end_is_no_clean_one() {
+    let home = Home::new();
+    home.file("log", &format!("tgv_{}\n", "0f".repeat(32)));
+    let done = finish_unread(&mut home.tegata(&["token", "inspect", "log"]));
+    assert_eq!(done.code, 1, "{}", done.err);
 }

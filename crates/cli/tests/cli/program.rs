@@ -101,6 +101,26 @@ pub fn finish_with(command: &mut Command, input: &str) -> Done {
     Done { code, out: text(output.stdout), err: text(output.stderr) }
 }
 
+/// Runs a command whose output is read by no program any more, as after `head`.
+pub fn finish_unread(command: &mut Command) -> Done {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let child = command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).spawn();
+    let output = child.unwrap().wait_with_output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    Done { code: output.status.code().unwrap(), out: String::new(), err }
+}
+
+/// Runs a command whose messages no program reads: its stderr is closed.
+pub fn finish_unheard(command: &mut Command) -> Done {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(writer).spawn();
+    let output = child.unwrap().wait_with_output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    Done { code: output.status.code().unwrap(), out, err: String::new() }
+}
+
 /// A running server; dropping it kills it.
 pub struct Server {
     process: Child,

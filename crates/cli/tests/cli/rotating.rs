@@ -3,12 +3,20 @@
 use crate::program::Desk;
 use serde_json::Value;
 use std::{
-    io::{BufRead, BufReader},
-    process::{Child, ChildStderr, ChildStdout, Stdio},
+    io::{BufRead, BufReader, Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    process::{Child, ChildStderr, ChildStdout, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    thread,
 };
 
 /// How long a token is not used until it is idle, and a bit.
 const UNUSED: u32 = 16 * 60;
+
+/// The command for the key in `key.json`.
+fn rotate(channel: &str) -> [&str; 7] {
+    ["group", "rotate", "--channel", channel, "kitchen", "--key", "key.json"]
+}
 
 /// A running command, which is killed if the test fails.
 struct Rotation {
@@ -27,8 +35,10 @@ impl Drop for Rotation {
 
 impl Rotation {
     fn start(desk: &Desk, channel: &str) -> Self {
-        let words = ["group", "rotate", "--channel", channel, "kitchen", "--key", "key.json"];
-        let mut command = desk.command(&[&words[..], &["-o", "json"]].concat());
+        Self::of(desk.command(&[&rotate(channel)[..], &["-o", "json"]].concat()))
+    }
+
+    fn of(mut command: Command) -> Self {
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(process.stdout.take().unwrap());
         let notes = BufReader::new(process.stderr.take().unwrap());
@@ -44,6 +54,13 @@ impl Rotation {
             }
         }
         panic!("it ended without {words:?}: {said}");
+    }
+
+    /// Waits until it has ended, and returns its exit code and the rest that it said.
+    fn ends(mut self) -> (Option<i32>, String) {
+        let mut said = String::new();
+        self.notes.read_to_string(&mut said).unwrap();
+        (self.process.wait().unwrap().code(), said)
     }
 
     /// What it prints next.
@@ -80,7 +97,9 @@ fn a_rotation_revokes_the_older_token_once_no_program_uses_it_and_goes_on_after_
 
     desk.server.advance(UNUSED);
     verify(&new, 0);
-    assert_eq!(rotation.prints()["revoked"], 1);
+    let result = rotation.prints();
+    assert_eq!((&result["revoked"], result["tokens"].as_array().unwrap().len()), (&1.into(), 1));
+    assert_eq!(result["tokens"][0]["receipt"]["state"], "complete", "{result}");
     assert!(rotation.process.wait().unwrap().success());
     verify(&old, 1);
     verify(&new, 0);
@@ -88,4 +107,80 @@ fn a_rotation_revokes_the_older_token_once_no_program_uses_it_and_goes_on_after_
     let states: Vec<_> =
         tokens["tokens"].as_array().unwrap().iter().map(|it| &it["state"]).collect();
     assert_eq!(states, ["active", "revoked"]);
+}
+
+#[test]
+fn a_dry_run_of_a_rotation_names_what_would_happen_and_issues_nothing() {
+    let desk = Desk::new();
+    let (channel, _) = desk.channel();
+    desk.run(&["key", "generate", "--channel", &channel, "--file", "key.json"]).expect(0);
+    let issue = ["token", "issue", "--kind", "v2.1", "--key", "key.json", "--channel", &channel];
+    let id = desk.json(&[&issue[..], &["--group", "kitchen"]].concat())["key_id"].clone();
+    let dry = [&rotate(&channel)[..], &["--dry-run"]].concat();
+    let plan = desk.json(&dry);
+    assert_eq!((&plan["would_issue"], &plan["tokens"][0]["token_id"]), (&true.into(), &id));
+    let table = desk.run(&dry).expect(0);
+    assert!(table.contains(id.as_str().unwrap()) && table.contains("would_revoke  1"), "{table}");
+    let tokens = desk.json(&["token", "list", "--channel", &channel]);
+    assert_eq!(tokens["tokens"].as_array().unwrap().len(), 1, "{tokens}");
+}
+
+#[test]
+fn a_rotation_that_may_not_look_any_more_ends_and_revokes_nothing() {
+    let desk = Desk::new();
+    let (channel, _) = desk.channel();
+    desk.run(&["key", "generate", "--channel", &channel, "--file", "key.json"]).expect(0);
+    let issue = ["token", "issue", "--kind", "v2.1", "--key", "key.json", "--channel", &channel];
+    let old = desk.json(&[&issue[..], &["--group", "kitchen"]].concat())["access_token"].clone();
+    desk.run(&["token", "verify", old.as_str().unwrap()]).expect(0);
+    let mut rotation = Rotation::start(&desk, &channel);
+    rotation.says("waits until none uses");
+    desk.run(&["channel", "delete", &channel]).expect(0);
+    let (code, said) = rotation.ends();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("nothing is revoked"), "{said}");
+}
+
+/// Passes connections on to a server, but drops the first response to an issue.
+fn forgetful(server: SocketAddr) -> SocketAddr {
+    static ISSUES: AtomicU32 = AtomicU32::new(0);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let server = TcpStream::connect(server).unwrap();
+            let (mut upward, mut answers) = (server.try_clone().unwrap(), server);
+            let (mut requests, mut downward) = (client.try_clone().unwrap(), client);
+            thread::spawn(move || {
+                let mut part = [0; 16 * 1024];
+                while let Ok(length @ 1..) = requests.read(&mut part) {
+                    let is_issue = part[..length].starts_with(b"POST /oauth2/v2.1/token");
+                    if is_issue && ISSUES.fetch_add(1, Relaxed) == 0 {
+                        requests.shutdown(Shutdown::Both).unwrap();
+                    }
+                    upward.write_all(&part[..length]).unwrap();
+                }
+            });
+            // Fails where the client's side is closed.
+            thread::spawn(move || std::io::copy(&mut answers, &mut downward));
+        }
+    });
+    address
+}
+
+#[test]
+fn a_rotation_whose_new_token_was_lost_on_its_way_gets_the_same_one_again() {
+    let desk = Desk::new();
+    let (channel, _) = desk.channel();
+    desk.run(&["key", "generate", "--channel", &channel, "--file", "key.json"]).expect(0);
+    let issue = ["token", "issue", "--kind", "v2.1", "--key", "key.json", "--channel", &channel];
+    desk.json(&[&issue[..], &["--group", "kitchen"]].concat());
+    let address = desk.server.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let mut command = desk.command(&[&rotate(&channel)[..], &["-o", "json"]].concat());
+    command.env("TEGATA_URL", format!("http://{}", forgetful(address)));
+    let mut rotation = Rotation::of(command);
+    let new = rotation.prints()["access_token"].clone();
+    desk.run(&["token", "verify", new.as_str().unwrap()]).expect(0);
+    let tokens = desk.json(&["token", "list", "--channel", &channel, "--state", "active"]);
+    assert_eq!(tokens["tokens"].as_array().unwrap().len(), 2, "none was evicted: {tokens}");
 }

@@ -221,7 +221,8 @@ fn a_setting_that_is_wrong_is_named() {
     std::fs::remove_file(home.path("none.toml")).unwrap();
     serve(&["--log", "a=b=c"]).expect_error(2, "--log");
     home.file("bad.toml", "\ndrain_delay = 61\n");
-    serve(&["--config", "bad.toml"]).expect_error(2, "bad.toml: line 2 (drain_delay): 61");
+    serve(&["--config", "bad.toml"])
+        .expect_error(2, "bad.toml: line 2 (drain_delay): give 0s to 1m");
     std::fs::remove_file(home.path("bad.toml")).unwrap();
     let mut variable = home.tegata(&["serve", "--listen", "127.0.0.1:0"]);
     let variable = finish(variable.env("TEGATA_TRUSTED_PROXY", "10.0.0.1,10.0.0"));

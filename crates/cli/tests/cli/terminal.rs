@@ -183,9 +183,13 @@ fn what_takes_away_without_revoking_tokens_asks_on_a_terminal_too() {
 #[test]
 fn what_keeps_the_store_asks_before_it_replaces_a_token_or_revokes_everything() {
     let desk = Desk::with(&["--store", "sqlite:tegata.db"]);
-    for words in
-        [&["admin", "reset"][..], &["recover", "--revoke-everything"], &["master-key", "rotate"]]
-    {
+    for words in [
+        &["admin", "reset"][..],
+        &["recover", "--revoke-everything"],
+        &["master-key", "rotate"],
+        &["recover", "--replay", "none.log"],
+        &["restore", "none.db"],
+    ] {
         let words = [words, &["--store", "sqlite:tegata.db"]].concat();
         let refused = typed(&desk.home.tegata(&words), "no");
         assert_eq!(refused.code, 1, "{words:?}: {}", refused.out);
@@ -195,4 +199,21 @@ fn what_keeps_the_store_asks_before_it_replaces_a_token_or_revokes_everything() 
         let agreed = typed(&desk.home.tegata(&[&words[..], &["--yes"]].concat()), "no");
         assert!(!agreed.out.contains("Type yes"), "{words:?}: {}", agreed.out);
     }
+}
+
+#[test]
+fn a_role_is_taken_away_after_a_question() {
+    let desk = Desk::new();
+    let made = desk.json(&["person", "invite", "ana", "--operator", "--role", "auditor"]);
+    let person = made["person_id"].as_str().unwrap();
+    let remove = ["person", "set-role", person, "--operator", "--remove"];
+    let refused = typed(&desk.command(&remove), "no");
+    for part in ["ana", "auditor", "Type yes to go on: ", "nothing was changed"] {
+        assert!(refused.out.contains(part), "it lacks {part}: {}", refused.out);
+    }
+    let dry = desk.json(&[&remove[..], &["--dry-run"]].concat());
+    assert_eq!(dry["would_remove"], "auditor", "{dry}");
+    assert_eq!(desk.json(&["person", "show", person])["operator"], "auditor");
+    desk.run(&remove).expect(0);
+    assert_eq!(desk.json(&["person", "show", person])["operator"], Value::Null);
 }

@@ -1,7 +1,7 @@
 //! Every setting is taken from each source, and errors name the source of a value.
 
 use super::{super::file::check, *};
-use crate::command_line;
+use crate::{command_line, duration::Seconds};
 use std::process;
 
 /// What `tegata serve` with these flags and this settings file resolves.
@@ -54,6 +54,9 @@ fn as_toml(arg: &Arg, value: &str) -> Vec<String> {
         if is_list { format!("[{value}]") } else { value }
     };
     let others = [(!is_text, is_list), (is_text, !is_list), (!is_text, !is_list)];
+    // A duration is a string with a unit or a number of seconds.
+    let is_duration = ["7s", "901s"].into_iter().any(takes);
+    let others = others.into_iter().filter(|(_, list)| !is_duration || *list != is_list);
     let all = [(is_text, is_list)].into_iter().chain(others);
     all.map(|(is_text, is_list)| write(is_text, is_list)).collect()
 }
@@ -139,7 +142,23 @@ fn every_setting_is_taken_from_flag_variable_file_and_default_in_this_order() {
 fn a_list_in_the_file_can_be_empty() {
     assert_eq!(settings(&[], "").unwrap().warn_before.len(), 3);
     assert!(settings(&[], "warn_before = []").unwrap().warn_before.is_empty());
-    assert_eq!(settings(&["--warn-before=1,2"], "warn_before = []").unwrap().warn_before, [1, 2]);
+    let given = settings(&["--warn-before=1,2h"], "warn_before = []").unwrap().warn_before;
+    assert_eq!(given, [Seconds(1), Seconds(7_200)]);
+}
+
+#[test]
+fn a_duration_has_a_unit_or_is_a_number_of_seconds_from_every_source() {
+    for (flags, file) in [
+        (&["--idle-timeout=15m", "--drain-delay=5s"][..], ""),
+        (&["--idle-timeout=900", "--drain-delay=5000ms"], ""),
+        (&[], "idle_timeout = \"15m\"\ndrain_delay = \"5s\""),
+        (&[], "idle_timeout = 900\ndrain_delay = 5"),
+    ] {
+        let given = settings(flags, file).unwrap();
+        assert_eq!((given.idle_timeout, given.drain_delay), (Seconds(900), Seconds(5)), "{file}");
+    }
+    let given = settings(&[], "warn_before = [\"168h\", 3600]").unwrap().warn_before;
+    assert_eq!(given, [Seconds(604_800), Seconds(3_600)]);
 }
 
 #[test]
@@ -183,10 +202,11 @@ fn an_error_of_the_file_has_the_line_and_the_key_and_the_reason() {
         ("surge_limit = -1", "-1"),
         ("dev = \"true\"", "expected a boolean, found a string"),
         ("warn_before = 60", "expected an array, found an integer"),
-        ("warn_before = [\"60\"]", "expected an integer, found a string"),
+        ("warn_before = [true]", "expected a string such as \"15m\" or a number of seconds"),
+        ("idle_timeout = \"0s\"", "give 1s or more"),
         ("log_format = \"xml\"", "expected one of: text, json"),
-        ("drain_delay = 61", "61 is not in"),
-        ("key_promotion_delay = 60", "60 is not in 900.."),
+        ("drain_delay = 61", "give 0s to 1m"),
+        ("key_promotion_delay = 60", "give 15m or more"),
         ("public_url = \"ftp://a.example\"", "http or https"),
         ("store = \"mysql://x\"", "write it as sqlite:FILE"),
         ("tls_cert = \"\"", "must not be empty"),
