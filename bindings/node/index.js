@@ -70,7 +70,7 @@ const open = new Set();
 
 process.once("exit", () => {
   const verifiers = [...open].map((reference) => reference.deref()).filter(Boolean);
-  native.closeAll(verifiers, EXIT);
+  native.Verifier.closeAll(verifiers, EXIT);
 });
 
 function accepted(found) {

@@ -6,6 +6,8 @@
 #[path = "../../crates/cli/src/serve/address.rs"]
 #[expect(dead_code, reason = "the fuzzer parses settings and does not use them")]
 mod address;
+#[path = "../../crates/cli/src/duration.rs"]
+mod duration;
 #[path = "../../crates/cli/src/serve/file.rs"]
 mod file;
 #[path = "../../crates/cli/src/log/settings.rs"]

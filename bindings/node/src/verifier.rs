@@ -158,15 +158,15 @@ impl Verifier {
         let problem = |stopped: std::io::Result<()>| stopped.err().map(|it| it.to_string());
         promise(env, problem, |done| self.0.stop_then(limit, done))
     }
-}
 
-/// Stops all of these for the exit of the process: waits for at most so many seconds for all of
-/// them together.
-#[napi]
-pub fn close_all(verifiers: Vec<ClassInstance<'_, Verifier>>, seconds: f64) -> Result<()> {
-    let limit = time(seconds)?;
-    BlockingVerifier::stop_all(verifiers.iter().map(|it| &*it.0), limit);
-    Ok(())
+    /// Stops all of these for the exit of the process: waits for at most so many seconds for all of
+    /// them together.
+    #[napi]
+    pub fn close_all(all: Vec<ClassInstance<'_, Verifier>>, seconds: f64) -> Result<()> {
+        let limit = time(seconds)?;
+        BlockingVerifier::stop_all(all.iter().map(|it| &*it.0), limit);
+        Ok(())
+    }
 }
 
 fn either(found: std::result::Result<VerifiedToken, NotAccepted>) -> Either<String, Refusal> {

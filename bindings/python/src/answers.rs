@@ -4,18 +4,12 @@
 //! interpreter does not delay it, nor does it delay an exit. It puts the answer here, and writes a
 //! byte into a pipe that the event loop reads.
 
-use crate::{
-    gate::Decision,
-    token::{Token, exception},
-};
 use pyo3::prelude::*;
 use std::{
     io::{self, Read, Write},
     os::{fd::AsRawFd, unix::net::UnixStream},
     sync::{Arc, Mutex, PoisonError},
 };
-use tegata_gateway::decision::Refusal;
-use tegata_verifier::{NotAccepted, VerifiedToken};
 
 /// The answers for one event loop.
 #[pyclass(frozen, module = "tegata")]
@@ -28,13 +22,9 @@ pub struct Inbox {
     pipe: (UnixStream, UnixStream),
 }
 
-/// The result of a verification, or of a decision about a request.
-pub enum Answer {
-    /// Of a verification.
-    Verification(Result<VerifiedToken, NotAccepted>),
-    /// Of a decision.
-    Decision(Result<VerifiedToken, Refusal>),
-}
+/// An answer, which becomes an object of Python where the interpreter's lock is held: a `Token`, a
+/// `Refused` or an exception.
+pub type Answer = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 impl Inbox {
     /// Takes the answer to the question with this number.
@@ -68,19 +58,9 @@ impl Answers {
         self.0.pipe.0.as_raw_fd()
     }
 
-    /// The answers since the last call, each with its number: a `Token`, a `Refused` or an
-    /// exception.
+    /// The answers since the last call, each with its number.
     fn take(&self, py: Python<'_>) -> PyResult<Vec<(u64, Py<PyAny>)>> {
-        let shown = |answer| -> PyResult<Py<PyAny>> {
-            Ok(match answer {
-                Answer::Verification(Ok(token)) => {
-                    Token::from(token).into_pyobject(py)?.into_any().unbind()
-                }
-                Answer::Verification(Err(why)) => exception(py, &why).into_value(py).into_any(),
-                Answer::Decision(found) => Decision::from(found).into_pyobject(py)?.unbind(),
-            })
-        };
         let all = self.0.take().into_iter();
-        all.map(|(number, answer)| Ok((number, shown(answer)?))).collect()
+        all.map(|(number, answer)| Ok((number, answer(py)?))).collect()
     }
 }

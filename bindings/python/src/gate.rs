@@ -1,10 +1,6 @@
 //! The decision about a request.
 
-use crate::{
-    answers::{Answer, Answers},
-    token::Token,
-    verifier::Verifier,
-};
+use crate::{answers::Answers, token::Token, verifier::Verifier};
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
 use std::net::IpAddr;
 use tegata_gateway::decision::Refusal;
@@ -77,9 +73,15 @@ impl Gate {
     ) {
         let (sent, source) = (slices(&authorization), address(source));
         let inbox = answers.0.clone();
-        let done = move |found| inbox.put(number, Answer::Decision(found));
+        let done = move |found| {
+            inbox.put(number, Box::new(move |py: Python<'_>| shown(py, found)));
+        };
         py.detach(|| self.0.verify_then(&sent, source, done));
     }
+}
+
+fn shown(py: Python<'_>, found: Result<VerifiedToken, Refusal>) -> PyResult<Py<PyAny>> {
+    Ok(Decision::from(found).into_pyobject(py)?.unbind())
 }
 
 fn slices(headers: &[Vec<u8>]) -> Vec<&[u8]> {

@@ -1,7 +1,7 @@
 //! The verifier.
 
 use crate::{
-    answers::{Answer, Answers},
+    answers::Answers,
     token::{Token, exception},
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
@@ -74,7 +74,9 @@ impl Verifier {
     /// Verifies a token without waiting: the result arrives among the answers, with this number.
     fn ask(&self, py: Python<'_>, answers: &Answers, number: u64, token: &str) {
         let inbox = answers.0.clone();
-        let done = move |found| inbox.put(number, Answer::Verification(found));
+        let done = move |found| {
+            inbox.put(number, Box::new(move |py: Python<'_>| shown(py, found)));
+        };
         py.detach(|| self.0.verify_then(token.as_bytes().to_vec(), done));
     }
 
@@ -150,4 +152,12 @@ pub fn close_all(
 
 fn result(py: Python<'_>, found: Result<VerifiedToken, NotAccepted>) -> PyResult<Token> {
     found.map(Token::from).map_err(|why| exception(py, &why))
+}
+
+/// As [`result`], with the exception as an object.
+fn shown(py: Python<'_>, found: Result<VerifiedToken, NotAccepted>) -> PyResult<Py<PyAny>> {
+    Ok(match found {
+        Ok(token) => Token::from(token).into_pyobject(py)?.into_any().unbind(),
+        Err(why) => exception(py, &why).into_value(py).into_any(),
+    })
 }

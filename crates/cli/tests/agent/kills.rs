@@ -74,7 +74,7 @@ async fn content_is_on_the_disk_before_the_file_has_its_name() {
     agent.becomes("red", "key.json").await;
     let id = agent.process.id().to_string();
     let mut strace = Command::new("strace")
-        .args(["-f", "-y", "-e", "trace=fsync,rename", "-p", &id, "-o"])
+        .args(["-f", "-y", "-e", "trace=fsync,renameat,renameat2", "-p", &id, "-o"])
         .arg(&trace)
         .spawn()
         .expect("strace is missing: run `cargo xtask test`, which installs it");
@@ -87,20 +87,21 @@ async fn content_is_on_the_disk_before_the_file_has_its_name() {
     let calls: Vec<_> = calls.lines().filter(|it| it.contains("= 0")).collect();
     for file in ["state/bot.json", "out/bot"] {
         let (folder, name) = file.split_once('/').expect("two parts");
-        let new = format!("/{folder}/.{name}.tegata-new");
-        let at = |what: &str, with: &str, from: usize| {
-            let place = calls[from..].iter().position(|it| it.contains(what) && it.contains(with));
-            from + place.unwrap_or_else(|| panic!("no {what} of {with} in {calls:#?}"))
+        let new = format!(".{name}.tegata-new");
+        let at = |what: &[&str], from: usize| {
+            let place =
+                calls[from..].iter().position(|it| what.iter().all(|word| it.contains(word)));
+            from + place.unwrap_or_else(|| panic!("no {what:?} in {calls:#?}"))
         };
-        let synced = at("fsync(", &format!("{new}>"), 0);
-        let renamed = at("rename(", &format!("{new}\""), synced);
-        at("fsync(", &format!("/{folder}>"), renamed);
+        let within = format!("/{folder}>");
+        let synced = at(&["fsync(", &format!("/{folder}/{new}>")], 0);
+        let renamed = at(&["renameat", &within, &format!("\"{new}\"")], synced);
+        at(&["fsync(", &within], renamed);
     }
-    let place = |file: &str| {
-        calls.iter().rposition(|it| it.contains("rename(") && it.contains(file)).expect("renamed")
+    let renamed = |to: &'static str| {
+        let to = format!(", \"{to}\"");
+        move |it: &&str| it.contains("renameat") && it.contains(&to)
     };
-    assert!(
-        place("/out/bot\"")
-            > calls.iter().position(|it| it.contains("state/bot.json\"")).expect("kept")
-    );
+    let last = calls.iter().rposition(|it| renamed("bot")(it)).expect("renamed");
+    assert!(last > calls.iter().position(|it| renamed("bot.json")(it)).expect("kept"));
 }

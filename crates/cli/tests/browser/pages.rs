@@ -28,7 +28,7 @@ const ROUTERS: [&str; 2] = [
     include_str!("../../../server/src/api/console/channel/mod.rs"),
 ];
 /// Routes that are no pages, or that the test visits by itself.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "/console/assets",
     "/console/sign-in",
     "/console/invitation",
@@ -37,6 +37,8 @@ const OTHERS: [&str; 9] = [
     "/console/people/*/unlink",
     "/console/receipts/*/events",
     "/console/receipts/*/signed",
+    // Of a person with a role in the channel, who is no operator.
+    "/console/channels/*/leave",
     // Of an instance that runs.
     "/console/verifiers/*/instances",
     // After the verifier was created, once.
@@ -320,10 +322,11 @@ fn every_page(language: &'static str) {
     let tokens = format!("{channel}/tokens");
     // Forms lead there.
     let rotate = format!("{channel}/secret/rotate?keep=3600&revoke=none");
+    let replace = format!("{channel}/messaging-api/reissue");
     let token = "form[action='/console/account/tokens']";
     browser.goes_to("/console/account").sends(token, &[("name", HARD_NAME)]);
     let verify = "/console/audit/verify".to_owned();
-    let first = ["/console".to_owned(), channel, tokens, receipt, rotate, verify];
+    let first = ["/console".to_owned(), channel, tokens, receipt, rotate, replace, verify];
     let mut walk = Walk::from(&first);
     while let Some((path, name)) = walk.next() {
         browser.goes_to(&path);

@@ -256,7 +256,7 @@ fn a_dry_run_refuses_the_reason_that_the_act_would_refuse() {
         .expect_error(2, "it has 501 characters; give 1 to 500");
     desk.run(&[&revoke[..], &["手".repeat(500).as_str()]].concat()).expect(0);
     let wait = ["token", "revoke", "--channel", &channel, "--all", "--wait"];
-    desk.run(&[&wait[..], &["61"]].concat()).expect_error(2, "give 0 to 60 seconds");
+    desk.run(&[&wait[..], &["61"]].concat()).expect_error(2, "give 0s to 1m");
     desk.run(&[&wait[..], &["30s"]].concat()).expect(0);
 }
 

@@ -59,7 +59,7 @@ fn asks(command: &str, asking: &[String]) -> bool {
             "--created-by",
         ]),
         "tegata channel rotate-secret" => has(&["--revoke-tokens"]) || !has(&["--keep-previous"]),
-        "tegata recover" => has(&["--revoke-everything"]),
+        "tegata person set-role" => has(&["--remove"]),
         _ => true,
     };
     wide && !has(&["--yes", "--dry-run"])

@@ -4,6 +4,8 @@
 #[path = "../../src/serve/address.rs"]
 #[expect(dead_code, reason = "what the settings lead to is not needed here")]
 mod address;
+#[path = "../../src/duration.rs"]
+mod duration;
 #[path = "../../src/serve/file.rs"]
 mod file;
 #[path = "../../src/log/settings.rs"]

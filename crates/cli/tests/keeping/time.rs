@@ -170,8 +170,8 @@ async fn a_running_server_detects_that_its_audit_was_altered_and_reports_it_ever
                WHERE detail LIKE '%an employee left%'";
     assert_eq!(store.execute(sql, []).expect("written"), 1);
     drop(store);
-    // An hour later, it is checked again.
-    pass(&server, 3_600).await;
+    // A day later all of it is checked again.
+    pass(&server, 86_400).await;
     assert!(fails(&server, "audit").await);
     let (status, said) = (ready(&server).await.status, ready(&server).await.text());
     assert_eq!(status, 200, "it answers as before: {said}");
@@ -227,7 +227,7 @@ async fn what_was_revoked_while_the_clock_was_ahead_is_revoked_at_the_right_time
     stop(server);
     let conn = rusqlite::Connection::open(home.path("tegata.db")).expect("a store");
     let sql = "SELECT previous_until FROM channel";
-    let until: u64 = conn.query_row(sql, [], |row| row.get(0)).expect("a previous secret");
+    let until: Option<u64> = conn.query_row(sql, [], |row| row.get(0)).expect("a channel");
     let latest = line::unix_now() + DAY + 120;
-    assert!(until <= latest, "the previous secret is valid until {until}, after {latest}");
+    assert!(until.is_none_or(|it| it <= latest), "valid until {until:?}, after {latest}");
 }

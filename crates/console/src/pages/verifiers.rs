@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use askama::Template;
-use std::net::IpAddr;
+use core::net::IpAddr;
 use tegata_token::{
     feed::OnStale,
     id::{Position, ProviderId, VerifierId},

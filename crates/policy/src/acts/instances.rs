@@ -9,7 +9,7 @@ use super::{
     locked::{Locked, Needs},
     upkeep::Upkeep,
 };
-use std::net::IpAddr;
+use core::net::IpAddr;
 use tegata_token::{
     feed::{InstanceId, OnStale},
     id::VerifierId,

@@ -193,7 +193,7 @@ fn has_room_for_stateless(revocations: &ChannelRevocations, more: usize, now: Un
 }
 
 /// After this time, in seconds, revocations of expired tokens are forgotten if there is no room for
-/// others: the clock of whoever verifies would have to be behind by that. So a channel whose programs
+/// others: the clock of a verifier would have to be behind by that. So a channel whose programs
 /// revoke each of their tokens can go on with it: what is held then is at most the limit of tokens that
 /// have not expired, five times.
 const FORGOTTEN_EARLY: i64 = 3_600;

@@ -384,7 +384,7 @@ fn a_code_is_used_once_in_a_session_that_stays() {
     let effects = tried(SecondFactor::Totp(101), stored()).unwrap().1;
     assert_eq!(written(&effects).secrets.as_ref().unwrap().totp_step, 101);
     assert!(ended(&effects).is_empty() && effects.changes.is_empty(), "{effects:?}");
-    assert_eq!(effects.audit.unwrap().event.event.name(), "person.use-code");
+    assert_eq!(effects.audit.unwrap().event.event.act().name(), "person.use-code");
     let effects = tried(SecondFactor::Recovery(CODE), stored()).unwrap().1;
     let used = written(&effects).clone();
     let again = tried(SecondFactor::Recovery(CODE), used);

@@ -412,20 +412,6 @@ async fn a_role_in_a_deleted_channel_can_be_taken_away() {
 }
 
 #[tokio::test]
-async fn a_change_of_which_the_first_half_was_done_can_be_repeated() {
-    let world = World::new().await;
-    world.human("first", json!({ "operator": "administrator" })).await;
-    let mika = world.human("mika", json!({ "operator": "administrator" })).await;
-    let path = format!("/people/{}", mika.id);
-    world.patch(&path, json!({ "operator": null })).await.expect(200);
-    world.patch(&path, json!({ "operator": null })).await.expect_problem(404, "not-found");
-    // As it is if the store did not take the second half.
-    let both = json!({ "operator": null, "state": "disabled" });
-    let changed = world.patch(&path, both).await.expect(200);
-    assert_eq!((&changed["state"], &changed["operator"]), (&json!("disabled"), &Value::Null));
-}
-
-#[tokio::test]
 async fn what_a_person_created_is_revoked_by_the_persons_name() {
     let world = World::new().await;
     let shop = world.channel().await;

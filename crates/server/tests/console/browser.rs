@@ -217,7 +217,9 @@ impl Browser {
 impl World {
     /// An assertion key of a channel.
     pub async fn key(&self, channel: ChannelId) -> AssertionKeyId {
-        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        // Takes longer on a busy machine than a server without its lease is patient.
+        let pair = tokio::task::spawn_blocking(|| KeyPair::generate(KeySize::Rsa2048).unwrap());
+        let pair = pair.await.unwrap();
         let key = AssertionKey::from_jwk(jwk(&pair).to_string().as_bytes()).unwrap();
         self.root().register_key(channel, key, None).await.unwrap()
     }

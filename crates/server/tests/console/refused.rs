@@ -263,8 +263,9 @@ fn action(page: &Page, begins: &str) -> String {
 
 /// The form of a page before an act: its address, and its fields.
 fn form_of(page: &Page) -> (String, Vec<(String, String)>) {
-    let form = page.text.split("<form method=\"post\" action=\"").nth(1).unwrap();
-    let form = form.split("</form>").next().unwrap();
+    let forms = page.text.split("<form method=\"post\" action=\"").skip(1);
+    let mut forms = forms.map(|it| it.split("</form>").next().unwrap());
+    let form = forms.find(|it| it.contains("name=\"reason\"")).unwrap();
     let action = form.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&");
     let hidden = form.split("<input type=\"hidden\" ").skip(1);
     let field = |it: &str| {
@@ -307,7 +308,11 @@ async fn an_act_that_a_sign_in_interrupts_is_asked_for_again_as_it_was() {
         let sent: Vec<_> = fields.iter().map(|(name, it)| (&**name, &**it)).collect();
         let out = browser.send(&action, &sent).await;
         let next = out.location().split("next=").nth(1).unwrap();
-        let next = form_urlencoded::parse(format!("next={next}").as_bytes()).next().unwrap().1;
+        let next = form_urlencoded::parse(format!("next={next}").as_bytes())
+            .next()
+            .unwrap()
+            .1
+            .into_owned();
         world.authority().advance_clock(30).await.unwrap();
         let code = world.code(&human.totp, 0);
         let fields =

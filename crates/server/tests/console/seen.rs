@@ -79,17 +79,19 @@ async fn what_else_was_chosen_stays_when_something_is_wrong() {
 async fn a_name_that_was_wrong_does_not_replace_one_that_was_given_meanwhile() {
     let shop = Shop::new().await;
     let provider = format!("/console/providers/{}", shop.provider);
-    for (page, action) in
-        [(shop.at(""), shop.at("/name")), (provider.clone(), format!("{provider}/name"))]
-    {
+    for (page, action, name) in [
+        (shop.at(""), shop.at("/name"), "One"),
+        (provider.clone(), format!("{provider}/name"), "Two"),
+    ] {
         let tag = seen(&shop.browser.get(&page).await.text, &action);
         let root = shop.world.root();
-        let name = "Meanwhile".to_owned();
+        let name = name.to_owned();
         let patch = ChannelPatch { name: Some(name.clone()), ..ChannelPatch::default() };
         root.change_channel(shop.id, patch, &ActOptions::default()).await.unwrap();
         root.change_provider(shop.provider, Some(name)).await.unwrap();
         let wrong = shop.browser.send(&action, &[("seen", &tag), ("name", " ")]).await;
-        let fields = [("seen", &*seen(&wrong.shows(422, "").text, &action)), ("name", "Mine")];
+        let tag = seen(&wrong.shows(422, "").text, &action);
+        let fields = [("seen", &*tag), ("name", "Mine")];
         shop.browser.send(&action, &fields).await.shows(409, "was changed");
     }
 }

@@ -17,7 +17,7 @@ pub struct Shop {
     pub outside: Browser,
 }
 
-/// A channel besides the one of the pages.
+/// Another channel than that of the pages.
 pub struct OtherChannel {
     pub id: ChannelId,
     secret: String,

@@ -45,8 +45,7 @@ fn tables() -> Connection {
 /// The steps of a statement's plan.
 fn plan(conn: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
     let mut query = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
-    let steps = query.raw_query().mapped(|row| row.get(3)).collect();
-    steps
+    query.raw_query().mapped(|row| row.get(3)).collect()
 }
 
 /// The literals of a Rust file, without its tests, that are statements.

@@ -25,11 +25,7 @@ const ABSENT: &[(&str, &[&str], &str)] = &[
         "the console renders pages; the server fills them and has the protocol",
     ),
     ("crates/store/src", &["axum", "hyper", "http::"], "the store has no protocol"),
-    (
-        "crates/server/src",
-        &["rusqlite", "SELECT "],
-        "the server uses the store by its trait, not by SQL",
-    ),
+    ("crates/server/src", &["rusqlite", "SELECT "], SQL),
     (
         "crates/server/src/authority",
         &["axum", "hyper", "api::", "use http::", "crate::http", "crate::config", "crate::serve"],
@@ -95,6 +91,9 @@ const ABSENT: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
+/// Tests may, which stand at the end of a file: an audit that was changed from outside was changed so.
+const SQL: &str = "the server uses the store by its trait, not by SQL";
+
 const VARIABLES: &str = "a variable is declared as an argument, or read by \
     `tegata_system::{secret, variable}`, which treat an empty one as unset";
 
@@ -129,6 +128,9 @@ pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
         for file in rust_files(&root.join(folder))? {
             let text = fs::read_to_string(&file)?;
             for (number, line) in text.lines().enumerate() {
+                if *why == SQL && line == "#[cfg(test)]" {
+                    break;
+                }
                 let code = line.trim_start();
                 if code.starts_with("//") {
                     continue;

@@ -1,6 +1,6 @@
 //! Acts that take something away: their page before, and the sign-in that must be recent.
 
-use super::{Answer, Console, cookie, failure::Failure, notice::Notice, render, visit::SignedIn};
+use super::{Answer, cookie, failure::Failure, notice::Notice, render, visit::SignedIn};
 use crate::{
     api::form::Form,
     authority::admin::{self, ActOptions, Admin, DryRun, Outcome},
@@ -14,10 +14,7 @@ use tegata_console::{
     html::Html,
     pages::{ActToConfirm, ConfirmPage, FoundToken, PageHead, TokenLine, TokenTable},
 };
-use tegata_policy::{
-    secret::PlainSecret,
-    text::{is_plain, is_visible},
-};
+use tegata_policy::text::{is_plain, is_visible};
 use tegata_store::{ExpectedSettings, SettingsTag, TokenRow};
 use tegata_token::{id::ChannelId, time::UnixTime};
 

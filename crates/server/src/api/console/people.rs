@@ -20,9 +20,7 @@ use tegata_console::{
     Crumb, Section,
     created::Created,
     html::Bdi,
-    pages::{
-        OwnInvitationPage, PageHead, PersonPage, PersonView, PersonalToken, Roles, RolesPage,
-    },
+    pages::{OwnInvitationPage, PageHead, PersonPage, PersonView, PersonalToken, Roles, RolesPage},
 };
 use tegata_policy::{
     acts::{AdminTokenRow, PersonRow},

@@ -46,7 +46,7 @@ fn ask(
     it: RoleQuestion<'_>,
     wrong: Wrong,
 ) -> Answer {
-    if !list.changes && !(list.takes && it.to == NONE) {
+    if !(list.changes || list.takes && it.to == NONE) {
         return Err(Failure::forbidden());
     }
     let person = list.people.iter().find(|one| one.id == it.person);

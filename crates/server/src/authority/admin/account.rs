@@ -3,7 +3,7 @@
 use super::{
     facade::{Admin, Error, Result},
     people::ListedPerson,
-    recovery_codes::DrawnCodes,
+    recovery_codes::{Accepted, DrawnCodes, decoded},
 };
 use crate::authority::{
     Authority,
@@ -39,14 +39,6 @@ pub struct OpenedInvitation {
     pub totp_secret: PlainSecret,
     /// Fresh recovery codes; nothing stores them yet.
     pub drawn: DrawnCodes,
-}
-
-/// An invitation that was accepted.
-pub struct Accepted {
-    /// The person.
-    pub person: PersonRow,
-    /// The recovery codes, to be shown once.
-    pub recovery_codes: Vec<PlainSecret>,
 }
 
 /// A session that began.
@@ -244,11 +236,6 @@ impl Authority {
     fn by_person(&self, person: PersonId, source: Option<Source>) -> By {
         self.by(Actor::Person(person), source.map(|it| it.to_string()), None)
     }
-}
-
-pub(super) fn decoded(secret: &PlainSecret) -> Option<Zeroizing<[u8; 32]>> {
-    let bytes = Zeroizing::new(BASE32_NOPAD.decode(secret.reveal().as_bytes()).ok()?);
-    <&[u8; 32]>::try_from(&bytes[..]).ok().copied().map(Zeroizing::new)
 }
 
 impl Admin {

@@ -34,7 +34,7 @@ mod tokens;
 mod verifiers;
 mod warnings;
 
-pub use account::{Accepted, NewSession, OpenedInvitation};
+pub use account::{NewSession, OpenedInvitation};
 pub use assertion_keys::UsedKey;
 pub use attention::{Attention, DAYS, Expiries};
 pub use channel_tokens::ChannelTokens;
@@ -48,7 +48,7 @@ pub use leaks::{HandledReport, LeakedText};
 pub use options::ActOptions;
 pub use people::{Invited, ListedPerson, NewPerson, PersonToDelete};
 pub use providers::ListedProvider;
-pub use recovery_codes::DrawnCodes;
+pub use recovery_codes::{Accepted, DrawnCodes};
 pub use requests::{KeyUse, RequestName};
 pub use revocations::{Anywhere, InChannel};
 pub use settings::EffectiveSettings;

@@ -202,12 +202,8 @@ impl Admin {
         }
         // First, since this one can be refused: nothing is changed then.
         if let Some(role) = operator {
-            let change = RoleChange::Operator { role };
-            match store.set_role(SetRole { id, role: change, by: by.clone() }).await {
-                // The first half of a request that is repeated since its second half failed.
-                Err(StoreError::NotFound(_)) if changes && role.is_none() => {}
-                done => drop(done?),
-            }
+            let role = RoleChange::Operator { role };
+            store.set_role(SetRole { id, role, by: by.clone() }).await?;
             // They were compared before this change.
             by.expected = ExpectedSettings::default();
         }

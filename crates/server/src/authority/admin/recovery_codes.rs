@@ -1,22 +1,31 @@
 //! The recovery codes that a person gets with an invitation.
 
-use super::{
-    account::{Accepted, decoded},
-    facade::Result,
-};
+use super::facade::Result;
 use crate::authority::{
     Authority, people, random,
     ticket::{Ticket, TicketSecret},
 };
-use data_encoding::HEXLOWER;
+use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-use tegata_policy::{acts::WhichPerson, secret::PlainSecret, totp};
+use tegata_policy::{
+    acts::{PersonRow, WhichPerson},
+    secret::PlainSecret,
+    totp,
+};
 use tegata_token::{id::PersonId, time::UnixTime};
 use zeroize::Zeroizing;
 
 /// Number of recovery codes.
 const RECOVERY_CODES: usize = 10;
+
+/// An invitation that was accepted.
+pub struct Accepted {
+    /// The person.
+    pub person: PersonRow,
+    /// The recovery codes, to be shown once.
+    pub recovery_codes: Vec<PlainSecret>,
+}
 
 /// The recovery codes that a browser gets when it accepts the invitation that it has opened. They
 /// are drawn before, so that a form that is sent twice gets the same ones twice.
@@ -49,6 +58,12 @@ impl DrawnCodes {
     pub(super) fn plain(&self) -> Vec<PlainSecret> {
         self.codes.iter().map(|it| it.0.clone()).collect()
     }
+}
+
+/// The secret of a second factor, from base32.
+pub(super) fn decoded(secret: &PlainSecret) -> Option<Zeroizing<[u8; 32]>> {
+    let bytes = Zeroizing::new(BASE32_NOPAD.decode(secret.reveal().as_bytes()).ok()?);
+    <&[u8; 32]>::try_from(&bytes[..]).ok().copied().map(Zeroizing::new)
 }
 
 /// A recovery code: four groups of five hexadecimal digits.
