@@ -15,7 +15,7 @@ use tegata_token::time::UnixTime;
 /// A store that is open for inspection.
 pub struct Look {
     conn: Connection,
-    /// The log beside it belongs to another file.
+    /// The log at its path belongs to another file.
     is_log_foreign: bool,
 }
 

@@ -54,7 +54,7 @@ pub enum OpenError {
         store = .0.display()
     )]
     Moved(PathBuf),
-    /// The log beside it belongs to another file.
+    /// The log at its path belongs to another file.
     #[error(
         "{0}-wal is not the log of {0}, but of a store that was there before it and was not closed; it \
          is not replayed. Put that store back, or move {0}-wal and {0}-shm to another folder (do not \
