@@ -83,6 +83,16 @@ impl Remote {
     }
 }
 
+/// What the authority knows of a token.
+pub enum Explained {
+    /// Its facts.
+    Known(Value),
+    /// It is none of its own, or of a channel that the actor may not see.
+    Foreign,
+    /// It is of a channel whose tokens the actor may not read.
+    Forbidden,
+}
+
 /// A client of one authority, whose errors are for people at a terminal.
 pub struct Api {
     line: Client,
@@ -156,16 +166,18 @@ impl Api {
         self.read(self.admin()?.delete_with(path, query).await)
     }
 
-    /// What the authority knows of a token; `None` if it is not one of its own.
-    pub async fn explain(&self, token: &PlainSecret) -> anyhow::Result<Option<Value>> {
+    /// What the authority knows of a token.
+    pub async fn explain(&self, token: &PlainSecret) -> anyhow::Result<Explained> {
         let body = json!({ "access_token": token.reveal() });
-        match self.admin()?.post(&["explain"], &body).await {
-            Err(RequestError::Problem(problem))
-                if problem.code.as_deref() == Some("not-our-token") =>
-            {
-                Ok(None)
-            }
-            response => self.read(response).map(Some),
+        let response = self.admin()?.post(&["explain"], &body).await;
+        let code = match &response {
+            Err(RequestError::Problem(problem)) => problem.code.as_deref(),
+            _ => None,
+        };
+        match code {
+            Some("not-our-token") => Ok(Explained::Foreign),
+            Some("forbidden") => Ok(Explained::Forbidden),
+            _ => self.read(response).map(Explained::Known),
         }
     }
 

@@ -7,7 +7,7 @@ mod revoke;
 mod shown;
 
 use crate::{
-    api::Api,
+    api::{Api, Explained},
     failure::BadUsage,
     files::pasted_token,
     inspect::{ADMIN_TOKEN, PERSON_TOKEN, VERIFIER_TOKEN, counted, named, open},
@@ -103,33 +103,55 @@ pub async fn explain(api: &Api, out: &Output, args: Explain) -> anyhow::Result<(
     }
     let limit = usize::from(args.limit);
     let most = if args.revoke { MOST } else { limit };
-    let (ours, foreign, more) = findings.explained(api, most).await?;
+    let sorted = findings.explained(api, most).await?;
+    let ours = &sorted.ours;
     let mut report = json!({
         "tokens": ours.iter().map(FoundToken::json).collect::<Vec<_>>(),
-        "foreign": foreign,
+        "foreign": sorted.foreign,
+        "forbidden": sorted.forbidden,
         "secrets": findings.secrets,
         "not_read": findings.unread,
-        "more": more,
+        "more": sorted.more,
         "revocation": null,
     });
     // A reader that stops early must not stop the revocation.
     let mut printed = match out.is_json() {
         true => Ok(()),
-        false => findings.print(out, &ours[..ours.len().min(limit)], (&foreign, more)),
+        false => findings.print(out, &ours[..ours.len().min(limit)], &sorted),
     };
     let revoked = match args.revoke {
-        true => args.options.revoke(api, out, &ours, (&mut report, text_on_stdin)).await,
+        true => args.options.revoke(api, out, ours, (&mut report, text_on_stdin)).await,
         false => Ok(()),
     };
     if out.is_json() {
         printed = out.thing(&report, &[]);
     }
     revoked.and(printed)?;
+    if !sorted.forbidden.is_empty() && (args.revoke || ours.is_empty()) {
+        let count = counted(sorted.forbidden.len() as u64, "token");
+        return Err(anyhow!(
+            "{count} in channels whose tokens you may not read; an Admin of the channel, or a person \
+             on call, can revoke them"
+        ));
+    }
     match (ours.is_empty(), findings.unread.len() as u64) {
         (true, _) => Err(findings.nothing(Some(api))),
         (_, 0) => Ok(()),
         (_, unread) => Err(anyhow!("{} not read", counted(unread, "part"))),
     }
+}
+
+/// The tokens, by what the authority knows of them.
+#[derive(Default)]
+struct Sorted {
+    /// Those that it explains.
+    ours: Vec<FoundToken>,
+    /// The places of those that are none of its own.
+    foreign: Vec<Value>,
+    /// The places of those of channels whose tokens the actor may not read.
+    forbidden: Vec<Value>,
+    /// Number of those that it was not asked about.
+    more: usize,
 }
 
 impl Findings {
@@ -227,25 +249,24 @@ impl Findings {
         }
     }
 
-    /// Asks the authority about each token until `most` of its own are known. Returns these,
-    /// the places of others, and the number of those that it was not asked about.
-    async fn explained(
-        &mut self,
-        api: &Api,
-        most: usize,
-    ) -> anyhow::Result<(Vec<FoundToken>, Vec<Value>, usize)> {
-        let (mut ours, mut foreign) = (Vec::new(), Vec::new());
+    /// Asks the authority about each token until `most` of its own are known.
+    async fn explained(&mut self, api: &Api, most: usize) -> anyhow::Result<Sorted> {
+        let mut sorted = Sorted::default();
         let mut left = std::mem::take(&mut self.tokens).into_iter();
-        while ours.len() < most
+        while sorted.ours.len() < most
             && let Some(mut token) = left.next()
         {
-            token.known = api.explain(&token.text).await?;
-            match token.known {
-                Some(_) => ours.push(token),
-                None => foreign.push(token.place),
+            match api.explain(&token.text).await? {
+                Explained::Known(known) => {
+                    token.known = Some(known);
+                    sorted.ours.push(token);
+                }
+                Explained::Foreign => sorted.foreign.push(token.place),
+                Explained::Forbidden => sorted.forbidden.push(token.place),
             }
         }
-        Ok((ours, foreign, left.len()))
+        sorted.more = left.len();
+        Ok(sorted)
     }
 
     /// Prints what the authority knows of its tokens, and where other secrets are.
@@ -253,15 +274,16 @@ impl Findings {
         &self,
         out: &Output,
         ours: &[FoundToken],
-        (foreign, more): (&[Value], usize),
+        Sorted { foreign, forbidden, more, .. }: &Sorted,
     ) -> anyhow::Result<()> {
         for token in ours {
             out.text(&shown::token(&token.json()))?;
         }
         self.print_others(out)?;
         shown::foreign(foreign, PLACES);
-        if more > 0 {
-            let more = counted(more as u64, "token");
+        shown::forbidden(forbidden, PLACES);
+        if *more > 0 {
+            let more = counted(*more as u64, "token");
             note(&format!("{more} more, not explained; see more with --limit"));
         }
         Ok(())

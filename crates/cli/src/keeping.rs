@@ -183,6 +183,9 @@ pub async fn recover(out: &Output, args: Recover, token: Option<PathBuf>) -> any
     });
     let first = ["dry_run", "epoch", "store_reached_to", "tokens_valid_if_issued_before"];
     out.thing(&result, &[&first[..], &["tokens_revoked"]].concat())?;
+    if args.dry_run {
+        note("nothing was changed; after a run without --dry-run, these steps remain:");
+    }
     if let Some(error) = audit_not_accepted {
         note(&format!(
             "- the audit's end was not accepted for all servers ({error}): run `tegata audit accept \
@@ -192,7 +195,7 @@ pub async fn recover(out: &Output, args: Recover, token: Option<PathBuf>) -> any
     if let Some(after) = root_token {
         note(&format!("- {}", about_root_token(after, done.written_at)));
     }
-    note(next_steps(&done, unopened, args.dry_run).trim_end());
+    note(next_steps(&done, unopened).trim_end());
     Ok(())
 }
 
@@ -217,12 +220,9 @@ fn about_root_token(after: RootTokenAfter, written_at: UnixTime) -> String {
 }
 
 /// The steps that remain for the operator.
-fn next_steps(done: &Recovered, unopened: usize, dry_run: bool) -> String {
+fn next_steps(done: &Recovered, unopened: usize) -> String {
     let since = moment(done.written_at);
     let mut words = String::new();
-    if dry_run {
-        words.push_str("nothing was changed; after a run without --dry-run, these steps remain:\n");
-    }
     if let Some(torn) = done.torn {
         words.push_str(&format!(
             "- the last line ({}) of the revocation journal is incomplete ({} bytes) and was left \

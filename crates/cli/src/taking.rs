@@ -14,6 +14,7 @@ use std::{
     io::{BufRead, BufReader, IsTerminal, Read, Write, stderr, stdin},
 };
 use tegata_client::admin::{Method, TakingCall};
+use tegata_policy::text::{LONGEST_REASON, is_reason};
 
 /// The options of a command that takes something away.
 #[derive(Args)]
@@ -30,14 +31,14 @@ pub struct TakingOptions {
     dry_run: bool,
 }
 
-/// The longest reason, in characters: what the API accepts.
-const LONGEST_REASON: usize = 500;
-
 /// The reason of an act. A dry run does not send it, and must not accept what the act refuses.
 pub fn reason(text: &str) -> Result<String, String> {
-    match text.chars().count() {
-        1..=LONGEST_REASON => Ok(text.to_owned()),
-        count => Err(format!("it has {count} characters; give 1 to {LONGEST_REASON}")),
+    match is_reason(text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "give 1 to {LONGEST_REASON} characters that show something, without those that control a \
+             terminal or the direction of writing"
+        )),
     }
 }
 

@@ -4,7 +4,7 @@
 //! admin API.
 
 use crate::{
-    api::{Api, Page},
+    api::{Api, Explained, Page},
     created_by::CreatedBy,
     duration::{Seconds, seconds},
     explain::Explain,
@@ -280,7 +280,7 @@ pub async fn verify(api: &Api, out: &Output, Token { token }: Token) -> anyhow::
         Err(error) => error,
     };
     // LINE's operations do not distinguish all states. An administrator may learn it.
-    let explained = api.explain(&token).await.ok().flatten().unwrap_or_default();
+    let Ok(Explained::Known(explained)) = api.explain(&token).await else { return Err(error) };
     match (explained["state"].as_str(), explained["why"].as_str()) {
         (Some(state), Some(why)) => {
             Err(anyhow!("{error}; state: {}. {}", escaped(state), escaped(why)))

@@ -26,6 +26,22 @@ pub fn is_visible(text: &str) -> bool {
     text.chars().any(|letter| is_plain(letter) && !is_blank(letter))
 }
 
+/// The longest reason of an act, in characters.
+pub const LONGEST_REASON: usize = 500;
+
+/// Whether a text is one line for people: at most `most` characters that show something, without
+/// those that are not [plain](is_plain).
+#[must_use]
+pub fn is_line(text: &str, most: usize) -> bool {
+    text.chars().count() <= most && is_visible(text) && text.chars().all(is_plain)
+}
+
+/// Whether a text may be the reason of an act.
+#[must_use]
+pub fn is_reason(text: &str) -> bool {
+    is_line(text, LONGEST_REASON)
+}
+
 /// A number with what it counts, in the singular or the plural.
 #[must_use]
 pub fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, one: &str, many: &str) -> String {

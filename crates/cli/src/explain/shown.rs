@@ -20,6 +20,16 @@ pub fn place(it: &Value) -> String {
 
 /// Prints where tokens of other authorities are.
 pub fn foreign(places: &[Value], most: usize) {
+    listed("not of this authority, though in the form of a token", places, most);
+}
+
+/// Prints where tokens are that the actor may not read.
+pub fn forbidden(places: &[Value], most: usize) {
+    listed("of a channel whose tokens you may not read", places, most);
+}
+
+/// Prints what is in these places, if there are any.
+fn listed(what: &str, places: &[Value], most: usize) {
     if places.is_empty() {
         return;
     }
@@ -29,7 +39,7 @@ pub fn foreign(places: &[Value], most: usize) {
         more => format!(" and {more} more"),
     };
     let shown = shown.join(", ");
-    note(&format!("not of this authority, though in the form of a token: {shown}{more}"));
+    note(&format!("{what}: {shown}{more}"));
 }
 
 /// A member as text: `-` for none.

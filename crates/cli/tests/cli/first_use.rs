@@ -252,8 +252,9 @@ fn a_dry_run_refuses_the_reason_that_the_act_would_refuse() {
     let desk = Desk::new();
     let (_, channel, _) = shop(&desk);
     let revoke = ["token", "revoke", "--channel", &channel, "--all", "--dry-run", "--reason"];
-    desk.run(&[&revoke[..], &["x".repeat(501).as_str()]].concat())
-        .expect_error(2, "it has 501 characters; give 1 to 500");
+    for wrong in [&*"x".repeat(501), "", " ", "a\u{202e}b", "a\nb"] {
+        desk.run(&[&revoke[..], &[wrong]].concat()).expect_error(2, "give 1 to 500 characters");
+    }
     desk.run(&[&revoke[..], &["手".repeat(500).as_str()]].concat()).expect(0);
     let wait = ["token", "revoke", "--channel", &channel, "--all", "--wait"];
     desk.run(&[&wait[..], &["61"]].concat()).expect_error(2, "give 0s to 1m");

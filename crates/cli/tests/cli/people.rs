@@ -85,6 +85,43 @@ fn the_admin_of_a_channel_alone_revokes_its_tokens_by_a_personal_token() {
 }
 
 #[test]
+fn a_token_that_a_person_may_not_read_does_not_hinder_the_revocation_of_the_others() {
+    let desk = Desk::new();
+    let [own, other] = [desk.channel(), desk.channel()];
+    let words = ["person", "invite", "aoi", "--channel", &own.0, "--role", "admin"];
+    let invited = desk.json(&words);
+    let id = text(&invited, "person_id");
+    desk.run(&["person", "set-role", id, "--channel", &other.0, "tester"]).expect(0);
+    let issue = |(channel, secret): &(String, String)| {
+        let words = ["token", "issue", "--channel", channel, "--kind", "short-lived", "-o", "json"];
+        let mut issue = desk.command(&words);
+        let printed = finish(issue.env("TEGATA_CHANNEL_SECRET", secret)).expect(0);
+        let issued: Value = serde_json::from_str(&printed).unwrap();
+        issued["access_token"].as_str().unwrap().to_owned()
+    };
+    let home = Home::new();
+    let (secret, _) = accept(&home, &desk.server.url, text(&invited, "invitation"));
+    let made = personal_token(&home, &desk.server.url, "aoi", &secret);
+    let by = |words: &[&str]| {
+        let mut command = home.tegata(words);
+        let token = text(&made, "admin_token");
+        finish(command.env("TEGATA_URL", &desk.server.url).env("TEGATA_ADMIN_TOKEN", token))
+    };
+    let log = home.path("leaked.log");
+    std::fs::write(&log, format!("{}\n{}\n", issue(&other), issue(&own))).unwrap();
+    let log = log.to_str().unwrap();
+    let explained = by(&["token", "explain", log, "-o", "json"]).expect(0);
+    let explained: Value = serde_json::from_str(&explained).unwrap();
+    assert_eq!(explained["forbidden"][0]["line"], 1, "{explained}");
+    assert_eq!(explained["tokens"][0]["channel_id"], *own.0, "{explained}");
+    let revoked = by(&["token", "explain", log, "--revoke", "--yes"]);
+    revoked.expect_error(1, "1 token in channels whose tokens you may not read");
+    let again = by(&["token", "explain", log, "-o", "json"]).expect(0);
+    let again: Value = serde_json::from_str(&again).unwrap();
+    assert_eq!(again["tokens"][0]["state"], "revoked", "{again}");
+}
+
+#[test]
 fn an_administrator_is_invited_without_a_server_and_works_by_a_personal_token() {
     let home = Home::new();
     let first = Server::start(&mut home.tegata(&["serve", "--listen", "127.0.0.1:0"]));

@@ -14,7 +14,7 @@ use tegata_console::{
     html::Html,
     pages::{ActToConfirm, ConfirmPage, FoundToken, PageHead, TokenLine, TokenTable},
 };
-use tegata_policy::text::{is_plain, is_visible};
+use tegata_policy::text::is_reason;
 use tegata_store::{ExpectedSettings, SettingsTag, TokenRow};
 use tegata_token::{id::ChannelId, time::UnixTime};
 
@@ -63,9 +63,7 @@ impl SignedIn {
     pub async fn agreed(&mut self, form: &Form<'_>) -> Result<Result<ActOptions, Wrong>, Failure> {
         let reason = form.get("reason").map(str::to_owned);
         let entered = Field::of(reason.clone().unwrap_or_default());
-        let fits =
-            |it: &String| it.chars().count() <= 500 && is_visible(it) && it.chars().all(is_plain);
-        if reason.as_ref().is_some_and(|it| !fits(it)) {
+        if reason.as_ref().is_some_and(|it| !is_reason(it)) {
             let reason = entered.wrong(self.frame().t().confirm.reason_wrong);
             return Ok(Err(Wrong { reason, code: None }));
         }

@@ -1,13 +1,12 @@
 //! What a form sent.
 
-use super::{Console, failure::Failure};
+use super::{Console, failure::Failure, shown::line};
 use crate::api::form::{BadForm, Form};
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
 };
 use std::sync::Arc;
-use tegata_policy::text::{is_plain, is_visible};
 
 /// The body of a form.
 pub struct Sent(Bytes);
@@ -41,7 +40,5 @@ impl Sent {
 /// A name: 1 to 100 characters that show something, without those that control a terminal or
 /// the direction of writing.
 pub fn name(entered: Option<&str>) -> Option<String> {
-    let name = entered?.trim();
-    let fits = name.chars().count() <= 100 && is_visible(name) && name.chars().all(is_plain);
-    fits.then(|| name.to_owned())
+    line(entered?, 100)
 }

@@ -4,7 +4,7 @@ use super::failure::Failure;
 use crate::api::form::Form;
 use std::str::FromStr;
 use tegata_console::pages::{ShownToken, ShownUse};
-use tegata_policy::text::{is_plain, is_visible};
+use tegata_policy::text::is_line;
 use tegata_store::{RecentUse, TokenRow};
 use tegata_token::id::ChannelId;
 
@@ -19,8 +19,7 @@ pub fn parsed<T: FromStr>(form: &Form<'_>, name: &str) -> Result<Option<T>, Fail
 /// A line of text that a person entered, without what controls terminals and direction.
 pub fn line(text: &str, most: usize) -> Option<String> {
     let text = text.trim();
-    let fits = text.chars().count() <= most && text.chars().all(is_plain) && is_visible(text);
-    fits.then(|| text.to_owned())
+    is_line(text, most).then(|| text.to_owned())
 }
 
 /// A token.

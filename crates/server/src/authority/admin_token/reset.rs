@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use tegata_policy::text::{is_plain, is_visible};
+use tegata_policy::text::is_reason;
 use tegata_store::{RootTokenHash, sqlite::OpenError};
 use zeroize::Zeroizing;
 
@@ -60,12 +60,6 @@ pub(super) fn reason(path: &Path, fingerprint: &str) -> Option<String> {
 pub(super) fn forget_reason(path: &Path) {
     // There may be none.
     let _ = std::fs::remove_file(reason_file(path));
-}
-
-/// Whether a text may be the reason of an act: 1 to 500 characters that show something,
-/// without those that control a terminal.
-fn is_reason(text: &str) -> bool {
-    text.chars().count() <= 500 && is_visible(text) && text.chars().all(is_plain)
 }
 
 /// When a new token takes effect.

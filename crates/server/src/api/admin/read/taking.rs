@@ -4,9 +4,10 @@
 use super::{Line, Whole};
 use crate::authority::admin::ActOptions;
 use std::time::Duration;
+use tegata_policy::text::LONGEST_REASON;
 
 /// The reason of an act.
-pub type Reason = Line<500>;
+pub type Reason = Line<LONGEST_REASON>;
 
 /// For how many seconds to wait.
 pub type Wait = Whole<0, 60>;

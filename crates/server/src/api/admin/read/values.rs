@@ -5,7 +5,7 @@ use serde::{
     de::{Error, Unexpected, Visitor},
 };
 use std::{fmt, num::NonZeroU32};
-use tegata_policy::text::{is_plain, is_visible};
+use tegata_policy::text::is_line;
 
 /// A whole number from `MIN` to `MAX`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -92,8 +92,7 @@ impl<const MAX: usize> Visitor<'_> for LineVisitor<MAX> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        let fits = text.chars().count() <= MAX && is_visible(text) && text.chars().all(is_plain);
-        match fits {
+        match is_line(text, MAX) {
             true => Ok(Line(text.to_owned())),
             false => Err(E::invalid_value(Unexpected::Str(text), &self)),
         }
