@@ -169,7 +169,7 @@ impl HttpResponse {
 ///
 /// # Errors
 /// [`BadAddress::Form`], which does not repeat an address that may have a password in it.
-pub(crate) fn address(base: &str) -> Result<Url, BadAddress> {
+pub fn address(base: &str) -> Result<Url, BadAddress> {
     let bad = || match base.contains('@') {
         true => BadAddress::Form("an address with `@`, which is not repeated here".to_owned()),
         false => BadAddress::Form(base.to_owned()),

@@ -61,9 +61,12 @@ fn id(name: &str, file: &str) -> Result<Option<u32>, String> {
 /// the disk. A symbolic link is followed if [`FolderEntry::find`] trusts it.
 ///
 /// # Errors
-/// The system's error; the old file is then unchanged.
+/// The system's error. The old file is then unchanged, unless the disk failed after the new one
+/// had its name.
 pub fn replace(path: &Path, text: &str, mode: u32, owner: FileOwner) -> io::Result<()> {
     let FolderEntry { folder, name } = FolderEntry::find(path)?;
+    // Opened first: without it the new name could not be synchronised once it is there.
+    let names = readable(&folder, path)?;
     if let Ok(found) = statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
         let kind = FileType::from_raw_mode(found.st_mode);
         if !kind.is_file() && !kind.is_symlink() {
@@ -84,8 +87,24 @@ pub fn replace(path: &Path, text: &str, mode: u32, owner: FileOwner) -> io::Resu
     }
     written?;
     // The new name in the folder must survive a crash, too.
+    names.sync_all()
+}
+
+/// The folder as its names are synchronised, which needs the right to read it.
+fn readable(folder: &OwnedFd, path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    File::from(openat(&folder, ".", flags, Mode::empty())?).sync_all()
+    match openat(folder, ".", flags, Mode::empty()) {
+        Ok(opened) => Ok(opened.into()),
+        Err(Errno::ACCESS) => {
+            let advice = format!(
+                "the agent may not read the folder {}, and so cannot make sure that a new file \
+                 survives a crash; give it that right",
+                folder_of(path).display()
+            );
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, advice))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Does what [`replace`] does, up to the file's name: writes a file without one into the
@@ -98,6 +117,7 @@ pub fn rehearse(path: &Path, owner: FileOwner) -> io::Result<()> {
     if is_mount_point(&folder, &name) {
         return Err(busy(Errno::BUSY, path));
     }
+    readable(&folder, path)?;
     accessat(&folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())?;
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     let file = match openat(&folder, ".", flags, Mode::RUSR | Mode::WUSR) {

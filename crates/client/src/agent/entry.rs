@@ -2,7 +2,7 @@
 //! path another user's: a link that this user can put there must not lead to other folders.
 
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat},
+    fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat},
     io::Errno,
 };
 use std::{
@@ -44,17 +44,16 @@ impl FolderEntry {
             let after = parts.as_path().to_owned();
             match part {
                 Some(Component::Normal(name)) => {
-                    let link = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).ok();
-                    let link = link.filter(|it| FileType::from_raw_mode(it.st_mode).is_symlink());
-                    if let Some(link) = &link
-                        && is_trusted(link)
+                    let link = link(&folder, name);
+                    if let Some((link, found)) = &link
+                        && is_trusted(found)
                         && is_trusted_folder(&fstat(&folder)?)
                     {
                         links += 1;
                         if links > LONGEST_CHAIN {
                             return Err(Errno::LOOP.into());
                         }
-                        let target = readlinkat(&folder, name, Vec::new())?.into_bytes();
+                        let target = readlinkat(link, "", Vec::new())?.into_bytes();
                         rest = PathBuf::from(OsString::from_vec(target)).join(after);
                         continue;
                     }
@@ -81,6 +80,15 @@ impl FolderEntry {
 fn open(at: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(openat(at, name, flags, Mode::empty())?)
+}
+
+/// A symbolic link, opened itself, so that what is known of it and where it leads are of the same
+/// one; `None`: there is no link of this name.
+fn link(folder: &OwnedFd, name: &OsStr) -> Option<(OwnedFd, Stat)> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let link = openat(folder, name, flags, Mode::empty()).ok()?;
+    let found = fstat(&link).ok()?;
+    FileType::from_raw_mode(found.st_mode).is_symlink().then_some((link, found))
 }
 
 fn not_followed(name: &OsStr) -> io::Error {

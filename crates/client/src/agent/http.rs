@@ -33,7 +33,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
 }
 
 /// The longest time for a request: a report waits for a token, and a body may come slowly.
-const LONGEST_REQUEST: Duration = Duration::from_secs(15);
+pub const LONGEST_REQUEST: Duration = Duration::from_secs(15);
 
 async fn in_time(request: Request, next: Next) -> Response {
     let response = tokio::time::timeout(LONGEST_REQUEST, next.run(request)).await;

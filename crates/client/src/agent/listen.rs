@@ -1,6 +1,10 @@
 //! The addresses where the agent serves health, metrics and tokens.
 
-use super::{config::Config, http, shared::Shared};
+use super::{
+    config::Config,
+    http::{self, LONGEST_REQUEST},
+    shared::Shared,
+};
 use axum::{Router, serve::Listener};
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -94,18 +98,25 @@ fn in_use(error: &io::Error) -> String {
 struct Limits {
     /// Maximum number of concurrent connections.
     connections: usize,
-    /// How long a connection may take for the head of its next request.
-    idle: Duration,
+    /// How long a connection may take for the head of its request.
+    head: Duration,
+    /// How long it may take in all: a client that does not read its response holds it up.
+    whole: Duration,
 }
 
-const LIMITS: Limits = Limits { connections: 64, idle: Duration::from_secs(30) };
+const LIMITS: Limits = Limits {
+    connections: 64,
+    head: Duration::from_secs(10),
+    whole: LONGEST_REQUEST.saturating_add(Duration::from_secs(15)),
+};
 
-/// Serves connections, each on a task of its own. Beyond the limit, new ones wait. Does not
-/// return.
+/// Serves connections, each on a task of its own and with one request: a client that keeps one
+/// open without a request would hold it from another that has one. Beyond the limit, new ones
+/// wait. Does not return.
 async fn serve<L: Listener>(mut listener: L, app: Router, limits: Limits) {
     let slots = Arc::new(Semaphore::new(limits.connections));
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.idle);
+    http.timer(TokioTimer::new()).header_read_timeout(limits.head).keep_alive(false);
     loop {
         // It is never closed.
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
@@ -114,7 +125,7 @@ async fn serve<L: Listener>(mut listener: L, app: Router, limits: Limits) {
         let connection = http.serve_connection(TokioIo::new(stream), service);
         tokio::spawn(async move {
             // The client went away, was too slow, or does not speak HTTP.
-            let _ = connection.await;
+            let _ = tokio::time::timeout(limits.whole, connection).await;
             drop(slot);
         });
     }
@@ -124,58 +135,92 @@ async fn serve<L: Listener>(mut listener: L, app: Router, limits: Limits) {
 mod tests {
     use super::*;
     use axum::routing::get;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpStream,
+        task::yield_now,
     };
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
-    /// Serves `ok` at a free port.
-    async fn served(limits: Limits) -> SocketAddr {
+    /// Serves at a free port.
+    async fn served(app: Router, limits: Limits) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let app = Router::new().route("/", get(|| async { "ok" }));
         tokio::spawn(serve(listener, app, limits));
         address
     }
 
-    async fn asks(client: &mut TcpStream) {
+    async fn asks(address: SocketAddr) -> String {
+        let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(REQUEST).await.unwrap();
-        responds(client).await;
+        let mut response = String::new();
+        client.read_to_string(&mut response).await.unwrap();
+        response
     }
 
-    async fn responds(client: &mut TcpStream) {
-        let mut response = Vec::new();
-        while !response.ends_with(b"ok") {
-            assert!(client.read_buf(&mut response).await.unwrap() > 0, "it is closed");
-        }
+    fn ok() -> Router {
+        Router::new().route("/", get(|| async { "ok" }))
     }
 
     #[tokio::test]
     async fn a_connection_beyond_the_limit_waits_for_another_to_end() {
-        let address = served(Limits { connections: 1, ..LIMITS }).await;
-        let mut first = TcpStream::connect(address).await.unwrap();
-        asks(&mut first).await;
-        let mut second = TcpStream::connect(address).await.unwrap();
-        second.write_all(REQUEST).await.unwrap();
-        for _ in 0..20 {
-            asks(&mut first).await;
+        let now = Arc::new(AtomicUsize::new(0));
+        let most = Arc::new(AtomicUsize::new(0));
+        let (within, seen) = (now.clone(), most.clone());
+        let app = Router::new().route(
+            "/",
+            get(async move || {
+                seen.fetch_max(within.fetch_add(1, SeqCst) + 1, SeqCst);
+                for _ in 0..20 {
+                    yield_now().await;
+                }
+                within.fetch_sub(1, SeqCst);
+                "ok"
+            }),
+        );
+        let address = served(app, Limits { connections: 3, ..LIMITS }).await;
+        let mut all = JoinSet::new();
+        (0..40).for_each(|_| drop(all.spawn(asks(address))));
+        assert!(all.join_all().await.iter().all(|it| it.ends_with("ok")), "each is answered");
+        assert_eq!(most.load(SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn clients_that_keep_their_connections_leave_room_for_others() {
+        let address = served(ok(), Limits { connections: 1, ..LIMITS }).await;
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(REQUEST).await.unwrap();
+            client.read_exact(&mut [0]).await.unwrap();
+            kept.push(client);
         }
-        let early = second.try_read(&mut [0]).unwrap_err();
-        assert_eq!(early.kind(), io::ErrorKind::WouldBlock);
-        drop(first);
-        responds(&mut second).await;
+        assert!(asks(address).await.contains("connection: close"));
     }
 
     #[tokio::test]
     async fn a_client_that_sends_no_whole_request_is_disconnected() {
-        let idle = Duration::from_millis(20);
-        let address = served(Limits { idle, ..LIMITS }).await;
+        let head = Duration::from_millis(20);
+        let address = served(ok(), Limits { head, ..LIMITS }).await;
         for sent in [&b""[..], b"GET / HTTP/1.1\r\n"] {
             let mut slow = TcpStream::connect(address).await.unwrap();
             slow.write_all(sent).await.unwrap();
             slow.read_to_end(&mut Vec::new()).await.unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_its_response_does_not_hold_a_place_for_ever() {
+        let app =
+            Router::new().route("/", get(|| async { "more than buffers take".repeat(1 << 20) }));
+        let limits = Limits { connections: 1, whole: Duration::from_millis(200), ..LIMITS };
+        let address = served(app, limits).await;
+        let mut deaf = TcpStream::connect(address).await.unwrap();
+        deaf.write_all(REQUEST).await.unwrap();
+        let mut other = TcpStream::connect(address).await.unwrap();
+        other.write_all(REQUEST).await.unwrap();
+        other.read_exact(&mut [0]).await.unwrap();
     }
 }

@@ -88,7 +88,7 @@ impl Sink {
                 let good = written.until.into_iter().filter(|(it, _)| !self.revoked.contains(it));
                 self.until.extend(good);
             }
-            // The file is unchanged.
+            // If the file is new already, the next attempt finds that out.
             Err(problem) => self.writing.failed(&self.label, now, problem),
         }
     }

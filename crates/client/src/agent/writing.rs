@@ -28,7 +28,7 @@ pub struct Writing {
 pub struct Written {
     /// The file's content; `None` if there was nothing to write.
     pub content: Option<PlainSecret>,
-    /// Whether the file was replaced.
+    /// Whether the file has another content than after the last write that succeeded.
     pub is_changed: bool,
     /// The expiry of each token that was to be written.
     pub until: BTreeMap<Group, UnixTime>,
@@ -59,7 +59,9 @@ impl Writing {
         let owner = settings.owner.as_deref().map(FileOwner::find).transpose().map_err(wrong)?;
         let (mode, owner) = (settings.mode.0, owner.unwrap_or_default());
         if present.is_some_and(|it| it.is(content.reveal(), mode, owner)) {
-            return Ok((Some(content), false));
+            // It is new to the programs if the last write replaced it, and failed only after that.
+            let is_new = self.before.as_ref().is_some_and(|it| it.reveal() != content.reveal());
+            return Ok((Some(content), is_new));
         }
         if self.before.as_ref().is_some_and(|it| it.reveal() == content.reveal()) {
             tracing::warn!(file = %path.display(), "changed or removed by another program; written again");
@@ -67,5 +69,28 @@ impl Writing {
         disk::replace(path, content.reveal(), mode, owner)
             .map_err(|error| wrong(error.to_string()))?;
         Ok((Some(content), true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::renewal::Validity;
+
+    #[test]
+    fn a_file_that_a_failed_write_had_replaced_is_a_change() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("token");
+        let written = |before: &str| {
+            let settings = toml::from_str(&format!("tokens = ['a']\npath = {path:?}")).unwrap();
+            let token = PlainSecret::from_caller("new".to_owned());
+            let life = Validity { from: UnixTime(0), until: UnixTime(60) };
+            let held = [("a".parse().unwrap(), HeldToken { token, life })].into();
+            let before = Some(PlainSecret::from_caller(before.to_owned()));
+            Writing { settings, held, before }.write().unwrap().is_changed
+        };
+        assert!(written("old"), "it is written");
+        assert!(written("old"), "the disk failed after it had its name");
+        assert!(!written("new"));
     }
 }
