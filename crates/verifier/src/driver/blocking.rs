@@ -2,7 +2,7 @@
 //! runtime of its own, so that nothing that the program does delays it.
 
 use super::{
-    FollowSettings, NotAccepted, Place, TokenVerifier, VerifiedToken, VerifierStartError, clock,
+    FollowSettings, Held, NotAccepted, TokenVerifier, VerifiedToken, VerifierStartError, clock,
 };
 use crate::{
     clocks::Steady,
@@ -88,11 +88,11 @@ impl Running {
         &self,
         began: Steady,
         token: &[u8],
-        place: Place,
+        held: Held,
     ) -> Result<VerifiedToken, NotAccepted> {
         let verifier = &self.verifier;
         verifier.ready(self.youth()).await;
-        verifier.verify_since(began, token, verifier.own_use(), Some(place)).await
+        verifier.verify_since(began, token, verifier.own_use(), held).await
     }
 }
 
@@ -130,8 +130,8 @@ impl BlockingVerifier {
         }
         let began = clock::steady();
         let running = self.running().ok_or(NotAccepted::Unknown(Stale::Forked))?;
-        let place = running.verifier.place()?;
-        running.runtime.block_on(running.verify(began, token, place))
+        let held = running.verifier.place(began, token)?;
+        running.runtime.block_on(running.verify(began, token, held))
     }
 
     /// As [`BlockingVerifier::verify`], but no thread waits: `done` is called with the result, at
@@ -149,12 +149,12 @@ impl BlockingVerifier {
             return done(Err(NotAccepted::Unknown(Stale::Forked)));
         };
         // Taken here: a task that has none would be memory without a bound.
-        let place = match running.verifier.place() {
-            Ok(place) => place,
+        let held = match running.verifier.place(began, &token) {
+            Ok(held) => held,
             Err(busy) => return done(Err(busy)),
         };
         let runtime = running.runtime.clone();
-        runtime.spawn(async move { done(running.verify(began, &token, place).await) });
+        runtime.spawn(async move { done(running.verify(began, &token, held).await) });
     }
 
     /// Waits until a view was received, for at most `limit`; returns whether there is one.

@@ -5,6 +5,7 @@ mod blocking;
 mod clock;
 mod copy;
 mod health;
+mod places;
 mod send;
 mod settings;
 
@@ -21,6 +22,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use copy::CopyFile;
+use places::{Held, Places};
 use send::Sender;
 use std::{
     io,
@@ -34,20 +36,15 @@ use tegata_token::{
     verify::{Active, Invalid, Signatures, VerifiedClaims},
 };
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    sync::Notify,
     task::{AbortHandle, JoinSet},
     time::{sleep, timeout},
 };
 
 /// What a verification waits for the authority, all in all.
 const QUESTION: Duration = Duration::from_secs(1);
-/// Number of verifications that wait for the authority at the same time. A client without a
-/// credential can cause each of them, by a token that names an unknown key.
-const WAITING: usize = 1_024;
 /// The longest that an introspection response counts.
 const INTROSPECTION: Duration = Duration::from_secs(1);
-/// Number of tokens that are introspected at the same time.
-const INTROSPECTIONS: usize = 64;
 /// The runtime's timers stand still while the machine is suspended, so deadlines are
 /// compared with the steady clock at least this often.
 const SLICE: Duration = Duration::from_millis(500);
@@ -84,8 +81,7 @@ struct Inner {
     /// The background task has something to do.
     kick: Notify,
     sender: Sender,
-    waiting: Arc<Semaphore>,
-    introspections: Semaphore,
+    places: Places,
     /// The uses, and how often they are reported.
     usage: Option<(Duration, Usage)>,
     instance: InstanceId,
@@ -94,9 +90,6 @@ struct Inner {
     /// Notices that this process was forked from the one that follows the feed.
     fork: forkguard::atfork::Guard,
 }
-
-/// A place among the verifications that wait for the authority, free again when it is dropped.
-type Place = OwnedSemaphorePermit;
 
 /// A token that is active.
 #[derive(Debug, Clone)]
@@ -156,8 +149,7 @@ impl TokenVerifier {
             changed: Notify::new(),
             kick: Notify::new(),
             sender,
-            waiting: Arc::new(Semaphore::new(WAITING)),
-            introspections: Semaphore::new(INTROSPECTIONS),
+            places: Places::new(),
             usage: settings.usage_interval.map(|interval| (interval, Usage::default())),
             instance,
             own_use,
@@ -206,17 +198,17 @@ impl TokenVerifier {
         token: &[u8],
         wanted: Use,
     ) -> Result<VerifiedToken, NotAccepted> {
-        self.verify_since(clock::steady(), token, wanted, None).await
+        self.verify_since(clock::steady(), token, wanted, Held::default()).await
     }
 
-    /// Verifies a token for a use until a second after the verification `began`, which may have a
-    /// place among those that wait.
+    /// Verifies a token for a use until a second after the verification `began`, which may have
+    /// places among those that wait.
     async fn verify_since(
         &self,
         began: Steady,
         token: &[u8],
         wanted: Use,
-        mut place: Option<Place>,
+        mut held: Held,
     ) -> Result<VerifiedToken, NotAccepted> {
         loop {
             // Created first, so that no response between is missed.
@@ -225,15 +217,16 @@ impl TokenVerifier {
             let rest = QUESTION.saturating_sub(clock::steady().since(began));
             match decided {
                 Ok(decided) => return decided,
-                Err(Some(_)) => return self.introspect(token, wanted, rest).await,
+                Err(Some(_)) => {
+                    self.0.places.take_introspection(&mut held)?;
+                    return self.introspect(token, wanted, rest).await;
+                }
                 Err(None) if rest.is_zero() => {
                     return Err(NotAccepted::Unknown(Stale::Unanswered));
                 }
                 Err(None) => {}
             }
-            if place.is_none() {
-                place = Some(self.place()?);
-            }
+            self.0.places.take_question(&mut held)?;
             lock(&self.0.follower).want_question();
             self.0.kick.notify_one();
             // Either way the token is verified again.
@@ -241,13 +234,18 @@ impl TokenVerifier {
         }
     }
 
-    /// A place among the verifications that wait for the authority.
+    /// The place that the verification of a token needs as things stand, for the use of the
+    /// settings.
     ///
     /// # Errors
     /// All are taken.
-    fn place(&self) -> Result<Place, NotAccepted> {
-        let free = self.0.waiting.clone().try_acquire_owned();
-        free.map_err(|_| NotAccepted::Unknown(Stale::Busy))
+    fn place(&self, began: Steady, token: &[u8]) -> Result<Held, NotAccepted> {
+        let mut held = Held::default();
+        match settled(self.decide(token, began, self.0.own_use)) {
+            Err(Some(_)) => self.0.places.take_introspection(&mut held)?,
+            _ => self.0.places.take_question(&mut held)?,
+        }
+        Ok(held)
     }
 
     /// Verifies a token for a use from memory alone. `None`: that needs a response of the
@@ -293,7 +291,6 @@ impl TokenVerifier {
         rest: Duration,
     ) -> Result<VerifiedToken, NotAccepted> {
         let unknown = |stale| Err(NotAccepted::Unknown(stale));
-        let Ok(_permit) = self.0.introspections.try_acquire() else { return unknown(Stale::Busy) };
         let sent = clock::steady();
         let in_force = self.0.current.load().in_force(wanted);
         let counts = INTROSPECTION.min(in_force.staleness);

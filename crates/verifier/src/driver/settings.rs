@@ -33,9 +33,9 @@ pub struct FollowSettings {
 /// Why a verifier cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifierStartError {
-    /// The address is not one of a server.
-    #[error("{0} is not the address of an authority; it has the form https://HOST[:PORT]")]
-    Address(Url),
+    /// The address is not one of a server, or has a password in it. So it is not repeated.
+    #[error("this is not the address of an authority; it has the form https://HOST[:PORT]")]
+    Address,
     /// The token has characters that no token has.
     #[error("the verifier's token has characters that no token has")]
     Token(#[from] InvalidHeaderValue),
@@ -97,9 +97,11 @@ impl FollowSettings {
     pub(super) fn check(&self) -> Result<(), VerifierStartError> {
         let has_server = matches!(self.authority.scheme(), "http" | "https")
             && self.authority.has_host()
-            && self.authority.query().is_none();
+            && self.authority.query().is_none()
+            && self.authority.username().is_empty()
+            && self.authority.password().is_none();
         if !has_server {
-            return Err(VerifierStartError::Address(self.authority.clone()));
+            return Err(VerifierStartError::Address);
         }
         match STALENESS.contains(&self.wanted.staleness) {
             true => Ok(()),

@@ -108,6 +108,35 @@ async fn a_gate_answers_as_the_layer_does_and_counts_the_uses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn clients_without_a_credential_do_not_take_the_places_of_introspections() {
+    let authority = Authority::start().await;
+    let settings = settings(&authority, OnStale::Ask);
+    without_a_runtime(move || {
+        let verifier = start(settings);
+        assert!(verifier.ready(PATIENCE));
+        authority.change(|it| (it.status, it.active) = (Some(503), true));
+        while verifier.health().unwrap().stale.is_none() {
+            std::thread::yield_now();
+        }
+        let bad = of_an_unknown_key().into_bytes();
+        let (send, answers) = mpsc::channel();
+        for _ in 0..1_100 {
+            let send = send.clone();
+            verifier.verify_then(bad.clone(), move |found| send.send(found.unwrap_err()).unwrap());
+        }
+        drop(send);
+        let busy = NotAccepted::Unknown(Stale::Busy);
+        assert_eq!(answers.recv().unwrap(), busy, "all their places are taken");
+        assert!(verifier.verify(token(1).as_bytes()).is_ok());
+        let (send, answer) = mpsc::channel();
+        verifier.verify_then(token(1).into_bytes(), move |it| send.send(it.is_ok()).unwrap());
+        assert!(answer.recv().unwrap());
+        assert_eq!(verifier.verify(&bad).unwrap_err(), busy, "they wait until now");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_verification_that_waits_keeps_no_thread_and_so_many_wait_and_no_more() {
     let authority = Authority::start().await;
     let settings = patient(&authority);
