@@ -114,6 +114,19 @@ fn the_server_understands_the_settings_of_every_manifest() {
         }
     }
     assert_eq!(found, 2);
+    let package = include_str!("../../../../packaging/tegata.toml");
+    let sample: String = package
+        .lines()
+        .skip_while(|it| !it.starts_with("# Many servers"))
+        .filter_map(|it| it.strip_prefix("# "))
+        .filter(|it| it.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')))
+        .map(|it| format!("{it}\n"))
+        .collect();
+    let sample = sample.replace("/etc/tegata", "/etc/tegata/secrets");
+    let sample = sample.replace("/var/lib/tegata", "/etc/tegata/secrets");
+    assert_eq!(sample.lines().count(), 3, "{sample}");
+    let (is_understood, said) = understood(&sample);
+    assert!(is_understood, "{said}");
 }
 
 #[test]
