@@ -123,8 +123,7 @@ pub async fn reset(
         let api = api()?.with_token(token)?;
         let made = made(&place, &api, login, login).await;
         let made = made.context("the token was replaced, and the administrator is not invited")?;
-        result["link"] =
-            api.invitation_link(made["invitation"].as_str().unwrap_or_default()).into();
+        result["link"] = api.invitation_link(&made);
         for member in ["person_id", "login", "invitation", "expires_at"] {
             result[member] = made[member].clone();
         }

@@ -17,7 +17,7 @@ use std::{path::PathBuf, sync::OnceLock};
 use tegata_client::{
     admin::{AdminClient, PATIENCE, TakingCall},
     call::{Client, ClientAuthentication, With},
-    exchange::{Problem, RequestError},
+    exchange::{BadAddress, Problem, RequestError, address},
 };
 use tegata_policy::secret::PlainSecret;
 use tegata_token::time::UnixTime;
@@ -36,20 +36,15 @@ pub struct Remote {
         env,
         hide_env_values = true,
         value_name = "URL",
-        value_parser = url,
         default_value = "http://127.0.0.1:8080"
     )]
-    url: Url,
+    // The parser of the arguments would print an address that may have a password in it.
+    url: String,
     /// File with the administrator's token; or set TEGATA_ADMIN_TOKEN or
     /// TEGATA_ADMIN_TOKEN_FILE. With `admin reset`: the file that the server reads its
     /// token from; TEGATA_ADMIN_TOKEN_FILE does not count there.
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
-}
-
-fn url(text: &str) -> Result<Url, &'static str> {
-    let url = text.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.ok_or("write it as an address, such as http://127.0.0.1:8080")
 }
 
 /// A moment as users write it.
@@ -73,11 +68,11 @@ pub struct Page {
 impl Remote {
     /// A client of the authority. Opens no connection yet.
     pub fn connect(&self) -> anyhow::Result<Api> {
-        let line = Client::with_patience(self.url.as_str(), PATIENCE);
+        let wrong = |bad: BadAddress| BadUsage(format!("--url: {bad}"));
         Ok(Api {
-            line: line.map_err(|bad| BadUsage(format!("--url: {bad}")))?,
+            line: Client::with_patience(&self.url, PATIENCE).map_err(wrong)?,
             admin: OnceLock::new(),
-            url: self.url.clone(),
+            url: address(&self.url).map_err(wrong)?,
             token_file: self.admin_token_file.clone(),
         })
     }
@@ -102,11 +97,15 @@ pub struct Api {
 }
 
 impl Api {
-    /// The link with which an invitation is accepted in a browser. The invitation is behind
-    /// `#`, which browsers do not send, so that no log has it.
-    pub fn invitation_link(&self, invitation: &str) -> String {
+    /// The link with which an invitation is accepted in a browser: where the authority's settings
+    /// say that the console is, or else where this command reaches it.
+    pub fn invitation_link(&self, invited: &Value) -> Value {
         let url = self.url.as_str().trim_end_matches('/');
-        format!("{url}/console/invitation#{invitation}")
+        let invitation = invited["invitation"].as_str().unwrap_or_default();
+        match &invited["link"] {
+            Value::Null => format!("{url}/console/invitation#{invitation}").into(),
+            link => link.clone(),
+        }
     }
 
     /// `GET` of an admin path, such as `["channels", id]`, with query `query`.

@@ -16,7 +16,11 @@ use tegata_server::authority::{
     keeping::{self, RootTokenAfter, StoreRecovery},
     master_key::PreviousKey,
 };
-use tegata_store::{Recovered, Recovery, postgres::migrate_database, sqlite};
+use tegata_store::{
+    Recovered, Recovery,
+    postgres::{migrate_database, name_of_database},
+    sqlite,
+};
 use tegata_token::time::UnixTime;
 
 #[derive(clap::Args)]
@@ -146,7 +150,13 @@ pub async fn recover(out: &Output, args: Recover, token: Option<PathBuf>) -> any
     let token = token.or(named);
     let log = args.revocation_journal.or(log);
     if !args.dry_run {
-        let store = place.store.display();
+        let store = match &place.database {
+            Some(database) => {
+                let name = name_of_database(database.address.reveal())?;
+                format!("the database {name}")
+            }
+            None => place.store.display().to_string(),
+        };
         let goes = match &args.replay {
             Some(file) => format!(
                 "revokes tokens of {store}: those that {} names, and those issued since the backup\n",

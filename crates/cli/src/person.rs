@@ -307,7 +307,7 @@ async fn invite(api: &Api, out: &Output, args: Invite) -> anyhow::Result<()> {
 
 /// Prints an invitation, and how it is accepted.
 pub fn invited(api: &Api, out: &Output, mut made: Value) -> anyhow::Result<()> {
-    made["link"] = api.invitation_link(text(&made, "invitation")).into();
+    made["link"] = api.invitation_link(&made);
     // `person show` prints the rest.
     out.only(&made, &["person_id", "login", "invitation", "link", "expires_at"])?;
     note(

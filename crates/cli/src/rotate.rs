@@ -10,7 +10,7 @@ use crate::{
     terminal::note,
     token,
 };
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -58,6 +58,9 @@ the latter.";
 pub async fn rotate(api: &Api, out: &Output, args: Rotate) -> anyhow::Result<()> {
     let mut active = active(api, &args).await?;
     let issues = active.len() < 2;
+    if issues {
+        check_room(api, &args, &active).await?;
+    }
     if args.dry_run || args.confirm.asks() {
         // The newest comes first, and stays, unless another one is issued.
         let older = active.get(usize::from(!issues)..).unwrap_or_default();
@@ -97,6 +100,27 @@ pub async fn rotate(api: &Api, out: &Output, args: Rotate) -> anyhow::Result<()>
         wait_until_idle(api, &args, &older).await?;
     }
     revoke_all(api, out, &args, &older).await
+}
+
+/// Checks that a new token leaves the older ones active: what a rotation is for.
+async fn check_room(api: &Api, args: &Rotate, active: &[Value]) -> anyhow::Result<()> {
+    if active.is_empty() {
+        return Ok(());
+    }
+    let (channel, group) = (args.signing.channel.to_string(), args.group.as_str());
+    let own = &api.get(&["channels", &channel, "groups", group], &()).await?["cap"];
+    let cap = match own.as_u64() {
+        Some(cap) => Some(cap),
+        None => api.get(&["channels", &channel], &()).await?["group_cap"].as_u64(),
+    };
+    if cap.is_some_and(|cap| active.len() as u64 >= cap) {
+        bail!(
+            "the group may have one active token, so it has no room for a second one until no program \
+             uses the first; `tegata group set --channel {channel} {group} --cap 2` makes room, and \
+             `tegata token issue` issues a token without waiting, by the group's own rule"
+        );
+    }
+    Ok(())
 }
 
 fn plan_in_words(plan: &Value) -> String {

@@ -3,6 +3,7 @@
 use tegata_policy::{
     acts::PersonState,
     permission::{OperatorRole, RoleChange},
+    secret::PlainSecret,
 };
 use tegata_server::{
     authority::{
@@ -58,11 +59,14 @@ pub async fn first_steps(running: &Running) -> String {
     let address = format!("the console is at {url}/console");
     let words: Result<(First, Option<Invited>)> = invited.await;
     match words {
-        Ok((_, Some(Invited { invitation, .. }))) => format!(
-            "{address}; to be its first administrator, `{LOGIN}`, open this link within a day. It \
-             works once:\n  {url}/console/invitation#{}\n",
-            invitation.reveal()
-        ),
+        Ok((_, Some(Invited { invitation, link, .. }))) => {
+            let here = format!("{url}/console/invitation#{}", invitation.reveal());
+            let link = link.as_ref().map_or(&*here, PlainSecret::reveal);
+            format!(
+                "{address}; to be its first administrator, `{LOGIN}`, open this link within a day. It \
+                 works once:\n  {link}\n"
+            )
+        }
         Ok((First::Open(id, until), None)) => {
             let until = jiff::Timestamp::from_second(until.0).map(|it| it.to_string());
             format!(

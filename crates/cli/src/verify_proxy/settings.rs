@@ -15,6 +15,7 @@ use std::{
     str::FromStr,
     time::Duration,
 };
+use tegata_client::exchange::address;
 use tegata_policy::secret::PlainSecret;
 use tegata_system::variable;
 use tegata_token::feed::OnStale;
@@ -32,8 +33,9 @@ pub const REJECTED: &str = "check TEGATA_VERIFIER_TOKEN, and --max-staleness and
     TEGATA_VERIFIER_TOKEN_FILE names; `tegata verifier create` makes one.")]
 pub struct VerifyProxy {
     /// URL of the authority whose feed is followed.
-    #[arg(long, env, value_name = "URL", value_parser = authority)]
-    pub authority: Url,
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
+    // The parser of the arguments would print an address that may have a password in it.
+    pub authority: String,
     /// Where to serve /gateway/verify, /livez, /readyz and /metrics: an address, or a Unix
     /// socket, which gets mode 0666 minus the umask.
     #[arg(long, env, value_name = "unix:PATH|ADDRESS:PORT", default_value = "127.0.0.1:8081")]
@@ -82,17 +84,22 @@ impl FromStr for ListenAddress {
     }
 }
 
-fn authority(text: &str) -> Result<Url, &'static str> {
-    let url = text.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    let url = url.filter(|url| url.has_host() && url.query().is_none() && url.fragment().is_none());
-    url.ok_or("write it as an address, such as https://tokens.example.com")
+fn authority(text: &str) -> anyhow::Result<Url> {
+    let wrong = |what: &dyn std::fmt::Display| BadUsage(format!("--authority: {what}"));
+    let url = address(text).map_err(|error| wrong(&error))?;
+    match url.query().or(url.fragment()) {
+        None => Ok(url),
+        Some(_) => {
+            Err(wrong(&"write it without ? and #, such as https://tokens.example.com").into())
+        }
+    }
 }
 
 impl VerifyProxy {
     /// The settings of the follower.
     pub fn follow(&self) -> anyhow::Result<FollowSettings> {
         let token = token()?;
-        let mut settings = FollowSettings::new(self.authority.clone(), token.reveal())
+        let mut settings = FollowSettings::new(authority(&self.authority)?, token.reveal())
             .map_err(|error| BadUsage(error.to_string()))?;
         let staleness = Duration::from_millis(self.max_staleness.into());
         settings.wanted = Use { staleness, on_stale: self.on_stale };

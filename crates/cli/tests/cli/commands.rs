@@ -649,6 +649,10 @@ fn an_address_with_a_password_in_it_is_not_repeated() {
         assert!(!done.err.contains("hunter2"), "{}", done.err);
         done.expect_error(2, "is not repeated here");
     }
+    let mut command = home.tegata(&["channel", "list"]);
+    let done = finish(command.env("TEGATA_URL", "https://admin:hun/ter2@localhost"));
+    assert!(!done.err.contains("ter2"), "{}", done.err);
+    done.expect_error(2, "is not repeated here");
 }
 
 #[test]

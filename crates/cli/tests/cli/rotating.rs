@@ -126,6 +126,30 @@ fn a_dry_run_of_a_rotation_names_what_would_happen_and_issues_nothing() {
 }
 
 #[test]
+fn a_rotation_never_ends_a_token_in_use_to_make_room() {
+    let desk = Desk::new();
+    let (channel, _) = desk.channel();
+    desk.run(&["key", "generate", "--channel", &channel, "--file", "key.json"]).expect(0);
+    let issue = ["token", "issue", "--kind", "v2.1", "--key", "key.json", "--channel", &channel];
+    let old = desk.json(&[&issue[..], &["--group", "kitchen"]].concat())["access_token"].clone();
+    let set = ["group", "set", "--channel", &channel, "kitchen"];
+    let cap = |cap| desk.run(&[&set[..], &["--cap", cap]].concat()).expect(0);
+    cap("1");
+    for more in ["--dry-run", "--yes"] {
+        let refused = desk.run(&[&rotate(&channel)[..], &[more]].concat());
+        refused.expect_error(1, "kitchen --cap 2` makes room");
+    }
+    // The group's own cap, or the one that it has from its channel.
+    cap("channel");
+    desk.run(&["channel", "set", &channel, "--group-cap", "1"]).expect(0);
+    desk.run(&[&rotate(&channel)[..], &["--dry-run"]].concat()).expect_error(1, "makes room");
+    desk.run(&["token", "verify", old.as_str().unwrap()]).expect(0);
+    cap("2");
+    let plan = desk.json(&[&rotate(&channel)[..], &["--dry-run"]].concat());
+    assert_eq!(plan["would_issue"], true);
+}
+
+#[test]
 fn a_rotation_that_may_not_look_any_more_ends_and_revokes_nothing() {
     let desk = Desk::new();
     let (channel, _) = desk.channel();

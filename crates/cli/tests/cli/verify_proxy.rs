@@ -349,7 +349,17 @@ fn wrong_settings_are_refused_with_the_next_step() {
     run(&with(&["--authority-ca", "none.pem"]), "tgv_x").expect_error(2, "none.pem");
     home.file("empty.pem", "");
     run(&with(&["--authority-ca", "empty.pem"]), "tgv_x").expect_error(2, "no certificate in PEM");
-    run(&["--authority", "ftp://x"], "tgv_x").expect_error(2, "write it as an address");
+    run(&["--authority", "ftp://x"], "tgv_x").expect_error(2, "write it as https://HOST");
+    for address in ["https://admin:hun/ter2@h", "https://admin:hunter2@h", "https://u:hunter2@h/?x"]
+    {
+        let words = ["verify-proxy", "--authority", address];
+        let refused = finish(home.tegata(&words).env("TEGATA_VERIFIER_TOKEN", "tgv_x"));
+        assert!(!refused.err.contains("ter2"), "{}", refused.err);
+        refused.expect_error(2, "--authority");
+        let mut help = home.tegata(&["verify-proxy", "--help"]);
+        let help = finish(help.env("TEGATA_AUTHORITY", address));
+        assert!(!help.expect(0).contains("hun"));
+    }
     let missing = finish(
         home.tegata(&[&["verify-proxy"], &good[..]].concat())
             .env("TEGATA_VERIFIER_TOKEN_FILE", "none"),

@@ -63,7 +63,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tegata_policy::assertion::Audience;
+use tegata_policy::{assertion::Audience, secret::PlainSecret};
 use tegata_store::{By, ExpectedSettings, Store};
 use tegata_token::{key::KeyState, time::UnixTime, verify::Signatures, view::View};
 
@@ -337,6 +337,14 @@ impl Authority {
     #[must_use]
     pub fn console(&self) -> Option<&str> {
         self.console.as_deref()
+    }
+
+    /// The link with which an invitation is accepted in a browser, if the console's address is
+    /// known. The invitation is behind `#`, which browsers do not send, so that no log has it.
+    fn link_of(&self, invitation: &PlainSecret) -> Option<PlainSecret> {
+        let console = self.console()?;
+        let link = format!("{console}/console/invitation#{}", invitation.reveal());
+        Some(PlainSecret::from_caller(link))
     }
 
     /// The current revocation view: revocations and public signing keys.

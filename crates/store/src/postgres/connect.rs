@@ -139,6 +139,17 @@ impl fmt::Display for Address {
     }
 }
 
+/// What may be shown of an address: the database's name, and its hosts.
+///
+/// # Errors
+/// It cannot be used.
+pub fn name_of_database(address: &str) -> Result<String, BadPostgresAddress> {
+    let address = Address::parse(address)?;
+    // As libpq: the user's name, if the address has none.
+    let name = address.config.get_dbname().or(address.config.get_user()).unwrap_or_default();
+    Ok(format!("{name} at {address}"))
+}
+
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Address").finish_non_exhaustive()

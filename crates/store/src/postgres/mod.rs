@@ -61,6 +61,7 @@ mod wake;
 mod went_back;
 
 pub use bad_address::BadPostgresAddress;
+pub use connect::name_of_database;
 pub use look::{DatabaseSchema, DatabaseState, PostgresLook, StoreInDatabase, Unreached};
 pub use migrations::migrate_database;
 pub use open::PostgresOptions;

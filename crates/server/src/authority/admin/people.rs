@@ -42,6 +42,8 @@ pub struct Invited {
     pub person: PersonRow,
     /// The invitation.
     pub invitation: PlainSecret,
+    /// The link with which it is accepted in a browser, if the console's address is known.
+    pub link: Option<PlainSecret>,
     /// When it expires.
     pub expires_at: UnixTime,
 }
@@ -113,7 +115,10 @@ impl Admin {
             };
             match self.authority.store().invite_person(act).await {
                 Err(StoreError::Taken) => {}
-                done => return Ok(Invited { person: done?, invitation, expires_at }),
+                done => {
+                    let link = self.authority.link_of(&invitation);
+                    return Ok(Invited { person: done?, invitation, link, expires_at });
+                }
             }
         }
     }
@@ -229,7 +234,8 @@ impl Admin {
         let hash = people::hash(&invitation);
         let act = ResetPerson { id, invitation: Some((hash, expires_at)), by: self.by() };
         let person = self.authority.store().reset_person(act).await?;
-        Ok(Invited { person, invitation, expires_at })
+        let link = self.authority.link_of(&invitation);
+        Ok(Invited { person, invitation, link, expires_at })
     }
 
     /// Deletes a person, with sessions and personal tokens.

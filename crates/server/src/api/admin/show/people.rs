@@ -123,6 +123,10 @@ pub struct InvitedPerson {
     /// The invitation. This is the only time that it is shown; it is accepted once.
     #[schema(pattern = "^tgi_[0-9a-f]{64}$")]
     invitation: String,
+    /// The link with which it is accepted in a browser; null if neither `public_url` nor
+    /// `console_url` says where the console is.
+    #[schema(required)]
+    link: Option<String>,
     /// When it expires.
     #[schema(required, value_type = Option<schema::Time>)]
     expires_at: Option<String>,
@@ -134,7 +138,8 @@ impl From<&Invited> for InvitedPerson {
     fn from(it: &Invited) -> Self {
         let expires_at = time(it.expires_at);
         let person = Person { invited_until: expires_at.clone(), ..(&it.person).into() };
-        Self { invitation: it.invitation.reveal().to_owned(), expires_at, person }
+        let link = it.link.as_ref().map(|it| it.reveal().to_owned());
+        Self { invitation: it.invitation.reveal().to_owned(), link, expires_at, person }
     }
 }
 
