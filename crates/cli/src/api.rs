@@ -20,6 +20,7 @@ use tegata_client::{
     exchange::{BadAddress, Problem, RequestError, address},
 };
 use tegata_policy::secret::PlainSecret;
+use tegata_system::variable;
 use tegata_token::time::UnixTime;
 
 /// Under which heading the help shows what every command takes.
@@ -47,6 +48,12 @@ pub struct Remote {
     pub admin_token_file: Option<PathBuf>,
 }
 
+/// The error of an address that cannot be used, named by its variable if it comes from there.
+pub fn bad_address(bad: &BadAddress, text: &str, of: (&str, &str)) -> BadUsage {
+    let from_variable = variable::text(of.1).ok().flatten().is_some_and(|it| it == text);
+    BadUsage(format!("{}: {bad}", if from_variable { of.1 } else { of.0 }))
+}
+
 /// A moment as users write it.
 pub fn time(text: &str) -> Result<Timestamp, &'static str> {
     text.parse().map_err(|_| "write it as a date and a time in UTC, such as 2026-11-26T09:00:00Z")
@@ -68,7 +75,7 @@ pub struct Page {
 impl Remote {
     /// A client of the authority. Opens no connection yet.
     pub fn connect(&self) -> anyhow::Result<Api> {
-        let wrong = |bad: BadAddress| BadUsage(format!("--url: {bad}"));
+        let wrong = |bad| bad_address(&bad, &self.url, ("--url", "TEGATA_URL"));
         Ok(Api {
             line: Client::with_patience(&self.url, PATIENCE).map_err(wrong)?,
             admin: OnceLock::new(),

@@ -3,7 +3,7 @@
 //! empty variable counts as unset, and an error about a variable's value names the
 //! variable. An error about an id names the command that finds it.
 
-use crate::ids::finder;
+use crate::{ids::finder, terminal::printable};
 use clap::{
     Arg, Command, Error,
     error::{ContextKind, ContextValue},
@@ -30,8 +30,15 @@ fn prefixed(arg: Arg) -> Arg {
 }
 
 /// Adds the next step to an error about a wrong value: the variable that the value is from, and
-/// the command that finds an id.
+/// the command that finds an id. What steers terminals in what was given is escaped.
 pub fn explain(mut error: Error, command: &mut Command) -> Error {
+    let given = error.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(text) => Some((kind, ContextValue::String(printable(text)))),
+        _ => None,
+    });
+    for (kind, text) in given.collect::<Vec<_>>() {
+        error.insert(kind, text);
+    }
     let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else {
         return error;
     };

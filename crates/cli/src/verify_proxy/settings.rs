@@ -1,6 +1,7 @@
 //! The settings of `verify-proxy`.
 
 use crate::{
+    api::bad_address,
     failure::BadUsage,
     files::{read_secret, secret_variable},
     log::LogSettings,
@@ -15,7 +16,7 @@ use std::{
     str::FromStr,
     time::Duration,
 };
-use tegata_client::exchange::address;
+use tegata_client::exchange::{BadAddress, address};
 use tegata_policy::secret::PlainSecret;
 use tegata_system::variable;
 use tegata_token::feed::OnStale;
@@ -85,13 +86,11 @@ impl FromStr for ListenAddress {
 }
 
 fn authority(text: &str) -> anyhow::Result<Url> {
-    let wrong = |what: &dyn std::fmt::Display| BadUsage(format!("--authority: {what}"));
-    let url = address(text).map_err(|error| wrong(&error))?;
+    let wrong = |bad| bad_address(&bad, text, ("--authority", "TEGATA_AUTHORITY"));
+    let url = address(text).map_err(wrong)?;
     match url.query().or(url.fragment()) {
         None => Ok(url),
-        Some(_) => {
-            Err(wrong(&"write it without ? and #, such as https://tokens.example.com").into())
-        }
+        Some(_) => Err(wrong(BadAddress::Form("an address with `?` or `#`".to_owned())).into()),
     }
 }
 

@@ -305,7 +305,7 @@ fn the_exit_code_distinguishes_refused_from_misused_from_unreachable() {
         desk.run(wrong).expect_error(2, " is not in ");
     }
     desk.run(&["serve", "--listen", "8080"]).expect_error(2, "such as 127.0.0.1:8080");
-    desk.run(&["--url", "here", "provider", "list"]).expect_error(2, "such as http://");
+    desk.run(&["--url", "here", "provider", "list"]).expect_error(2, "or http://HOST");
     desk.run(&["token", "revoke"]).expect_error(2, "--everything");
     desk.run(&["token", "revoke", "--all"]).expect_error(2, "--channel");
     desk.run(&["token", "revoke", "tok", "--channel", "1234567890", "--all"])
@@ -609,6 +609,8 @@ fn a_name_that_shows_nothing_or_misleads_is_refused_and_columns_stay_aligned() {
             &["provider", "set", provider, "--name", bad],
             &["verifier", "create", bad],
             &["person", "invite", "mika", "--name", bad],
+            &["provider", "show", bad],
+            &["channel", bad],
         ] {
             let done = desk.run(words);
             assert!(matches!(done.code, 1 | 2), "{words:?}: {done:?}");

@@ -1,7 +1,7 @@
 //! `tegata serve`: what it prints, which files it leaves, what it refuses, and its exit
 //! codes.
 
-use crate::program::{ADMIN_TOKEN, Done, Home, Server, finish, mode};
+use crate::program::{ADMIN_TOKEN, Desk, Done, Home, Server, finish, mode};
 use std::{
     os::unix::{fs::PermissionsExt, process::ExitStatusExt},
     path::Path,
@@ -91,6 +91,20 @@ fn a_link_for_the_first_administrator_is_printed_until_there_are_people() {
     let link_of_mika = format!("http://127.0.0.1:8080/console/invitation#{invitation}");
     assert_eq!(made["link"], link_of_mika);
     assert_eq!(link(home.serve(&[])), None);
+}
+
+#[test]
+fn links_of_invitations_lead_to_where_the_settings_say_that_the_console_is() {
+    let settings = ["--public-url", "https://a.example", "--console-url", "https://b.example"];
+    let first = "https://b.example/console/invitation#tgi_";
+    let home = Home::new();
+    let printed = home.serve(&settings).printed();
+    assert!(printed.contains(first), "{printed}");
+    let desk = Desk::with(&settings);
+    let made = desk.json(&["person", "invite", "mika"]);
+    assert!(made["link"].as_str().unwrap().starts_with(first), "{made}");
+    let made = desk.json(&["person", "reset", made["person_id"].as_str().unwrap()]);
+    assert!(made["link"].as_str().unwrap().starts_with(first), "{made}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! runtime of its own, so that nothing that the program does delays it.
 
 use super::{
-    FollowSettings, Held, NotAccepted, TokenVerifier, VerifiedToken, VerifierStartError, clock,
+    FollowSettings, HeldPlaces, NotAccepted, TokenVerifier, VerifiedToken, VerifierStartError,
+    clock,
 };
 use crate::{
     clocks::Steady,
@@ -88,7 +89,7 @@ impl Running {
         &self,
         began: Steady,
         token: &[u8],
-        held: Held,
+        held: HeldPlaces,
     ) -> Result<VerifiedToken, NotAccepted> {
         let verifier = &self.verifier;
         verifier.ready(self.youth()).await;

@@ -22,7 +22,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use copy::CopyFile;
-use places::{Held, Places};
+use places::{HeldPlaces, Places};
 use send::Sender;
 use std::{
     io,
@@ -67,7 +67,7 @@ struct Inner {
     current: ArcSwap<Standing>,
     signatures: Signatures,
     follower: Mutex<Follower>,
-    /// Held from a response until its view is on disk: no request acknowledges it before.
+    /// HeldPlaces from a response until its view is on disk: no request acknowledges it before.
     turn: tokio::sync::Mutex<()>,
     copy: Option<CopyFile>,
     /// Why the copy is not on disk.
@@ -198,7 +198,7 @@ impl TokenVerifier {
         token: &[u8],
         wanted: Use,
     ) -> Result<VerifiedToken, NotAccepted> {
-        self.verify_since(clock::steady(), token, wanted, Held::default()).await
+        self.verify_since(clock::steady(), token, wanted, HeldPlaces::default()).await
     }
 
     /// Verifies a token for a use until a second after the verification `began`, which may have
@@ -208,7 +208,7 @@ impl TokenVerifier {
         began: Steady,
         token: &[u8],
         wanted: Use,
-        mut held: Held,
+        mut held: HeldPlaces,
     ) -> Result<VerifiedToken, NotAccepted> {
         loop {
             // Created first, so that no response between is missed.
@@ -239,8 +239,8 @@ impl TokenVerifier {
     ///
     /// # Errors
     /// All are taken.
-    fn place(&self, began: Steady, token: &[u8]) -> Result<Held, NotAccepted> {
-        let mut held = Held::default();
+    fn place(&self, began: Steady, token: &[u8]) -> Result<HeldPlaces, NotAccepted> {
+        let mut held = HeldPlaces::default();
         match settled(self.decide(token, began, self.0.own_use)) {
             Err(Some(_)) => self.0.places.take_introspection(&mut held)?,
             _ => self.0.places.take_question(&mut held)?,

@@ -20,7 +20,7 @@ pub struct Places {
 
 /// The places that a verification has, free again when this is dropped.
 #[derive(Default)]
-pub struct Held {
+pub struct HeldPlaces {
     question: Option<OwnedSemaphorePermit>,
     introspection: Option<OwnedSemaphorePermit>,
 }
@@ -37,7 +37,7 @@ impl Places {
     ///
     /// # Errors
     /// All are taken.
-    pub fn take_question(&self, held: &mut Held) -> Result<(), NotAccepted> {
+    pub fn take_question(&self, held: &mut HeldPlaces) -> Result<(), NotAccepted> {
         take(&self.questions, &mut held.question)
     }
 
@@ -45,7 +45,7 @@ impl Places {
     ///
     /// # Errors
     /// All are taken.
-    pub fn take_introspection(&self, held: &mut Held) -> Result<(), NotAccepted> {
+    pub fn take_introspection(&self, held: &mut HeldPlaces) -> Result<(), NotAccepted> {
         take(&self.introspections, &mut held.introspection)
     }
 }
