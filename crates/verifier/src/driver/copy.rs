@@ -53,10 +53,10 @@ struct Body {
 }
 
 const VERSION: u32 = 1;
-/// How every copy begins.
 /// Where Linux shows the id of the present boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
+/// How every copy begins.
 const BEGINNING: &[u8] = br#"{"version":1,"authority":""#;
 
 /// What stands for a verifier's token in a copy; the token cannot be learned from it.
