@@ -251,6 +251,8 @@ pub trait Store:
     async fn instances(&self) -> Result<Vec<(VerifierRow, Vec<Instance>)>>;
     /// The receipt at a position; `None`: the act at that position has none.
     async fn receipt(&self, at: Position) -> Result<Option<ReceiptRow>>;
+    /// The newest receipt of an act on this provider.
+    async fn newest_receipt(&self, provider: ProviderId) -> Result<Option<ReceiptRow>>;
     /// The newest receipts that are not complete, at most `most`.
     async fn open_receipts(&self, most: usize) -> Result<Vec<ReceiptRow>>;
     /// Whether acts can be committed now.

@@ -32,6 +32,7 @@ mod passwords;
 pub mod people;
 pub mod place;
 pub mod private_file;
+mod provider_revocation;
 pub mod random;
 mod rates;
 pub mod receipt;
@@ -125,6 +126,7 @@ pub struct Authority {
     backed_up_at: Option<BackedUpAt>,
     /// Held during a change of signing keys, from creating a key to dropping it.
     rotating: tokio::sync::Mutex<()>,
+    requested_jobs: provider_revocation::RequestedJobs,
 }
 
 /// Why the authority cannot start.
@@ -192,6 +194,7 @@ impl Authority {
             backed_up_at: None,
             activity: activity::Activity::default(),
             rotating: tokio::sync::Mutex::new(()),
+            requested_jobs: provider_revocation::RequestedJobs::default(),
         };
         authority.begin_feed().await?;
         if silent {

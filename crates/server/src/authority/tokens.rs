@@ -14,19 +14,15 @@ use tegata_policy::{
     denied::Denied,
     secret::{HashedSecret, PlainSecret},
 };
-use tegata_store::{By, Error, Result, RevocationTarget, Revoked, RowId, figures::Expected};
+use tegata_store::{By, Error, Result, RevocationTarget, figures::Expected};
 use tegata_token::{
     claims::Claims,
-    id::{ChannelId, Group, Position, ProviderId, TokenId},
+    id::{ChannelId, Group, Position, TokenId},
     kind::Kind,
     time::UnixTime,
     verify::{Active, Invalid, verify},
     wire::{self, Unverified},
 };
-
-/// Maximum number of channels whose tokens are revoked in one transaction, for a
-/// provider.
-const CHANNELS_AT_ONCE: usize = 50;
 
 /// A token that was issued, for its one response.
 pub struct Token {
@@ -337,48 +333,6 @@ impl Authority {
         let (channel, group) = self.check_assertion(assertion).await?;
         self.take(Operation::KeyIds, &channel)?;
         self.store.live_v21(channel.id, group, self.now()).await
-    }
-
-    /// Revokes all tokens of a provider's present channels. Once begun it completes, even
-    /// if the caller is cancelled or the process stops.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] without such a provider, or [`Error::Unavailable`]: the
-    /// remaining tokens are revoked later.
-    pub(super) async fn revoke_provider(
-        self: &Arc<Self>,
-        provider: ProviderId,
-        by: By,
-    ) -> Result<Revoked> {
-        let job = self.store.begin_provider_revocation(provider, by).await?;
-        let own = self.clone();
-        let work = tokio::spawn(async move { own.continue_provider_revocation(job).await });
-        work.await.unwrap_or_else(|error| Err(Error::Unavailable(error.to_string().into())))
-    }
-
-    async fn continue_provider_revocation(&self, job: RowId) -> Result<Revoked> {
-        loop {
-            let step = self.store.continue_provider_revocation(job, CHANNELS_AT_ONCE, self.now());
-            let (revoked, done) = step.await.map_err(in_between)?;
-            if done {
-                return Ok(revoked);
-            }
-        }
-    }
-
-    /// Completes the revocations of providers' tokens that a crash interrupted.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub(super) async fn finish_provider_revocations(&self) -> Result<()> {
-        for under_way in self.store.provider_revocations().await? {
-            match self.continue_provider_revocation(under_way.job).await {
-                // The request that began it has completed it meanwhile.
-                Ok(_) | Err(Error::NotFound(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 }
 

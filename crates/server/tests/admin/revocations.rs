@@ -2,6 +2,9 @@
 
 use crate::world::World;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use tegata_store::{Error, Store};
+use tegata_token::time::UnixTime;
 
 #[tokio::test]
 async fn each_selector_revokes_exactly_what_it_names() {
@@ -192,6 +195,58 @@ async fn a_provider_is_revoked_with_all_its_channels_and_no_other() {
     assert_eq!(world.state(&theirs).await, "active");
     let unknown = json!({ "provider_id": "1234567890" });
     world.post("/revocations", unknown).await.expect_problem(404, "not-found");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_revocation_of_a_provider_is_answered_also_if_another_server_takes_its_last_step() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    // More than are revoked in one step.
+    for _ in 0..120 {
+        world.channel_of(&shop.provider, "mini-app").await;
+    }
+    let what = json!({ "provider_id": shop.provider });
+    let other = tokio::spawn(go_on_with_jobs(world.store.clone()));
+    // Both go on at their own speed: who takes the last step is not known before.
+    let mut by_another = 0;
+    for round in 0.. {
+        assert!(round < 200, "the other server never took the last step");
+        let token = world.short_lived(&shop, None).await;
+        let done = world.post("/revocations", what.clone()).await.expect(201);
+        assert_eq!(world.state(&token).await, "revoked");
+        assert_eq!(done["receipt"]["state"], "complete");
+        let receipt = format!("/receipts/{}", done["position"].as_str().unwrap());
+        assert_eq!(world.get(&receipt).await.expect(200)["position"], done["position"]);
+        assert_eq!(world.store.provider_revocations().await.unwrap(), []);
+        match done["revoked"].as_u64() {
+            Some(tokens) => assert_eq!(tokens, 1),
+            None => by_another += 1,
+        }
+        if by_another == 3 {
+            break;
+        }
+    }
+    assert!(!other.is_finished());
+    other.abort();
+}
+
+/// Goes on with each revocation of a provider's tokens that it finds, as a server does with those
+/// that were interrupted.
+async fn go_on_with_jobs(store: Arc<dyn Store>) {
+    loop {
+        for it in store.provider_revocations().await.unwrap() {
+            let step =
+                async || store.continue_provider_revocation(it.job, 1_000, UnixTime(0)).await;
+            let end = loop {
+                match step().await {
+                    Ok((_, false)) => {}
+                    end => break end,
+                }
+            };
+            assert!(matches!(end, Ok(_) | Err(Error::NotFound(_))), "{end:?}");
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -48,6 +48,8 @@ pub const PEER: &str = "192.0.2.7";
 
 pub struct World {
     pub authority: Arc<Authority>,
+    /// Its store, as another server has it that shares it.
+    pub store: Arc<dyn Store>,
     pub metrics: Arc<Metrics>,
     /// The same API over a connection, as the command line uses it.
     pub admin: AdminClient,
@@ -120,13 +122,13 @@ impl World {
         let place = store::place(folder.path());
         let store = open(&place, issuer, &memory).await;
         let master_key = place.master_key();
-        let authority = Authority::start(store, memory, &master_key, issuer);
+        let authority = Authority::start(store.clone(), memory, &master_key, issuer);
         let authority = Arc::new(authority.await.unwrap());
         let token = AdminToken::new(&PlainSecret::from_caller(ADMIN_TOKEN.to_owned())).unwrap();
         let metrics = authority.metrics().clone();
         let router = admin::router(authority.clone(), Arc::new(token.into()));
         let admin = connect(router.clone()).await;
-        Self { authority, metrics, admin, router, folder }
+        Self { authority, store, metrics, admin, router, folder }
     }
 
     /// Sends a request; whatever comes back must be as the API's description says.

@@ -72,7 +72,6 @@ impl Engine for PostgresStore {
         let (mut last, mut left) = (None, most);
         while left > 0 && !last.is_some_and(|(it, _): (ProviderProgress, Place)| it.done) {
             let next = ask!(self Request, |db| next_channels(&db, job, left.min(TOGETHER)))?;
-            left -= next.len().max(1);
             // They lock the same row, so they run in this order.
             let channels = if next.is_empty() { vec![None] } else { next };
             let acts = channels.into_iter().map(|channel| {
@@ -80,7 +79,15 @@ impl Engine for PostgresStore {
                 self.commit(now, act)
             });
             for done in join_all(acts).await {
-                last = Some(done?);
+                match done {
+                    Ok(it) => {
+                        last = Some(it);
+                        left -= 1;
+                    }
+                    // Another one went on with the job since the read, or a channel was deleted.
+                    Err(Error::Conflict(_)) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         let (progress, place) = last.ok_or(Error::Conflict("no channel may be revoked at once"))?;

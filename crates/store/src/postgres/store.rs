@@ -171,6 +171,10 @@ impl Store for PostgresStore {
         ask!(self Request, |db| verifiers::receipt_at(&db, at))
     }
 
+    async fn newest_receipt(&self, provider: ProviderId) -> Result<Option<ReceiptRow>> {
+        ask!(self Request, |db| verifiers::newest_receipt(&db, provider))
+    }
+
     async fn open_receipts(&self, most: usize) -> Result<Vec<ReceiptRow>> {
         ask!(self List, |db| verifiers::open_receipts(&db, most))
     }

@@ -189,6 +189,10 @@ impl Store for SqliteStore {
         self.read(move |conn| verifiers::receipt(conn, at).map_err(unavailable)).await
     }
 
+    async fn newest_receipt(&self, provider: ProviderId) -> Result<Option<ReceiptRow>> {
+        self.read(move |conn| verifiers::newest_receipt(conn, provider).map_err(unavailable)).await
+    }
+
     async fn open_receipts(&self, most: usize) -> Result<Vec<ReceiptRow>> {
         self.walk(move |conn| verifiers::open_receipts(conn, most).map_err(unavailable)).await
     }

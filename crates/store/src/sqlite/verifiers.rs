@@ -94,6 +94,15 @@ pub(super) fn receipt(conn: &Connection, at: Position) -> rusqlite::Result<Optio
     conn.prepare_cached(&sql)?.query_row((at.epoch, at.number), row_of_receipt).optional()
 }
 
+/// The newest receipt of an act on a provider.
+pub(super) fn newest_receipt(
+    conn: &Connection,
+    provider: ProviderId,
+) -> rusqlite::Result<Option<ReceiptRow>> {
+    let sql = format!("{RECEIPT} WHERE provider = ?1 ORDER BY epoch DESC, position DESC LIMIT 1");
+    conn.prepare_cached(&sql)?.query_row([provider.number()], row_of_receipt).optional()
+}
+
 /// The newest receipts that are not complete, at most `most`.
 pub(super) fn open_receipts(conn: &Connection, most: usize) -> rusqlite::Result<Vec<ReceiptRow>> {
     let sql = format!(

@@ -151,6 +151,7 @@ cases! {
         rows_are_swept_after_their_expiry_and_the_view_stays_the_same
         an_active_row_that_is_named_is_not_swept
         the_revocation_of_a_providers_tokens_continues_after_a_crash
+        two_that_go_on_with_one_revocation_of_a_providers_tokens_complete_it
         a_row_names_the_act_that_revoked_it;
     agreement:
         rows_revocations_and_log_agree_after_every_act_of_a_random_history;

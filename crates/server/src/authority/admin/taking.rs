@@ -14,7 +14,8 @@ use tegata_token::{id::ChannelId, kind::Kind, time::UnixTime};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakenAway {
     /// The number of active stored tokens that it made invalid; 1 for a stateless token
-    /// that was given by its text. `None`: those of a signing key that could not be counted in time.
+    /// that was given by its text. `None`: those of a signing key that could not be counted in
+    /// time, or of a provider if another server took the last step.
     pub tokens: Option<usize>,
     /// Whether the scope includes stateless tokens; they have no rows, so `tokens` does
     /// not count them.

@@ -11,7 +11,7 @@ use crate::{
 use futures_util::future::try_join;
 use std::collections::BTreeMap;
 use tegata_policy::acts::{Instance, ReceiptRow, VerifierRow};
-use tegata_token::id::{Position, VerifierId};
+use tegata_token::id::{Position, ProviderId, VerifierId};
 use tokio_postgres::Client;
 
 const VERIFIER: &str = "SELECT id, name, provider, max_staleness, allow, token, created_at,
@@ -49,6 +49,15 @@ pub(in crate::postgres) async fn receipt_at(
 ) -> Result<Option<ReceiptRow>, Failed> {
     let sql = format!("{RECEIPT} WHERE epoch = $1 AND position = $2");
     one(db, &sql, values![int(at.epoch), int(at.number)], receipt).await
+}
+
+/// The newest receipt of an act on a provider.
+pub(in crate::postgres) async fn newest_receipt(
+    db: &Client,
+    provider: ProviderId,
+) -> Result<Option<ReceiptRow>, Failed> {
+    let sql = format!("{RECEIPT} WHERE provider = $1 ORDER BY epoch DESC, position DESC LIMIT 1");
+    one(db, &sql, values![int(provider.number())], receipt).await
 }
 
 /// The newest receipts that are not complete.

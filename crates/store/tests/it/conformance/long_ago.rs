@@ -3,10 +3,10 @@
 
 use crate::world::{ALL, Ask, NOW, World, by};
 use tegata_store::{
-    AuditFilter, Error, Old, ProviderRevocation, RevocationTarget, TokenFilter, TokenName,
+    AuditFilter, Error, Old, ProviderRevocation, RevocationTarget, Store, TokenFilter, TokenName,
 };
 use tegata_token::{
-    id::Serial,
+    id::{ProviderId, Serial},
     kind::Kind,
     time::{DAY, UnixTime},
 };
@@ -99,6 +99,42 @@ pub async fn the_revocation_of_a_providers_tokens_continues_after_a_crash(mut wo
         .collect();
     assert_eq!(acts.iter().filter(|act| *act == "provider.revoke").count(), 1);
     assert_eq!(acts.iter().filter(|act| *act == "token.revoke").count(), 7);
+}
+
+pub async fn two_that_go_on_with_one_revocation_of_a_providers_tokens_complete_it(world: World) {
+    let mut shops = Vec::new();
+    for _ in 0..60 {
+        let shop = world.shop().await;
+        world.get(&shop, Ask::new(Kind::V21)).await;
+        shops.push(shop);
+    }
+    let more = world.place.more().await;
+    let stores = [&*world, more.first().map_or(&*world, |it| &**it)];
+    let job = world.begin_provider_revocation(world.provider, by(NOW.plus(1))).await.unwrap();
+    let go_on = async |store: &dyn Store| {
+        loop {
+            match store.continue_provider_revocation(job, 10, NOW.plus(1)).await {
+                Ok((_, false)) => {}
+                end => return end,
+            }
+        }
+    };
+    let ends = <[_; 2]>::from(tokio::join!(go_on(stores[0]), go_on(stores[1])));
+    let last = ends.iter().find_map(|it| it.as_ref().ok()).expect("one takes the last step");
+    assert_eq!(last.0.tokens, 60);
+    let other = ends.iter().find_map(|it| it.as_ref().err());
+    assert!(matches!(other, Some(Error::NotFound(_))), "{other:?}");
+    assert!(world.provider_revocations().await.unwrap().is_empty());
+    for shop in &shops {
+        assert!(world.living(shop, Kind::V21, NOW.plus(1)).await.is_empty());
+    }
+    let receipt = world.newest_receipt(world.provider).await.unwrap().unwrap();
+    assert_eq!(receipt.position, last.0.position);
+    world.revoke_at(&shops[0], RevocationTarget::All, NOW.plus(2)).await;
+    let next = world.newest_receipt(world.provider).await.unwrap().unwrap();
+    assert!(next.position > receipt.position, "a later act on the provider has a newer one");
+    let other = ProviderId::from_number(9).unwrap();
+    assert_eq!(world.newest_receipt(other).await.unwrap(), None);
 }
 
 pub async fn a_row_names_the_act_that_revoked_it(world: World) {

@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 pub struct Taken {
     /// The number of active stored tokens that became invalid; 1 for a stateless token
     /// that was given by its text. `null`: all tokens of a signing key became invalid, and
-    /// there are too many to be counted before the response.
+    /// there are too many to be counted before the response; or all tokens of a provider did,
+    /// and another server that shares the store took the last step.
     #[schema(required)]
     revoked: Option<usize>,
     /// True if the scope includes stateless tokens, else absent. They have no rows, so
