@@ -61,6 +61,10 @@ pub struct Audit {
     verified_at: AtomicI64,
     /// The result of that.
     was_ok: AtomicBool,
+    /// Whether the whole audit is to be verified, though it may not be due.
+    wanted: AtomicBool,
+    /// Notified when it became so.
+    new_want: tokio::sync::Notify,
     broken: AtomicBool,
     /// Whether the mismatch that is found now was recorded.
     recorded: AtomicBool,
@@ -97,6 +101,8 @@ impl Audit {
             checked: AtomicI64::new(i64::MIN),
             verified_at: AtomicI64::new(i64::MIN),
             was_ok: AtomicBool::new(false),
+            wanted: AtomicBool::new(false),
+            new_want: tokio::sync::Notify::new(),
             broken: AtomicBool::new(false),
             recorded: AtomicBool::new(false),
             unreadable: AtomicBool::new(false),
@@ -149,7 +155,7 @@ impl Audit {
         let _alone = self.checkpointing.lock().await;
         let now = clock.now();
         let mut head = store.audit_head().await?;
-        let seen = self.honoured(store, &head, self.seen()?, now).await?;
+        let seen = self.honoured(store, &head, self.seen()?).await?;
         let by = || By {
             actor: Actor::System.to_string(),
             source: None,

@@ -113,15 +113,16 @@ async fn finish_until(jobs: Arc<Jobs>, stop: CancellationToken) {
     let _: Option<()> = stop.run_until_cancelled(rounds).await;
 }
 
-/// A task of its own, since the audit can be very long.
+/// A task of its own, since the audit can be very long. One server verifies it for all, and each
+/// after its own anchor has honoured an acceptance.
 async fn verify_until(jobs: Arc<Jobs>, stop: CancellationToken) {
+    let audit = jobs.authority.audit();
     let rounds = async {
-        let mut ticks = ticks();
         loop {
-            ticks.tick().await;
-            if leads(&jobs).await {
+            if audit.wants_verification() || leads(&jobs).await {
                 verify(&jobs).await;
             }
+            let _ = tokio::time::timeout(PERIOD, audit.verification_wanted()).await;
         }
     };
     let _: Option<()> = stop.run_until_cancelled(rounds).await;
@@ -164,8 +165,7 @@ async fn settle_until(jobs: Arc<Jobs>, stop: CancellationToken) {
 /// The period of audit checkpoints.
 const CHECKPOINT_PERIOD: Duration = Duration::from_secs(2);
 
-/// After so many seconds without a checkpoint a server leaves the jobs to another one: mostly its
-/// own disk is the cause.
+/// Seconds without a checkpoint, mostly because of its own disk, after which a server leaves the jobs.
 const LEAVES_JOBS: i64 = 30;
 
 async fn checkpoint_until(jobs: Arc<Jobs>, stop: CancellationToken) {
@@ -391,8 +391,7 @@ async fn report_key_age(jobs: &Jobs) -> tegata_store::Result<()> {
         let overdue = -jobs.health.rotation_due(jobs.authority.now());
         // Once a day, to within a minute.
         if overdue > 0 && overdue % DAY < PERIOD.as_secs().cast_signed() {
-            let days = overdue / DAY;
-            tracing::warn!(days, key = %active.id,
+            tracing::warn!(days = overdue / DAY, key = %active.id,
                 "the signing key is overdue for replacement; run: tegata signing-key rotate");
         }
     }

@@ -21,14 +21,14 @@ impl Audit {
     }
 
     /// The anchor, after it has honoured an acceptance that is newer than those that it has;
-    /// then the whole audit is verified, since it may be whole again. An acceptance of an end
-    /// that the audit does not have is not honoured.
+    /// then a job verifies the whole audit, since it may be whole again. Not here: that can take
+    /// hours, and checkpoints and the other jobs would wait for it, on all servers at once. An
+    /// acceptance of an end that the audit does not have is not honoured.
     pub(super) async fn honoured(
         &self,
         store: &dyn Store,
         head: &AuditHead,
         seen: Option<Seen>,
-        now: UnixTime,
     ) -> Result<Option<Seen>> {
         let (Some(file), Some(before)) = (&self.file, &seen) else { return Ok(seen) };
         let Some(acceptance) = self.acceptance(store).await? else { return Ok(seen) };
@@ -49,8 +49,7 @@ impl Audit {
             "an operator accepted the end of the audit as it is; this server goes on from there"
         );
         self.recorded.store(false, Relaxed);
-        let report = self.verify(store, now).await?;
-        self.broken.store(!report.ok, Relaxed);
+        self.want_verification();
         Ok(Some(after))
     }
 }
@@ -82,4 +81,105 @@ pub async fn accept_end(
         write_seen(&file, &Seen::at(head.last.as_ref(), head.epoch, accepted), &file)?;
     }
     Ok(head.last.map(|it| it.number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::{clock::Clock, master_key::MasterKey};
+    use postgres_fixture::{PostgresServer, ServerSettings};
+    use std::{path::Path, time::Duration};
+    use tegata_store::{
+        ActStore, By, Event, ExpectedSettings,
+        audit_event::{AuditEvent, NoDetail},
+        postgres::{PostgresOptions, PostgresStore},
+    };
+
+    const NOW: UnixTime = UnixTime(1_800_000_000);
+    const LONG: Duration = Duration::from_secs(30);
+
+    /// A server of an authority, with an anchor of its own.
+    struct Member {
+        store: PostgresStore,
+        audit: Audit,
+        place: Files,
+    }
+
+    impl Member {
+        async fn new(url: &str, folder: &Path) -> Self {
+            let (url, issuer) = (url.to_owned(), "https://tokens.example".to_owned());
+            let options = PostgresOptions { url, issuer, ..PostgresOptions::default() };
+            let store = PostgresStore::open(options, Box::new(|_| {})).await.unwrap();
+            let place = Files { store: folder.join("tegata.db"), ..Files::default() };
+            let master = MasterKey::load(&place.master_key(), true).unwrap();
+            let audit = Audit::open(&store, &master).await.unwrap().unwrap();
+            let audit = audit.kept(place.audit_anchor(), 400);
+            audit.begin(&store).await.unwrap();
+            Self { store, audit, place }
+        }
+
+        /// Adds an event with a checkpoint.
+        async fn grow(&self) {
+            let by = By {
+                actor: "administrator".into(),
+                source: None,
+                reason: None,
+                at: NOW,
+                expected: ExpectedSettings::default(),
+                request_id: None,
+            };
+            let event = Event::of(AuditEvent::AdminReset(NoDetail {}));
+            self.store.record(event, by).await.unwrap();
+            self.checkpoint().await;
+        }
+
+        async fn checkpoint(&self) {
+            self.audit.checkpoint(&self.store, &Clock::new(), true).await.unwrap();
+        }
+
+        async fn accept(&self) {
+            accept_end(&self.audit, &self.store, &self.place, NOW).await.unwrap();
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn checkpoints_go_on_after_an_acceptance_while_the_audit_is_verified() {
+        let postgres = PostgresServer::start(ServerSettings::default()).unwrap();
+        let url = postgres.url(&postgres.empty_database().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let it = Member::new(&url, folder.path()).await;
+        it.grow().await;
+        it.audit.verify_when_due(&it.store, NOW).await.unwrap();
+        let newest = async || it.store.audit_head().await.unwrap().last.unwrap().number;
+        let before = newest().await;
+        let verification = it.audit.verifying.lock().await;
+        it.accept().await;
+        let made = tokio::time::timeout(LONG, it.grow()).await;
+        made.expect("a checkpoint waits for no verification");
+        assert_eq!(newest().await, before + 1);
+        drop(verification);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_whole_audit_is_verified_after_an_acceptance_though_it_is_not_due() {
+        let postgres = PostgresServer::start(ServerSettings::default()).unwrap();
+        let database = postgres.empty_database().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let it = Member::new(&postgres.url(&database), folder.path()).await;
+        it.grow().await;
+        it.grow().await;
+        postgres.sql(&database, "DELETE FROM audit_checkpoint WHERE number > 1").unwrap();
+        it.checkpoint().await;
+        assert!(it.audit.is_broken(), "its end was cut off");
+        it.accept().await;
+        it.checkpoint().await;
+        assert!(it.audit.wants_verification());
+        let noticed = tokio::time::timeout(LONG, it.audit.verification_wanted()).await;
+        noticed.expect("the job need not wait for its next turn");
+        it.audit.verify_when_due(&it.store, NOW.plus(1)).await.unwrap();
+        assert!(!it.audit.is_broken() && !it.audit.wants_verification());
+        assert_eq!(it.audit.last_verified(), Some((NOW.plus(1), true)));
+        it.checkpoint().await;
+        assert!(!it.audit.wants_verification(), "each acceptance is honoured once");
+    }
 }

@@ -56,26 +56,49 @@ impl Audit {
         (at != i64::MIN).then(|| (UnixTime(at), self.was_ok.load(Relaxed)))
     }
 
+    /// Has the job verify the whole audit soon.
+    pub(super) fn want_verification(&self) {
+        self.wanted.store(true, Relaxed);
+        self.new_want.notify_one();
+    }
+
+    /// Whether the whole audit is to be verified, though it may not be due.
+    #[must_use]
+    pub fn wants_verification(&self) -> bool {
+        self.wanted.load(Relaxed)
+    }
+
+    /// Completes once that became so.
+    pub async fn verification_wanted(&self) {
+        self.new_want.notified().await;
+    }
+
     /// Verifies what is new in the audit, unless that was done within the hour before `now`; all of
-    /// it at first, daily, and if it is not as its checkpoints say. Not while a request has it
-    /// verified.
+    /// it at first, daily, if it is not as its checkpoints say, and if that is wanted. Not while a
+    /// request has it verified.
     ///
     /// # Errors
     /// [`Unavailable`](tegata_store::Error::Unavailable): it was not verified.
     pub async fn verify_when_due(&self, store: &dyn Store, now: UnixTime) -> Result<()> {
         let is_due = |at: &AtomicI64, every| now.0.saturating_sub(at.load(Relaxed)) >= every;
-        if !is_due(&self.checked, CHECKED_EVERY) {
+        if !is_due(&self.checked, CHECKED_EVERY) && !self.wants_verification() {
             return Ok(());
         }
         let Ok(mut end) = self.verifying.try_lock() else { return Ok(()) };
-        if is_due(&self.verified_at, WHOLE_EVERY) {
+        // What is wanted from now on, this one may not find any more.
+        let is_wanted = self.wanted.swap(false, Relaxed);
+        if is_wanted || is_due(&self.verified_at, WHOLE_EVERY) {
             *end = None;
         }
         let is_part = end.is_some();
-        let mut report = self.verify_on(store, &mut end, now).await?;
-        if is_part && !report.ok {
-            report = self.verify_on(store, &mut end, now).await?;
+        let mut report = self.verify_on(store, &mut end, now).await;
+        if is_part && report.as_ref().is_ok_and(|it| !it.ok) {
+            report = self.verify_on(store, &mut end, now).await;
         }
+        if report.is_err() && is_wanted {
+            self.wanted.store(true, Relaxed);
+        }
+        let report = report?;
         self.checked.store(now.0, Relaxed);
         let was_broken = self.broken.swap(!report.ok, Relaxed);
         if let Some(problem) = report.problems.first().filter(|_| !was_broken) {
