@@ -126,6 +126,8 @@ fn audit(found: &mut Findings, settings: &Settings, is_newest: bool) {
         }
         // `keys` reports this.
         Err(OfflineError::MasterKey(_) | OfflineError::Foreign(_)) => {}
+        // `newest` reports this.
+        Err(OfflineError::Log(OpenError::ForeignLog(_))) if !is_newest => {}
         Err(error) => found.wrong(CHECK, error.to_string(), next_step),
     }
 }

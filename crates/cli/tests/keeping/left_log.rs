@@ -81,12 +81,26 @@ async fn a_backup_put_by_hand_beside_the_log_of_a_killed_server_is_refused_with_
     let killed = Killed::new().await;
     let home = &killed.home;
     fs::copy(home.path("old.db"), home.path("tegata.db")).expect("copied");
-    let words = ["recover", "--replay", "revocations.log"];
-    let said = String::from_utf8_lossy(&home.run(&words).stderr).into_owned();
-    for said in [said, home.refused()] {
+    let mut all = vec![home.refused()];
+    let commands: [&[&str]; 6] = [
+        &["recover", "--replay", "revocations.log"],
+        &["migrate"],
+        &["backup", "mixed.db"],
+        &["audit", "verify", "--store", "sqlite:tegata.db"],
+        &["audit", "accept"],
+        &["doctor"],
+    ];
+    for words in commands {
+        let output = home.run(words);
+        assert!(!output.status.success(), "{words:?}");
+        let (out, said) = (output.stdout, output.stderr);
+        all.push(String::from_utf8_lossy(&[out, said].concat()).into_owned());
+    }
+    for said in all {
         assert!(said.contains("is not the log of") && said.contains("tegata.db-shm"), "{said}");
     }
     assert!(home.path("tegata.db-wal").exists(), "the log is not lost");
+    assert!(!home.path("mixed.db").exists());
     for name in ["tegata.db-wal", "tegata.db-shm"] {
         fs::rename(home.path(name), home.path(&format!("old.{name}"))).expect("moved");
     }

@@ -30,7 +30,7 @@ use tegata_store::{
     AuditHead, By, Error, Event, ExpectedSettings, Old, Page, Result, Store, WrappedKey,
     audit::{Anchored, AuditReport, AuditVerifier, Checkpoint, VerifiedEnd, make_checkpoint},
     audit_event::{AuditCompared, AuditEvent, AuditExpired},
-    sqlite::AuditFile,
+    sqlite::{AuditFile, OpenError, check_own_log},
 };
 use tegata_token::{
     key::{SigningKey, VerifyingKey},
@@ -318,6 +318,9 @@ pub enum OfflineError {
     /// The store cannot be read.
     #[error("the store cannot be read")]
     Store(#[from] Error),
+    /// The log at its path is that of another store.
+    #[error(transparent)]
+    Log(#[from] OpenError),
     /// The master key, without which a forged checkpoint cannot be detected.
     #[error(transparent)]
     MasterKey(#[from] master_key::Error),
@@ -336,7 +339,8 @@ pub enum OfflineError {
     Nothing(PathBuf),
 }
 
-/// Verifies the audit of a store beside a server or without one; changes nothing.
+/// Verifies the audit of a store beside a server or without one; changes nothing. This process
+/// must not have the store open.
 ///
 /// # Errors
 /// [`OfflineError`].
@@ -345,6 +349,7 @@ pub fn verify_offline(
     ignore_anchor: bool,
 ) -> std::result::Result<(AuditReport, VerifyingKey), OfflineError> {
     let master = MasterKey::load(&place.master_key(), false)?;
+    check_own_log(&place.store)?;
     let file = AuditFile::open(&place.store)?;
     let row = file.key()?.ok_or_else(|| OfflineError::Nothing(place.store.clone()))?;
     let key = open_key(&master, &row);

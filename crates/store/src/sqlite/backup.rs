@@ -6,7 +6,7 @@
 
 use super::{
     OpenError,
-    connect::{connect, existing, latest_schema, one_name},
+    connect::{check_own_log, connect, existing, latest_schema, one_name},
     lock::Lock,
 };
 use crate::file::{self, Owner, sync_folder};
@@ -43,7 +43,7 @@ const STEP: i32 = 1024;
 const BUSY: Duration = Duration::from_millis(50);
 
 /// Copies the store at `store` to `to`, which must not exist. A server may run on the
-/// store.
+/// store, in another process.
 ///
 /// # Errors
 /// [`OpenError`]; no file is left then.
@@ -144,6 +144,8 @@ fn put_in_place(
 pub fn migrate(path: &Path) -> Result<(u32, u32), OpenError> {
     let path = &existing(path)?;
     let _lock = Lock::take(path)?;
+    // Before the first read, which would replay it, and delete it at the end.
+    check_own_log(path)?;
     let before = {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let database = |error| OpenError::Database(path.to_owned(), error);
@@ -162,6 +164,8 @@ fn schema(conn: &Connection) -> rusqlite::Result<u32> {
 
 /// Makes a copy at `to`, which is overwritten, and verifies it.
 fn copy(from: &Path, to: &Path, owner: Owner, progress: Progress<'_>) -> Result<Copied, OpenError> {
+    // The copy would be a mixture of two stores.
+    check_own_log(from)?;
     let database = |error| OpenError::Database(from.to_owned(), error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let source = Connection::open_with_flags(from, flags).map_err(database)?;

@@ -115,8 +115,12 @@ pub(super) fn connect_any(
 }
 
 /// Refuses a write-ahead log of another file: SQLite would replay it over a backup that was put in
-/// that file's place, and delete it beside an empty file.
-pub(super) fn check_own_log(path: &Path) -> std::result::Result<(), OpenError> {
+/// that file's place, and delete it beside an empty file. This process must not have the store open:
+/// SQLite would lose its locks.
+///
+/// # Errors
+/// [`OpenError::ForeignLog`], or the file cannot be read.
+pub fn check_own_log(path: &Path) -> std::result::Result<(), OpenError> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     let is_there = fs::metadata(&log).is_ok_and(|it| it.len() > 0);

@@ -48,7 +48,7 @@ mod writer;
 use crate::Result;
 pub use audit::AuditFile;
 pub use backup::{Copied, Progress, backed_up_at, backup, migrate, restore};
-pub use connect::Faults;
+pub use connect::{Faults, check_own_log};
 pub use guard::RollbackGuardFile;
 pub use lock::Lock;
 pub use look::{Look, LookError, StoreState as Looked};
