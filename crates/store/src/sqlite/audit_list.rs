@@ -69,20 +69,29 @@ fn wanted(filter: &AuditFilter) -> Vec<(&'static str, Value)> {
 
 /// The first id of the page, and the id after its last one. The times of events never
 /// decrease, as the clock of a store never goes back, so a time stands for an id; but after a
-/// recovery that took an earlier time, later events can have earlier times.
+/// recovery that took an earlier time, later events can have earlier times. Then an early event can
+/// be the only one of a late time, and the index of times is read from that time on.
 fn bounds(conn: &Connection, filter: &AuditFilter, page: Page) -> rusqlite::Result<(RowId, RowId)> {
-    let first_at = |time: Option<UnixTime>, none: RowId| -> rusqlite::Result<RowId> {
-        let Some(time) = time else { return Ok(none) };
-        let sql = "SELECT id FROM audit WHERE at >= ?1 ORDER BY at, id LIMIT 1";
-        let found = conn.prepare_cached(sql)?.query_row([time.0], |row| row.get(0)).optional()?;
-        Ok(found.unwrap_or(RowId::MAX))
+    let at = |time: UnixTime, sql: &str| -> rusqlite::Result<RowId> {
+        let found: Option<Option<RowId>> =
+            conn.prepare_cached(sql)?.query_row([time.0], |row| row.get(0)).optional()?;
+        Ok(found.flatten().unwrap_or(RowId::MAX))
     };
-    let went_back = "SELECT 1 FROM audit WHERE act = 'store.recover'";
+    let first = "SELECT id FROM audit WHERE at >= ?1 ORDER BY at, id LIMIT 1";
+    // The plus sign keeps SQLite from looking at each event in the order of ids.
+    let least = "SELECT min(+id) FROM audit WHERE at >= ?1";
+    let recovery = "SELECT 1 FROM audit WHERE act = 'store.recover'";
+    let went_back = (filter.since.is_some() || filter.until.is_some())
+        && conn.prepare_cached(recovery)?.exists([])?;
+    let since = match filter.since {
+        Some(since) => at(since, if went_back { least } else { first })?,
+        None => RowId::MIN,
+    };
     let until = match filter.until {
-        Some(_) if conn.prepare_cached(went_back)?.exists([])? => RowId::MAX,
-        until => first_at(until, RowId::MAX)?,
+        Some(until) if !went_back => at(until, first)?,
+        _ => RowId::MAX,
     };
-    Ok((first_at(filter.since, RowId::MIN)?, until.min(page.before.unwrap_or(RowId::MAX))))
+    Ok((since, until.min(page.before.unwrap_or(RowId::MAX))))
 }
 
 fn event(row: &Row<'_>) -> rusqlite::Result<AuditRow> {

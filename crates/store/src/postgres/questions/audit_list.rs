@@ -101,22 +101,35 @@ const DISORDER: i64 = 600;
 /// An id before the page's last row, and one after its first. Times and ids go nearly
 /// together, so a time stands for an id: without these bounds the database may read all newer
 /// events to find the older ones. After a recovery that took an earlier time, later events can have
-/// earlier times.
+/// earlier times; then an early event can be the only one of a late time, and the index of times is
+/// read from that time on.
 async fn bounds(db: &Client, filter: &AuditFilter, page: Page) -> Result<(RowId, RowId), Failed> {
-    let last = "SELECT id FROM audit WHERE at < $1 ORDER BY at DESC, id DESC LIMIT 1";
-    let first = "SELECT id FROM audit WHERE at >= $1
-                   AND NOT EXISTS (SELECT 1 FROM audit WHERE act = 'store.recover')
-                 ORDER BY at, id LIMIT 1";
+    // The sum keeps PostgreSQL from looking at each event in the order of ids.
+    let last = format!(
+        "SELECT CASE WHEN {WENT_BACK}
+             THEN (SELECT coalesce(min(id + 0) - 1, {MAX}) FROM audit WHERE at >= $1)
+             ELSE (SELECT id FROM audit WHERE at < $1 ORDER BY at DESC, id DESC LIMIT 1)
+         END AS id",
+        MAX = RowId::MAX
+    );
+    let first =
+        format!("SELECT id FROM audit WHERE at >= $1 AND NOT {WENT_BACK} ORDER BY at, id LIMIT 1");
     let since = filter.since.map(|at| at.plus(-DISORDER));
     let until = filter.until.map(|at| at.plus(DISORDER));
-    let (last, first) = try_join(at(db, last, since), at(db, first, until)).await?;
+    let (last, first) = try_join(at(db, &last, since), at(db, &first, until)).await?;
     let before = page.before.unwrap_or(RowId::MAX);
     Ok((last.unwrap_or(RowId::MIN), before.min(first.unwrap_or(RowId::MAX))))
 }
 
+/// Whether there may have been such a recovery.
+const WENT_BACK: &str = "EXISTS (SELECT 1 FROM audit WHERE act = 'store.recover')";
+
 async fn at(db: &Client, sql: &str, time: Option<UnixTime>) -> Result<Option<RowId>, Failed> {
     match time {
-        Some(time) => read_one(db, sql, values![time.0], |row| row.value("id")).await,
+        Some(time) => {
+            let found = read_one(db, sql, values![time.0], |row| row.optional("id")).await?;
+            Ok(found.flatten())
+        }
         None => Ok(None),
     }
 }

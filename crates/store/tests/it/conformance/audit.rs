@@ -199,6 +199,7 @@ pub async fn events_after_a_recovery_that_took_an_earlier_time_are_found_by_thei
     }
     let all = world.audit(AuditFilter::default(), ALL).await.unwrap();
     let (newest, recovery) = (all[0].id, all[1].id);
+    let ahead: Vec<_> = all[2..].iter().map(|it| it.id).collect();
     // As if the clock had been ahead until a recovery took the right time.
     let sql = format!(
         "UPDATE audit SET at = at + 1000000 WHERE id < {recovery};
@@ -212,4 +213,12 @@ pub async fn events_after_a_recovery_that_took_an_earlier_time_are_found_by_thei
     assert_eq!(listed(AuditFilter { until, ..<_>::default() }).await, [newest, recovery]);
     let since = Some(NOW);
     assert_eq!(listed(AuditFilter { since, until, ..<_>::default() }).await, [newest, recovery]);
+    // After the right time, and before the wrong ones; after the recovery; after all of them.
+    let since = Some(NOW.plus(500_000));
+    assert_eq!(listed(AuditFilter { since, ..<_>::default() }).await, ahead);
+    let since = Some(all[0].at);
+    let and_newest = [&[newest][..], &ahead].concat();
+    assert_eq!(listed(AuditFilter { since, ..<_>::default() }).await, and_newest);
+    let since = Some(NOW.plus(2_000_000));
+    assert!(listed(AuditFilter { since, ..<_>::default() }).await.is_empty());
 }
