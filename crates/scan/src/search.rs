@@ -2,22 +2,24 @@
 
 use crate::{Finder, Flat, FoundSecret, Scanned};
 
-/// Reports each secret in `text`, in the order in which they begin.
-pub fn search(finder: &Finder, text: &[u8], report: &mut dyn FnMut(&FoundSecret<'_>)) {
+/// Reports each secret in `text`, in the order in which they begin. Returns how many bytes were
+/// parsed and decoded, each as often as it was.
+pub fn search(finder: &Finder, text: &[u8], report: &mut dyn FnMut(&FoundSecret<'_>)) -> usize {
     let mut flat = Flat::default();
     flat.fill(text, true);
     let mut note = |_: usize, secret: &FoundSecret<'_>| -> Result<(), std::convert::Infallible> {
         report(secret);
         Ok(())
     };
-    let mut from = 0;
-    while let Some(candidate) = finder.next(&flat.bytes, from) {
-        let Ok(verdict) = finder.look(&flat, &candidate, true, &mut note);
+    let (mut pass, mut from) = (finder.pass(&flat, true), 0);
+    while let Some(candidate) = pass.next(from) {
+        let Ok(verdict) = pass.look(&candidate, &mut note);
         from = match verdict {
             Scanned::Done(end) => end,
             Scanned::Nothing | Scanned::Undecided => candidate.at.start + 1,
         };
     }
+    pass.work()
 }
 
 #[cfg(test)]
@@ -93,5 +95,67 @@ mod tests {
         assert_eq!(found(&token[..token.len() - 1]), [""; 0]);
         assert_eq!(found("eyJ eyJhbGciOi tgs_ tgl_"), [""; 0]);
         assert_eq!(found(""), [""; 0]);
+    }
+
+    /// Texts of `length` bytes which have much that looks like the beginning of a secret.
+    fn involved(length: usize) -> Vec<Vec<u8>> {
+        let fill = |head: &str, part: &str| {
+            let text = head.bytes().chain(part.bytes().cycle());
+            text.take(length).collect::<Vec<u8>>()
+        };
+        let plain = vec![
+            fill(&[&"{\"a\":".repeat(7), "{\"a\":["].concat(), "\"kty\","),
+            fill("", "{\"kty\":"),
+            fill("", "{\"kty\":\"EC\",\"a\":"),
+            fill("", "{\"kty\":\"{\\\"kty\\\""),
+            fill("", "{\"kty\""),
+            fill("", "\"kty\" {} "),
+            fill(&"{\"a\":[".repeat(8), "{\"kty\":[]},"),
+            fill("", "-----BEGIN PRIVATE KEY-----"),
+            fill("", "tgs_"),
+            fill("", "tgp_0123"),
+        ];
+        let encoded = plain.iter().map(|it| STANDARD.encode(it).into_bytes());
+        let twice = encoded.clone().map(|it| STANDARD.encode(it).into_bytes());
+        // At all ways to divide the text into quanta, in runs that are short and long.
+        let mixed = [3, 40, 5_000, 30_001].into_iter().flat_map(|run| {
+            plain.iter().map(move |it| {
+                let runs = it.chunks(run).enumerate().map(|(number, it)| {
+                    ["", "A", "AA", "AAA"][number % 4].to_owned() + &STANDARD.encode(it)
+                });
+                runs.collect::<String>().into_bytes()
+            })
+        });
+        let all: Vec<_> = encoded.chain(twice).chain(mixed).collect();
+        plain.into_iter().chain(all).collect()
+    }
+
+    #[test]
+    fn the_work_is_linear_in_the_length_of_a_text_whatever_the_text_is() {
+        let finder = Finder::new().unwrap();
+        for text in involved(100_000) {
+            let work = search(&finder, &text, &mut |_| ());
+            let begin = String::from_utf8_lossy(&text[..60]).into_owned();
+            assert!(work <= 50 * text.len(), "{work} bytes for {}: {begin}", text.len());
+        }
+    }
+
+    #[test]
+    fn in_a_long_run_of_base64_each_secret_is_found_once() {
+        let words = |count: usize| "lorem ipsum ".repeat(count);
+        let jwk = format!("{{\"kty\":\"EC\",\"x5c\":\"{}\",\"d\":\"A\"}}", "A".repeat(8_000));
+        for (before, between) in [(0, 100), (10, 900), (3_000, 3_000), (1_000, 769), (2_000, 1_537)]
+        {
+            for shift in 0..3 {
+                let token = token(Kind::LongLived);
+                let parts: Vec<_> = [&*token, &jwk, "tgv_", &token, &jwk]
+                    .iter()
+                    .map(|it| format!("{}{it}", words(between)))
+                    .collect();
+                let text = format!("{}{}{}", "x".repeat(shift), words(before), parts.join(" "));
+                let expected = [&*token, "other", &token, "other"];
+                assert_eq!(found(&STANDARD.encode(text)), expected, "{before} {between} {shift}");
+            }
+        }
     }
 }

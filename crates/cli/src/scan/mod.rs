@@ -169,8 +169,9 @@ impl Window {
         let mut from = flat.at_raw(*seen);
         // The end of the buffer may cut off a secret.
         let mut to = if last { text.len() } else { text.len().saturating_sub(finder.longest - 1) };
-        while let Some(found) = finder.next(text, from) {
-            from = match finder.look(flat, &found, decide, &mut note)? {
+        let mut pass = finder.pass(flat, decide);
+        while let Some(found) = pass.next(from) {
+            from = match pass.look(&found, &mut note)? {
                 Scanned::Done(end) => end,
                 Scanned::Nothing => found.at.start + 1,
                 Scanned::Undecided => {

@@ -9,6 +9,7 @@ pub mod actor;
 pub mod admin;
 pub mod admin_token;
 pub mod as_of;
+mod at_once;
 pub mod audit;
 mod changes;
 mod channels;
@@ -84,6 +85,12 @@ pub type BackedUpAt = Box<dyn Fn() -> Option<UnixTime> + Send + Sync>;
 /// Maximum number of cached signature checks, each of about a kilobyte.
 const SIGNATURES: usize = 100_000;
 
+/// Number of texts that are searched at once, of 1 MiB each.
+const SEARCHES: usize = 2;
+
+/// Number of texts that may wait for that; further ones are rejected at once.
+const SEARCHES_WAITING: usize = 8;
+
 /// The authority.
 pub struct Authority {
     store: Arc<dyn Store>,
@@ -99,6 +106,8 @@ pub struct Authority {
     flushing: tokio::sync::Mutex<()>,
     uses: uses::Uses,
     passwords: passwords::Passwords,
+    /// Searches of texts for tokens.
+    searches: at_once::AtOnce,
     /// The identity provider of the console, if there is one.
     #[cfg(feature = "openid-connect")]
     openid: Option<openid::OpenId>,
@@ -184,6 +193,7 @@ impl Authority {
             flushing: tokio::sync::Mutex::default(),
             uses: uses::Uses::default(),
             passwords: passwords::Passwords::default(),
+            searches: at_once::AtOnce::new(SEARCHES, SEARCHES_WAITING),
             #[cfg(feature = "openid-connect")]
             openid: None,
             audience: Arc::new(Audience::of(issuer)),

@@ -1,13 +1,14 @@
 //! Passwords: hashed with argon2id, a few at a time, so that guesses take neither the
 //! memory nor the processors that verifications need.
 
-use crate::authority::admin::{Error, Result};
+use crate::authority::{
+    admin::{Error, Result},
+    at_once::AtOnce,
+};
 use argon2::{
     Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash as PhcHash,
 };
-use std::sync::Arc;
 use tegata_policy::{acts::PasswordHash, secret::PlainSecret};
-use tokio::sync::Semaphore;
 
 /// Number of passwords that are hashed at once; each takes 19 MiB (OWASP's minimum for
 /// argon2id with two passes, which is the library's default).
@@ -17,16 +18,11 @@ const AT_ONCE: usize = 2;
 const WAITING: usize = 32;
 
 /// Hashes and verifies passwords.
-pub struct Passwords {
-    running: Arc<Semaphore>,
-    /// Those that are hashed, and those that wait.
-    admitted: Semaphore,
-}
+pub struct Passwords(AtOnce);
 
 impl Default for Passwords {
     fn default() -> Self {
-        let running = Arc::new(Semaphore::new(AT_ONCE));
-        Self { running, admitted: Semaphore::new(AT_ONCE + WAITING) }
+        Self(AtOnce::new(AT_ONCE, WAITING))
     }
 }
 
@@ -40,11 +36,12 @@ impl Passwords {
     /// # Errors
     /// [`Error::Busy`]: too many at once.
     pub async fn hash(&self, password: PlainSecret) -> Result<PasswordHash> {
-        self.run(move || {
-            let hash = Argon2::default().hash_password(password.reveal().as_bytes());
-            hash.map(|it| PasswordHash(it.to_string())).map_err(|_| Error::Busy)
-        })
-        .await?
+        self.0
+            .run(move || {
+                let hash = Argon2::default().hash_password(password.reveal().as_bytes());
+                hash.map(|it| PasswordHash(it.to_string())).map_err(|_| Error::Busy)
+            })
+            .await?
     }
 
     /// Whether a password has this hash. Without a hash the answer is no, and takes as long.
@@ -52,26 +49,14 @@ impl Passwords {
     /// # Errors
     /// [`Error::Busy`]: too many at once.
     pub async fn verify(&self, password: PlainSecret, hash: Option<PasswordHash>) -> Result<bool> {
-        self.run(move || {
-            let text = hash.as_ref().map_or(NO_PASSWORD, |it| &it.0);
-            let Ok(stored) = PhcHash::new(text) else { return false };
-            let is = Argon2::default().verify_password(password.reveal().as_bytes(), &stored);
-            is.is_ok() && hash.is_some()
-        })
-        .await
-    }
-
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        // A client that disconnects ends this future at any await: permits return by themselves.
-        let _admitted = self.admitted.try_acquire().map_err(|_| Error::Busy)?;
-        let running = self.running.clone().acquire_owned().await.map_err(|_| Error::Busy)?;
-        let work = move || {
-            let done = work();
-            // A thread that hashes for a client that is gone still takes its memory.
-            drop(running);
-            done
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|_| Error::Busy)
+        self.0
+            .run(move || {
+                let text = hash.as_ref().map_or(NO_PASSWORD, |it| &it.0);
+                let Ok(stored) = PhcHash::new(text) else { return false };
+                let is = Argon2::default().verify_password(password.reveal().as_bytes(), &stored);
+                is.is_ok() && hash.is_some()
+            })
+            .await
     }
 }
 
@@ -96,29 +81,5 @@ mod tests {
         assert!(!passwords.verify(plain("correct horse batterz"), Some(hash)).await.unwrap());
         assert!(PhcHash::new(NO_PASSWORD).is_ok());
         assert!(!passwords.verify(plain("correct horse battery"), None).await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn beyond_a_few_that_wait_requests_are_rejected_at_once() {
-        let passwords = Passwords::default();
-        let all = passwords.running.acquire_many(2).await.unwrap();
-        let many = (0..AT_ONCE + WAITING).map(|_| passwords.verify(plain("x"), None));
-        let mut waiting: Vec<_> = many.map(Box::pin).collect();
-        for it in &mut waiting {
-            assert!(futures_poll(it.as_mut()).is_none());
-        }
-        assert!(matches!(passwords.verify(plain("x"), None).await, Err(Error::Busy)));
-        // Clients that disconnect leave no place taken.
-        drop((waiting, all));
-        assert!(!passwords.verify(plain("x"), None).await.unwrap());
-    }
-
-    /// Polls once.
-    fn futures_poll<T>(it: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        match it.poll(&mut context) {
-            std::task::Poll::Ready(value) => Some(value),
-            std::task::Poll::Pending => None,
-        }
     }
 }

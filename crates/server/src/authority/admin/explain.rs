@@ -185,6 +185,17 @@ type Verdict = std::result::Result<UnixTime, Invalid>;
 const EVENTS: usize = 1_000;
 
 impl Admin {
+    /// Searches a text, apart from the threads that serve requests.
+    ///
+    /// # Errors
+    /// [`Error::Busy`]: too many at once.
+    pub async fn search<T: Send + 'static>(
+        &self,
+        search: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        self.authority.searches.run(search).await
+    }
+
     /// Explains a token by its text.
     ///
     /// # Errors

@@ -59,8 +59,8 @@ pub enum Error {
     /// Too many attempts to sign in; for how many seconds they are rejected.
     #[error("too many attempts to sign in; try again in {0} s")]
     TooManySignIns(u64),
-    /// Too many passwords are being verified at the moment.
-    #[error("too many people sign in at the moment; nothing was changed, try again")]
+    /// Too many passwords are verified, or texts searched, at the moment.
+    #[error("too many requests of this sort at the moment; nothing was changed, try again")]
     Busy,
     /// A password, a code or a time that a person wants to set cannot be accepted: the member's
     /// name, and why.
