@@ -265,8 +265,8 @@ impl Server {
     /// Handles a request. Long work has memory of its own: the future of every request would
     /// be as large otherwise, and it is moved several times.
     async fn work(&self, parts: Parts, body: Incoming, it: Arrival<'_>) -> ServerResponse {
-        if let Some(unread) = malformed(&parts) {
-            return routed_response(api::refuse(parts.uri.path(), unread));
+        if let Some(refused) = refused(&parts, &it.id) {
+            return refused;
         }
         if self.app.dev
             && let Some(response) = self.app.faults.take(parts.uri.path())
@@ -384,12 +384,12 @@ pub async fn respond_with<F: Future<Output = ServerResponse>>(
     let id = random::request_id();
     let (mut parts, body) = request.into_parts();
     merge_slashes(&mut parts.uri);
-    let mut response = match malformed(&parts) {
+    let mut response = match refused(&parts, &id) {
         None => without_panic(work(parts, body, id)).await.unwrap_or_else(|Panicked| {
             tracing::error!(request_id = %id, "a request failed with an internal error");
             direct(reply::internal_error())
         }),
-        Some(unread) => routed_response(api::refuse(parts.uri.path(), unread)),
+        Some(refused) => refused,
     };
     add_headers(&mut response, &id, false);
     response
@@ -399,12 +399,12 @@ pub async fn respond_with<F: Future<Output = ServerResponse>>(
 /// the client one byte, and the server seventy, for as long as the body of the request takes.
 const MOST_FIELDS: usize = 100;
 
-/// What is wrong with the head of a request, whatever it asks for.
-fn malformed(parts: &Parts) -> Option<api::Unread> {
-    if parts.headers.len() > MOST_FIELDS {
-        return Some(api::Unread::Fields);
-    }
-    (!has_one_host(parts)).then_some(api::Unread::Hosts)
+/// The response to a request whose head is malformed, whatever it asks for.
+fn refused(parts: &Parts, id: &Uuid) -> Option<ServerResponse> {
+    let hosts = || (!has_one_host(parts)).then_some(api::Unread::Hosts);
+    let fields = (parts.headers.len() > MOST_FIELDS).then_some(api::Unread::Fields);
+    let unread = fields.or_else(hosts)?;
+    Some(routed_response(api::signed(api::refuse(parts.uri.path(), unread), id)))
 }
 
 /// Whether a request has exactly one `Host` (RFC 9112, section 3.2). This server has one

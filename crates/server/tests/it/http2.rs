@@ -178,17 +178,48 @@ async fn headers_that_decompress_beyond_the_limit_are_rejected() {
     assert_eq!(world.get("/livez").await.status, 200);
 }
 
+/// A header block of so many fields.
+fn many_fields(mut block: Vec<u8>, count: usize) -> Vec<u8> {
+    // An empty field `a` is added to the table, and named by one byte each time.
+    block.extend([0x40, 1, b'a', 0]);
+    block.extend(vec![0xBE; count - 2]);
+    block
+}
+
+#[tokio::test]
+async fn the_admin_api_says_what_is_wrong_with_a_head() {
+    let world = World::new().await;
+    let mut stream = begin(&world, &[]).await;
+    let block = many_fields(ask(GET, "/admin/v1/people"), 105);
+    let bytes = frame(HEADERS, END_HEADERS | END_STREAM, 1, &block);
+    stream.write_all(&bytes).await.unwrap();
+    let mut all = Vec::new();
+    while !kinds_in(&all).contains(&HEADERS) || !String::from_utf8_lossy(&all).contains('}') {
+        let read = timeout(Duration::from_secs(5), stream.read_buf(&mut all)).await.unwrap();
+        assert_ne!(read.unwrap(), 0, "closed: {all:?}");
+    }
+    let text = String::from_utf8_lossy(&all);
+    assert!(text.contains("\"status\":431,\"code\":\"head-too-long\""), "{text}");
+    assert!(text.contains("\"request_id\":\""), "{text}");
+
+    let mut stream = TcpStream::connect(world.running().address).await.unwrap();
+    let head = "GET /admin/v1/people HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 400 ") && head.contains("application/problem+json"));
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!((&body["code"], &body["status"]), (&"malformed-head".into(), &400.into()));
+    let id = body["request_id"].as_str().unwrap();
+    assert!(head.contains(id), "{head}: {body}");
+}
+
 #[tokio::test]
 async fn a_request_of_very_many_fields_is_refused_before_its_body() {
     let world = World::new().await;
     let mut stream = begin(&world, &[]).await;
-    let fields = |count: usize| {
-        let mut block = ask(POST, "/v2/oauth/verify");
-        // An empty field `a` is added to the table, and named by one byte each time.
-        block.extend([0x40, 1, b'a', 0]);
-        block.extend(vec![0xBE; count - 2]);
-        block
-    };
+    let fields = |count: usize| many_fields(ask(POST, "/v2/oauth/verify"), count);
     // Neither body is ever sent. The second request has as many fields as one may have.
     for (number, count) in [(1, 1_900), (3, 100)] {
         let bytes = frame(HEADERS, END_HEADERS, number, &fields(count));
