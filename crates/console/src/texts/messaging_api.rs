@@ -18,6 +18,8 @@ pub struct MessagingApiTexts {
     pub reissue_button: &'static str,
     pub replace_question: fn(Bdi<'_>, usize) -> Html,
     pub replace_lead: &'static str,
+    pub replace_previous_question: fn(Bdi<'_>, usize) -> Html,
+    pub replace_previous_lead: fn(&str) -> String,
     pub replace_keep: &'static str,
     pub delay: &'static str,
     pub delay_none: &'static str,

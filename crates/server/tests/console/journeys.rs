@@ -234,7 +234,7 @@ async fn a_reissue_that_revokes_the_current_token_at_once_is_asked_for_first() {
     for fields in [&[("delay", "0")][..], &[("delay", "other"), ("hours", "0")], &[]] {
         let before = world.events().await;
         let asked = browser.send(&page, fields).await;
-        assert_eq!(asked.location(), format!("{page}/reissue"), "{}", asked.text);
+        assert_eq!(asked.location(), format!("{page}/reissue?delay=0"), "{}", asked.text);
         let asked = browser.get(asked.location()).await.shows(200, question);
         asked.shows_command("--delay 0");
         assert_eq!(world.events().await, before, "nothing is done yet");
@@ -246,6 +246,41 @@ async fn a_reissue_that_revokes_the_current_token_at_once_is_asked_for_first() {
     let done = browser.send(&reissue, &[("code", &code)]).await;
     let done = follow(&browser, done).await.shows(200, "New long-lived token");
     assert!(!done.text.contains("Previous token"), "{}", done.text);
+}
+
+#[tokio::test]
+async fn a_reissue_with_a_delay_asks_before_it_revokes_the_previous_token() {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let browser = world.browser_of(&human).await;
+    let company = crate::pages::Company::new(&world, "company").await;
+    let page = company.path("/channels/{channel}/messaging-api");
+    let first = [("delay", "86400")];
+    let done = browser.send(&page, &first).await;
+    assert_eq!(done.location(), page, "the current token stays active: {}", done.text);
+    follow(&browser, done).await.shows(200, "Previous token");
+
+    for fields in [&[("delay", "86400")][..], &[("delay", "other"), ("hours", "24")]] {
+        let before = world.events().await;
+        let asked = browser.send(&page, fields).await;
+        assert_eq!(asked.location(), format!("{page}/reissue?delay=86400"), "{}", asked.text);
+        let asked = browser.get(asked.location()).await;
+        let asked = asked.shows(200, "and revoke the previous one now?");
+        let asked = asked.shows(200, "The current token stays active for 1 day");
+        asked.shows_command("--delay 86400");
+        assert_eq!(world.events().await, before, "nothing is done yet");
+    }
+    // Less than a minute is no time at all.
+    let asked = browser.send(&page, &[("delay", "other"), ("hours", "0.0003")]).await;
+    assert_eq!(asked.location(), format!("{page}/reissue?delay=0"), "{}", asked.text);
+
+    world.authority().advance_clock(601).await.unwrap();
+    let reissue = format!("{page}/reissue?delay=86400");
+    browser.send(&reissue, &[("delay", "86400")]).await.shows(422, "revoke the previous one now?");
+    let code = world.code(&human.totp, 0);
+    let done = browser.send(&reissue, &[("delay", "86400"), ("code", &code)]).await;
+    let done = follow(&browser, done).await.shows(200, "New long-lived token");
+    done.shows(200, "Previous token");
 }
 
 #[tokio::test]

@@ -11,8 +11,7 @@ pub const TEXTS: MessagingApiTexts = MessagingApiTexts {
     previous_in_use: |at| {
         html!(
             "<strong>The previous token is still in use.</strong> It expires {}. Update its \
-             clients before. Its expiry cannot be extended. Reissuing again replaces the current \
-             token.",
+             clients before. Its expiry cannot be extended. Reissuing again revokes it at once.",
             at
         )
     },
@@ -30,7 +29,21 @@ pub const TEXTS: MessagingApiTexts = MessagingApiTexts {
     },
     replace_lead: "Clients that use the current token fail until they have the new one, which the \
                    next page shows once.",
-    replace_keep: "Keep current token",
+    replace_previous_question: |channel, count| match count {
+        1 => html!("Reissue the long-lived token of {} and revoke the previous one now?", channel),
+        _ => html!(
+            "Reissue the long-lived token of {} and revoke {} previous tokens now?",
+            channel,
+            count
+        ),
+    },
+    replace_previous_lead: |length| {
+        format!(
+            "Clients that use the previous token fail from now on. The current token stays active \
+             for {length}. The next page shows the new one once."
+        )
+    },
+    replace_keep: "Keep tokens",
     delay: "Keep the current token active for",
     delay_none: "0 hours (revoke now)",
     other: "Other",

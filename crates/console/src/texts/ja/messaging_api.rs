@@ -12,7 +12,7 @@ pub const TEXTS: MessagingApiTexts = MessagingApiTexts {
         html!(
             "<strong>再発行前のトークンがまだ使われています。</strong>有効期限は{}です。それまでに、\
              使用中のクライアントを新しいトークンに切り替えてください。この有効期限は延長できません。\
-             もう一度再発行すると、現在のトークンが置き換えられます。",
+             もう一度再発行すると、すぐに取り消されます。",
             at
         )
     },
@@ -33,7 +33,20 @@ pub const TEXTS: MessagingApiTexts = MessagingApiTexts {
     },
     replace_lead: "現在のトークンを使用しているクライアントは、新しいトークンに切り替えるまで失敗します。新しい\
                    トークンは次のページで一度だけ表示されます。",
-    replace_keep: "現在のトークンを維持する",
+    replace_previous_question: |channel, count| {
+        html!(
+            "{}の長期のトークンを再発行し、再発行前のトークン{}件をすぐに取り消しますか",
+            channel,
+            count
+        )
+    },
+    replace_previous_lead: |length| {
+        format!(
+            "再発行前のトークンを使用しているクライアントは、すぐに失敗するようになります。現在のトークンは{length}\
+             有効です。新しいトークンは次のページで一度だけ表示されます。"
+        )
+    },
+    replace_keep: "トークンを維持する",
     delay: "現在のトークンを有効にしておく時間",
     delay_none: "0時間（すぐに失効）",
     other: "その他",

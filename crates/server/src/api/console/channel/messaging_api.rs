@@ -15,9 +15,15 @@ use crate::{
         },
         form::Form,
     },
-    authority::{admin::ActOptions, random},
+    authority::{
+        admin::{ActOptions, DryRun},
+        random,
+    },
 };
-use axum::{extract::State, response::IntoResponse};
+use axum::{
+    extract::{RawQuery, State},
+    response::IntoResponse,
+};
 use data_encoding::HEXLOWER;
 use http::StatusCode;
 use std::sync::Arc;
@@ -25,7 +31,7 @@ use tegata_console::{
     Frame,
     created::Created,
     forms::Field,
-    html::Bdi,
+    html::{Bdi, Html},
     pages::{MessagingApi, MessagingApiPage},
 };
 use tegata_policy::{
@@ -77,7 +83,8 @@ fn delay(form: &Form<'_>) -> Option<i64> {
         "other" => {
             let hours: f64 = form.get("hours")?.trim().parse().ok()?;
             let within = (0.0..=24.0).contains(&hours);
-            within.then(|| (hours * 3_600.0).round())? as i64
+            // Whole minutes: less is no time to update clients, and is asked for as none.
+            within.then(|| (hours * 60.0).round() * 60.0)? as i64
         }
         text => text.parse().ok()?,
     };
@@ -89,8 +96,13 @@ fn request(form: &Form<'_>) -> Option<[u8; 32]> {
     form.get("request").map(|it| sha256(&[b"console ", it.as_bytes()]))
 }
 
-/// Issues a new token; the page shows it once. If that revokes the current one at once, it is asked
-/// for first.
+/// How many of the tokens that a reissue takes end at once: with a delay the newest ends later.
+fn end_at_once(would: &DryRun, delay: i64) -> usize {
+    would.tokens.saturating_sub(usize::from(delay > 0))
+}
+
+/// Issues a new token; the page shows it once. If that revokes another one at once, it is asked for
+/// first.
 pub async fn reissue(
     State(console): State<Arc<Console>>,
     who: SignedIn,
@@ -108,8 +120,9 @@ pub async fn reissue(
     };
     let rehearsal = ActOptions::rehearsal();
     let would = who.admin.reissue(id, delay, request(&form), &rehearsal).await?.rehearsed()?;
-    if delay == 0 && would.tokens > 0 {
-        return Ok(redirect(&format!("/console/channels/{id}/messaging-api/reissue")));
+    if end_at_once(&would, delay) > 0 {
+        let page = format!("/console/channels/{id}/messaging-api/reissue?delay={delay}");
+        return Ok(redirect(&page));
     }
     issue(&console, &who, id, (delay, &form), &ActOptions::default()).await
 }
@@ -128,27 +141,45 @@ async fn issue(
     Ok(who.done(Notice::Created(created), &page))
 }
 
-/// Asks before the current token is revoked and a new one issued.
-pub async fn ask_replace(who: SignedIn, Ids(id): Ids<ChannelId>) -> Answer {
-    asking(&who, id, Wrong::default()).await
+/// Asks before tokens are revoked and a new one issued.
+pub async fn ask_replace(
+    who: SignedIn,
+    Ids(id): Ids<ChannelId>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let query = query.unwrap_or_default();
+    let query = Form::parse(query.as_bytes()).map_err(Failure::bad_request)?;
+    let delay = delay(&query).ok_or_else(Failure::not_found)?;
+    asking(&who, id, delay, Wrong::default()).await
 }
 
-async fn asking(who: &SignedIn, id: ChannelId, wrong: Wrong) -> Answer {
+async fn asking(who: &SignedIn, id: ChannelId, delay: i64, wrong: Wrong) -> Answer {
     let (head, _) = head(who, id).await?;
-    let would = who.admin.reissue(id, 0, None, &ActOptions::rehearsal()).await?.rehearsed()?;
-    let t = &who.frame().t().messaging_api;
+    let rehearsal = ActOptions::rehearsal();
+    let mut would = who.admin.reissue(id, delay, None, &rehearsal).await?.rehearsed()?;
+    let (ends, frame, t) =
+        (end_at_once(&would, delay), who.frame(), &who.frame().t().messaging_api);
+    let (heading, lead): (_, Html) = match delay {
+        0 => ((t.replace_question)(Bdi(&head.name), ends), t.replace_lead.into()),
+        _ => {
+            let lead = (t.replace_previous_lead)(&frame.times().length(delay));
+            ((t.replace_previous_question)(Bdi(&head.name), ends), lead.into())
+        }
+    };
+    // The newest is the first.
+    would.rows.drain(..(would.tokens - ends).min(would.rows.len()));
+    would.tokens = ends;
     let mut act = who.act(head.at("/messaging-api/reissue"), t.reissue_button, wrong);
+    act.hidden = vec![("delay", delay.to_string())];
     act.tokens = Some(table(&would));
     act.keep = (head.at("/messaging-api"), t.replace_keep);
     act.commands = ["--dry-run ", ""]
-        .map(|it| format!("tegata token reissue {it}--channel {id} --delay 0"))
+        .map(|it| format!("tegata token reissue {it}--channel {id} --delay {delay}"))
         .to_vec();
-    let heading = (t.replace_question)(Bdi(&head.name), would.tokens);
-    let page = head.below(who.frame(), heading, t.reissue).lead(t.replace_lead);
-    asked(page, act)
+    asked(head.below(frame, heading, t.reissue).lead(lead), act)
 }
 
-/// Revokes the current token and issues a new one; the page shows it once.
+/// Revokes tokens and issues a new one; the page shows it once.
 pub async fn replace(
     State(console): State<Arc<Console>>,
     mut who: SignedIn,
@@ -156,9 +187,10 @@ pub async fn replace(
     sent: Sent,
 ) -> Answer {
     let form = sent.form()?;
+    let delay = delay(&form).ok_or_else(|| Failure::bad_request("`delay` is no delay"))?;
     let options = match who.agreed(&form).await? {
         Ok(options) => options,
-        Err(wrong) => return asking(&who, id, wrong).await,
+        Err(wrong) => return asking(&who, id, delay, wrong).await,
     };
-    issue(&console, &who, id, (0, &form), &options).await
+    issue(&console, &who, id, (delay, &form), &options).await
 }
