@@ -224,6 +224,7 @@ fn confirm(frame: Frame) -> ConfirmPage {
     let act = ActToConfirm {
         action: "/console".to_owned(),
         hidden: vec![("keep", EVIL.to_owned())],
+        drawn: Some(EVIL.to_owned()),
         notes: vec![note],
         tokens: Some(TokenTable { total: 3, rows: vec![token(NOW)], stateless_too: true }),
         reasons: true,

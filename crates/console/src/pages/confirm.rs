@@ -23,6 +23,8 @@ pub struct ActToConfirm {
     pub action: String,
     /// The fields of the form that the person chose on the page before.
     pub hidden: Vec<(&'static str, String)>,
+    /// What the act makes if it is done, encrypted; the address of the page has no part of it.
+    pub drawn: Option<String>,
     /// What must be known before.
     pub notes: Vec<Note>,
     /// The tokens that it would revoke, of an act that can revoke some.

@@ -72,6 +72,51 @@ async fn a_person_who_resets_the_own_sign_in_gets_the_link_and_sets_a_new_one() 
     world.browser().send("/console/sign-in", &fields).await.shows(422, "mika");
 }
 
+#[tokio::test]
+async fn a_form_that_resets_the_own_sign_in_shows_the_same_link_however_often_it_is_sent() {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let browser = world.browser_of(&human).await;
+    world.authority().advance_clock(601).await.unwrap();
+    let reset = format!("/console/people/{}/reset", human.id);
+    // Each page has an invitation of its own.
+    let other = field(&browser.get(&reset).await, "drawn");
+    let asked = browser.get(&reset).await;
+    let [drawn, request] = ["drawn", "request"].map(|it| field(&asked, it));
+    assert!(drawn != other && !asked.text.contains("reset?"), "it is in no address");
+    let code = world.code(&human.totp, 0);
+    let fields = [("drawn", &*drawn), ("request", &request), ("code", &code)];
+    let (one, two) = tokio::join!(browser.send(&reset, &fields), browser.send(&reset, &fields));
+    let link = secret(&one.shows(200, "Set a new password"));
+    assert_eq!(secret(&two.shows(200, "Set a new password")), link);
+    let later = browser.send(&reset, &fields).await.shows(200, "Set a new password");
+    assert_eq!(secret(&later), link);
+    assert!(!later.text.contains("/console/settings"), "no button leads away from the link");
+    // It is shown to nothing else, and not once it was used.
+    let others = [("drawn", &*other), ("request", &request), ("code", &code)];
+    assert_eq!(browser.send(&reset, &others).await.status, 303);
+    let opened = Opened::by(&browser, &field(&later, "invitation")).await;
+    opened.accept(PASSWORD, &world.code(&opened.totp, 0)).await.shows(200, "Recovery codes");
+    assert_eq!(browser.send(&reset, &fields).await.status, 303);
+}
+
+#[tokio::test]
+async fn an_invitation_that_was_drawn_in_another_session_is_not_used() {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let jun = world.operator("jun", OperatorRole::Administrator).await;
+    let reset = |of: &crate::browser::Human| format!("/console/people/{}/reset", of.id);
+    let theirs = world.browser_of(&jun).await;
+    let there = theirs.get(&reset(&jun)).await;
+    let browser = world.browser_of(&human).await;
+    let drawn = field(&there, "drawn");
+    let page = browser.send(&reset(&human), &[("drawn", &*drawn)]).await;
+    page.shows(200, "Set a new password");
+    let fields = [("drawn", &*drawn)];
+    let before = world.browser().send(&reset(&jun), &fields).await;
+    assert_eq!(before.status, 303, "nothing was reset with it: {}", before.text);
+}
+
 /// The link of a new invitation, for a browser that uses the console at this origin.
 async fn link(world: &World, browser: &Browser, origin: &str, login: &str) -> String {
     let headers = [("origin", origin), ("host", origin.split_once("//").unwrap().1)];

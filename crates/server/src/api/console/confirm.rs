@@ -95,6 +95,7 @@ impl SignedIn {
             // What follows knows them by its own address.
             action: FoundToken::in_address(&action, &found),
             hidden: Vec::new(),
+            drawn: None,
             notes: Vec::new(),
             tokens: None,
             reasons: true,

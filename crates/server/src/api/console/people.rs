@@ -13,8 +13,8 @@ use super::{
     sent::Sent,
     visit::{SignedIn, Visit, may},
 };
-use crate::authority::admin::ListedPerson;
-use axum::extract::State;
+use crate::authority::admin::{DrawnInvitation, ListedPerson};
+use axum::{Extension, extract::State, response::Response};
 use std::sync::Arc;
 use tegata_console::{
     Crumb, Section,
@@ -164,7 +164,13 @@ enum Deed {
     Delete,
 }
 
-async fn asking(who: &SignedIn, id: PersonId, deed: Deed, wrong: Wrong) -> Answer {
+async fn asking(
+    console: &Console,
+    who: &SignedIn,
+    id: PersonId,
+    deed: Deed,
+    wrong: Wrong,
+) -> Answer {
     let found = who.admin.person(id).await?;
     let needed = match deed {
         Deed::Disable | Deed::Unlink => Permission::DisablePerson,
@@ -205,36 +211,60 @@ async fn asking(who: &SignedIn, id: PersonId, deed: Deed, wrong: Wrong) -> Answe
     let page = PageHead::new(who.frame(), Some(Section::People), heading).below(crumbs);
     let mut act = who.act(format!("{here}/{word}"), button, wrong);
     act.waits = false;
+    if deed == Deed::Reset && id == who.person.id {
+        act.drawn = Some(console.authority.encrypted(&who.admin.draw_own_invitation()?)?);
+    }
     act.keep = (here, t.roles.keep);
     act.commands = vec![format!("tegata person {word} {id}")];
     asked(page.lead(why), act)
 }
 
 /// Asks before a person is disabled.
-pub async fn ask_disable(who: SignedIn, Ids(id): Ids<PersonId>) -> Answer {
-    asking(&who, id, Deed::Disable, Wrong::default()).await
+pub async fn ask_disable(
+    State(console): State<Arc<Console>>,
+    who: SignedIn,
+    Ids(id): Ids<PersonId>,
+) -> Answer {
+    asking(&console, &who, id, Deed::Disable, Wrong::default()).await
 }
 
 /// Asks before a person's account at the identity provider is unlinked.
-pub async fn ask_unlink(who: SignedIn, Ids(id): Ids<PersonId>) -> Answer {
-    asking(&who, id, Deed::Unlink, Wrong::default()).await
+pub async fn ask_unlink(
+    State(console): State<Arc<Console>>,
+    who: SignedIn,
+    Ids(id): Ids<PersonId>,
+) -> Answer {
+    asking(&console, &who, id, Deed::Unlink, Wrong::default()).await
 }
 
 /// Asks before a person's sign-in is reset.
-pub async fn ask_reset(who: SignedIn, Ids(id): Ids<PersonId>) -> Answer {
-    asking(&who, id, Deed::Reset, Wrong::default()).await
+pub async fn ask_reset(
+    State(console): State<Arc<Console>>,
+    who: SignedIn,
+    Ids(id): Ids<PersonId>,
+) -> Answer {
+    asking(&console, &who, id, Deed::Reset, Wrong::default()).await
 }
 
 /// Asks before a person is deleted.
-pub async fn ask_delete(who: SignedIn, Ids(id): Ids<PersonId>) -> Answer {
-    asking(&who, id, Deed::Delete, Wrong::default()).await
+pub async fn ask_delete(
+    State(console): State<Arc<Console>>,
+    who: SignedIn,
+    Ids(id): Ids<PersonId>,
+) -> Answer {
+    asking(&console, &who, id, Deed::Delete, Wrong::default()).await
 }
 
 /// Disables a person.
-pub async fn disable(mut who: SignedIn, Ids(id): Ids<PersonId>, sent: Sent) -> Answer {
+pub async fn disable(
+    State(console): State<Arc<Console>>,
+    mut who: SignedIn,
+    Ids(id): Ids<PersonId>,
+    sent: Sent,
+) -> Answer {
     let options = match who.agreed(&sent.form()?).await? {
         Ok(options) => options,
-        Err(wrong) => return asking(&who, id, Deed::Disable, wrong).await,
+        Err(wrong) => return asking(&console, &who, id, Deed::Disable, wrong).await,
     };
     let admin = who.admin.clone().because(options.reason);
     admin.change_person(id, None, Some(true), None).await?;
@@ -242,10 +272,15 @@ pub async fn disable(mut who: SignedIn, Ids(id): Ids<PersonId>, sent: Sent) -> A
 }
 
 /// Unlinks a person's account at the identity provider.
-pub async fn unlink(mut who: SignedIn, Ids(id): Ids<PersonId>, sent: Sent) -> Answer {
+pub async fn unlink(
+    State(console): State<Arc<Console>>,
+    mut who: SignedIn,
+    Ids(id): Ids<PersonId>,
+    sent: Sent,
+) -> Answer {
     let options = match who.agreed(&sent.form()?).await? {
         Ok(options) => options,
-        Err(wrong) => return asking(&who, id, Deed::Unlink, wrong).await,
+        Err(wrong) => return asking(&console, &who, id, Deed::Unlink, wrong).await,
     };
     who.admin.clone().because(options.reason).unlink_identity(id).await?;
     Ok(who.done(Notice::Saved, &format!("{HERE}/{id}")))
@@ -260,17 +295,39 @@ pub async fn enable(who: SignedIn, Ids(id): Ids<PersonId>) -> Answer {
 /// Resets a person's sign-in; the page shows the new invitation once.
 pub async fn reset(
     State(console): State<Arc<Console>>,
-    mut who: SignedIn,
+    Extension(visit): Extension<Visit>,
+    who: Result<SignedIn, Failure>,
     Ids(id): Ids<PersonId>,
     sent: Sent,
 ) -> Answer {
+    let drawn: Option<DrawnInvitation> = console.authority.opened(sent.form()?.get("drawn"))?;
+    // The session may have ended with the same form, as by the first of two clicks.
+    if let Some(page) = reset_before(&console, &visit, drawn.as_ref()).await? {
+        return Ok(page);
+    }
+    let failure = match reset_now(&console, who, id, &sent, drawn.as_ref()).await {
+        Ok(page) => return Ok(page),
+        Err(failure) => failure,
+    };
+    let before = reset_before(&console, &visit, drawn.as_ref()).await?;
+    before.ok_or(failure)
+}
+
+async fn reset_now(
+    console: &Console,
+    who: Result<SignedIn, Failure>,
+    id: PersonId,
+    sent: &Sent,
+    drawn: Option<&DrawnInvitation>,
+) -> Answer {
+    let mut who = who?;
     let options = match who.agreed(&sent.form()?).await? {
         Ok(options) => options,
-        Err(wrong) => return asking(&who, id, Deed::Reset, wrong).await,
+        Err(wrong) => return asking(console, &who, id, Deed::Reset, wrong).await,
     };
-    let (admin, link_of) = (who.admin.clone().because(options.reason), link(&console, &who));
+    let (admin, link_of) = (who.admin.clone().because(options.reason), link(console, &who.visit));
     if id == who.person.id {
-        let invited = admin.reset_person(id).await?;
+        let invited = admin.reset_own(drawn).await?;
         return show_own(who.visit, &link_of(&invited.invitation));
     }
     let made = async move {
@@ -278,7 +335,19 @@ pub async fn reset(
         let notice = Notice::Created(Created::Invitation(id));
         Ok(Made::at(format!("{HERE}/{id}"), notice).secret(link_of(&invited.invitation)))
     };
-    Ok(who.make(&console, &sent, made).await??)
+    Ok(who.make(console, sent, made).await??)
+}
+
+/// The page that the same form has got before.
+async fn reset_before(
+    console: &Console,
+    visit: &Visit,
+    drawn: Option<&DrawnInvitation>,
+) -> Result<Option<Response>, Failure> {
+    let Some(drawn) = drawn else { return Ok(None) };
+    let invitation = console.authority.reset_before(drawn).await?;
+    let link = invitation.map(|it| link(console, visit)(&it));
+    link.map(|it| show_own(visit.clone(), &it)).transpose()
 }
 
 /// Shows the link for the own new sign-in. The session has ended with the old one, so no page
@@ -289,10 +358,15 @@ fn show_own(visit: Visit, link: &PlainSecret) -> Answer {
 }
 
 /// Deletes a person.
-pub async fn delete(mut who: SignedIn, Ids(id): Ids<PersonId>, sent: Sent) -> Answer {
+pub async fn delete(
+    State(console): State<Arc<Console>>,
+    mut who: SignedIn,
+    Ids(id): Ids<PersonId>,
+    sent: Sent,
+) -> Answer {
     let options = match who.agreed(&sent.form()?).await? {
         Ok(options) => options,
-        Err(wrong) => return asking(&who, id, Deed::Delete, wrong).await,
+        Err(wrong) => return asking(&console, &who, id, Deed::Delete, wrong).await,
     };
     who.admin.clone().because(options.reason).delete_person(id).await?;
     Ok(who.done(Notice::Deleted(0), HERE))

@@ -8,7 +8,7 @@ use super::{
     notice::Notice,
     providers, render,
     sent::{Sent, name},
-    visit::{SignedIn, may, redirect},
+    visit::{SignedIn, Visit, may, redirect},
 };
 use crate::authority::admin::{self, NewPerson};
 use axum::{extract::State, response::IntoResponse};
@@ -214,9 +214,9 @@ pub fn invitation_once(
 /// this person has just used it. The invitation is behind `#`, which browsers do not send.
 pub fn link(
     console: &Console,
-    who: &SignedIn,
+    visit: &Visit,
 ) -> impl Fn(&PlainSecret) -> PlainSecret + Send + use<> {
-    let address = console.authority.console().unwrap_or(&who.visit.origin).to_owned();
+    let address = console.authority.console().unwrap_or(&visit.origin).to_owned();
     move |invitation| {
         PlainSecret::from_caller(format!("{address}/console/invitation#{}", invitation.reveal()))
     }
@@ -324,7 +324,7 @@ pub async fn invite(
         return again(page, Roles { login, name, ..it });
     };
     let new = NewPerson { login: entered, name: name.clone(), role: role.filter(|it| !it.takes()) };
-    let (admin, link_of, here) = (who.admin.clone(), link(console, who), it.here.clone());
+    let (admin, link_of, here) = (who.admin.clone(), link(console, &who.visit), it.here.clone());
     let made = async move {
         let invited = admin.invite(new).await?;
         let notice = Notice::Created(Created::Invitation(invited.person.id));

@@ -224,12 +224,24 @@ impl Admin {
     /// # Errors
     /// As [`Self::person`].
     pub async fn reset_person(&self, id: PersonId) -> Result<Invited> {
+        self.reset_with(id, None).await
+    }
+
+    /// The same with this invitation, or else a fresh one.
+    pub(super) async fn reset_with(
+        &self,
+        id: PersonId,
+        invitation: Option<PlainSecret>,
+    ) -> Result<Invited> {
         self.may_with(Permission::ResetPerson)?;
         if Some(id) == self.person_id() {
             // A personal token that set a new password would outlast its own end.
             self.may(Permission::ChangeAccount)?;
         }
-        let invitation = people::invitation(random::bytes()?);
+        let invitation = match invitation {
+            Some(drawn) => drawn,
+            None => people::invitation(random::bytes()?),
+        };
         let expires_at = self.authority.now().plus(SHORT_INVITATION);
         let hash = people::hash(&invitation);
         let act = ResetPerson { id, invitation: Some((hash, expires_at)), by: self.by() };
