@@ -187,6 +187,19 @@ impl Api {
         }
     }
 
+    /// `GET` of an admin path; `None` if the token may not read it, or it is not there.
+    pub async fn get_if_any(&self, path: &[&str]) -> anyhow::Result<Option<Value>> {
+        let response = self.admin()?.get(path, &()).await;
+        match &response {
+            Err(RequestError::Problem(problem))
+                if matches!(problem.code.as_deref(), Some("forbidden" | "not-found")) =>
+            {
+                Ok(None)
+            }
+            _ => self.read(response).map(Some),
+        }
+    }
+
     /// `PATCH` of an admin path.
     pub async fn patch(&self, path: &[&str], body: &Value) -> anyhow::Result<Value> {
         self.read(self.admin()?.patch(path, body).await)

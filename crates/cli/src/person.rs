@@ -417,10 +417,27 @@ async fn set_role(api: &Api, out: &Output, args: SetRole) -> anyhow::Result<()> 
     };
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     if args.dry_run || args.remove && args.confirm.asks() {
-        let found = api.get(&path, &()).await?;
-        let (login, name, role) = (text(&found, "login"), text(&found, "name"), &found[member]);
-        let what =
-            format!("person {person}, {login} ({name}): role {}", role.as_str().unwrap_or("-"));
+        // A person can leave, and a role can be taken away in what is deleted, though the role
+        // cannot be read: the act itself decides.
+        let found = match path[0] {
+            "people" => Some(api.get(&path, &()).await?),
+            _ => api.get_if_any(&path).await?,
+        };
+        let role = found.as_ref().map_or(&Value::Null, |it| &it[member]);
+        let what = match &found {
+            Some(it) => {
+                let role = role.as_str().unwrap_or("-");
+                format!(
+                    "person {person}, {} ({}): role {role}",
+                    text(it, "login"),
+                    text(it, "name")
+                )
+            }
+            // `channels`, say, and its id.
+            None => {
+                format!("person {person}: role in {} {}", path[0].trim_end_matches('s'), path[1])
+            }
+        };
         if args.dry_run {
             let json = json!({ "dry_run": true, "would_remove": role });
             return out.done(&format!("would take away, of {what}"), &json);

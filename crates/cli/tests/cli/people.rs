@@ -1,7 +1,10 @@
 //! People on the command line: from the first invitation to a personal token, without the
 //! root administrator's token.
 
-use crate::program::{Desk, Home, Server, finish, finish_with};
+use crate::{
+    program::{Desk, Home, Server, finish, finish_with},
+    terminal::typed,
+};
 use data_encoding::BASE32_NOPAD;
 use serde_json::Value;
 use std::{
@@ -208,4 +211,41 @@ fn people_are_invited_given_roles_disabled_reset_and_deleted() {
     assert_eq!(dry["would_delete"]["person_id"], id);
     desk.run(&["person", "delete", id]).expect(0);
     desk.run(&["person", "show", id]).expect_error(1, "no such person");
+}
+
+#[test]
+fn a_role_that_cannot_be_read_is_given_up_and_taken_away_in_what_is_deleted() {
+    let desk = Desk::new();
+    let (channel, _) = desk.channel();
+    let invited =
+        desk.json(&["person", "invite", "aoi", "--channel", &channel, "--role", "tester"]);
+    let id = text(&invited, "person_id");
+    let remove = ["person", "set-role", id, "--channel", &channel, "--remove"];
+    let dry_run = [&remove[..], &["--dry-run"]].concat();
+    let home = Home::new();
+    let (secret, _) = accept(&home, &desk.server.url, text(&invited, "invitation"));
+    let made = personal_token(&home, &desk.server.url, "aoi", &secret);
+    let by = |words: &[&str]| {
+        let mut command = home.tegata(words);
+        let token = text(&made, "admin_token");
+        command.env("TEGATA_URL", &desk.server.url).env("TEGATA_ADMIN_TOKEN", token);
+        command
+    };
+    // A tester may not read who has which role there.
+    let question = format!("person {id}: role in channel {channel}");
+    let asked = typed(&by(&remove), "no");
+    for part in [&*question, "is taken away", "Type yes to go on: ", "nothing was changed"] {
+        assert!(asked.out.contains(part), "it lacks {part}: {}", asked.out);
+    }
+    let would = finish(&mut by(&dry_run)).expect(0);
+    assert!(would.contains(&question), "{would}");
+    let done = typed(&by(&remove), "yes");
+    assert_eq!(done.code, 0, "{}", done.out);
+
+    desk.run(&["person", "set-role", id, "--channel", &channel, "member"]).expect(0);
+    desk.run(&["channel", "delete", &channel]).expect(0);
+    let would = desk.json(&dry_run);
+    assert_eq!((&would["dry_run"], &would["would_remove"]), (&Value::Bool(true), &Value::Null));
+    let done = typed(&desk.command(&remove), "yes");
+    assert!(done.code == 0 && done.out.contains(&question), "{}", done.out);
 }

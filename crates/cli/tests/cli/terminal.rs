@@ -29,7 +29,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
 "#;
 
 /// The command on a terminal where `answer` is typed.
-fn typed(command: &Command, answer: &str) -> Done {
+pub fn typed(command: &Command, answer: &str) -> Done {
     let mut python = Command::new("python3");
     python.args(["-c", TERMINAL, answer]).arg(command.get_program()).args(command.get_args());
     python.current_dir(command.get_current_dir().unwrap());
