@@ -11,6 +11,7 @@ pub struct ConfirmTexts {
     pub wait: &'static str,
     pub wait_option: fn(&u64) -> String,
     pub again_hint: &'static str,
+    pub again_missing: &'static str,
     pub again_wrong: &'static str,
     pub aside: &'static str,
     pub alternatives: &'static str,

@@ -141,9 +141,9 @@ async fn an_act_asks_for_a_code_if_the_sign_in_was_long_ago() {
     assert!(!page.text.contains("name=\"code\""), "{}", page.text);
     world.authority().advance_clock(601).await.unwrap();
     browser.get(&delete).await.shows(200, "name=\"code\"");
-    for code in ["", "000000"] {
+    for (code, why) in [("", "Enter a code to go on"), ("000000", "The code is wrong")] {
         let fields = [("reason", "found in a log"), ("code", code)];
-        let page = browser.send(&delete, &fields).await.shows(422, "The code is wrong");
+        let page = browser.send(&delete, &fields).await.shows(422, why);
         assert!(page.text.contains("value=\"found in a log\""), "{}", page.text);
     }
     browser.get(&format!("/console/channels/{}", company.channel)).await.shows(200, "company");
@@ -156,6 +156,27 @@ async fn an_act_asks_for_a_code_if_the_sign_in_was_long_ago() {
     assert!(!browser.get(&suspend).await.shows(200, "Disable").text.contains(code));
     world.authority().advance_clock(601).await.unwrap();
     browser.get(&suspend).await.shows(200, code);
+}
+
+#[tokio::test]
+async fn a_form_that_was_opened_before_a_code_was_needed_counts_as_no_guess() {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let browser = world.browser_of(&human).await;
+    let company = crate::pages::Company::new(&world, "company").await;
+    let delete = company.path("/channels/{channel}/delete");
+    let page = browser.get(&delete).await;
+    assert!(!page.text.contains("name=\"code\""), "{}", page.text);
+    world.authority().advance_clock(601).await.unwrap();
+    let before = world.events().await;
+    // More of them than a person, or a source, may guess.
+    for _ in 0..12 {
+        let page = browser.send(&delete, &[]).await.shows(422, "Enter a code to go on");
+        page.shows(422, "name=\"code\"");
+    }
+    assert_eq!(world.events().await, before);
+    let code = world.code(&human.totp, 0);
+    assert_eq!(browser.send(&delete, &[("code", &code)]).await.status, 303);
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ pub const TEXTS: ConfirmTexts = ConfirmTexts {
     },
     again_hint: "6 digits from your authenticator, or a recovery code. Required because you \
                  signed in more than 10 minutes ago.",
+    again_missing: "You signed in more than 10 minutes ago. Enter a code to go on.",
     again_wrong: "The code is wrong, or it was used before. Wait for the next one.",
     aside: "Command line and alternatives",
     alternatives: "Alternatives",

@@ -16,6 +16,7 @@ pub const TEXTS: ConfirmTexts = ConfirmTexts {
     },
     again_hint: "認証アプリの6桁のコード、またはリカバリーコード。ログインから10分以上経過している\
                  ため、入力が必要です。",
+    again_missing: "ログインから10分以上経過しています。続行するにはコードを入力してください。",
     again_wrong: "コードが正しくないか、使用済みです。次のコードが表示されるまでお待ちください。",
     aside: "コマンドラインとほかの方法",
     alternatives: "ほかの方法",

@@ -44,6 +44,10 @@ impl SignedIn {
         if self.is_recent() {
             return Ok(Ok(()));
         }
+        // The page was opened when none was asked for: nothing was guessed.
+        if form.get("code").is_none_or(|it| it.trim().is_empty()) {
+            return Ok(Err(self.frame().t().confirm.again_missing.to_owned()));
+        }
         match self.use_code(form).await? {
             Ok(at) => self.proven = Some(at),
             Err(admin::Error::WrongSignIn) => {}
