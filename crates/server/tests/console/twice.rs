@@ -6,7 +6,11 @@ use crate::{
     pages::{Company, administered},
 };
 use aws_lc_rs::rsa::{KeyPair, KeySize};
-use tegata_policy::{acts::MOST_SESSIONS, permission::OperatorRole, secret::PlainSecret};
+use tegata_policy::{
+    acts::MOST_SESSIONS,
+    permission::{ChannelRole, OperatorRole, RoleChange},
+    secret::PlainSecret,
+};
 
 /// What a form creates, seen from outside: the audit event of its creation.
 struct Form<'a> {
@@ -103,6 +107,38 @@ async fn a_secret_is_rotated_once() {
         secret: true,
     };
     check(&world, &browser, form).await;
+}
+
+#[tokio::test]
+async fn what_is_taken_away_is_taken_once_and_the_second_click_goes_where_the_first_one_does() {
+    let (world, browser, company) = administered().await;
+    let person = company.path("/people/{person}").rsplit('/').next().unwrap().parse().unwrap();
+    let role = RoleChange::Channel { channel: company.channel, role: Some(ChannelRole::Member) };
+    world.root().set_role(person, role).await.unwrap();
+    let made = [("name", "laptop"), ("rights", "read"), ("days", "1")];
+    browser.send("/console/account/tokens", &made).await;
+    let account = browser.get("/console/account").await.text;
+    let own_token = account.split("/console/account/tokens/").nth(1).unwrap();
+    let own_token = format!("/account/tokens/{}", own_token.split('"').next().unwrap());
+    let no_fields = Vec::new;
+    for (path, fields, act) in [
+        ("/channels/{channel}/keys/{kid}/delete", no_fields(), "key.delete"),
+        ("/channels/{channel}/groups/{group}/delete", no_fields(), "group.delete"),
+        ("/channels/{channel}/roles/{person}", vec![("role", "tester")], "person.set-role"),
+        ("/channels/{channel}/roles/{person}", vec![("role", "none")], "person.set-role"),
+        ("/people/{person}/role", vec![("role", "auditor")], "person.set-role"),
+        ("/people/{person}/delete", no_fields(), "person.delete"),
+        (&own_token, no_fields(), "admin-token.delete"),
+        ("/verifiers/{verifier}/delete", no_fields(), "verifier.delete"),
+        ("/channels/{channel}/delete", no_fields(), "channel.delete"),
+        ("/providers/{provider}/delete", no_fields(), "provider.delete"),
+    ] {
+        let action = company.path(path);
+        let query: Vec<_> = fields.iter().filter(|it| it.0 == "role").collect();
+        let page = query.iter().fold(action.clone(), |page, it| format!("{page}?role={}", it.1));
+        let form = Form { page: &page, action: &action, fields, act, secret: false };
+        check(&world, &browser, form).await;
+    }
 }
 
 /// A browser in a session that began more than ten minutes ago, and another one with its cookies,
@@ -270,4 +306,18 @@ async fn a_form_of_another_person_with_the_same_token_is_another_request() {
     assert_eq!(other.send("/console/account/tokens", &fields).await.status, 303);
     assert_ne!(secret(&other.get("/console/account").await).unwrap(), own);
     assert_eq!(count(&world, "admin-token.create").await, 2);
+}
+
+#[tokio::test]
+async fn what_can_be_needed_again_is_done_again_by_a_form_that_the_browser_has_kept() {
+    let (world, browser, company) = administered().await;
+    let suspend = company.path("/channels/{channel}/suspend");
+    let page = browser.get(&suspend).await;
+    let token = token(&page);
+    for times in 1..=2 {
+        let done = browser.send(&suspend, &[("request", &token)]).await;
+        assert_eq!(done.status, 303, "{}", done.text);
+        assert_eq!(count(&world, "channel.suspend").await, times);
+        browser.send(&company.path("/channels/{channel}/resume"), &[]).await;
+    }
 }

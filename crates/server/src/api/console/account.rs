@@ -23,6 +23,7 @@ use tegata_console::{
     pages::{Account, AccountPage, IdentityView, LinkedAccount, PageHead},
 };
 use tegata_policy::{acts::AdminTokenRow, permission::Rights, secret::PlainSecret};
+use tegata_store::Error as StoreError;
 use tegata_token::{id::AdminTokenId, time::DAY};
 
 const HERE: &str = "/console/account";
@@ -207,7 +208,12 @@ pub async fn delete_token(mut who: SignedIn, Ids(id): Ids<AdminTokenId>, sent: S
     if let Err(code) = who.prove(&sent.form()?).await? {
         return asking(&who, id, Wrong { code: Some(code), ..Wrong::default() });
     }
-    let (_, listed) = listed(&who, id)?;
-    who.admin.delete_admin_token(id).await?;
-    Ok(who.done(Notice::Deleted(0), &listed))
+    // It is not listed any more if the form was sent before.
+    let (admin, listed) = (who.admin.clone(), listed(&who, id).ok());
+    let act = async move {
+        let (_, page) = listed.ok_or(StoreError::NotFound("personal token"))?;
+        admin.delete_admin_token(id).await?;
+        Ok(Made::at(page, Notice::Deleted(0)))
+    };
+    who.once_for(&sent, act).await
 }

@@ -1,6 +1,14 @@
 //! Acts that take something away: their page before, and the sign-in that must be recent.
 
-use super::{Answer, cookie, failure::Failure, notice::Notice, render, visit::SignedIn};
+use super::{
+    Answer, cookie,
+    failure::Failure,
+    make::{Made, wait},
+    notice::Notice,
+    render,
+    sent::Sent,
+    visit::SignedIn,
+};
 use crate::{
     api::form::Form,
     authority::admin::{self, ActOptions, Admin, DryRun, Outcome},
@@ -74,9 +82,7 @@ impl SignedIn {
         if let Err(code) = self.prove(form).await? {
             return Ok(Err(Wrong { reason: entered, code: Some(code) }));
         }
-        let wait = form.get("wait").and_then(|it| it.parse().ok()).unwrap_or(0);
-        let wait = Duration::from_secs(u64::min(wait, 60));
-        Ok(Ok(ActOptions { reason, wait, dry_run: false }))
+        Ok(Ok(ActOptions { reason, wait: wait(form), dry_run: false }))
     }
 
     /// Administration of the object with the settings that the person saw: those whose tag the
@@ -114,25 +120,51 @@ impl SignedIn {
         }
     }
 
-    /// Goes on to the receipt of an act that was done, if it has one: an act that found
-    /// everything done has none, and neither has one on what no verifier must learn.
+    /// Goes on to the receipt of an act that was done, if it has one.
     pub async fn took<T>(
         &self,
         outcome: Outcome<T>,
         notice: fn(usize) -> Notice,
         otherwise: &str,
     ) -> Answer {
-        let (_, taken) = outcome.done()?;
-        let position = taken.receipt.position;
         let found = FoundToken::of_address(&self.visit.here);
-        let receipt = format!("/console/receipts/{position}");
-        let path = match self.admin.receipt(position, Duration::ZERO).await {
-            Ok(_) => FoundToken::in_address(&receipt, &found),
-            Err(_) => otherwise.to_owned(),
-        };
-        // Without a number the page says what became invalid.
-        Ok(self.done(taken.tokens.map_or(Notice::Saved, notice), &path))
+        let made = took(&self.admin, outcome, notice, (otherwise, &found)).await?;
+        Ok(self.go_to(&made))
     }
+
+    /// Deletes something, once for each form, and goes on to the receipt. What can be needed again
+    /// is done each time: its form may be sent again from a page that the browser has kept.
+    pub async fn delete<T: Send>(
+        &self,
+        sent: &Sent,
+        act: impl Future<Output = admin::Result<Outcome<T>>> + Send + 'static,
+        otherwise: String,
+    ) -> Answer {
+        let found = FoundToken::of_address(&self.visit.here);
+        let admin = self.admin.clone();
+        let made =
+            async move { took(&admin, act.await?, Notice::Deleted, (&otherwise, &found)).await };
+        self.once_for(sent, made).await
+    }
+}
+
+/// The receipt of an act that was done: an act that found everything done has none, and neither has
+/// one on what no verifier must learn.
+async fn took<T>(
+    admin: &Admin,
+    outcome: Outcome<T>,
+    notice: fn(usize) -> Notice,
+    (otherwise, found): (&str, &[FoundToken]),
+) -> admin::Result<Made> {
+    let (_, taken) = outcome.done()?;
+    let position = taken.receipt.position;
+    let receipt = format!("/console/receipts/{position}");
+    let path = match admin.receipt(position, Duration::ZERO).await {
+        Ok(_) => FoundToken::in_address(&receipt, found),
+        Err(_) => otherwise.to_owned(),
+    };
+    // Without a number the page says what became invalid.
+    Ok(Made::at(path, taken.tokens.map_or(Notice::Saved, notice)))
 }
 
 /// The page before an act; with the status of a form that was not accepted, if it says what

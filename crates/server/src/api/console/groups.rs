@@ -198,6 +198,7 @@ pub async fn delete(
         Ok(options) => options,
         Err(wrong) => return ask(&who, channel, &group, wrong).await,
     };
-    let outcome = who.admin.delete_group(channel, group, &options).await?;
-    who.took(outcome, Notice::Deleted, &format!("/console/channels/{channel}/groups")).await
+    let admin = who.admin.clone();
+    let act = async move { admin.delete_group(channel, group, &options).await };
+    who.delete(&sent, act, format!("/console/channels/{channel}/groups")).await
 }

@@ -1,11 +1,11 @@
-//! Forms that create something: one that is sent again, as by a double click, gets the result
-//! of the first time.
+//! Forms that create something, or take it away for ever: one that is sent again, as by a double
+//! click, gets the result of the first time.
 //!
 //! Each page has a random token in its forms. A form with the same token and the same fields
 //! is the same request: the store remembers it, with its result, encrypted. A form without a
 //! token, which no page has, is carried out each time.
 
-use super::{Console, failure::Failure, notice::Notice, sent::Sent, visit::SignedIn};
+use super::{Answer, Console, failure::Failure, notice::Notice, sent::Sent, visit::SignedIn};
 use crate::{
     api::form::Form,
     authority::admin::{self, Admin, KeyUse, RequestName},
@@ -87,13 +87,43 @@ impl SignedIn {
         sent: &Sent,
         act: impl Future<Output = admin::Result<Made>> + Send + 'static,
     ) -> Result<admin::Result<Response>, Failure> {
+        match self.made(sent, act).await? {
+            Ok(made) => self.goes_on(console, made).map(Ok),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Does what makes no secret, once for each form, and goes on to its page.
+    ///
+    /// # Errors
+    /// As [`Self::make`], or that of the act.
+    pub async fn once_for(
+        &self,
+        sent: &Sent,
+        act: impl Future<Output = admin::Result<Made>> + Send + 'static,
+    ) -> Answer {
+        let made = self.made(sent, act).await??;
+        Ok(self.go_to(&made))
+    }
+
+    /// Goes on to the page of what has no secret.
+    pub fn go_to(&self, made: &Made) -> Response {
+        self.done(made.notice.clone(), &made.page)
+    }
+
+    async fn made(
+        &self,
+        sent: &Sent,
+        act: impl Future<Output = admin::Result<Made>> + Send + 'static,
+    ) -> Result<admin::Result<Made>, Failure> {
         let name = self.request_name(sent)?;
+        // The first one may wait for verifiers before it has its result.
+        let patience = wait(&sent.form()?);
         if let Some(name) = &name
-            && let Some(text) = self.result_before(name, sent.bytes()).await?
+            && let Some(text) = self.result_before(name, sent.bytes(), patience).await?
         {
             let made = Made::recalled(&text);
-            let made = made.ok_or_else(|| Failure::internal(&"an unknown result"))?;
-            return self.goes_on(console, made).map(Ok);
+            return made.map(Ok).ok_or_else(|| Failure::internal(&"an unknown result"));
         }
         let admin = self.admin.clone();
         let work = tokio::spawn(async move {
@@ -103,11 +133,7 @@ impl SignedIn {
             }
             made
         });
-        let made = work.await.map_err(|it| Failure::internal(&it))?;
-        match made {
-            Ok(made) => self.goes_on(console, made).map(Ok),
-            Err(error) => Ok(Err(error)),
-        }
+        work.await.map_err(|it| Failure::internal(&it))
     }
 
     /// Uses the code of a form, once for each form and code, so that a form that is sent again
@@ -123,7 +149,7 @@ impl SignedIn {
         };
         let name = form.get("request").map(named);
         if let Some(name) = &name
-            && let Some(text) = self.result_before(name, b"").await?
+            && let Some(text) = self.result_before(name, b"", Duration::ZERO).await?
         {
             let at = text.parse().map_err(|_| Failure::internal(&"an unknown time"))?;
             return Ok(Ok(UnixTime(at)));
@@ -155,9 +181,11 @@ impl SignedIn {
         &self,
         name: &RequestName,
         parameters: &[u8],
+        patience: Duration,
     ) -> Result<Option<Zeroizing<String>>, Failure> {
         let (times, between) = WAITS;
-        for _ in 0..times {
+        let more = patience.as_millis() / between.as_millis();
+        for _ in 0..u128::from(times) + more {
             match self.admin.begin_request(name, parameters).await? {
                 KeyUse::New => return Ok(None),
                 KeyUse::Before(text) => return Ok(Some(Zeroizing::new(text))),
@@ -176,6 +204,12 @@ impl SignedIn {
         }
         Ok(self.done(made.notice, &made.page))
     }
+}
+
+/// For how long a form says that its act waits for verifiers.
+pub fn wait(form: &Form<'_>) -> Duration {
+    let wait = form.get("wait").and_then(|it| it.parse().ok()).unwrap_or(0);
+    Duration::from_secs(u64::min(wait, 60))
 }
 
 /// Remembers the result of a form, unless it is not known.

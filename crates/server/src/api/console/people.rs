@@ -282,8 +282,12 @@ pub async fn unlink(
         Ok(options) => options,
         Err(wrong) => return asking(&console, &who, id, Deed::Unlink, wrong).await,
     };
-    who.admin.clone().because(options.reason).unlink_identity(id).await?;
-    Ok(who.done(Notice::Saved, &format!("{HERE}/{id}")))
+    let admin = who.admin.clone().because(options.reason);
+    let act = async move {
+        admin.unlink_identity(id).await?;
+        Ok(Made::at(format!("{HERE}/{id}"), Notice::Saved))
+    };
+    who.once_for(&sent, act).await
 }
 
 /// Enables a person.
@@ -368,6 +372,10 @@ pub async fn delete(
         Ok(options) => options,
         Err(wrong) => return asking(&console, &who, id, Deed::Delete, wrong).await,
     };
-    who.admin.clone().because(options.reason).delete_person(id).await?;
-    Ok(who.done(Notice::Deleted(0), HERE))
+    let admin = who.admin.clone().because(options.reason);
+    let act = async move {
+        admin.delete_person(id).await?;
+        Ok(Made::at(HERE.to_owned(), Notice::Deleted(0)))
+    };
+    who.once_for(&sent, act).await
 }

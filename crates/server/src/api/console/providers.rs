@@ -136,7 +136,9 @@ pub async fn delete(mut who: SignedIn, Ids(id): Ids<ProviderId>, sent: Sent) -> 
         Ok(options) => options,
         Err(wrong) => return asking(&who, id, wrong).await,
     };
-    who.took(who.admin.delete_provider(id, &options).await?, Notice::Deleted, "/console").await
+    let admin = who.admin.clone();
+    let act = async move { admin.delete_provider(id, &options).await };
+    who.delete(&sent, act, "/console".to_owned()).await
 }
 
 /// The form that creates a channel.

@@ -5,6 +5,7 @@ use super::{
     confirm::{Wrong, asked},
     failure::Failure,
     ids::Ids,
+    make::Made,
     notice::Notice,
     people,
     roles::{Place, view},
@@ -157,10 +158,14 @@ async fn change(mut who: SignedIn, place: Place, person: PersonId, sent: Sent) -
         Ok(options) => options,
         Err(wrong) => return ask_in(&who, place, person, role(&form), wrong).await,
     };
-    who.as_seen(&form).because(options.reason).set_role(person, change).await?;
+    let admin = who.as_seen(&form).because(options.reason);
     // The person may have given up what the page needs.
     let here = if person == who.person.id { "/console".to_owned() } else { place.here() };
-    Ok(who.done(Notice::Saved, &here))
+    let act = async move {
+        admin.set_role(person, change).await?;
+        Ok(Made::at(here, Notice::Saved))
+    };
+    who.once_for(&sent, act).await
 }
 
 /// Changes the role of a person in the whole authority, or takes it away.
@@ -176,9 +181,12 @@ pub async fn change_in_authority(
         Err(wrong) => return ask_operator(&who, person, role(&form), wrong).await,
     };
     let admin = who.as_seen(&form).because(options.reason);
-    admin.change_person(person, None, None, Some(new)).await?;
     let here = if person == who.person.id { "/console" } else { people::HERE };
-    Ok(who.done(Notice::Saved, here))
+    let act = async move {
+        admin.change_person(person, None, None, Some(new)).await?;
+        Ok(Made::at(here.to_owned(), Notice::Saved))
+    };
+    who.once_for(&sent, act).await
 }
 
 /// Asks before a person gives up the own role in a channel, of which the person need not see the
@@ -209,6 +217,10 @@ pub async fn leave(mut who: SignedIn, Ids(id): Ids<ChannelId>, sent: Sent) -> An
         Err(wrong) => return asking_leave(&who, id, wrong).await,
     };
     let none = RoleChange::Channel { channel: id, role: None };
-    who.admin.clone().because(options.reason).set_role(who.person.id, none).await?;
-    Ok(who.done(Notice::Saved, "/console"))
+    let (admin, own) = (who.admin.clone().because(options.reason), who.person.id);
+    let act = async move {
+        admin.set_role(own, none).await?;
+        Ok(Made::at("/console".to_owned(), Notice::Saved))
+    };
+    who.once_for(&sent, act).await
 }

@@ -205,8 +205,12 @@ pub async fn delete(mut who: SignedIn, Ids(id): Ids<VerifierId>, sent: Sent) -> 
         Ok(options) => options,
         Err(wrong) => return ask_delete(&who, id, wrong).await,
     };
-    who.admin.clone().because(options.reason).delete_verifier(id).await?;
-    Ok(who.done(Notice::Saved, LIST))
+    let admin = who.admin.clone().because(options.reason);
+    let act = async move {
+        admin.delete_verifier(id).await?;
+        Ok(Made::at(LIST.to_owned(), Notice::Saved))
+    };
+    who.once_for(&sent, act).await
 }
 
 /// Asks before the removal of an instance.

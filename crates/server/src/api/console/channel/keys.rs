@@ -150,6 +150,7 @@ pub async fn delete(
         Ok(options) => options,
         Err(wrong) => return asking(&who, (id, kid), revoke, wrong).await,
     };
-    let outcome = who.admin.delete_key(id, kid, revoke, &options).await?;
-    who.took(outcome, Notice::Deleted, &format!("/console/channels/{id}")).await
+    let admin = who.admin.clone();
+    let act = async move { admin.delete_key(id, kid, revoke, &options).await };
+    who.delete(&sent, act, format!("/console/channels/{id}")).await
 }

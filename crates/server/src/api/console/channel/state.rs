@@ -80,5 +80,7 @@ pub async fn delete(mut who: SignedIn, Ids(id): Ids<ChannelId>, sent: Sent) -> A
         Ok(options) => options,
         Err(wrong) => return asking_delete(&who, id, wrong).await,
     };
-    who.took(who.admin.delete_channel(id, &options).await?, Notice::Deleted, "/console").await
+    let admin = who.admin.clone();
+    let act = async move { admin.delete_channel(id, &options).await };
+    who.delete(&sent, act, "/console".to_owned()).await
 }
