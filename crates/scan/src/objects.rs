@@ -25,10 +25,10 @@ pub enum Object {
 /// What is known of the objects of one text.
 ///
 /// The work is linear in the text's length, whatever the text is. Whether a byte is in a string is
-/// all that two readings which began at different braces can disagree about, and a reading that
-/// comes to a brace which is known takes the result. So a byte is read for one object inside a
-/// string, and for one outside, each time for the innermost object that has it, and parsed
-/// once more when that object ends.
+/// all that two readings which began at different braces can disagree about, since a backslash
+/// outside a string ends a reading; and one that comes to a brace which is known takes the result.
+/// So a byte is read for one object inside a string, and for one outside, each time for the
+/// innermost object that has it, and parsed once more when that object ends.
 #[derive(Default)]
 pub struct Objects {
     known: HashMap<usize, Object>,
@@ -101,6 +101,8 @@ impl Objects {
                         around.close(private);
                     }
                 }
+                // Nowhere in JSON; and from here on, readings that differ about strings would agree.
+                b'\\' => return self.bad(open),
                 b'"' => {
                     end += string(&text[end..]);
                     innermost.text.extend_from_slice(&text[at..end]);

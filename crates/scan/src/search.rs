@@ -109,6 +109,8 @@ mod tests {
             fill("", "{\"kty\":\"EC\",\"a\":"),
             fill("", "{\"kty\":\"{\\\"kty\\\""),
             fill("", "{\"kty\""),
+            fill("", "{%5C\"\"kty\""),
+            fill("", "{=5C\"\"kty\""),
             fill("", "\"kty\" {} "),
             fill(&"{\"a\":[".repeat(8), "{\"kty\":[]},"),
             fill("", "-----BEGIN PRIVATE KEY-----"),

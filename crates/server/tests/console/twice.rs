@@ -321,3 +321,22 @@ async fn what_can_be_needed_again_is_done_again_by_a_form_that_the_browser_has_k
         browser.send(&company.path("/channels/{channel}/resume"), &[]).await;
     }
 }
+
+#[tokio::test]
+async fn a_role_that_was_given_again_is_taken_again_by_a_form_that_the_browser_has_kept() {
+    let (world, browser, company) = administered().await;
+    let person = company.path("/people/{person}").rsplit('/').next().unwrap().parse().unwrap();
+    let role = Some(ChannelRole::Member);
+    let role = RoleChange::Channel { channel: company.channel, role };
+    let action = company.path("/channels/{channel}/roles/{person}");
+    world.root().set_role(person, role.clone()).await.unwrap();
+    let page = browser.get(&format!("{action}?role=none")).await.shows(200, "<form");
+    let token = token(&page);
+    for times in 1..=2 {
+        let before = count(&world, "person.set-role").await;
+        let done = browser.send(&action, &[("request", &token), ("role", "none")]).await;
+        assert_eq!(done.status, 303, "{}", done.text);
+        assert_eq!(count(&world, "person.set-role").await, before + 1, "{times}");
+        world.root().set_role(person, role.clone()).await.unwrap();
+    }
+}

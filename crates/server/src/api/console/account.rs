@@ -215,5 +215,5 @@ pub async fn delete_token(mut who: SignedIn, Ids(id): Ids<AdminTokenId>, sent: S
         admin.delete_admin_token(id).await?;
         Ok(Made::at(page, Notice::Deleted(0)))
     };
-    who.once_for(&sent, act).await
+    who.take_away(&sent, act).await
 }

@@ -132,8 +132,7 @@ impl SignedIn {
         Ok(self.go_to(&made))
     }
 
-    /// Deletes something, once for each form, and goes on to the receipt. What can be needed again
-    /// is done each time: its form may be sent again from a page that the browser has kept.
+    /// Deletes something, and goes on to the receipt, as [`Self::take_away`].
     pub async fn delete<T: Send>(
         &self,
         sent: &Sent,
@@ -144,7 +143,7 @@ impl SignedIn {
         let admin = self.admin.clone();
         let made =
             async move { took(&admin, act.await?, Notice::Deleted, (&otherwise, &found)).await };
-        self.once_for(sent, made).await
+        self.take_away(sent, made).await
     }
 }
 

@@ -1,5 +1,5 @@
-//! Forms that create something, or take it away for ever: one that is sent again, as by a double
-//! click, gets the result of the first time.
+//! Forms that create something, or take it away: one that is sent again, as by a double click, gets
+//! the result of the first time.
 //!
 //! Each page has a random token in its forms. A form with the same token and the same fields
 //! is the same request: the store remembers it, with its result, encrypted. A form without a
@@ -10,7 +10,7 @@ use crate::{
     api::form::Form,
     authority::admin::{self, Admin, KeyUse, RequestName},
 };
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
 use std::{future::Future, time::Duration};
 use tegata_console::pages::Trouble;
@@ -93,17 +93,55 @@ impl SignedIn {
         }
     }
 
-    /// Does what makes no secret, once for each form, and goes on to its page.
+    /// Takes something away, and goes on to the page that shows it. A form that is sent again acts
+    /// again: it may be unknown whether the first one was done, and what it takes away may be there
+    /// again. If nothing is left to take away, it goes where the first one went.
     ///
     /// # Errors
-    /// As [`Self::make`], or that of the act.
-    pub async fn once_for(
+    /// That of the act.
+    pub async fn take_away(
         &self,
         sent: &Sent,
         act: impl Future<Output = admin::Result<Made>> + Send + 'static,
     ) -> Answer {
-        let made = self.made(sent, act).await??;
-        Ok(self.go_to(&made))
+        let name = self.request_name(sent)?;
+        // The first one may wait for verifiers before it has its result.
+        let before = match &name {
+            Some(name) => self.result_before(name, sent.bytes(), wait(&sent.form()?)).await,
+            None => Ok(None),
+        };
+        let before = match before {
+            Ok(text) => text.as_ref().and_then(|text| Made::recalled(text)),
+            // It is not known whether the first one was done.
+            Err(Failure::Trouble(Trouble::SentBefore)) => None,
+            Err(failure) => return Err(failure),
+        };
+        let (admin, noted) = (self.admin.clone(), name.filter(|_| before.is_none()));
+        let work = tokio::spawn(async move {
+            let made = act.await;
+            if let Some(name) = noted {
+                remember(&admin, &name, made.as_ref().map(Made::remembered)).await;
+            }
+            made
+        });
+        let error = match work.await.map_err(|it| Failure::internal(&it))? {
+            Ok(made) => return Ok(self.go_to(&made)),
+            Err(error) => error,
+        };
+        let is_gone = matches!(
+            error,
+            admin::Error::Store(Error::NotFound(_))
+                | admin::Error::NoSuch { .. }
+                | admin::Error::Forbidden { .. }
+        );
+        match before {
+            Some(made) if is_gone => Ok(self.go_to(&made)),
+            // By the first one or by another: the page shows what is there.
+            Some(made) if matches!(error, admin::Error::Store(Error::Changed)) => {
+                Ok(Redirect::to(&made.page).into_response())
+            }
+            _ => Err(error.into()),
+        }
     }
 
     /// Goes on to the page of what has no secret.

@@ -287,7 +287,7 @@ pub async fn unlink(
         admin.unlink_identity(id).await?;
         Ok(Made::at(format!("{HERE}/{id}"), Notice::Saved))
     };
-    who.once_for(&sent, act).await
+    who.take_away(&sent, act).await
 }
 
 /// Enables a person.
@@ -377,5 +377,5 @@ pub async fn delete(
         admin.delete_person(id).await?;
         Ok(Made::at(HERE.to_owned(), Notice::Deleted(0)))
     };
-    who.once_for(&sent, act).await
+    who.take_away(&sent, act).await
 }

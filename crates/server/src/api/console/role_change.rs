@@ -165,7 +165,7 @@ async fn change(mut who: SignedIn, place: Place, person: PersonId, sent: Sent) -
         admin.set_role(person, change).await?;
         Ok(Made::at(here, Notice::Saved))
     };
-    who.once_for(&sent, act).await
+    who.take_away(&sent, act).await
 }
 
 /// Changes the role of a person in the whole authority, or takes it away.
@@ -186,7 +186,7 @@ pub async fn change_in_authority(
         admin.change_person(person, None, None, Some(new)).await?;
         Ok(Made::at(here.to_owned(), Notice::Saved))
     };
-    who.once_for(&sent, act).await
+    who.take_away(&sent, act).await
 }
 
 /// Asks before a person gives up the own role in a channel, of which the person need not see the
@@ -222,5 +222,5 @@ pub async fn leave(mut who: SignedIn, Ids(id): Ids<ChannelId>, sent: Sent) -> An
         admin.set_role(own, none).await?;
         Ok(Made::at("/console".to_owned(), Notice::Saved))
     };
-    who.once_for(&sent, act).await
+    who.take_away(&sent, act).await
 }

@@ -210,7 +210,7 @@ pub async fn delete(mut who: SignedIn, Ids(id): Ids<VerifierId>, sent: Sent) -> 
         admin.delete_verifier(id).await?;
         Ok(Made::at(LIST.to_owned(), Notice::Saved))
     };
-    who.once_for(&sent, act).await
+    who.take_away(&sent, act).await
 }
 
 /// Asks before the removal of an instance.

@@ -21,6 +21,9 @@ const LONGEST_TYPE: usize = 200;
 
 /// The longest address that is kept, in bytes.
 const LONGEST_ADDRESS: usize = 300;
+/// The longest address, with its query, that is searched for tokens: that is done for each report, on
+/// the thread that serves it.
+const LONGEST_SEARCHED: usize = 4_096;
 
 /// A token that a report names.
 #[derive(Debug)]
@@ -124,7 +127,13 @@ pub fn address(finder: &Finder, url: &str) -> Option<String> {
     let plain = rest.bytes().all(|it| it.is_ascii_graphic());
     let host_end = rest.find('/').unwrap_or(rest.len());
     let has_user = rest[..host_end].contains('@');
-    if !is_web || !plain || has_user || rest.is_empty() || end > LONGEST_ADDRESS {
+    if !is_web
+        || !plain
+        || has_user
+        || rest.is_empty()
+        || end > LONGEST_ADDRESS
+        || url.len() > LONGEST_SEARCHED
+    {
         return None;
     }
     let mut holds_token = false;
