@@ -329,7 +329,7 @@ async fn a_role_that_was_given_again_is_taken_again_by_a_form_that_the_browser_h
     let role = Some(ChannelRole::Member);
     let role = RoleChange::Channel { channel: company.channel, role };
     let action = company.path("/channels/{channel}/roles/{person}");
-    world.root().set_role(person, role.clone()).await.unwrap();
+    world.root().set_role(person, role).await.unwrap();
     let page = browser.get(&format!("{action}?role=none")).await.shows(200, "<form");
     let token = token(&page);
     for times in 1..=2 {
@@ -337,6 +337,6 @@ async fn a_role_that_was_given_again_is_taken_again_by_a_form_that_the_browser_h
         let done = browser.send(&action, &[("request", &token), ("role", "none")]).await;
         assert_eq!(done.status, 303, "{}", done.text);
         assert_eq!(count(&world, "person.set-role").await, before + 1, "{times}");
-        world.root().set_role(person, role.clone()).await.unwrap();
+        world.root().set_role(person, role).await.unwrap();
     }
 }
