@@ -129,10 +129,14 @@ pub async fn explain(api: &Api, out: &Output, args: Explain) -> anyhow::Result<(
     revoked.and(printed)?;
     if !sorted.forbidden.is_empty() && (args.revoke || ours.is_empty()) {
         let count = counted(sorted.forbidden.len() as u64, "token");
-        return Err(anyhow!(
-            "{count} in channels whose tokens you may not read; an Admin of the channel, or a person \
-             on call, can revoke them"
-        ));
+        let unread = match findings.unread.len() as u64 {
+            0 => String::new(),
+            unread => format!("; and {} not read", counted(unread, "part")),
+        };
+        bail!(
+            "{count} in channels whose tokens you may not read: an Admin of the channel, or a person \
+             on call, can revoke them{unread}"
+        );
     }
     match (ours.is_empty(), findings.unread.len() as u64) {
         (true, _) => Err(findings.nothing(Some(api))),

@@ -2,7 +2,7 @@
 //! root administrator's token.
 
 use crate::{
-    program::{Desk, Home, Server, finish, finish_with},
+    program::{Desk, Done, Home, Server, finish, finish_with},
     terminal::typed,
 };
 use data_encoding::BASE32_NOPAD;
@@ -65,6 +65,17 @@ fn personal_token(home: &Home, url: &str, login: &str, secret: &str) -> Value {
     serde_json::from_str(&finish_with(create, &typed).expect(0)).unwrap()
 }
 
+/// Accepts an invitation, and returns commands of the person by a personal token.
+fn accepted(desk: &Desk, home: &Home, invited: &Value) -> impl Fn(&[&str]) -> Done {
+    let (secret, _) = accept(home, &desk.server.url, text(invited, "invitation"));
+    let made = personal_token(home, &desk.server.url, text(invited, "login"), &secret);
+    move |words| {
+        let mut command = home.tegata(words);
+        let token = text(&made, "admin_token");
+        finish(command.env("TEGATA_URL", &desk.server.url).env("TEGATA_ADMIN_TOKEN", token))
+    }
+}
+
 #[test]
 fn the_admin_of_a_channel_alone_revokes_its_tokens_by_a_personal_token() {
     let desk = Desk::new();
@@ -72,13 +83,7 @@ fn the_admin_of_a_channel_alone_revokes_its_tokens_by_a_personal_token() {
     let words = ["person", "invite", "aoi", "--channel", &channel, "--role", "admin"];
     let invited = desk.json(&words);
     let home = Home::new();
-    let (secret, _) = accept(&home, &desk.server.url, text(&invited, "invitation"));
-    let made = personal_token(&home, &desk.server.url, "aoi", &secret);
-    let by = |words: &[&str]| {
-        let mut command = home.tegata(words);
-        let token = text(&made, "admin_token");
-        finish(command.env("TEGATA_URL", &desk.server.url).env("TEGATA_ADMIN_TOKEN", token))
-    };
+    let by = accepted(&desk, &home, &invited);
     // The provider's name is not for the Admin of a channel.
     let revoke = ["token", "revoke", "--channel", &channel, "--all"];
     let dry = by(&[&revoke[..], &["--dry-run"]].concat()).expect(0);
@@ -103,13 +108,7 @@ fn a_token_that_a_person_may_not_read_does_not_hinder_the_revocation_of_the_othe
         issued["access_token"].as_str().unwrap().to_owned()
     };
     let home = Home::new();
-    let (secret, _) = accept(&home, &desk.server.url, text(&invited, "invitation"));
-    let made = personal_token(&home, &desk.server.url, "aoi", &secret);
-    let by = |words: &[&str]| {
-        let mut command = home.tegata(words);
-        let token = text(&made, "admin_token");
-        finish(command.env("TEGATA_URL", &desk.server.url).env("TEGATA_ADMIN_TOKEN", token))
-    };
+    let by = accepted(&desk, &home, &invited);
     let log = home.path("leaked.log");
     std::fs::write(&log, format!("{}\n{}\n", issue(&other), issue(&own))).unwrap();
     let log = log.to_str().unwrap();

@@ -84,7 +84,7 @@ async fn the_revocation_of_a_providers_tokens_survives_kills_at_any_moment() {
         assert_eq!(living(&server, std::slice::from_ref(&kept)).await, 1, "round {round}");
     }
     println!("{rounds} kills: {begun} revocations begun, {broken_off} of them seen interrupted");
-    // How many are depends on how fast the machine is.
+    // How many are seen depends on how fast the machine is.
     assert!(begun > 10 && broken_off > 0, "too few to tell");
 
     // A replay of the revocation journal gives the same result on a new store.

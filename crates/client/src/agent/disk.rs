@@ -65,8 +65,6 @@ fn id(name: &str, file: &str) -> Result<Option<u32>, String> {
 /// had its name.
 pub fn replace(path: &Path, text: &str, mode: u32, owner: FileOwner) -> io::Result<()> {
     let FolderEntry { folder, name } = FolderEntry::find(path)?;
-    // Opened first: without it the new name could not be synchronised once it is there.
-    let names = readable(&folder, path)?;
     if let Ok(found) = statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
         let kind = FileType::from_raw_mode(found.st_mode);
         if !kind.is_file() && !kind.is_symlink() {
@@ -86,23 +84,24 @@ pub fn replace(path: &Path, text: &str, mode: u32, owner: FileOwner) -> io::Resu
         let _ = unlinkat(&folder, &new, AtFlags::empty());
     }
     written?;
-    // The new name in the folder must survive a crash, too.
-    names.sync_all()
+    sync(&folder)
 }
 
-/// The folder as its names are synchronised, which needs the right to read it.
-fn readable(folder: &OwnedFd, path: &Path) -> io::Result<File> {
+/// Synchronises the name of the file at `path`, which may not survive a crash else.
+///
+/// # Errors
+/// The system's error.
+pub fn sync_name(path: &Path) -> io::Result<()> {
+    sync(&FolderEntry::find(path)?.folder)
+}
+
+/// Synchronises the names in a folder, if the agent may read it: else that cannot be done. A name that a
+/// crash loses is written again at the agent's next start.
+fn sync(folder: &OwnedFd) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match openat(folder, ".", flags, Mode::empty()) {
-        Ok(opened) => Ok(opened.into()),
-        Err(Errno::ACCESS) => {
-            let advice = format!(
-                "the agent may not read the folder {}, and so cannot make sure that a new file \
-                 survives a crash; give it that right",
-                folder_of(path).display()
-            );
-            Err(io::Error::new(io::ErrorKind::PermissionDenied, advice))
-        }
+        Ok(opened) => File::from(opened).sync_all(),
+        Err(Errno::ACCESS) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
@@ -117,7 +116,6 @@ pub fn rehearse(path: &Path, owner: FileOwner) -> io::Result<()> {
     if is_mount_point(&folder, &name) {
         return Err(busy(Errno::BUSY, path));
     }
-    readable(&folder, path)?;
     accessat(&folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())?;
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     let file = match openat(&folder, ".", flags, Mode::RUSR | Mode::WUSR) {

@@ -61,6 +61,9 @@ impl Writing {
         if present.is_some_and(|it| it.is(content.reveal(), mode, owner)) {
             // It is new to the programs if the last write replaced it, and failed only after that.
             let is_new = self.before.as_ref().is_some_and(|it| it.reveal() != content.reveal());
+            if is_new {
+                disk::sync_name(path).map_err(|error| wrong(error.to_string()))?;
+            }
             return Ok((Some(content), is_new));
         }
         if self.before.as_ref().is_some_and(|it| it.reveal() == content.reveal()) {

@@ -10,9 +10,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tegata_policy::acts::{ProviderJob, UpkeepRows, Write};
 use tegata_token::id::ProviderId;
 
-/// Reads what a new job begins with.
+/// Reads what a new job begins with. Each job has events in the audit, so no number is used twice: who
+/// goes on with a job that another one has ended must not meet a later job.
 pub(super) fn new_job(conn: &Connection) -> rusqlite::Result<UpkeepRows> {
-    let sql = "SELECT (SELECT coalesce(max(number), 0) + 1 FROM provider_revocation),
+    let sql = "SELECT max((SELECT coalesce(max(number), 0) FROM provider_revocation),
+                          (SELECT coalesce(max(id), 0) FROM audit)) + 1,
                       (SELECT coalesce(max(number), 0) FROM channel)";
     conn.prepare_cached(sql)?.query_row([], |row| {
         let (next_job, newest_channel) = (row.get(0)?, row.get(1)?);

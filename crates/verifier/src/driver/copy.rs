@@ -30,7 +30,7 @@ pub(super) struct CopyFile {
     /// another provider.
     verifier: String,
     boot: String,
-    /// HeldPlaces as long as the process may use the copy.
+    /// Held as long as the process may use the copy.
     lock: ArcSwapOption<File>,
 }
 

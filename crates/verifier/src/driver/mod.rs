@@ -67,7 +67,7 @@ struct Inner {
     current: ArcSwap<Standing>,
     signatures: Signatures,
     follower: Mutex<Follower>,
-    /// HeldPlaces from a response until its view is on disk: no request acknowledges it before.
+    /// Held from a response until its view is on disk: no request acknowledges it before.
     turn: tokio::sync::Mutex<()>,
     copy: Option<CopyFile>,
     /// Why the copy is not on disk.

@@ -107,6 +107,16 @@ async fn a_gate_answers_as_the_layer_does_and_counts_the_uses() {
     .await;
 }
 
+/// Verifies a token that is not accepted 1,100 times at once: more often than verifications may wait.
+fn verified_at_once(verifier: &BlockingVerifier, bad: &[u8]) -> mpsc::Receiver<NotAccepted> {
+    let (send, answers) = mpsc::channel();
+    for _ in 0..1_100 {
+        let send = send.clone();
+        verifier.verify_then(bad.to_vec(), move |found| send.send(found.unwrap_err()).unwrap());
+    }
+    answers
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_without_a_credential_do_not_take_the_places_of_introspections() {
     let authority = Authority::start().await;
@@ -119,12 +129,7 @@ async fn clients_without_a_credential_do_not_take_the_places_of_introspections()
             std::thread::yield_now();
         }
         let bad = of_an_unknown_key().into_bytes();
-        let (send, answers) = mpsc::channel();
-        for _ in 0..1_100 {
-            let send = send.clone();
-            verifier.verify_then(bad.clone(), move |found| send.send(found.unwrap_err()).unwrap());
-        }
-        drop(send);
+        let answers = verified_at_once(&verifier, &bad);
         let busy = NotAccepted::Unknown(Stale::Busy);
         assert_eq!(answers.recv().unwrap(), busy, "all their places are taken");
         assert!(verifier.verify(token(1).as_bytes()).is_ok());
@@ -145,12 +150,7 @@ async fn a_verification_that_waits_keeps_no_thread_and_so_many_wait_and_no_more(
         assert!(verifier.ready(PATIENCE));
         authority.change(|it| it.status = Some(503));
         let bad = of_an_unknown_key().into_bytes();
-        let (send, answers) = mpsc::channel();
-        for _ in 0..1_100 {
-            let send = send.clone();
-            verifier.verify_then(bad.clone(), move |found| send.send(found.unwrap_err()).unwrap());
-        }
-        drop(send);
+        let answers = verified_at_once(&verifier, &bad);
         let unknown = |stale| NotAccepted::Unknown(stale);
         let first: Vec<_> = (0..76).map(|_| answers.recv().unwrap()).collect();
         assert_eq!(first, [unknown(Stale::Busy); 76]);

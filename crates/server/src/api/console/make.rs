@@ -1,5 +1,5 @@
 //! Forms that create something, or take it away: one that is sent again, as by a double click, gets
-//! the result of the first time.
+//! the result of the first time, unless what it takes away is there again.
 //!
 //! Each page has a random token in its forms. A form with the same token and the same fields
 //! is the same request: the store remembers it, with its result, encrypted. A form without a
@@ -116,15 +116,8 @@ impl SignedIn {
             Err(Failure::Trouble(Trouble::SentBefore)) => None,
             Err(failure) => return Err(failure),
         };
-        let (admin, noted) = (self.admin.clone(), name.filter(|_| before.is_none()));
-        let work = tokio::spawn(async move {
-            let made = act.await;
-            if let Some(name) = noted {
-                remember(&admin, &name, made.as_ref().map(Made::remembered)).await;
-            }
-            made
-        });
-        let error = match work.await.map_err(|it| Failure::internal(&it))? {
+        let noted = name.filter(|_| before.is_none());
+        let error = match self.carried_out(noted, act).await? {
             Ok(made) => return Ok(self.go_to(&made)),
             Err(error) => error,
         };
@@ -163,6 +156,16 @@ impl SignedIn {
             let made = Made::recalled(&text);
             return made.map(Ok).ok_or_else(|| Failure::internal(&"an unknown result"));
         }
+        self.carried_out(name, act).await
+    }
+
+    /// Carries an act out to its end, also after the browser has gone, and remembers its result
+    /// under this name.
+    async fn carried_out(
+        &self,
+        name: Option<RequestName>,
+        act: impl Future<Output = admin::Result<Made>> + Send + 'static,
+    ) -> Result<admin::Result<Made>, Failure> {
         let admin = self.admin.clone();
         let work = tokio::spawn(async move {
             let made = act.await;

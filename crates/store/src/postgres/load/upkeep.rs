@@ -62,9 +62,11 @@ pub(super) async fn read(db: &Client, needs: &Upkeep) -> Result<UpkeepRows, Fail
 // ---- revocations of a provider's tokens
 
 /// Reads what a new job begins with. No channel of the provider is being created meanwhile,
-/// since that locks the provider.
+/// since that locks the provider. Each job has events in the audit, so no number is used twice: who
+/// goes on with a job that another one has ended must not meet a later job.
 async fn new_job(db: &Client) -> Result<UpkeepRows, Failed> {
-    let sql = "SELECT (SELECT coalesce(max(number), 0) + 1 FROM provider_revocation) AS next_job,
+    let sql = "SELECT greatest((SELECT max(number) FROM provider_revocation),
+                               (SELECT audit FROM authority)) + 1 AS next_job,
                       (SELECT coalesce(max(number), 0) FROM channel) AS newest_channel";
     let read = |row: &Row| Ok((row.value("next_job")?, row.value("newest_channel")?));
     let (next_job, newest_channel) = one(db, sql, values![], read).await?.unwrap_or_default();

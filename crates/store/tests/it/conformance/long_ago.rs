@@ -99,6 +99,9 @@ pub async fn the_revocation_of_a_providers_tokens_continues_after_a_crash(mut wo
         .collect();
     assert_eq!(acts.iter().filter(|act| *act == "provider.revoke").count(), 1);
     assert_eq!(acts.iter().filter(|act| *act == "token.revoke").count(), 7);
+    // Who still goes on with the first one does not meet the next one.
+    let next = world.begin_provider_revocation(world.provider, by(NOW.plus(3))).await.unwrap();
+    assert_ne!(next, job);
 }
 
 pub async fn two_that_go_on_with_one_revocation_of_a_providers_tokens_complete_it(world: World) {
