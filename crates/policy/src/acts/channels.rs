@@ -136,6 +136,10 @@ impl Act for ChangeChannel {
                 effects.taken = locked.active(now).map(|token| token.row).collect();
             }
             effects.write(Write::StateChangedBy(self.id));
+        }
+        // Also if it was suspended before: a repeated act has a receipt of its own.
+        let narrowed = self.patch.state.filter(|it| *it != ChannelState::Active);
+        if let Some(state) = state.or(narrowed) {
             effects.tokens(&new, &locked.revocations, ChannelChange::State { state });
         }
         let changed = changes_of(&self.patch, old, &new);

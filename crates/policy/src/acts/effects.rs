@@ -319,6 +319,8 @@ pub struct Effects {
     /// The rows of the active tokens that it makes invalid, now or after a delay, oldest
     /// first.
     pub taken: Vec<i64>,
+    /// Of a reissue, or a retry of one: from when on the predecessor is invalid.
+    pub reissued: Option<UnixTime>,
 }
 
 impl Effects {

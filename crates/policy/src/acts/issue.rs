@@ -83,10 +83,16 @@ impl Act for Issue {
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Issued> {
         let grant = &*current(&self.grant, locked, now)?;
-        if let Some(issued) = issued_before(grant, locked, now)? {
-            return Ok((issued, Effects::default()));
-        }
         let channel = grant.channel();
+        let mut effects = Effects::default();
+        if let Some(issued) = issued_before(grant, locked, now)? {
+            if self.by.is_some() {
+                // The first answer was lost, perhaps: this one has a receipt as well.
+                effects.touch(channel);
+                effects.reissued = Some(valid_until(&issued));
+            }
+            return Ok((issued, effects));
+        }
         let live = locked.live(now);
         let groups = grant.group().map_or(0, |group| other_groups(channel, &live, group, now));
         let serial = locked.count()?.serial.next();
@@ -94,7 +100,6 @@ impl Act for Issue {
         let key = locked.key_in(KeyState::Active).ok_or(ActError::NoSigningKey)?;
         let claims = grant.claims(self.id, serial, key.key.id, now);
 
-        let mut effects = Effects::default();
         use_assertion(grant, locked, &mut effects)?;
         let idempotency = grant.idempotency();
         effects.write(Write::Token(Box::new(NewToken {
@@ -127,8 +132,16 @@ impl Act for Issue {
         let (revoked, position) = (effects.taken.len(), Position::default());
         let issued =
             Issued { claims, issuer, previous_until, again: false, evicted, revoked, position };
+        if self.by.is_some() {
+            effects.reissued = Some(valid_until(&issued));
+        }
         Ok((issued, effects))
     }
+}
+
+/// From when on the predecessor of a reissued token is invalid.
+fn valid_until(issued: &Issued) -> UnixTime {
+    issued.previous_until.unwrap_or(issued.claims.issued_at)
 }
 
 /// Why tokens are revoked for a new one.

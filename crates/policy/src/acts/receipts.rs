@@ -6,7 +6,6 @@ use super::{
     effects::{Effects, Write},
     followers::{ReceiptFor, ReceiptRow},
     locked::{Locked, Needs},
-    things::RevocationCause,
 };
 use tegata_token::{
     id::ProviderId,
@@ -35,8 +34,7 @@ pub fn receipt_of(act: ActName, effects: &Effects, now: UnixTime) -> Option<Rece
             (is_repeated || !effects.journal.is_empty()).then_some(about(None)?)
         }
         ActName::Issue => {
-            let effective_at = effects.writes.iter().find_map(|it| replaced_at(it, now))?;
-            Some(ReceiptFor { provider: Some(provider?), effective_at })
+            Some(ReceiptFor { provider: Some(provider?), effective_at: effects.reissued? })
         }
         ActName::RecordForAll => about(None),
         _ => None,
@@ -51,15 +49,6 @@ fn narrowed(effects: &Effects) -> Option<ProviderId> {
         }
         _ => None,
     })
-}
-
-/// When the predecessor of a reissued token stops being valid.
-fn replaced_at(write: &Write, now: UnixTime) -> Option<UnixTime> {
-    match write {
-        Write::TokenRevoked { by: RevocationCause::Reissued, .. } => Some(now),
-        Write::TokenRevokedFrom { at, replaced_by: Some(_), .. } => Some(*at),
-        _ => None,
-    }
 }
 
 /// Writes the lists of receipts, and which of them are complete.

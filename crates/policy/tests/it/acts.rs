@@ -251,7 +251,11 @@ fn of_change() -> Vec<Example> {
         let act = ChangeChannel { id: id(), patch, by: by() };
         Example(what, effects(&act, &locked(channel(), some_tokens())), narrows)
     };
-    patches.into_iter().map(change).collect()
+    let suspended = Channel { state: ChannelState::Suspended, ..channel() };
+    let act = ChangeChannel { id: id(), patch: state(ChannelState::Suspended), by: by() };
+    let again = effects(&act, &locked(suspended, some_tokens()));
+    let again = Example("suspended again", again, NARROWS);
+    patches.into_iter().map(change).chain([again]).collect()
 }
 
 fn of_signing_keys() -> Vec<Example> {

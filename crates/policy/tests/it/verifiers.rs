@@ -238,7 +238,7 @@ fn every_act_that_revokes_for_an_operator_has_a_receipt_and_an_eviction_has_none
             | ActName::DeleteGroup
             | ActName::DeleteProvider => (every, provider),
             ActName::ReportLeaks => (vec!["revoked"], provider),
-            ActName::ChangeChannel => (vec!["suspended", "deleted"], provider),
+            ActName::ChangeChannel => (vec!["suspended", "deleted", "suspended again"], provider),
             ActName::ChangeSigningKeys => (vec!["revoked", "all removed"], None),
             ActName::Issue => (vec!["a reissue"], provider),
             ActName::RecordForAll => (every, None),

@@ -39,6 +39,8 @@ pub struct Receipt {
     pub position: Position,
     /// When the act takes effect: after the delay of a reissue, else at its time.
     pub effective_at: UnixTime,
+    /// The provider whose verifiers must apply it, and the unlimited ones; `None`: all.
+    pub provider: Option<ProviderId>,
     /// The instances that must apply it.
     pub verifiers: Vec<InstanceReceipt>,
 }

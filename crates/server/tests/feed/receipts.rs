@@ -1,6 +1,6 @@
 //! What receipts say of instances that follow, are cut off, stop, or were removed.
 
-use crate::world::{World, are};
+use crate::world::{Channel, World, are};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -359,4 +359,63 @@ async fn the_list_of_verifiers_shows_what_each_instance_has_acknowledged() {
     assert!(instance["lease"].as_u64().unwrap() <= 3_300);
     assert_eq!(instance["address"], "127.0.0.1", "its machine");
     assert!(!shown.to_string().contains("tgv_"), "its token is not shown again");
+}
+
+#[tokio::test]
+async fn a_retried_reissue_has_a_receipt_of_its_own_and_not_that_of_a_later_act() {
+    let world = World::new().await;
+    let (shop, other) = (world.channel().await, world.channel().await);
+    let of = |channel: &Channel, name: &str| json!({ "name": name, "provider": channel.provider });
+    let own = world.verifier(of(&shop, "own")).await;
+    let foreign = world.verifier(of(&other, "foreign")).await;
+    let (own, foreign) = (world.follower(&own, "own"), world.follower(&foreign, "foreign"));
+    own.snapshot().await;
+    let position = foreign.snapshot().await;
+    let path = format!("/channels/{}/long-lived-token", shop.id);
+    let reissue = async |key: &str, delay: u64| {
+        let body = json!({ "delay_seconds": delay });
+        let key = [("idempotency-key", key)];
+        world.admin_with(Method::POST, &path, &key, Some(body)).await.is(201).json()
+    };
+    reissue("first", 0).await;
+    let first = reissue("second", 600).await;
+    assert_eq!(first["revoked"], 1);
+    are(&first["receipt"], &[("own", "waiting")]);
+    world.revoke(&other, 0).await;
+    foreign.catch_up(&position).await;
+    let again = reissue("second", 600).await;
+    assert_eq!(again["channel_access_token"], first["channel_access_token"]);
+    assert_eq!(again["receipt"]["state"], "pending");
+    are(&again["receipt"], &[("own", "waiting")]);
+    assert_eq!(again["receipt"]["effective_at"], first["receipt"]["effective_at"]);
+    // It is found by its position, so that a program can wait for it.
+    let shown = world.receipt(&again["position"], 0).await;
+    assert_eq!(shown, again["receipt"]);
+}
+
+#[tokio::test]
+async fn a_change_without_a_change_shows_no_receipt_of_another_provider() {
+    let world = World::new().await;
+    let (shop, other) = (world.channel().await, world.channel().await);
+    let secret = json!({ "name": "secret gateway", "provider": other.provider });
+    let foreign = world.verifier(secret).await;
+    world.follower(&foreign, "foreign").snapshot().await;
+    world.revoke(&other, 0).await;
+    let path = format!("/channels/{}", shop.id);
+    let changed = world.admin(Method::PATCH, &path, Some(json!({}))).await.is(200).json();
+    assert!(!changed.to_string().contains("secret gateway"), "{changed}");
+}
+
+#[tokio::test]
+async fn a_channel_that_is_suspended_again_has_a_receipt_that_can_be_waited_for() {
+    let world = World::new().await;
+    let verifier = world.verifier(json!({ "name": "gateway" })).await;
+    let channel = world.channel().await;
+    world.follower(&verifier, "one").snapshot().await;
+    let path = format!("/channels/{}", channel.id);
+    for _ in 0..2 {
+        let suspended = json!({ "state": "suspended" });
+        let done = world.admin(Method::PATCH, &path, Some(suspended)).await.is(200).json();
+        assert_eq!(world.receipt(&done["position"], 0).await["state"], "pending");
+    }
 }

@@ -109,6 +109,7 @@ impl OpenReceipt {
             state: if is_complete { ReceiptState::Complete } else { ReceiptState::Pending },
             position: self.row.position,
             effective_at: self.row.about.effective_at,
+            provider: self.row.about.provider,
             verifiers: self.shown(instances, now),
         })
     }

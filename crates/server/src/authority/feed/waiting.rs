@@ -30,10 +30,13 @@ impl Authority {
             Concerns::All => None,
         };
         match self.receipt_at(position, wait).await? {
-            Some(receipt) => Ok(receipt),
-            None => {
+            Some(receipt) if receipt.provider == provider => {
+                Ok(Receipt { effective_at, ..receipt })
+            }
+            _ => {
                 // The act found everything done, by another one that may be a moment ago: nothing
-                // that was measured before this call counts.
+                // that was measured before this call counts, and a receipt at this position is
+                // that of another act, perhaps on another provider.
                 let about = ReceiptFor { provider, effective_at };
                 let row = ReceiptRow { position, about, complete: false, list: None };
                 self.learn_of_instances().await?;
@@ -119,6 +122,7 @@ impl Authority {
             state: ReceiptState::Pending,
             position: row.position,
             effective_at: row.about.effective_at,
+            provider: row.about.provider,
             verifiers: Vec::new(),
         };
         let mut open = OpenReceipt::new(row, learned, &feed.instances);
