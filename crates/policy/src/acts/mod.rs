@@ -67,9 +67,9 @@ pub use people::{
     UseCode,
 };
 pub use person::{
-    AdminTokenRow, Identity, LOGIN_RULE, LinkedIdentity, PAST_ROLES_KEPT, PasswordHash, PersonLoss,
-    PersonRow, PersonRows, PersonState, SessionRow, SignInSecrets, StoredPerson, WhichPerson,
-    is_login,
+    AdminTokenRow, Identity, LOGIN_RULE, LinkedIdentity, OpenInvitation, PAST_ROLES_KEPT,
+    PasswordHash, PersonLoss, PersonRow, PersonRows, PersonState, SessionRow, SignInSecrets,
+    StoredPerson, WhichPerson, is_login,
 };
 pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
 pub use providers::{CreateProvider, DeleteProvider, RenameProvider};
@@ -367,8 +367,8 @@ impl ActName {
             | Self::UnlinkIdentity
             | Self::DeleteAdminToken
             | Self::ReplaceRootToken => true,
-            // A used assertion stays valid for at most half an hour, and a store that is
-            // recovered has been down for longer.
+            // A used assertion stays valid for at most 61 minutes; a line for each issue would cost
+            // more than that is worth.
             Self::TakeAssertion
             | Self::Forget
             | Self::CreateProvider

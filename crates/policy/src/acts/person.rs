@@ -234,6 +234,15 @@ pub enum WhichPerson {
     Identity(Identity),
 }
 
+/// An invitation that was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenInvitation {
+    /// Whether the person has a role in the whole authority.
+    pub into_authority: bool,
+    /// When it expires.
+    pub until: UnixTime,
+}
+
 /// What was read about people.
 #[derive(Debug, Clone, Default)]
 pub struct PersonRows {
@@ -248,8 +257,8 @@ pub struct PersonRows {
     /// The person's roles in providers and channels that are deleted, the oldest first, as what
     /// takes them away.
     pub past_roles: Vec<RoleChange>,
-    /// When the invitations of people expire that were not accepted.
-    pub invitations: Vec<UnixTime>,
+    /// The invitations that were not accepted.
+    pub invitations: Vec<OpenInvitation>,
 }
 
 /// What was taken from a person: the revocation journal keeps it for stores that are

@@ -8,10 +8,10 @@ use tegata_policy::{
         AcceptInvitation, Act, ActError, ActName, AdminTokenRow, Change, ChangePassword,
         ChangePerson, CreateAdminToken, CreateChannel, DeleteAdminToken, DeletePerson, Effects,
         EndSession, FirstFactor, Identity, InvitePerson, JournalEntry, LinkIdentity,
-        LinkedIdentity, Locked, MOST_ADMIN_TOKENS, MOST_SESSIONS, NewChannel, PasswordHash,
-        PersonLoss, PersonRow, PersonRows, PersonState, Replay, ResetPerson, RewrapKeys,
-        SecondFactor, SessionRow, SetRole, SignIn, SignInSecrets, StoredPerson, TokenHash,
-        UnlinkIdentity, UpkeepRows, UseCode, WrappedKey, Write, is_login,
+        LinkedIdentity, Locked, MOST_ADMIN_TOKENS, MOST_SESSIONS, NewChannel, OpenInvitation,
+        PasswordHash, PersonLoss, PersonRow, PersonRows, PersonState, Replay, ResetPerson,
+        RewrapKeys, SecondFactor, SessionRow, SetRole, SignIn, SignInSecrets, StoredPerson,
+        TokenHash, UnlinkIdentity, UpkeepRows, UseCode, WrappedKey, Write, is_login,
     },
     permission::{ChannelRole, OperatorRole, ProviderRole, Rights, RoleChange},
     rules::ChannelType,
@@ -315,14 +315,40 @@ fn the_last_administrator_who_can_sign_in_is_neither_disabled_nor_deleted_nor_lo
 
 #[test]
 fn two_hundred_invitations_can_be_open() {
-    let open = |count: usize, until: UnixTime| {
-        let mut locked = with(None);
-        locked.upkeep.people.invitations = vec![until; count];
-        invite(None).decide(&locked, NOW)
+    let auditor = Some(RoleChange::Operator { role: Some(OperatorRole::Auditor) });
+    for role in [None, auditor] {
+        let open = |count: usize, until: UnixTime, into_authority: bool| {
+            let mut locked = with(None);
+            locked.upkeep.people.invitations =
+                vec![OpenInvitation { into_authority, until }; count];
+            invite(role).decide(&locked, NOW)
+        };
+        let own = role.is_some();
+        assert!(open(199, NOW.plus(1), own).is_ok());
+        assert!(matches!(open(200, NOW.plus(1), own), Err(ActError::Conflict(_))));
+        assert!(open(500, NOW, own).is_ok(), "expired");
+        assert!(open(500, NOW.plus(1), !own).is_ok(), "those of others keep out no operator");
+    }
+}
+
+#[test]
+fn an_invited_person_who_loses_the_last_role_is_deleted_and_no_other() {
+    let take = RoleChange::Operator { role: None };
+    let decide = |stored: StoredPerson| {
+        let act = SetRole { id: id(), role: take, by: by() };
+        act.decide(&with(Some(stored)), NOW).unwrap().1
     };
-    assert!(open(199, NOW.plus(1)).is_ok());
-    assert!(matches!(open(200, NOW.plus(1)), Err(ActError::Conflict(_))));
-    assert!(open(500, NOW).is_ok(), "expired");
+    let auditor = |of: StoredPerson| StoredPerson {
+        person: of.person.with(RoleChange::Operator { role: Some(OperatorRole::Auditor) }),
+        ..of
+    };
+    let gone = decide(auditor(invited()));
+    assert!(gone.writes.contains(&Write::PersonDeleted(id(), NOW)));
+    assert!(gone.changes.contains(&Change::PersonDeleted { person: id() }));
+    let loss = JournalEntry::Person { person: id(), loss: PersonLoss::Deleted };
+    assert_eq!(gone.journal, [loss]);
+    let stays = decide(auditor(StoredPerson { secrets: Some(secrets()), ..invited() }));
+    assert!(!stays.writes.contains(&Write::PersonDeleted(id(), NOW)));
 }
 
 #[test]

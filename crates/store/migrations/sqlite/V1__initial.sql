@@ -336,6 +336,8 @@ CREATE TABLE person (
     deleted_at        INTEGER
 );
 CREATE UNIQUE INDEX person_by_login ON person (login) WHERE deleted_at IS NULL;
+CREATE INDEX person_operator ON person (operator)
+    WHERE operator IS NOT NULL AND deleted_at IS NULL;
 CREATE UNIQUE INDEX person_by_identity ON person (identity_issuer, identity_subject)
     WHERE deleted_at IS NULL AND identity_issuer IS NOT NULL;
 

@@ -7,7 +7,7 @@ use super::{
 use crate::{PeopleState, Result, columns::people as columns};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use tegata_policy::acts::{
-    AdminTokenRow, PersonRows, SessionRow, StoredPerson, WhichPerson, Write,
+    AdminTokenRow, OpenInvitation, PersonRows, SessionRow, StoredPerson, WhichPerson, Write,
 };
 use tegata_policy::permission::RoleChange;
 use tegata_token::{id::PersonId, time::UnixTime};
@@ -76,9 +76,11 @@ pub(super) fn load(
 ) -> rusqlite::Result<()> {
     let sql = format!("{PERSON} AND operator IS NOT NULL");
     rows.operators = rows_of(conn, &sql, person)?.into_iter().map(|it| it.person).collect();
-    let sql = "SELECT invitation_until FROM person
+    let sql = "SELECT operator IS NOT NULL, invitation_until FROM person
                WHERE deleted_at IS NULL AND invitation IS NOT NULL";
-    rows.invitations = rows_of(conn, sql, |row| Ok(UnixTime(row.get(0)?)))?;
+    rows.invitations = rows_of(conn, sql, |row| {
+        Ok(OpenInvitation { into_authority: row.get(0)?, until: UnixTime(row.get(1)?) })
+    })?;
     let Some(found) = one(conn, which)? else { return Ok(()) };
     let id = found.person.id.number();
     let sql = format!("{SESSION} WHERE person = ?1 ORDER BY number");

@@ -20,7 +20,8 @@ use crate::{
 use std::collections::BTreeMap;
 use tegata_token::{id::PersonId, time::UnixTime};
 
-/// Number of invitations that can be open at a time.
+/// Number of invitations that can be open at a time: so many into roles of the authority, and so
+/// many others.
 pub const MOST_INVITATIONS: usize = 200;
 
 /// Invites a person: the holder of the invitation sets the password.
@@ -55,8 +56,11 @@ impl Act for InvitePerson {
         if !locked.upkeep.people.people.is_empty() {
             return Err(ActError::Conflict("a person with this sign-in name exists"));
         }
-        let open = locked.upkeep.people.invitations.iter().filter(|until| now < **until).count();
-        if open >= MOST_INVITATIONS {
+        // Apart: the Admin of one channel must not keep out those who operate the authority.
+        let into_authority = matches!(self.role, Some(RoleChange::Operator { .. }));
+        let open = locked.upkeep.people.invitations.iter();
+        let open = open.filter(|it| it.into_authority == into_authority && now < it.until);
+        if open.count() >= MOST_INVITATIONS {
             return Err(ActError::Conflict(
                 "200 invitations are open; wait until some are accepted or expire, or withdraw some \
                  by deleting their people",

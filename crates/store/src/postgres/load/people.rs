@@ -9,7 +9,7 @@ use crate::{
     },
 };
 use futures_util::future::{try_join, try_join3};
-use tegata_policy::acts::{PersonRows, StoredPerson, WhichPerson};
+use tegata_policy::acts::{OpenInvitation, PersonRows, StoredPerson, WhichPerson};
 use tegata_token::id::PersonId;
 use tokio_postgres::Client;
 
@@ -38,8 +38,8 @@ async fn named(db: &Client, name: &str, values: &[Value<'_>]) -> Result<PersonRo
     let sessions = format!("SELECT * FROM person_session WHERE {of_person} ORDER BY number");
     let admin_tokens = format!("SELECT * FROM admin_token WHERE {of_person} ORDER BY number");
     let operators = format!("{PERSON} AND operator IS NOT NULL");
-    let invitations = "SELECT invitation_until FROM person
-                       WHERE deleted_at IS NULL AND invitation IS NOT NULL";
+    let invitations = "SELECT operator IS NOT NULL AS into_authority, invitation_until AS until
+                       FROM person WHERE deleted_at IS NULL AND invitation IS NOT NULL";
     let ((people, sessions, admin_tokens), (operators, invitations)) = try_join(
         try_join3(
             list(db, &person, values, people::person),
@@ -48,7 +48,10 @@ async fn named(db: &Client, name: &str, values: &[Value<'_>]) -> Result<PersonRo
         ),
         try_join(
             list(db, &operators, values![], people::person),
-            list(db, invitations, values![], |row| row.value("invitation_until")),
+            list(db, invitations, values![], |row| {
+                let into_authority = row.value("into_authority")?;
+                Ok(OpenInvitation { into_authority, until: row.value("until")? })
+            }),
         ),
     )
     .await?;

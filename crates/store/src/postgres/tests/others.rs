@@ -1,6 +1,7 @@
 //! Rows that belong to no channel: of jobs, keys, the audit, followers and people.
 
 use super::*;
+use tegata_policy::acts::OpenInvitation;
 
 #[tokio::test]
 async fn what_jobs_write_is_read_again() {
@@ -207,7 +208,8 @@ async fn what_acts_write_of_people_is_read_again() {
     let by_invitation = WhichPerson::Invitation(TokenHash([2; 32]));
     let found = it.upkeep(Upkeep::Person(by_invitation)).await.people;
     assert_eq!(found.people, [invited]);
-    assert_eq!((found.operators.len(), found.invitations), (1, vec![NOW]));
+    let open = vec![OpenInvitation { into_authority: true, until: NOW }];
+    assert_eq!((found.operators.len(), found.invitations), (1, open));
     let secrets = SignInSecrets {
         password: PasswordHash("$argon2id$".into()),
         totp: WrappedKey(vec![3]),
