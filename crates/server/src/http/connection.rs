@@ -207,6 +207,8 @@ impl<H: Handler> Listener<H> {
         let mut next_check = pin!(sleep_until(Instant::now() + PARK_AFTER));
         let (mut is_idle, mut stopping) = (false, false);
         let mut close_by = None;
+        // Kept while the connection is idle, since the one that waits longest is notified first.
+        let mut room = pin!(self.room.notified());
         loop {
             let leave = tokio::select! {
                 biased;
@@ -215,6 +217,9 @@ impl<H: Handler> Listener<H> {
                     let now = Instant::now();
                     let progress = pace.progress(now);
                     is_idle = matches!(progress, Progress::Idle(_));
+                    if !is_idle {
+                        room.set(self.room.notified());
+                    }
                     let next = match progress {
                         Progress::TooSlow(at) => {
                             self.too_slow(at);
@@ -227,7 +232,7 @@ impl<H: Handler> Listener<H> {
                     next_check.as_mut().reset(next);
                     matches!(progress, Progress::Idle(since) if now >= since + self.idle)
                 }
-                () = self.room.notified(), if is_idle && close_by.is_none() => true,
+                () = &mut room, if is_idle && close_by.is_none() => true,
                 () = self.stop.cancelled(), if !stopping => {
                     stopping = true;
                     true
