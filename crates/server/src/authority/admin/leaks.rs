@@ -202,7 +202,7 @@ impl Admin {
             ) => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),
         }
-        Ok(self.warnings_about(&of, &tokens, found_at.first(), render))
+        Ok(self.warnings_about(&of, &tokens, (is_signed, found_at.first()), render))
     }
 
     /// The warnings about leaked tokens, if there is a webhook to send them to.
@@ -210,7 +210,7 @@ impl Admin {
         &self,
         of: &Channel,
         tokens: &[Claims],
-        found_at: Option<&String>,
+        (is_signed, found_at): (bool, Option<&String>),
         render: RenderLeak,
     ) -> Vec<NewWarning> {
         if self.authority.webhook().is_none() {
@@ -218,7 +218,8 @@ impl Admin {
         }
         let now = self.authority.now();
         let warning = |it| LeakWarning::new(it, of.on_leak, found_at.cloned(), now);
-        tokens.iter().take(WARNINGS).map(|it| warning(it).to_send(of, render)).collect()
+        let tokens = tokens.iter().take(WARNINGS);
+        tokens.map(|it| warning(it).to_send(of, is_signed, render)).collect()
     }
 
     /// Queues warnings. The tokens are handled by then, so a failure fails no report.

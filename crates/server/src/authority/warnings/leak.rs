@@ -3,10 +3,7 @@
 use super::{KEPT, WarnedToken};
 use tegata_policy::channel::{Channel, OnLeak};
 use tegata_store::NewWarning;
-use tegata_token::{
-    claims::Claims,
-    time::{DAY, UnixTime},
-};
+use tegata_token::{claims::Claims, time::UnixTime};
 
 /// A warning about a token that was found where others can read it.
 #[derive(Debug, Clone)]
@@ -63,11 +60,46 @@ impl LeakWarning {
         }
     }
 
-    /// The warning, to be delivered once: repeated reports of a token queue no other.
+    /// The warning, to be delivered once in an hour for each token, and once more if the reporter
+    /// `is_signed`, that is, authenticated: the thief of a token can report it first.
     #[must_use]
-    pub fn to_send(&self, of: &Channel, render: RenderLeak) -> NewWarning {
-        let name = format!("{}/{}/{}/0", Self::KIND, of.id, self.token.id);
-        let keep_until = self.since.plus(400 * DAY).plus(KEPT);
-        NewWarning { name, body: render(self, of), keep_until }
+    pub fn to_send(&self, of: &Channel, is_signed: bool, render: RenderLeak) -> NewWarning {
+        let (hour, signed) = (self.since.0.div_euclid(3_600), u8::from(is_signed));
+        let name = format!("{}/{}/{}/{hour}-{signed}", Self::KIND, of.id, self.token.id);
+        NewWarning { name, body: render(self, of), keep_until: self.since.plus(KEPT) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::channels::tests::any_channel;
+    use tegata_token::{
+        id::{Serial, SigningKeyId, TokenId},
+        kind::Kind,
+    };
+
+    #[test]
+    fn a_flagged_leak_is_sent_once_in_an_hour_and_again_if_its_reporter_is_authenticated() {
+        let of = any_channel(7, 1);
+        let claims = Claims {
+            id: TokenId([1; 16]),
+            provider: of.provider,
+            channel: of.id,
+            kind: Kind::V21,
+            group: None,
+            serial: Serial(1),
+            key: SigningKeyId([2; 8]),
+            assertion_key: None,
+            issued_at: UnixTime(0),
+            expires_at: UnixTime(90_000),
+        };
+        let name = |at: i64, is_signed| {
+            let it = LeakWarning::new(&claims, OnLeak::Flag, None, UnixTime(at));
+            it.to_send(&of, is_signed, |_, _| String::new()).name
+        };
+        assert_eq!(name(3_600, false), name(7_199, false));
+        assert_ne!(name(3_600, false), name(7_200, false));
+        assert_ne!(name(3_600, false), name(3_600, true));
     }
 }
