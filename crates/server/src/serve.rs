@@ -353,7 +353,7 @@ impl Listeners {
     ) -> TaskTracker {
         let trusted_proxies = Arc::new(settings.trusted_proxies.clone());
         let connections = descriptors::per_listener(settings.max_connections, self.all.len());
-        let tasks = TaskTracker::new();
+        let (tasks, bodies) = (TaskTracker::new(), http::BodyRoom::default());
         for (listener, shows) in self.all {
             let terms = http::Terms {
                 shows,
@@ -361,6 +361,7 @@ impl Listeners {
                 idle: settings.idle_timeout,
                 tls: tls.cloned(),
                 trusted_proxies: trusted_proxies.clone(),
+                bodies: bodies.clone(),
             };
             tasks.spawn(http::serve(app.clone(), listener, terms, stop.clone()));
         }

@@ -89,6 +89,19 @@ impl From<BadParameter> for Failure {
     }
 }
 
+/// Authenticates the sender of a report, before its body is read.
+///
+/// # Errors
+/// The response to a request that is refused.
+pub async fn authenticate(app: &App, headers: &HeaderMap) -> Result<(), Reply> {
+    let known = app.authority.verifier_of(bearer(headers)).await;
+    known.map(drop).map_err(|why| {
+        let reply = refused(why.into());
+        app.metrics.feed.count("usage", reply.status().as_u16());
+        reply
+    })
+}
+
 /// A response; `None` has no body.
 type Answer = Result<Option<FeedResponse>, Failure>;
 

@@ -32,7 +32,7 @@ use axum::{
 use http::{HeaderMap, Method, StatusCode, Uri, header::ACCEPT};
 use oauth::OAuthError;
 use reply::Reply;
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 use tegata_console::pages::Trouble;
 use uuid::Uuid;
 
@@ -132,8 +132,10 @@ pub fn is_admin(path: &str) -> bool {
 /// Why a request was not read.
 #[derive(Debug, Clone, Copy)]
 pub enum Unread {
-    /// It exceeds the maximum length.
-    TooLong,
+    /// It exceeds this maximum length, in bytes.
+    TooLong(usize),
+    /// The bodies of other requests take all the memory that bodies may take.
+    NoRoom,
     /// It did not arrive in time.
     TooSlow,
     /// The connection broke, or the body is malformed.
@@ -144,39 +146,51 @@ pub enum Unread {
     Fields,
 }
 
+fn too_long_words(longest: usize) -> Cow<'static, str> {
+    if longest == console::LONGEST_LEAK {
+        return "the text is longer than 1 MiB: search it in parts, or on your own machine with \
+                `tegata token inspect`"
+            .into();
+    }
+    format!("the body is longer than {longest} bytes").into()
+}
+
 /// The error response to a request that was not read, in the form of its API.
 #[must_use]
 pub fn refuse(path: &str, unread: Unread) -> Response {
     let (status, code, words) = match unread {
-        Unread::TooLong => (
-            StatusCode::PAYLOAD_TOO_LARGE,
-            Code::BodyTooLong,
-            if path == USAGE || leaks::takes_reports(path) {
-                "the body is longer than 1048576 bytes"
-            } else {
-                "the body is longer than 65536 bytes"
-            },
-        ),
+        Unread::TooLong(longest) => {
+            (StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLong, too_long_words(longest))
+        }
+        Unread::NoRoom => {
+            let words = "the server reads as many bodies as it may; try again";
+            return match ErrorForm::of(path) {
+                ErrorForm::Problem => Problem::new(Code::Unavailable, words).into_response(),
+                other => unavailable(other),
+            };
+        }
         Unread::TooSlow => (
             StatusCode::REQUEST_TIMEOUT,
             Code::BodyTooSlow,
-            "the request took longer than 10 seconds to come in",
+            "the request took longer than 10 seconds to come in".into(),
         ),
-        Unread::BrokeOff => (StatusCode::BAD_REQUEST, Code::MalformedBody, "the body broke off"),
+        Unread::BrokeOff => {
+            (StatusCode::BAD_REQUEST, Code::MalformedBody, "the body broke off".into())
+        }
         Unread::Hosts => {
-            (StatusCode::BAD_REQUEST, Code::MalformedHead, "send exactly one Host header")
+            (StatusCode::BAD_REQUEST, Code::MalformedHead, "send exactly one Host header".into())
         }
         Unread::Fields => (
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Code::HeadTooLong,
-            "send at most 100 header fields",
+            "send at most 100 header fields".into(),
         ),
     };
     match ErrorForm::of(path) {
         ErrorForm::Problem => Problem::new(code, words).into_response(),
-        ErrorForm::Page => console::bare_error(status, Trouble::BadRequest(words.to_owned())),
-        ErrorForm::OAuth => oauth::failure(status, "invalid_request", words).into_response(),
-        ErrorForm::Message => reply::message(status, words).into_response(),
+        ErrorForm::Page => console::bare_error(status, Trouble::BadRequest(words.into_owned())),
+        ErrorForm::OAuth => oauth::failure(status, "invalid_request", &words).into_response(),
+        ErrorForm::Message => reply::message(status, &words).into_response(),
     }
 }
 

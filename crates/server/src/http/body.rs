@@ -1,5 +1,6 @@
-//! Reads request bodies whole, within a maximum length and time.
+//! Reads request bodies whole, within a maximum length, time and memory.
 
+use super::room::{BodyRoom, Taken};
 use crate::api;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Response, header};
@@ -7,64 +8,73 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::time::{Instant, timeout_at};
 
-/// Maximum length of a body, in bytes.
-const LONGEST: usize = 64 * 1024;
-/// Maximum length of a report of a verifier's uses.
-const LONGEST_USAGE: usize = tegata_token::feed::LONGEST_USAGE;
-/// The form that can contain a whole log, and its maximum length.
-const LEAK_DESK: &str = api::console::LEAK_DESK.0;
-const LONGEST_LEAK: usize = api::console::LEAK_DESK.1;
+/// Maximum length of a body, in bytes, unless its sender is known by the head of the request.
+pub const LONGEST: usize = 64 * 1024;
 /// Of a body that is too long, this many more bytes are read and dropped, so that a
 /// client that only reads after it has written still gets the response.
 const DRAINED: usize = 1024 * 1024;
 
-/// Reads `body` whole, by `due` at the latest; `path` selects the API whose error form is
-/// used.
+/// What a body may take.
+pub struct Allowed<'a> {
+    /// By when it must be here.
+    pub due: Instant,
+    /// Selects the API whose error form is used.
+    pub path: &'a str,
+    /// Its maximum length, in bytes.
+    pub longest: usize,
+    /// The memory of all bodies; `None`: another limit bounds these.
+    pub room: Option<&'a BodyRoom>,
+    /// The length that takes nothing of the room, in bytes.
+    pub free: usize,
+}
+
+/// Reads `body` whole. What it takes of the room is given back when the second value is dropped,
+/// so that is kept as long as the body.
 ///
 /// # Errors
 /// The response to a request whose body was not read.
 pub async fn read(
     body: impl Body<Data = Bytes> + Unpin,
-    due: Instant,
-    path: &str,
-) -> Result<Bytes, Response<axum::body::Body>> {
+    allowed: Allowed<'_>,
+) -> Result<(Bytes, Taken), Response<axum::body::Body>> {
     if body.is_end_stream() {
-        return Ok(Bytes::new());
+        return Ok(Default::default());
     }
-    let longest = match path {
-        api::USAGE => LONGEST_USAGE,
-        LEAK_DESK => LONGEST_LEAK,
-        path if api::leaks::takes_reports(path) => api::leaks::LONGEST,
-        _ => LONGEST,
-    };
-    let unread = match timeout_at(due, collect(body, longest)).await {
-        Ok(Ok(Some(body))) => return Ok(body),
-        Ok(Ok(None)) => api::Unread::TooLong,
-        Ok(Err(_)) => api::Unread::BrokeOff,
+    let unread = match timeout_at(allowed.due, collect(body, &allowed)).await {
+        Ok(Ok(whole)) => return Ok(whole),
+        Ok(Err(unread)) => unread,
         Err(_) => api::Unread::TooSlow,
     };
-    let mut refused = api::refuse(path, unread);
+    let mut refused = api::refuse(allowed.path, unread);
     refused.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     Err(refused)
 }
 
-/// `None`: the body is too long.
 async fn collect<B: Body<Data = Bytes> + Unpin>(
     mut body: B,
-    longest: usize,
-) -> Result<Option<Bytes>, B::Error> {
+    allowed: &Allowed<'_>,
+) -> Result<(Bytes, Taken), api::Unread> {
+    let longest = allowed.longest;
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
+    let mut taken = Taken::default();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| api::Unread::BrokeOff)?.into_data() else { continue };
         length += data.len();
         if length > longest {
-            rest.clear();
+            (rest, taken) = Default::default();
             if length > longest + DRAINED {
-                return Ok(None);
+                return Err(api::Unread::TooLong(longest));
             }
-        } else if first.is_empty() {
+            continue;
+        }
+        if let Some(room) = allowed.room.filter(|_| length > allowed.free)
+            && !taken.grow(room, length)
+        {
+            return Err(api::Unread::NoRoom);
+        }
+        if first.is_empty() {
             // Most bodies arrive in one piece, which need not be copied.
             first = data;
         } else {
@@ -74,6 +84,8 @@ async fn collect<B: Body<Data = Bytes> + Unpin>(
             rest.extend_from_slice(&data);
         }
     }
-    let whole = if rest.is_empty() { first } else { rest.freeze() };
-    Ok((length <= longest).then_some(whole))
+    if length > longest {
+        return Err(api::Unread::TooLong(longest));
+    }
+    Ok((if rest.is_empty() { first } else { rest.freeze() }, taken))
 }

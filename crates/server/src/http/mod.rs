@@ -17,6 +17,7 @@ mod log;
 mod pace;
 mod plain;
 pub mod proxies;
+mod room;
 mod route;
 mod tls;
 mod trace;
@@ -27,6 +28,7 @@ pub use listener::{
     ConnectionTerms, Handler, ResponseBody, ServerResponse, Socket, direct, listen_at,
     routed_response, serve_with,
 };
+pub use room::BodyRoom;
 pub use tls::{BadCertificate, CertificateValidity, SELF_SIGNED_CA, Tls, TlsFiles};
 
 use crate::metrics::ConnectionCounts;
@@ -82,6 +84,8 @@ pub struct Terms {
     pub tls: Option<Arc<Tls>>,
     /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Arc<TrustedProxies>,
+    /// The memory for the bodies of all requests, which listeners share.
+    pub bodies: BodyRoom,
 }
 
 struct Server {
@@ -92,11 +96,12 @@ struct Server {
     trusted_proxies: Arc<TrustedProxies>,
     /// Pages of the console as they were sent.
     pages: Arc<KeptPages>,
+    bodies: BodyRoom,
 }
 
 /// Serves `app` on `listener` until `stop`, and then completes the requests in progress.
 pub async fn serve(app: Arc<App>, listener: TcpListener, terms: Terms, stop: CancellationToken) {
-    let Terms { shows, connections, idle, tls, trusted_proxies } = terms;
+    let Terms { shows, connections, idle, tls, trusted_proxies, bodies } = terms;
     let pages = Arc::default();
     let server = Server {
         router: api::router(app.clone(), shows, &pages)
@@ -106,6 +111,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, terms: Terms, stop: Can
         has_tls: tls.is_some(),
         trusted_proxies,
         pages,
+        bodies,
     };
     let terms = ConnectionTerms { connections, idle, tls };
     serve_with(server, Socket::Tcp(listener), terms, stop).await;
@@ -296,8 +302,8 @@ impl Server {
                 return routed_response(response);
             }
             Route::Shortcut(Shortcut::VerifyOpaque) => {
-                return match body::read(body, it.due, parts.uri.path()).await {
-                    Ok(body) => {
+                return match body::read(body, self.allowed(&parts, it.due)).await {
+                    Ok((body, _taken)) => {
                         let verify = api::line::verify_opaque(&self.app, it.source, headers, &body);
                         direct(verify.await)
                     }
@@ -306,12 +312,12 @@ impl Server {
             }
             Route::Shortcut(Shortcut::IssueV21) => {
                 let issue = Box::pin(async move {
-                    match body::read(body, it.due, parts.uri.path()).await {
-                        Ok(body) => {
+                    match body::read(body, self.allowed(&parts, it.due)).await {
+                        Ok((body, taken)) => {
                             let asked = api::line::ask_for_v21(&parts.headers, &body);
                             // The connection has memory for its next request without
                             // waiting for the commit.
-                            drop((parts, body));
+                            drop((parts, body, taken));
                             direct(api::line::v21(&self.app, it.source, asked).await)
                         }
                         Err(refused) => routed_response(refused),
@@ -328,7 +334,7 @@ impl Server {
         let extensions = request.extensions_mut();
         extensions.insert(it.source);
         extensions.insert(api::subject::RequestId(it.id));
-        extensions.insert(Arriving { routed, due: it.due });
+        extensions.insert(Arriving { routed, due: it.due, room: self.bodies.clone() });
         let handled = Box::pin(self.router.clone().oneshot(request));
         let Ok(response) = it.trace.work(&it.id, handled).await;
         routed_response(api::signed(response, &it.id))
@@ -336,6 +342,12 @@ impl Server {
 }
 
 impl Server {
+    /// What the body of a request may take whose sender its head does not show.
+    fn allowed<'a>(&'a self, parts: &'a Parts, due: Instant) -> body::Allowed<'a> {
+        let (path, room) = (parts.uri.path(), Some(&self.bodies));
+        body::Allowed { due, path, longest: body::LONGEST, room, free: room::free(parts.version) }
+    }
+
     /// The page of the console that a request asks for, if it is kept.
     fn kept_page(
         &self,

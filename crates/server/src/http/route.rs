@@ -1,8 +1,11 @@
 //! Records which route a request took, for the log and the traces, and reads its body
 //! after routing, so that the error for a body is logged with its route.
 
-use super::body;
-use crate::api::{Shows, app::App, feed::CHANGES, leaks};
+use super::{
+    body,
+    room::{self, BodyRoom, Taken},
+};
+use crate::api::{self, Shows, app::App, feed::CHANGES, leaks};
 use axum::{
     body::Body,
     extract::{FromRequestParts, MatchedPath, RawPathParams, State},
@@ -12,7 +15,7 @@ use axum::{
 use http::{Method, Request, Uri};
 use std::sync::{Arc, OnceLock};
 use tegata_gateway::ext_authz;
-use tegata_token::id::ChannelId;
+use tegata_token::{feed::LONGEST_USAGE, id::ChannelId};
 use tokio::time::Instant;
 
 /// An operation that is handled without the router.
@@ -124,6 +127,7 @@ impl Route {
 pub(super) struct Arriving {
     pub routed: Arc<OnceLock<Routed>>,
     pub due: Instant,
+    pub room: BodyRoom,
 }
 
 /// Records the route of a request, and reads its body.
@@ -133,9 +137,11 @@ pub(super) async fn arrive(
     next: Next,
 ) -> Response {
     let (mut parts, mut body) = request.into_parts();
-    if let Some(Arriving { routed, due }) = parts.extensions.remove() {
+    // Held until the request was handled.
+    let mut _taken = Taken::default();
+    if let Some(Arriving { routed, due, room }) = parts.extensions.remove() {
         let path = parts.extensions.get::<MatchedPath>().cloned();
-        let is_report = path.is_some() && parts.method == Method::POST;
+        let is_known = path.is_some() && parts.method == Method::POST;
         if let Some(path) = path {
             let ids = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
             let mut ids = ids.iter().flatten();
@@ -144,14 +150,33 @@ pub(super) async fn arrive(
             // It is set only here, once.
             let _ = routed.set(Routed { path, channel });
         }
-        if is_report && leaks::takes_reports(parts.uri.path()) {
-            match leaks::admit(&app, &parts) {
-                Ok(admitted) => drop(parts.extensions.insert(admitted)),
-                Err(reply) => return leaks::unread(*reply).into_response(),
+        let (mut longest, mut room) = (body::LONGEST, Some(&room));
+        match parts.uri.path() {
+            path if is_known && leaks::takes_reports(path) => {
+                match leaks::admit(&app, &parts) {
+                    Ok(admitted) => drop(parts.extensions.insert(admitted)),
+                    Err(reply) => return leaks::unread(*reply).into_response(),
+                }
+                // Their number is bounded.
+                (longest, room) = (leaks::LONGEST, None);
             }
+            api::USAGE if is_known => {
+                if let Err(refused) = api::feed::authenticate(&app, &parts.headers).await {
+                    return refused.into_response();
+                }
+                longest = LONGEST_USAGE;
+            }
+            api::console::LEAK_DESK if is_known => {
+                if api::console::is_signed_in(&app, &parts).await {
+                    longest = api::console::LONGEST_LEAK;
+                }
+            }
+            _ => {}
         }
-        body = match body::read(body, due, parts.uri.path()).await {
-            Ok(body) => body.into(),
+        let (path, free) = (parts.uri.path(), room::free(parts.version));
+        let read = body::read(body, body::Allowed { due, path, longest, room, free }).await;
+        (body, _taken) = match read {
+            Ok((body, taken)) => (body.into(), taken),
             Err(refused) => return refused,
         };
     }

@@ -83,3 +83,20 @@ async fn codes_are_right_as_authenticators_show_them_and_as_people_write_them() 
         assert_eq!(done.status, 303, "{code}: {}", done.text);
     }
 }
+
+#[tokio::test]
+async fn a_browser_with_a_session_of_before_tls_can_sign_in_and_out() {
+    let world = World::new().await;
+    let human = world.operator("mika", OperatorRole::Administrator).await;
+    let browser = world.browser_of(&human).await;
+    // By TLS a form counts the cookie of TLS alone, and the browser has the other one.
+    let host = browser.base.trim_start_matches("http://").to_owned();
+    let origin = format!("https://{host}");
+    let fields = [("language", "ja")];
+    let headers = [("origin", &*origin), ("sec-fetch-site", "same-origin")];
+    let page = browser.request(Method::POST, "/console/sign-out", &headers, Some(&fields)).await;
+    assert!(page.location().starts_with("/console/sign-in"), "{}", page.location());
+    // Both are forgotten, so the form is shown.
+    assert!(browser.cookies.lock().unwrap().get("tegata-session").is_none_or(String::is_empty));
+    browser.get("/console/sign-in").await.shows(200, "name=\"login\"");
+}

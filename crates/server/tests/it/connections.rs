@@ -358,3 +358,50 @@ async fn at_the_connection_limit_the_longest_idle_connection_is_closed() {
     older.write_all(ASK).await.unwrap();
     assert!(read_to_end(older).await.starts_with("HTTP/1.1 200"));
 }
+
+/// A request whose body has arrived but for its end.
+async fn unfinished(world: &World, head: &str, length: usize) -> TcpStream {
+    let mut stream = connect(world).await;
+    let head = format!("{head}\r\nhost: x\r\ncontent-length: {}\r\n\r\n", length + 1);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b'a'; length]).await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_never_end_have_a_room_and_leave_some_of_it_to_short_ones() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let mut waiting = Vec::new();
+    // 280 of them fill the half of 16 MiB.
+    for _ in 0..290 {
+        waiting.push(unfinished(&world, "POST /oauth2/token HTTP/1.1", 60_000).await);
+    }
+    let refused = waiting.pop().unwrap();
+    let text = read_to_end(refused).await;
+    assert!(text.starts_with("HTTP/1.1 503 ") && text.contains("retry-after"), "{text}");
+    // What is short is answered, by HTTP/2 as well.
+    world.issue(&shop, Kind::ShortLived).await;
+    let http2 = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let form = "access_token=x";
+    let ask = http2.post(world.url("/v2/oauth/verify")).body(form);
+    let ask = ask.header("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(ask.send().await.unwrap().status(), 400);
+    drop(waiting);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_body_is_read_only_of_a_sender_whom_the_head_names() {
+    let world = World::new().await;
+    let report = "POST /feed/usage HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n";
+    let mut stream = connect(&world).await;
+    stream.write_all(report.as_bytes()).await.unwrap();
+    // None of the body has been sent.
+    let mut answer = [0; 12];
+    timeout(Duration::from_secs(20), stream.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 401");
+    let text = format!("text={}", "a".repeat(100_000));
+    let desk = world.send(Method::POST, "/console/leak-desk", &[], text).await;
+    assert_eq!(desk.status, 413, "{}", desk.text);
+    assert!(desk.text.contains("longer than 65536 bytes"), "{}", desk.text);
+}

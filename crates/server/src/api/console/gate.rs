@@ -1,7 +1,7 @@
 //! What is in front of every route of the console.
 
 use super::{
-    CONSOLE, Console, cookie,
+    CONSOLE, Console,
     failure::{Failure, status},
     kept::{KeptPage, KeptPages, Place},
     visit::{Visit, here, redirect},
@@ -69,6 +69,12 @@ pub fn kept_page(pages: &Arc<KeptPages>, app: &App, parts: &Parts) -> Option<Kep
     let mut page = Place::of(pages, as_of, &visit, parts)?.shown()?;
     add_headers(page.response.headers_mut());
     Some(page)
+}
+
+/// Whether the head of a request has a session, before its body is read.
+pub async fn is_signed_in(app: &App, parts: &Parts) -> bool {
+    let is_current = app.authority.catch_up().await.is_ok();
+    is_current && Visit::of(&app.authority, app.dev, parts, String::new()).session.is_some()
 }
 
 /// Whether a request comes from a page of this console, or changes nothing.
@@ -157,7 +163,7 @@ async fn shown(
     let trouble = match response.extensions_mut().remove::<Failure>() {
         None => return response,
         Some(Failure::SignedOut) => {
-            visit.set_cookie(cookie::of_session("", 0, visit.tls));
+            visit.forget_session();
             let next: String = byte_serialize(visit.here.as_bytes()).collect();
             return redirect(&format!("/console/sign-in?next={next}"));
         }

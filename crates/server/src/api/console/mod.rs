@@ -86,13 +86,14 @@ impl Console {
     }
 }
 
-/// The address of the leak desk, which takes longer texts, and how long its form can be.
-pub const LEAK_DESK: (&str, usize) = ("/console/leak-desk", leak_desk::LONGEST_FORM);
+/// The address of the leak desk, which takes longer texts of people who are signed in.
+pub const LEAK_DESK: &str = "/console/leak-desk";
+pub use leak_desk::LONGEST_FORM as LONGEST_LEAK;
 
 /// The prefix of the console.
 pub(super) const CONSOLE: &str = "/console";
 
-pub use gate::{bare_error, kept_page};
+pub use gate::{bare_error, is_signed_in, kept_page};
 pub use kept::KeptPages;
 
 /// Whether this path belongs to the console, whose errors are pages.

@@ -109,6 +109,6 @@ pub fn why(
 /// Ends the session.
 pub async fn sign_out(who: SignedIn) -> Answer {
     who.admin.sign_out().await?;
-    who.visit.set_cookie(cookie::of_session("", 0, who.visit.tls));
+    who.visit.forget_session();
     Ok(redirect("/console/sign-in"))
 }

@@ -79,8 +79,16 @@ impl Visit {
 
     /// The same once its session has ended, which the browser forgets.
     pub fn signed_out(self) -> Self {
-        self.set_cookie(cookie::of_session("", 0, self.tls));
+        self.forget_session();
         Self { session: None, ..self }
+    }
+
+    /// Lets the browser forget its session under either name: it may have both, for instance if
+    /// the server has begun to use TLS, and only a form shows which one counts.
+    pub fn forget_session(&self) {
+        for tls in [false, true] {
+            self.set_cookie(cookie::of_session("", 0, tls));
+        }
     }
 
     /// Sets a cookie with the answer.
