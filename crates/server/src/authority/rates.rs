@@ -175,13 +175,18 @@ impl Authority {
     }
 
     /// Records an event in the audit, without delaying the request.
-    fn record(&self, event: Event, source: Option<Source>) {
+    fn record(&self, mut event: Event, source: Option<Source>) {
         if !self.limits.may_record(event.event.act().name(), self.clock().steady()) {
             return;
         }
         let by = self.by(Actor::System, source.map(|it| it.to_string()), None);
         let store = self.store.clone();
         tokio::spawn(async move {
+            if let (None, Some(channel)) = (event.provider, event.channel)
+                && let Ok(of) = store.channel(channel).await
+            {
+                event.provider = of.map(|it| it.provider);
+            }
             if let Err(error) = store.record(event, by).await {
                 tracing::warn!(%error, "the audit event for an exceeded limit could not be written");
             }

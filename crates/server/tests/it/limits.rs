@@ -236,6 +236,7 @@ async fn throttled_guesses_are_audited_once_and_never_for_channels_that_do_not_e
         }
     }
     let events = audited(&world, &shop, "secret.throttle").await;
+    assert!(events[0].provider.is_some(), "a search by provider finds it");
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].source.as_deref(), Some("127.0.0.1"));
     let page = Page { before: None, most: 100 };

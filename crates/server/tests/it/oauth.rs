@@ -528,3 +528,17 @@ async fn what_fails_outside_of_a_handler_has_oauths_form_too() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn introspection_by_a_channel_has_the_rate_of_verification() {
+    let world = World::with(|settings| settings.rates.verify = NonZeroU32::new(2)).await;
+    let shop = world.channel("shop").await;
+    let token = world.issue(&shop, Kind::ShortLived).await;
+    let fields = [shop.by_secret()[1], shop.by_secret()[2], ("token", &*token)];
+    let mut answers = Vec::new();
+    for _ in 0..6 {
+        answers.push(world.post("/oauth2/introspect", &fields).await.status);
+    }
+    assert_eq!(answers[..2], [200, 200]);
+    assert!(answers[2..].contains(&429), "{answers:?}");
+}

@@ -18,11 +18,12 @@ use crate::{
     authority::{
         Error,
         feed::{Introspector, Refused},
+        limits::{LimitExceeded, Operation},
     },
 };
 use http::StatusCode;
 use serde::Serialize;
-use tegata_policy::assertion::AssertionRules;
+use tegata_policy::{assertion::AssertionRules, denied::Denied};
 use tegata_token::{
     id::{ChannelId, Group, Position, TokenId},
     kind::Kind,
@@ -104,6 +105,11 @@ async fn caller(call: &Call, credential: ClientCredential) -> Result<Introspecto
         ClientCredential::None => Challenge::Bearer,
         of_channel => {
             let client = authenticate(call, of_channel).await?;
+            // By the rate of LINE's operation that answers the same.
+            let rate = call.app.authority.take_verification(Operation::VerifyJws, client.channel);
+            rate.map_err(|LimitExceeded(seconds)| {
+                refused(Denied::LimitExceeded { seconds }.into())
+            })?;
             return Ok(Introspector::Channel(client.channel, client.group));
         }
     };

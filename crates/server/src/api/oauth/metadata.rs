@@ -11,6 +11,13 @@ use serde_json::json;
 
 pub(super) const PATH: &str = "/.well-known/oauth-authorization-server";
 
+/// Whether the metadata of this issuer is asked for at [`PATH`] and `/` and this text: it stands
+/// between the host and the path of an issuer that has one (RFC 8414, section 3.1).
+pub(super) fn is_path_of(issuer: &str, path: &str) -> bool {
+    let host = issuer.split_once("://").map_or(issuer, |(_, rest)| rest);
+    host.split_once('/').is_some_and(|(_, own)| own == path)
+}
+
 /// How channels authenticate.
 const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
 
@@ -45,4 +52,19 @@ pub fn metadata(issuer: &str) -> Reply {
         reply.headers_mut().insert(header::CACHE_CONTROL, cache);
     }
     reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_path_of;
+
+    #[test]
+    fn the_metadata_of_an_issuer_with_a_path_is_found_under_that_path_alone() {
+        let issuer = "https://tokens.example.com/line/beta";
+        assert!(is_path_of(issuer, "line/beta"));
+        for other in ["", "line", "beta", "line/beta/"] {
+            assert!(!is_path_of(issuer, other), "{other}");
+        }
+        assert!(!is_path_of("https://tokens.example.com", ""));
+    }
 }

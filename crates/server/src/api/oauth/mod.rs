@@ -11,14 +11,18 @@ mod metadata;
 mod revoke;
 mod token;
 
-use super::{app::App, call::Call, reply::Reply};
+use super::{
+    app::App,
+    call::Call,
+    reply::{self, Reply},
+};
 use axum::{
     Router,
-    extract::State,
+    extract::{Path, State},
     routing::{get, post},
 };
 pub use error::{OAuthError, failure};
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use std::sync::Arc;
 use tegata_policy::assertion::OAUTH_PATHS;
 
@@ -29,6 +33,13 @@ const REVOKE: &str = OAUTH_PATHS[2];
 /// The four paths.
 pub fn router() -> Router<Arc<App>> {
     let metadata = async |State(app): State<Arc<App>>| metadata::metadata(app.authority.issuer());
+    let of_path = async |State(app): State<Arc<App>>, Path(path): Path<String>| {
+        let issuer = app.authority.issuer();
+        match metadata::is_path_of(issuer, &path) {
+            true => metadata::metadata(issuer),
+            false => reply::message(StatusCode::NOT_FOUND, "Not found"),
+        }
+    };
     let token = async |call: Call| uncached(token::issue(&call).await);
     let revoke = async |call: Call| uncached(revoke::revoke(&call).await);
     let introspect = async |call: Call| {
@@ -38,6 +49,7 @@ pub fn router() -> Router<Arc<App>> {
     };
     Router::new()
         .route(metadata::PATH, get(metadata))
+        .route(&format!("{}/{{*path}}", metadata::PATH), get(of_path))
         .route(TOKEN, post(token))
         .route(INTROSPECT, post(introspect))
         .route(REVOKE, post(revoke))

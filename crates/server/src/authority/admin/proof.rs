@@ -35,9 +35,7 @@ impl Admin {
     pub async fn use_code(&self, code: &PlainSecret) -> Result<UnixTime> {
         self.may(Permission::NarrowAccount)?;
         let (authority, person, session) = (&self.authority, self.own()?.id, self.session()?);
-        if let Some(source) = self.source {
-            authority.try_sign_in(source)?;
-        }
+        // Wrong codes count for the person: others at the same source cannot use them up.
         let stored = authority.store().person(WhichPerson::Id(person)).await?;
         let secrets = stored.and_then(|it| it.secrets).ok_or(Error::WrongSignIn)?;
         let second = authority.verify_code(person, &secrets, code, self.source)?;

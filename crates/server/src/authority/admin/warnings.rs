@@ -11,6 +11,7 @@ use tegata_store::{Holding, Seen};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::UnixTime,
+    view::ChannelState,
 };
 
 /// Maximum number of channels that are searched for one page. If there are more, the page
@@ -179,7 +180,9 @@ impl Admin {
     fn found(&self, holding: Holding, filter: &WarningFilter) -> (Holding, Vec<Warning>) {
         let policy = self.authority.warning_policy();
         let mut warnings = find(&holding, policy, self.authority.now());
-        let is_theirs = filter.provider.is_none_or(|it| it == holding.channel.provider);
+        let of = &holding.channel;
+        let is_theirs = filter.provider.is_none_or(|it| it == of.provider);
+        let is_theirs = is_theirs && of.state == ChannelState::Active;
         warnings.retain(|it| is_theirs && filter.fits(it.kind(), it.since));
         (holding, warnings)
     }
