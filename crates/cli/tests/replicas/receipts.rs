@@ -101,6 +101,30 @@ async fn a_receipt_counts_the_follower_of_a_verifier_that_was_deleted_just_befor
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_server_calls_a_receipt_complete_before_the_lease_of_a_silent_instance_is_over() {
+    let field = Field::new();
+    let (a, b) = (field.start("a").await, field.start("b").await);
+    let provider = provider(&a).await;
+    let first = Channel::create(&a, &provider, &Key::generate()).await;
+    let second = Channel::create(&a, &provider, &Key::generate()).await;
+    let silent = Follower::new(&a, &a, 5_000).await;
+    silent.ask("snapshot").await;
+    // From here on both servers have run for longer than the lease.
+    let answer = revoke(&a, &first, 20).await["receipt"].clone();
+    assert_eq!(answer["verifiers"][0]["state"], "lease-expired", "{answer}");
+    silent.ask("snapshot").await;
+    let revoked = revoke(&a, &second, 0).await;
+    // Asked before the list of instances is stored, and answered after it.
+    let path = format!("/receipts/{}?wait_seconds=2", revoked["position"].as_str().unwrap());
+    let get = Request::admin("GET", &path, None);
+    let (at_a, at_b) = tokio::join!(a.ask(&get), b.ask(&get));
+    for shown in [at_a.json(), at_b.json()] {
+        assert_eq!(shown["state"], "pending", "{shown}");
+        assert_eq!(shown["verifiers"][0]["state"], "waiting", "{shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_receipt_whose_instances_no_server_has_listed_yet_is_pending() {
     let field = Field::new();
     let a = field.start("a").await;

@@ -302,6 +302,27 @@ async fn a_revocation_over_providers_waits_for_the_verifiers_of_each() {
 }
 
 #[tokio::test]
+async fn a_receipt_of_a_holders_revocation_waits_for_instances_although_the_server_is_old() {
+    let world = World::new().await;
+    let verifier = world.verifier(json!({ "name": "gateway" })).await;
+    let (one, other) = (world.channel().await, world.channel().await);
+    let token = world.token(&one).await;
+    let silent = world.follower(&verifier, "silent").with(3_000, "deny");
+    silent.snapshot().await;
+    // From here on the server has run for longer than the lease.
+    are(&world.revoke(&other, 20).await["receipt"], &[("silent", "lease-expired")]);
+    silent.snapshot().await;
+    let form_type = [("content-type", "application/x-www-form-urlencoded")];
+    let form = Some(format!("access_token={token}"));
+    world.send(Method::POST, "/v2/oauth/revoke", &form_type, form).await.is(200);
+    // Its caller sees no receipt. Of several servers, none has listed the instances yet.
+    let position = json!(world.running().authority.view().position());
+    let receipt = world.receipt(&position, 0).await;
+    assert_eq!(receipt["state"], "pending", "{receipt}");
+    are(&receipt, &[("silent", "waiting")]);
+}
+
+#[tokio::test]
 async fn a_stop_answers_those_that_wait_for_a_receipt_as_pending() {
     let world = World::new().await;
     let verifier = world.verifier(json!({ "name": "gateway" })).await;

@@ -78,7 +78,8 @@ impl Authority {
         if feed.receipts.pending() > 0 {
             feed.instances.learn(self.store().acknowledged().await?);
             let open = self.store().open_receipts(READ).await?;
-            feed.receipts.follow(open, READ, &feed.instances, began, ORPHANED);
+            let read = (began, self.clock().steady());
+            feed.receipts.follow(open, READ, &feed.instances, read, ORPHANED);
             feed.receipts.tell();
         }
         Ok(())

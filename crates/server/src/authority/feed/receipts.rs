@@ -29,8 +29,8 @@ const MOST: usize = 2_000;
 
 /// The receipts that are not complete.
 pub struct Receipts {
-    /// Begun by commits, not listed yet. Followers never hold this lock.
-    begun: Mutex<Vec<(ReceiptRow, Instant)>>,
+    /// Followers never hold this lock.
+    begun: Mutex<Begun>,
     /// Whether one of several servers lists each: see `exchange`.
     shared: AtomicBool,
     /// Changes when a commit has begun one.
@@ -40,12 +40,38 @@ pub struct Receipts {
     news: watch::Sender<()>,
 }
 
+/// What commits have begun.
+#[derive(Default)]
+struct Begun {
+    /// Not listed yet.
+    rows: Vec<(ReceiptRow, Instant)>,
+    /// The newest position with a receipt that this process has learned of.
+    through: Option<Position>,
+}
+
+impl Begun {
+    fn note(&mut self, rows: &[ReceiptRow]) {
+        self.through = rows.iter().map(|it| it.position).max().max(self.through);
+    }
+}
+
 struct Open {
     all: BTreeMap<Position, OpenReceipt>,
-    /// By when this process has learned of every receipt that is not in memory.
+    /// By when this process has learned of every receipt that is not in memory, up to the newest
+    /// that it has learned of.
     learned: Instant,
     /// Which instances know the pending signing key. No act waits for it, and it has no row.
     rollout: Option<(SigningKeyId, OpenReceipt)>,
+}
+
+impl Open {
+    /// By when this process had learned of the receipt at a position.
+    fn learned(&self, begun: &Begun, at: Position, now: Instant) -> Instant {
+        let known = begun.rows.iter().find(|(row, _)| row.position == at).map(|(_, it)| *it);
+        let known = known.or_else(|| self.all.get(&at).map(|it| it.learned));
+        // Another server can have stored what this one has not applied yet.
+        known.unwrap_or(if begun.through < Some(at) { now } else { self.learned })
+    }
 }
 
 /// A receipt that is not complete, or not written yet.
@@ -152,7 +178,10 @@ impl Receipts {
     /// Begins the receipts of a commit.
     pub fn begin(&self, rows: &[ReceiptRow], now: Instant) {
         let pending = rows.iter().filter(|it| !it.complete).map(|it| (it.clone(), now));
-        lock(&self.begun).extend(pending);
+        let mut begun = lock(&self.begun);
+        begun.note(rows);
+        begun.rows.extend(pending);
+        drop(begun);
         if self.shared.load(Relaxed) {
             self.new.send_replace(());
         }
@@ -169,10 +198,13 @@ impl Receipts {
         self.shared.store(is_shared, Relaxed);
         let mut open = lock(&self.open);
         open.learned = now;
+        let mut begun = lock(&self.begun);
+        begun.note(&rows);
         // Those without a list may be about to be listed by another server.
-        let (rows, begun): (Vec<_>, Vec<_>) =
+        let (rows, unlisted): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|it| !is_shared || it.list.is_some());
-        lock(&self.begun).extend(begun.into_iter().map(|row| (row, now)));
+        begun.rows.extend(unlisted.into_iter().map(|row| (row, now)));
+        drop(begun);
         for row in rows {
             let position = row.position;
             open.all.entry(position).or_insert_with(|| OpenReceipt::new(row, now, instances));
@@ -185,7 +217,7 @@ impl Receipts {
         if self.shared.load(Relaxed) {
             return open;
         }
-        let begun = std::mem::take(&mut *lock(&self.begun));
+        let begun = std::mem::take(&mut lock(&self.begun).rows);
         for (row, learned) in begun {
             let receipt = OpenReceipt::new(row, learned, instances);
             open.all.insert(receipt.row.position, receipt);
@@ -210,9 +242,9 @@ impl Receipts {
         self.list(instances).all.values_mut().for_each(|it| it.update(instances));
     }
 
-    /// By when this process had learned of a position that is not in memory.
-    pub fn learned(&self) -> Instant {
-        lock(&self.open).learned
+    /// By when this process had learned of the receipt at a position: `now` if it has not yet.
+    pub fn learned(&self, at: Position, now: Instant) -> Instant {
+        lock(&self.open).learned(&lock(&self.begun), at, now)
     }
 
     /// The rows to store: of the receipts that are complete now, and of the oldest, if there
@@ -309,6 +341,6 @@ impl Receipts {
 
     /// The number of receipts that are not complete, as far as they are in memory.
     pub fn pending(&self) -> usize {
-        lock(&self.open).all.len() + lock(&self.begun).len()
+        lock(&self.open).all.len() + lock(&self.begun).rows.len()
     }
 }

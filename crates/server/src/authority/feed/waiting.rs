@@ -15,6 +15,10 @@ use tegata_token::{
 /// How often the row of a receipt without a list is read again.
 const UNLISTED: Duration = Duration::from_millis(200);
 
+fn left(end: tokio::time::Instant) -> Duration {
+    end.saturating_duration_since(tokio::time::Instant::now())
+}
+
 impl Authority {
     /// The receipt of an act; waits up to `wait` until it is complete.
     ///
@@ -54,18 +58,21 @@ impl Authority {
         let feed = self.feed();
         let judge =
             |is_over| feed.receipts.judge(at, &feed.instances, self.clock().steady(), is_over);
+        let end = tokio::time::Instant::now() + wait;
         if judge(false).is_none() {
-            let end = tokio::time::Instant::now() + wait;
             let Some((row, is_listed)) = self.listed(at, end).await? else { return Ok(None) };
-            let left = end.saturating_duration_since(tokio::time::Instant::now());
-            let receipt = self.wait_for(row, feed.receipts.learned(), left).await;
-            let state = if is_listed { receipt.state } else { ReceiptState::Pending };
-            return Ok(Some(Receipt { state, ..receipt }));
+            // It may have been listed in memory meanwhile.
+            if judge(false).is_none() {
+                let learned = feed.receipts.learned(at, self.clock().steady());
+                let receipt = self.wait_for(row, learned, left(end)).await;
+                let state = if is_listed { receipt.state } else { ReceiptState::Pending };
+                return Ok(Some(Receipt { state, ..receipt }));
+            }
         }
-        let Some(mut receipt) = self.watch(judge, wait).await else {
+        let Some(mut receipt) = self.watch(judge, left(end)).await else {
             // It was completed and written meanwhile.
             let Some(row) = self.store().receipt(at).await? else { return Ok(None) };
-            let learned = feed.receipts.learned();
+            let learned = feed.receipts.learned(at, self.clock().steady());
             return Ok(Some(self.wait_for(row, learned, Duration::ZERO).await));
         };
         // Stored first: after a crash it is not known any more who has acknowledged.
@@ -106,7 +113,7 @@ impl Authority {
         loop {
             let Some(row) = self.store().receipt(at).await? else { return Ok(None) };
             let is_listed = row.complete || row.list.is_some() || !self.store().is_shared();
-            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            let left = left(end);
             if is_listed || left.is_zero() || self.feed().draining.is_cancelled() {
                 return Ok(Some((row, is_listed)));
             }
