@@ -62,7 +62,7 @@ fn run() -> anyhow::Result<()> {
         ["bench", ref options @ ..] => bench::run(options),
         ["dist", ref options @ ..] => dist::run(options),
         ["bindings"] => bindings::run(),
-        ["features"] => features::check(),
+        ["features"] => features::check(true),
         ["fuzz", ref options @ ..] => fuzz::run(options),
         ["timing", ref options @ ..] => timing::run(options),
         ["book"] => book::run(),

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     clocks::Steady,
-    driver::{QUESTION, SLICE, VerifierHealth},
+    driver::{QUESTION, SLICE, VerifierHealth, settled},
     standing::Stale,
 };
 use arc_swap::ArcSwap;
@@ -280,6 +280,20 @@ fn leave(running: Arc<Running>) {
 }
 
 impl TokenVerifier {
+    /// The place that the verification of a token needs as things stand, for the use of the
+    /// settings.
+    ///
+    /// # Errors
+    /// All are taken.
+    fn place(&self, began: Steady, token: &[u8]) -> Result<HeldPlaces, NotAccepted> {
+        let mut held = HeldPlaces::default();
+        match settled(self.decide(token, began, self.0.own_use)) {
+            Err(Some(_)) => self.0.places.take_introspection(&mut held)?,
+            _ => self.0.places.take_question(&mut held)?,
+        }
+        Ok(held)
+    }
+
     /// The age of the view; `None` without one. Takes no lock.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {

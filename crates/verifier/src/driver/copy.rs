@@ -15,7 +15,6 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 use tegata_token::feed::{OnStale, Snapshot};
@@ -31,6 +30,7 @@ pub(super) struct CopyFile {
     verifier: String,
     boot: String,
     /// Held as long as the process may use the copy.
+    #[cfg_attr(not(feature = "blocking"), expect(dead_code, reason = "only held"))]
     lock: ArcSwapOption<File>,
 }
 
@@ -97,7 +97,7 @@ impl CopyFile {
     #[cfg(feature = "blocking")]
     pub fn leave(&self) {
         // Closed, not unlocked, which would unlock it for both.
-        drop(self.lock.swap(None::<Arc<File>>));
+        drop(self.lock.swap(None));
     }
 
     /// What the last process of this boot knew, if it can be used.

@@ -234,20 +234,6 @@ impl TokenVerifier {
         }
     }
 
-    /// The place that the verification of a token needs as things stand, for the use of the
-    /// settings.
-    ///
-    /// # Errors
-    /// All are taken.
-    fn place(&self, began: Steady, token: &[u8]) -> Result<HeldPlaces, NotAccepted> {
-        let mut held = HeldPlaces::default();
-        match settled(self.decide(token, began, self.0.own_use)) {
-            Err(Some(_)) => self.0.places.take_introspection(&mut held)?,
-            _ => self.0.places.take_question(&mut held)?,
-        }
-        Ok(held)
-    }
-
     /// Verifies a token for a use from memory alone. `None`: that needs a response of the
     /// authority, for which [`TokenVerifier::verify_for`] waits. Takes no lock, and allocates
     /// nothing if the token's signature is known.
