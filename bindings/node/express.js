@@ -22,7 +22,7 @@ function middleware(verifier, conditions) {
 function isRevoked(verifier, token = fromHeader) {
   return async (request, decoded) => {
     try {
-      const found = await verifier.verify(token(request));
+      const found = await verifier.verify(token(request), request.socket?.remoteAddress);
       // Another token than the one that was decoded says nothing about that one.
       return found.id !== decoded?.payload.jti;
     } catch (error) {

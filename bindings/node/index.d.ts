@@ -87,12 +87,13 @@ export class Verifier {
   constructor(authority: string, verifierToken: string, options?: Options);
   /** Verifies a token. Waits for the authority, for a second at most, only if memory does not
    *  answer: without a view yet, for an unknown key or a suspended channel, and with
-   *  `onStale: "ask"`. No thread waits, and at most 1,024 verifications do. Throws `Invalid` or
-   *  `Unknown`. */
-  verify(token: string): Promise<Token>;
-  /** Verifies a token from memory alone; null if that does not answer. Throws `Invalid` or
-   *  `Unknown`. */
-  recall(token: string): Token | null;
+   *  `onStale: "ask"`. No thread waits, and at most 1,024 verifications do. Counts a use of the
+   *  token, for the authority's record of when it was last used; `source` is the client's IP
+   *  address. Throws `Invalid` or `Unknown`. */
+  verify(token: string, source?: string): Promise<Token>;
+  /** Verifies a token from memory alone, and counts its use; null if that does not answer. Throws
+   *  `Invalid` or `Unknown`. */
+  recall(token: string, source?: string): Token | null;
   /** Waits until there is a view, for at most this many seconds (default 1); resolves to whether
    *  there is one. */
   ready(seconds?: number): Promise<boolean>;
@@ -100,9 +101,6 @@ export class Verifier {
   age(): number | null;
   /** The health at this moment. */
   health(): Health | null;
-  /** Counts a use of an active token, by its text, for the authority's record of when it was last
-   *  used. `source` is the client's IP address. The middlewares do this. */
-  recordUse(token: string, source?: string): void;
   /** Stops: every later verification throws `Unknown`, and the authority learns that this process
    *  is gone. Waits for its response for at most this many seconds (default 1). */
   close(seconds?: number): Promise<void>;

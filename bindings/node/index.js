@@ -88,12 +88,13 @@ class Verifier {
     open.add(this.#reference);
   }
 
-  async verify(token) {
-    return accepted(this.#native.recall(token) ?? (await this.#native.verify(token)));
+  async verify(token, source) {
+    const found = this.#native.recall(token, source) ?? (await this.#native.verify(token, source));
+    return accepted(found);
   }
 
-  recall(token) {
-    const found = this.#native.recall(token);
+  recall(token, source) {
+    const found = this.#native.recall(token, source);
     return found === null ? null : accepted(found);
   }
 
@@ -107,10 +108,6 @@ class Verifier {
 
   health() {
     return this.#native.health();
-  }
-
-  recordUse(token, source) {
-    this.#native.recordUse(token, source);
   }
 
   async close(seconds = 1) {

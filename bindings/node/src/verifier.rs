@@ -9,7 +9,7 @@ use napi::{
     bindgen_prelude::{ClassInstance, Either, Object},
 };
 use napi_derive::napi;
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tegata_verifier::{BlockingVerifier, FollowSettings, NotAccepted, VerifiedToken};
 
 /// Settings of a verifier.
@@ -98,17 +98,28 @@ impl Verifier {
         BlockingVerifier::start(settings).map(Arc::new).map(Self).map_err(wrong)
     }
 
-    /// Verifies a token from memory alone; null if that does not answer.
+    /// Verifies a token from memory alone; null if that does not answer. Counts a use of the token
+    /// by the client with the address `source`, as `verify` does.
     #[napi]
-    pub fn recall(&self, token: String) -> Option<Either<String, Refusal>> {
-        self.0.recall(token.as_bytes()).map(either)
+    pub fn recall(&self, token: String, source: Option<String>) -> Option<Either<String, Refusal>> {
+        let found = self.0.recall(token.as_bytes())?;
+        Some(either(counted(&self.0, found, address(source))))
     }
 
     /// Verifies a token; the promise waits for the authority, for a second at most, if memory
     /// does not answer.
     #[napi(ts_return_type = "Promise<string | Refusal>")]
-    pub fn verify<'env>(&self, env: &'env Env, token: String) -> Result<Object<'env>> {
-        promise(env, either, |done| self.0.verify_then(token.into_bytes(), done))
+    pub fn verify<'env>(
+        &self,
+        env: &'env Env,
+        token: String,
+        source: Option<String>,
+    ) -> Result<Object<'env>> {
+        let (verifier, source) = (self.0.clone(), address(source));
+        promise(env, either, |done| {
+            let done = move |found| done(counted(&verifier, found, source));
+            self.0.verify_then(token.into_bytes(), done);
+        })
     }
 
     /// Waits until there is a view, for at most this many seconds.
@@ -142,15 +153,6 @@ impl Verifier {
         })
     }
 
-    /// Counts a use of a token, for the report to the authority.
-    #[napi]
-    pub fn record_use(&self, token: String, source: Option<String>) {
-        let source = source.and_then(|it| it.parse().ok());
-        if let Some(Ok(token)) = self.0.recall(token.as_bytes()) {
-            self.0.record_use(&token.claims, source);
-        }
-    }
-
     /// Stops; every later verification is answered as unknown. Resolves to why it cannot, if so.
     #[napi(ts_return_type = "Promise<string | null>")]
     pub fn close<'env>(&self, env: &'env Env, seconds: f64) -> Result<Object<'env>> {
@@ -167,6 +169,19 @@ impl Verifier {
         BlockingVerifier::stop_all(all.iter().map(|it| &*it.0), limit);
         Ok(())
     }
+}
+
+fn address(source: Option<String>) -> Option<IpAddr> {
+    source.and_then(|it| it.parse().ok())
+}
+
+/// Counts a use of a token that is accepted, for the report to the authority.
+fn counted(
+    verifier: &BlockingVerifier,
+    found: std::result::Result<VerifiedToken, NotAccepted>,
+    source: Option<IpAddr>,
+) -> std::result::Result<VerifiedToken, NotAccepted> {
+    found.inspect(|token| verifier.record_use(&token.claims, source))
 }
 
 fn either(found: std::result::Result<VerifiedToken, NotAccepted>) -> Either<String, Refusal> {

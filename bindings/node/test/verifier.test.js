@@ -130,11 +130,13 @@ test("uses are reported to the authority", async () => {
   const token = await server.issue("short-lived");
   const verifier = connect(server.url, secret);
   assert(await verifier.ready(60));
-  const { id } = await verifier.verify(token);
-  verifier.recordUse(token, "192.0.2.1");
+  const { id } = await verifier.verify(token, "192.0.2.1");
+  verifier.recall(token, "192.0.2.2");
   await verifier.close(60);
   const row = await server.admin("GET", `/channels/${server.channel.id}/tokens/${id}`);
   assert(row.last_used_at);
+  const uses = row.recent_uses.map(({ source, count }) => `${source} ${count}`).sort();
+  assert.deepStrictEqual(uses, ["192.0.2.1 1", "192.0.2.2 1"]);
 });
 
 test("wrong settings are rejected with what is right", () => {

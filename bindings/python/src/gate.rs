@@ -88,7 +88,8 @@ fn slices(headers: &[Vec<u8>]) -> Vec<&[u8]> {
     headers.iter().map(Vec::as_slice).collect()
 }
 
-fn address(source: Option<&str>) -> Option<IpAddr> {
+/// A client's address, if it is one.
+pub fn address(source: Option<&str>) -> Option<IpAddr> {
     source.and_then(|it| it.parse().ok())
 }
 

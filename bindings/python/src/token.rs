@@ -13,13 +13,6 @@ impl From<VerifiedToken> for Token {
     }
 }
 
-impl Token {
-    /// The token as Rust has it.
-    pub fn inner(&self) -> &VerifiedToken {
-        &self.0
-    }
-}
-
 #[pymethods]
 impl Token {
     /// Its id.

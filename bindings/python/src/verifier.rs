@@ -2,10 +2,11 @@
 
 use crate::{
     answers::Answers,
+    gate::address,
     token::{Token, exception},
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 use tegata_verifier::{BlockingVerifier, FollowSettings, NotAccepted, VerifiedToken};
 
 /// Verifies tokens from memory; `tegata.Verifier` is its only subclass.
@@ -56,25 +57,36 @@ impl Verifier {
     }
 
     /// Verifies a token; waits for the authority, for a second at most, only if memory does not
-    /// answer.
-    fn verify(&self, py: Python<'_>, token: &str) -> PyResult<Token> {
+    /// answer. Counts a use of the token by the client with the address `source`, as all of these.
+    #[pyo3(signature = (token, source=None))]
+    fn verify(&self, py: Python<'_>, token: &str, source: Option<&str>) -> PyResult<Token> {
         let token = token.as_bytes();
         // The usual case keeps the interpreter's lock: to release it costs more than this takes.
-        match self.0.recall(token) {
-            Some(found) => result(py, found),
-            None => result(py, py.detach(|| self.0.verify(token))),
-        }
+        let found = self.0.recall(token);
+        let found = found.unwrap_or_else(|| py.detach(|| self.0.verify(token)));
+        result(py, counted(&self.0, found, address(source)))
     }
 
     /// Verifies a token from memory alone; `None` if that does not answer.
-    fn recall(&self, py: Python<'_>, token: &str) -> PyResult<Option<Token>> {
-        self.0.recall(token.as_bytes()).map(|found| result(py, found)).transpose()
+    #[pyo3(signature = (token, source=None))]
+    fn recall(&self, py: Python<'_>, token: &str, source: Option<&str>) -> PyResult<Option<Token>> {
+        let Some(found) = self.0.recall(token.as_bytes()) else { return Ok(None) };
+        result(py, counted(&self.0, found, address(source))).map(Some)
     }
 
     /// Verifies a token without waiting: the result arrives among the answers, with this number.
-    fn ask(&self, py: Python<'_>, answers: &Answers, number: u64, token: &str) {
-        let inbox = answers.0.clone();
+    #[pyo3(signature = (answers, number, token, source=None))]
+    fn ask(
+        &self,
+        py: Python<'_>,
+        answers: &Answers,
+        number: u64,
+        token: &str,
+        source: Option<&str>,
+    ) {
+        let (inbox, verifier, source) = (answers.0.clone(), self.0.clone(), address(source));
         let done = move |found| {
+            let found = counted(&verifier, found, source);
             inbox.put(number, Box::new(move |py: Python<'_>| shown(py, found)));
         };
         py.detach(|| self.0.verify_then(token.as_bytes().to_vec(), done));
@@ -121,13 +133,6 @@ impl Verifier {
         Ok(shown)
     }
 
-    /// Counts a use of a token, for the report to the authority.
-    #[pyo3(signature = (token, source=None))]
-    fn record_use(&self, py: Python<'_>, token: &Token, source: Option<&str>) {
-        let source = source.and_then(|it| it.parse().ok());
-        py.detach(|| self.0.record_use(&token.inner().claims, source));
-    }
-
     /// Stops; every later verification raises `Unknown`.
     #[pyo3(signature = (timeout=1.0))]
     fn close(&self, py: Python<'_>, timeout: f64) -> PyResult<()> {
@@ -148,6 +153,15 @@ pub fn close_all(
     let all: Vec<_> = verifiers.iter().map(|it| it.0.clone()).collect();
     py.detach(|| BlockingVerifier::stop_all(all.iter().map(|it| &**it), limit));
     Ok(())
+}
+
+/// Counts a use of a token that is accepted, for the report to the authority.
+fn counted(
+    verifier: &BlockingVerifier,
+    found: Result<VerifiedToken, NotAccepted>,
+    source: Option<IpAddr>,
+) -> Result<VerifiedToken, NotAccepted> {
+    found.inspect(|token| verifier.record_use(&token.claims, source))
 }
 
 fn result(py: Python<'_>, found: Result<VerifiedToken, NotAccepted>) -> PyResult<Token> {

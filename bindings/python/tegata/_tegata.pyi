@@ -45,19 +45,24 @@ class Verifier:
         report_uses: bool = True,
         cached_tokens: int = 10_000,
     ) -> None: ...
-    def verify(self, token: str) -> Token:
+    def verify(self, token: str, source: str | None = None) -> Token:
         """Verifies a token. Waits for the authority, for a second at most, only if memory does
         not answer: without a view yet, for an unknown key or a suspended channel, and with
         `on_stale="ask"`. At most 1,024 verifications wait.
 
-        Raises `Invalid` or `Unknown`.
-        """
-    def recall(self, token: str) -> Token | None:
-        """Verifies a token from memory alone; None if that does not answer.
+        Counts a use of the token, for the authority's record of when it was last used; `source`
+        is the client's IP address.
 
         Raises `Invalid` or `Unknown`.
         """
-    def ask(self, answers: Answers, number: int, token: str) -> None: ...
+    def recall(self, token: str, source: str | None = None) -> Token | None:
+        """Verifies a token from memory alone, and counts its use; None if that does not answer.
+
+        Raises `Invalid` or `Unknown`.
+        """
+    def ask(
+        self, answers: Answers, number: int, token: str, source: str | None = None
+    ) -> None: ...
     def ready(self, timeout: float = 1.0) -> bool:
         """Waits until there is a view, for at most `timeout` seconds; returns whether there
         is one."""
@@ -66,9 +71,6 @@ class Verifier:
     def health(self) -> dict[str, Any]:
         """The health: `age`, `stale`, `rejected`, `failure`, `position` and more. `stale` is
         None as long as the view can be relied on."""
-    def record_use(self, token: Token, source: str | None = None) -> None:
-        """Counts a use of a token, for the authority's record of when it was last used.
-        `source` is the client's IP address. The middlewares do this."""
     def close(self, timeout: float = 1.0) -> None:
         """Stops: every later verification raises `Unknown`, and the authority learns that this
         process is gone. Waits for its response for at most `timeout` seconds."""

@@ -35,7 +35,7 @@ def blocklist_loader(verifier: Verifier, token=None):
 
     def is_revoked(_header, payload) -> bool:
         try:
-            found = verifier.verify((token or _from_header)())
+            found = verifier.verify((token or _from_header)(), flask.request.remote_addr)
         except Invalid:
             return True
         # Another token than the one that was decoded says nothing about that one.

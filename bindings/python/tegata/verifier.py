@@ -28,10 +28,10 @@ class Verifier(_tegata.Verifier):
     def __init__(self, *_, **__):
         _open.add(self)
 
-    async def verify_async(self, token: str) -> Token:
+    async def verify_async(self, token: str, source: "str | None" = None) -> Token:
         """As `verify`, but neither the event loop nor a thread waits for the authority."""
-        found = self.recall(token)
-        return await answer(self.ask, token) if found is None else found
+        found = self.recall(token, source)
+        return await answer(self.ask, token, source) if found is None else found
 
     def __enter__(self):
         return self

@@ -1,5 +1,6 @@
 """Verification against a server."""
 
+import asyncio
 import socket
 
 import pytest
@@ -86,11 +87,14 @@ def test_uses_are_reported_to_the_authority(server):
     text = server.issue("short-lived")
     with tegata.connect(server.url, made["verifier_token"]) as verifier:
         assert verifier.ready(60)
-        token = verifier.verify(text)
-        verifier.record_use(token, "192.0.2.1")
+        token = verifier.verify(text, "192.0.2.1")
+        verifier.recall(text, "192.0.2.2")
+        asyncio.run(verifier.verify_async(text, "192.0.2.3"))
         verifier.close(60)
     row = server.admin("GET", f"/channels/{server.channel.id}/tokens/{token.id}")
     assert row["last_used_at"]
+    uses = sorted((it["source"], it["count"]) for it in row["recent_uses"])
+    assert uses == [("192.0.2.1", 1), ("192.0.2.2", 1), ("192.0.2.3", 1)]
 
 
 def test_wrong_settings_are_rejected_with_what_is_right():

@@ -121,7 +121,8 @@ impl BlockingVerifier {
     }
 
     /// Verifies a token. Waits for a response of the authority, for a second at most, if the
-    /// view alone does not answer. Not to be called on a thread of a Tokio runtime.
+    /// view alone does not answer. Not to be called on a thread of a Tokio runtime. This counts
+    /// no use of the token: [`BlockingVerifier::record_use`] does.
     ///
     /// # Errors
     /// The token is not active, or its state is not known.
@@ -172,7 +173,7 @@ impl BlockingVerifier {
         runtime.spawn(async move { done(running.verifier.ready(limit).await) });
     }
 
-    /// Counts a use of a token, for the report to the authority.
+    /// Counts a use of a token; see [`TokenVerifier::record_use`].
     pub fn record_use(&self, token: &VerifiedClaims, source: Option<IpAddr>) {
         if let Some(running) = self.running() {
             running.verifier.record_use(token, source);

@@ -179,7 +179,8 @@ impl TokenVerifier {
         }
     }
 
-    /// Verifies a token for the use of the settings.
+    /// Verifies a token for the use of the settings. This counts no use of it:
+    /// [`TokenVerifier::record_use`] does.
     ///
     /// # Errors
     /// The token is not active, or its state is not known.
@@ -248,7 +249,8 @@ impl TokenVerifier {
         in_seconds(self.0.current.load().time_ms(clock::steady()).unwrap_or_default())
     }
 
-    /// Counts a use of a token, for the report to the authority.
+    /// Counts a use of a token, for the report to the authority. Verifications count nothing by themselves. A program that reports uses calls this for
+    /// each request that it accepts: to the authority, what is not counted was not used.
     pub fn record_use(&self, token: &VerifiedClaims, source: Option<IpAddr>) {
         let Some((_, usage)) = &self.0.usage else { return };
         // Not the time of verifications, which may stand still for hours: a token that was

@@ -24,7 +24,8 @@ pub struct FollowSettings {
     /// reached uses the view of the last one.
     pub copy: Option<PathBuf>,
     /// Interval of the reports of uses, from which the authority knows when a token was last
-    /// used; `None`: uses are not reported.
+    /// used; `None`: uses are not reported. Uses are what [`super::TokenVerifier::record_use`]
+    /// counts: a program that does not call it reports that there were none.
     pub usage_interval: Option<Duration>,
     /// Number of tokens whose signature check is cached.
     pub cached_tokens: usize,
