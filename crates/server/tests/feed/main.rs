@@ -16,4 +16,5 @@ mod keys;
 mod receipts;
 #[path = "../store/mod.rs"]
 mod store;
+mod uses;
 mod world;

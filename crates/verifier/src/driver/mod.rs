@@ -249,10 +249,13 @@ impl TokenVerifier {
         in_seconds(self.0.current.load().time_ms(clock::steady()).unwrap_or_default())
     }
 
-    /// Counts a use of a token, for the report to the authority. Verifications count nothing by themselves. A program that reports uses calls this for
+    /// Counts a use of a token, for the report to the authority; a stateless token has no record
+    /// there. Verifications count nothing by themselves. A program that reports uses calls this for
     /// each request that it accepts: to the authority, what is not counted was not used.
     pub fn record_use(&self, token: &VerifiedClaims, source: Option<IpAddr>) {
-        let Some((_, usage)) = &self.0.usage else { return };
+        let Some((_, usage)) = self.0.usage.as_ref().filter(|_| token.kind.is_stored()) else {
+            return;
+        };
         // Not the time of verifications, which may stand still for hours: a token that was
         // revoked meanwhile would seem to have been accepted afterwards.
         let clock_ms = self.0.current.load().clock_ms(clock::steady()).unwrap_or_default();

@@ -128,26 +128,31 @@ pub fn channel() -> ChannelId {
 
 /// A token with this serial.
 pub fn token(serial: u64) -> String {
-    token_by(serial, &key())
+    token_by(serial, Kind::V21, &key())
+}
+
+/// A token without a row at the authority.
+pub fn stateless() -> String {
+    token_by(9, Kind::Stateless, &key())
 }
 
 /// A token of a key that the authority does not know: what it is signed with, only the authority
 /// could say.
 pub fn of_an_unknown_key() -> String {
-    token_by(1, &SigningKey::from_seed(&[2; 32]).unwrap())
+    token_by(1, Kind::V21, &SigningKey::from_seed(&[2; 32]).unwrap())
 }
 
-fn token_by(serial: u64, key: &SigningKey) -> String {
+fn token_by(serial: u64, kind: Kind, key: &SigningKey) -> String {
     let claims = Claims {
         id: TokenId(u128::from(serial).to_be_bytes()),
-        kind: Kind::V21,
+        kind,
         provider: provider(),
         channel: channel(),
         group: None,
         assertion_key: None,
         serial: Serial(serial),
         issued_at: UnixTime(NOW),
-        expires_at: UnixTime(NOW + 3_600),
+        expires_at: UnixTime(NOW + if kind.is_stored() { 3_600 } else { 900 }),
         key: key.public().id(),
     };
     wire::write(&claims, "https://tokens.example", key)

@@ -1,6 +1,6 @@
 //! The follower's requests over a network, and the layer.
 
-use crate::authority::{Authority, channel, of_an_unknown_key, provider, token};
+use crate::authority::{Authority, channel, of_an_unknown_key, provider, stateless, token};
 use axum::{Extension, Router, body::Body, http::Request, routing::get};
 use std::{path::Path, time::Duration};
 use tegata_token::{
@@ -269,6 +269,9 @@ async fn uses_reach_the_authority_once_their_minute_is_over() {
     until("fresh", async || verifier.health().stale.is_none()).await;
     let verified = verifier.verify(token(1).as_bytes()).await.unwrap();
     verifier.record_use(&verified.claims, Some("192.0.2.1".parse().unwrap()));
+    // A stateless one has no record at the authority, and takes no room in a report.
+    let of_no_row = verifier.verify(stateless().as_bytes()).await.unwrap();
+    verifier.record_use(&of_no_row.claims, None);
     authority.change(|it| it.later = 60);
     let uses = || -> Vec<_> {
         let reports = authority.seen().reports.clone();

@@ -11,7 +11,7 @@ use tegata_store::{RecentUse, Result, UsedToken, VerifierRow};
 use tegata_token::{
     claims::Claims,
     feed::{UsageMinute, UsageReport},
-    id::{ChannelId, Group, Position},
+    id::{ChannelId, Group, Position, VerifierId},
     time::UnixTime,
     verify::Active,
 };
@@ -20,19 +20,20 @@ use tokio::sync::{Mutex, MutexGuard};
 /// Maximum number of tokens of a report whose uses are recorded.
 const MOST: usize = 1_000;
 
-/// Records the reports of an instance one after the other: a report that is sent again while the
-/// first is being recorded must count only if that one fails.
+/// Records the reports of a verifier one after the other: a report that is sent again while the
+/// first is being recorded must count only if that one fails, and whatever a verifier reports, at
+/// most one of the store's readers is busy with it.
 #[derive(Default)]
 pub(super) struct ReportLocks {
-    /// A few instances share one.
+    /// A few verifiers share one.
     locks: [Mutex<()>; 32],
     hasher: RandomState,
 }
 
 impl ReportLocks {
-    async fn lock(&self, name: &Name) -> MutexGuard<'_, ()> {
+    async fn lock(&self, verifier: VerifierId) -> MutexGuard<'_, ()> {
         let count = self.locks.len() as u64;
-        let place = usize::try_from(self.hasher.hash_one(name) % count).unwrap_or(0);
+        let place = usize::try_from(self.hasher.hash_one(verifier) % count).unwrap_or(0);
         self.locks[place].lock().await
     }
 }
@@ -98,33 +99,37 @@ impl Authority {
         let Some(newest) = report.minutes.iter().map(|it| it.minute).max() else { return Ok(()) };
         let name = (verifier.id, report.instance.clone());
         let (feed, instances) = (self.feed(), &self.feed().instances);
-        let _alone = feed.report_locks.lock(&name).await;
+        let _alone = feed.report_locks.lock(verifier.id).await;
         let before = instances.reported(&name);
         // A minute that is sent again, since the response was lost, counts once.
         let is_new = |minute: &&UsageMinute| before.is_none_or(|before| minute.minute > before);
         // A verifier's clock may be wrong, but a use cannot be in the future.
-        let mut reported: HashMap<_, Vec<RecentUse>> = HashMap::new();
+        let (mut names, mut reported) = (Vec::new(), HashMap::<_, Vec<RecentUse>>::new());
         for minute in report.minutes.iter().filter(is_new) {
             let at = minute.minute.min(now);
             for it in &minute.uses {
                 let count = u32::try_from(it.count).unwrap_or(u32::MAX);
                 // The instance stands for an address that the use does not know.
                 let used = RecentUse::times(count, it.source.parse().ok(), at);
-                reported.entry((it.channel, it.token_id)).or_default().push(used);
+                let uses = reported.entry((it.channel, it.token_id)).or_default();
+                if uses.is_empty() {
+                    names.push((it.channel, it.token_id));
+                }
+                uses.push(used);
             }
         }
         let left_out = report.minutes.iter().filter(|it| it.dropped > 0).map(|it| it.minute).max();
-        let left_out = if reported.len() > MOST { Some(newest) } else { left_out };
-        let names: Vec<_> = reported.keys().copied().take(MOST).collect();
+        let left_out = if names.len() > MOST { Some(newest) } else { left_out };
+        // The first of the report, which begins with the most used.
+        names.truncate(MOST);
         for token in self.store.used_tokens(names, verifier.provider).await? {
             let uses = reported.remove(&(token.channel, token.id)).unwrap_or_default();
-            match token.revoked_at {
-                Some(revoked_at) => self.note_revoked(&name, &token, revoked_at, &uses),
-                None => {
-                    for used in uses {
-                        self.last_used.note_uses(token.channel, token.serial, used, used.minute);
-                    }
-                }
+            if let Some(revoked_at) = token.revoked_at {
+                self.note_revoked(&name, &token, revoked_at, &uses);
+            }
+            // Of a revoked token, too: who used it last is what its owner asks then.
+            for used in uses {
+                self.last_used.note_uses(token.channel, token.serial, used, used.minute);
             }
         }
         left_out.into_iter().for_each(|at| instances.leave_out(&name, at.min(now)));
