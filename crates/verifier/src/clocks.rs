@@ -31,6 +31,9 @@ fn nanos(time: Duration) -> i64 {
     time.as_nanos().try_into().unwrap_or(i64::MAX)
 }
 
+/// The change of the difference of the clocks that shows that one of them was set or stood still.
+const JUMP: u64 = 100_000_000;
+
 /// Both clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clocks {
@@ -46,5 +49,12 @@ impl Clocks {
     #[must_use]
     pub fn gap(self) -> i64 {
         self.wall.saturating_sub(self.steady.0)
+    }
+
+    /// Whether the wall clock was set, or the steady clock stood still, since the difference was
+    /// this.
+    #[must_use]
+    pub fn jumped_since(self, gap: i64) -> bool {
+        self.gap().abs_diff(gap) >= JUMP
     }
 }

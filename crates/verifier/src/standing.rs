@@ -15,8 +15,6 @@ use tegata_token::{
     view::View,
 };
 
-/// The change of the difference of the clocks from which a view is stale.
-const JUMP: u64 = 100_000_000;
 /// The age below which `suspended` needs no question.
 const YOUNG: Duration = Duration::from_secs(1);
 
@@ -267,7 +265,7 @@ impl Standing {
 
     /// Why the view is stale at this moment, for a use with this staleness.
     fn stale(&self, facts: &Facts, clocks: Clocks, staleness: Duration) -> Option<Stale> {
-        if clocks.gap().abs_diff(facts.gap) >= JUMP {
+        if clocks.jumped_since(facts.gap) {
             return Some(Stale::Clocks);
         }
         if self.shown.is_some_and(|shown| shown > facts.view.position()) {

@@ -51,7 +51,8 @@ pub struct Follower {
     not_before: Steady,
     needs_snapshot: bool,
     /// Whether the next poll is answered at once, so that the view is young again without the
-    /// time of a hold: the last poll or snapshot has failed, or is too long for a new use.
+    /// time of a hold: the last poll or snapshot has failed, or is too long for a new use, or a
+    /// clock was set, or the view is that of an earlier process.
     at_once: bool,
     /// Why it cannot apply what it received.
     cannot: Option<String>,
@@ -104,7 +105,8 @@ impl Follower {
         let granted = copy.granted.map(|it| it.stricter(wanted));
         let standing = Arc::new(Standing { granted, withdrawn: None, ..copy });
         let needs_snapshot = standing.facts.is_none();
-        Self { standing, needs_snapshot, ..Self::new(instance, wanted, now) }
+        // The copy may be old: the time of a hold would be added to that.
+        Self { standing, needs_snapshot, at_once: true, ..Self::new(instance, wanted, now) }
     }
 
     /// What verifications use from now on.
@@ -195,6 +197,7 @@ impl Follower {
         if self.question.as_ref().is_some_and(|it| it.deadline <= now) {
             self.question = None;
         }
+        self.give_up_after_jump(clocks);
         let mut requests = Vec::new();
         if self.main.is_none() && self.bye != Bye::Done && self.not_before <= now {
             let asked = self.main_request();
@@ -208,6 +211,18 @@ impl Follower {
             requests.push(self.send(asked, clocks, true));
         }
         NextRequests { requests, wait: self.wait(now) }
+    }
+
+    /// If a clock was set since the view's request was sent, gives up a poll that was sent before
+    /// as well: its response would leave the view stale, at the end of a hold.
+    fn give_up_after_jump(&mut self, clocks: Clocks) {
+        let facts = self.standing.facts.as_ref();
+        if facts.is_some_and(|it| clocks.jumped_since(it.gap)) {
+            self.at_once = true;
+            self.main.take_if(|it| {
+                it.asked.hold().is_some() && !it.asked.is_bye() && clocks.jumped_since(it.at.gap())
+            });
+        }
     }
 
     fn main_request(&self) -> Asked {

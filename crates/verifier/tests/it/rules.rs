@@ -237,6 +237,30 @@ fn a_clock_that_was_set_makes_the_view_stale_until_a_later_request_is_answered()
 }
 
 #[test]
+fn after_a_clock_was_set_the_view_is_fresh_again_without_a_hold() {
+    let mut it = Tested::with_view(strict());
+    let held = it.only(at(10));
+    assert!(it.requests(at(20)).is_empty());
+    let now = set_by(30, 100);
+    let poll = it.only(now);
+    assert_eq!(parameter(&poll, "hold").as_deref(), Some("0"));
+    assert!(!it.follower.awaits(held.id), "its response would leave the view stale");
+    assert!(it.requests(now).is_empty(), "one is enough");
+    it.respond(&poll, set_by(40, 100), 200, &changes(&poll, 6, vec![]));
+    assert_eq!(it.stale(set_by(40, 100), strict()), None);
+    let next = it.only(set_by(50, 100));
+    assert_eq!(parameter(&next, "hold").as_deref(), Some("1000"));
+
+    // A snapshot goes on, and the poll after it is not held.
+    let mut it = Tested::new(strict());
+    let request = it.only(at(0));
+    assert!(it.requests(now).is_empty());
+    it.respond(&request, now, 200, &snapshot(&request, 0, &view(position(1, 5), &[])));
+    assert_eq!(it.stale(now, strict()), Some(Stale::Clocks));
+    assert_eq!(parameter(&it.only(now), "hold").as_deref(), Some("0"));
+}
+
+#[test]
 fn only_a_response_that_was_applied_makes_the_view_younger() {
     for (status, body) in [
         (200, "{}"),
@@ -582,6 +606,11 @@ fn a_follower_that_resumes_uses_the_stricter_values_until_the_first_response() {
     assert!(it.stale(at(10_001), lenient).is_some());
     let poll = it.only(at(10_001));
     assert_eq!(parameter(&poll, "after").as_deref(), Some("1-5"));
+    assert_eq!(
+        parameter(&poll, "hold").as_deref(),
+        Some("0"),
+        "the copy may be as old as this one"
+    );
     it.respond(&poll, at(10_002), 200, &changes(&poll, 6, vec![]));
     assert_eq!(it.stale(at(60_000), lenient), None);
 }
