@@ -2,27 +2,24 @@
 
 use super::{service::Serves, settings::ListenAddress};
 use anyhow::anyhow;
-use std::{
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{io, net::SocketAddr, path::Path};
 use tegata_server::http::{Socket, listen_at};
-use tegata_system::socket;
+use tegata_system::socket::{self, SocketFile};
 
 /// Sockets that are bound, and the lines that name them.
 pub struct Listening {
     pub sockets: Vec<(Socket, Serves)>,
     pub words: String,
     /// The file to remove at the end.
-    pub socket_file: Option<PathBuf>,
+    pub socket_file: Option<SocketFile>,
 }
 
 impl Listening {
     pub async fn bind(at: &ListenAddress, ext_authz: Option<SocketAddr>) -> anyhow::Result<Self> {
         let (socket, shown, socket_file) = match at {
             ListenAddress::Unix(path) => {
-                (unix(path).await?, format!("unix:{}", path.display()), Some(path.clone()))
+                let (socket, file) = unix(path).await?;
+                (socket, format!("unix:{}", path.display()), Some(file))
             }
             ListenAddress::Tcp(address) => {
                 let (socket, bound) = tcp(*address)?;
@@ -40,10 +37,10 @@ impl Listening {
     }
 }
 
-async fn unix(path: &Path) -> anyhow::Result<Socket> {
+async fn unix(path: &Path) -> anyhow::Result<(Socket, SocketFile)> {
     // The mode of files that the process makes: 0666 minus the umask.
     let made = socket::bind(path, "another process", |made| made & 0o666).await;
-    made.map(Socket::Unix)
+    made.map(|(listener, file)| (Socket::Unix(listener), file))
         .map_err(|error| anyhow!("cannot listen on unix:{}: {error}", path.display()))
 }
 

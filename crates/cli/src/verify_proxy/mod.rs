@@ -74,7 +74,7 @@ pub async fn run(args: VerifyProxy) -> anyhow::Result<()> {
     verifier.stop(BYE).await.context("cannot delete the copy of the view")?;
     if let Some(file) = socket_file {
         // Another process may have removed it already.
-        let _ = std::fs::remove_file(file);
+        let _ = file.remove();
     }
     stopped
 }

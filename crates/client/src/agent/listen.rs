@@ -11,8 +11,8 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
-use tegata_system::socket;
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tegata_system::socket::{self, SocketFile};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 
 /// The running HTTP servers; dropping one stops it.
@@ -27,6 +27,8 @@ struct Server<At> {
     at: At,
     /// As it is bound.
     address: Option<SocketAddr>,
+    /// The file of a Unix socket.
+    file: Option<SocketFile>,
     _task: JoinSet<()>,
 }
 
@@ -50,17 +52,19 @@ impl Servers {
             let app = http::router(Arc::clone(shared));
             let mut task = JoinSet::new();
             task.spawn(serve(listener, app, LIMITS));
-            servers.tcp = Some(Server { at, address, _task: task });
+            servers.tcp = Some(Server { at, address, file: None, _task: task });
         }
         let same_socket = before.unix.as_ref().map(|it| &it.at) == config.socket.as_ref();
         if let Some(path) = config.socket.as_ref().filter(|_| !same_socket) {
             let wrong = |error| format!("socket {}: {error}", path.display());
             // The callers' secrets and the folder's mode control access.
-            let listener = socket::bind(path, "another agent", |_| 0o666).await.map_err(wrong)?;
+            let (listener, file) =
+                socket::bind(path, "another agent", |_| 0o666).await.map_err(wrong)?;
             let app = http::router(Arc::clone(shared));
             let mut task = JoinSet::new();
             task.spawn(serve(listener, app, LIMITS));
-            servers.unix = Some(Server { at: path.clone(), address: None, _task: task });
+            servers.unix =
+                Some(Server { at: path.clone(), address: None, file: Some(file), _task: task });
         }
         if is_kept {
             servers.tcp = before.tcp.take();
@@ -78,8 +82,8 @@ impl Servers {
 
     /// Stops the servers, and removes the socket's file.
     pub async fn stop(self, shared: &Shared, patience: Duration) {
-        let Some(Server { at: socket, .. }) = self.unix else { return };
-        let removed = shared.off_loop.run(move || fs::remove_file(socket), || ());
+        let Some(Server { file: Some(file), .. }) = self.unix else { return };
+        let removed = shared.off_loop.run(move || file.remove(), || ());
         let _ = tokio::time::timeout(patience, removed).await;
     }
 }
