@@ -157,3 +157,25 @@ async fn a_stop_answers_a_held_request_and_closes_its_connection() {
     assert!(wire.read().await.0.starts_with("HTTP/1.1 503 "));
     assert!(wire.is_closed().await);
 }
+
+#[tokio::test]
+async fn an_instance_keeps_a_few_connections_and_its_further_requests_are_not_held() {
+    let world = World::new().await;
+    let verifier = world.verifier(json!({ "name": "v" })).await;
+    let (one, other) = (world.follower(&verifier, "one"), world.follower(&verifier, "other"));
+    let position = one.snapshot().await;
+    other.snapshot().await;
+    let mut held = Vec::new();
+    for number in 1..=8 {
+        let mut wire = Wire::to(&world).await;
+        wire.write(&changes(&one, &position, 20_000, "")).await;
+        held.push(wire);
+        world.holds(number).await;
+    }
+    // It would be held for much longer.
+    let ninth = timeout(Duration::from_secs(8), one.changes(&position, 20_000)).await;
+    assert_eq!(ninth.unwrap().is(200).json()["through"], position);
+    let mut of_other = Wire::to(&world).await;
+    of_other.write(&changes(&other, &position, 20_000, "")).await;
+    world.holds(9).await;
+}

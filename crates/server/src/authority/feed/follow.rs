@@ -72,6 +72,10 @@ pub struct FeedResponse {
 /// Maximum number of new instances per second, of all verifiers.
 pub const NEW_PER_SECOND: u32 = 50;
 
+/// Maximum number of requests of one instance that are held. A follower has one, and those that
+/// it has given up while their connections are not known to be gone.
+const HELD_OF_ONE: usize = 8;
+
 impl Authority {
     /// The verifier that this token authenticates.
     ///
@@ -161,9 +165,10 @@ impl Authority {
         let hold = query.hold.min(longest_hold(query.common.staleness));
         let end = feed.end_of_hold(self.clock().steady(), hold);
         let mut end = pin!(tokio::time::sleep_until(end.into()));
-        let mut is_over = hold.is_zero();
         let mut news = feed.tail.subscribe(verifier.provider);
-        let _held = Held::new(&feed.held);
+        let _held = (Held::new(&feed.held), Held::new(&seen.held));
+        // Beyond that they would keep the connections from others.
+        let mut is_over = hold.is_zero() || seen.held.load(Relaxed) > HELD_OF_ONE;
         loop {
             news.mark_unchanged();
             is_known(&seen)?;

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -17,12 +17,15 @@ pub(super) struct Seen {
     after: AtomicU64,
     /// Whether the instance is not known any more.
     gone: AtomicBool,
+    /// Number of its requests that are held.
+    pub held: AtomicUsize,
 }
 
 impl Seen {
     /// It was seen now.
     pub fn new(now: Instant) -> Arc<Self> {
-        Arc::new(Self { since: now, after: AtomicU64::new(0), gone: AtomicBool::new(false) })
+        let (after, gone, held) = (AtomicU64::new(0), AtomicBool::new(false), AtomicUsize::new(0));
+        Arc::new(Self { since: now, after, gone, held })
     }
 
     /// It was seen then.
