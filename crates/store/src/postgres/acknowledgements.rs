@@ -1,7 +1,7 @@
 //! What instances have acknowledged to any server, for all of them.
 
 use super::{
-    connect::{Address, Client, Conn},
+    connect::{Address, Client, Conn, give_up},
     failed::{Failed, within},
     jitter::Backoff,
     queue::connect,
@@ -36,7 +36,7 @@ impl Acknowledgements {
         let Some(open) = conn else { return Err(Failed::unavailable("no connection")) };
         let written = within(PATIENCE, write(open, all)).await;
         if matches!(written, Err(Failed::Unavailable(_))) {
-            *conn = None;
+            give_up(conn);
         }
         written
     }

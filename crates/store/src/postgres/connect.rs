@@ -1,6 +1,11 @@
 //! Connections to the database: their address, TLS, and the task that reads each.
 
-use super::{bad_address::BadPostgresAddress, failed::Failed, tls};
+use super::{
+    bad_address::BadPostgresAddress,
+    failed::{Failed, within},
+    tls,
+    warning::Warning,
+};
 use std::{
     fmt,
     future::poll_fn,
@@ -92,15 +97,20 @@ impl Address {
     pub async fn connect(&self, bell: Option<Bell>) -> Result<Conn, Failed> {
         let opened = self.config.connect(self.tls.clone());
         // The driver's own time limit is per address and does not bound the handshake.
-        let (client, mut connection) = super::failed::within(CONNECT * 2, opened).await?;
+        let (client, mut connection) = within(CONNECT * 2, opened).await?;
         let warnings = Arc::new(AtomicU64::new(0));
         let counter = warnings.clone();
         let task = tokio::spawn(async move {
             while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
                 match message {
-                    Ok(AsyncMessage::Notice(notice)) if notice.severity() == "WARNING" => {
-                        counter.fetch_add(1, Ordering::SeqCst);
-                        tracing::warn!(message = notice.message(), "the database warns");
+                    Ok(AsyncMessage::Notice(notice)) => {
+                        let found = Warning::of(&notice);
+                        if found.is_some_and(|it| it.is_about_a_standby()) {
+                            counter.fetch_add(1, Ordering::SeqCst);
+                        }
+                        if found.is_some() {
+                            tracing::warn!(message = notice.message(), "the database warns");
+                        }
                     }
                     Ok(AsyncMessage::Notification(it)) => {
                         bell.iter().for_each(|bell| bell(it.channel(), it.payload()));
@@ -110,7 +120,7 @@ impl Address {
                 }
             }
         });
-        Ok(Conn { client, warnings, task })
+        Ok(Conn { client, warnings, task, tls: self.tls.clone() })
     }
 }
 
@@ -160,15 +170,17 @@ fn cause(error: &tokio_postgres::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// An open connection. Dropped, it is closed, and what runs on it is rolled back.
+/// An open connection. Dropped, it is closed, and what runs on it is rolled back unless it is being
+/// committed.
 pub(super) struct Conn {
     pub client: Client,
     warnings: Arc<AtomicU64>,
     task: JoinHandle<()>,
+    tls: tokio_postgres_rustls::MakeRustlsConnect,
 }
 
 impl Conn {
-    /// How many warnings the server has sent. A warning that comes with a COMMIT says that
+    /// How many warnings about standbys the server has sent: one that comes with a COMMIT says that
     /// it is not known to be replicated.
     pub fn warnings(&self) -> u64 {
         self.warnings.load(Ordering::SeqCst)
@@ -177,6 +189,27 @@ impl Conn {
     /// Whether nothing can be sent any more.
     pub fn is_closed(&self) -> bool {
         self.client.is_closed() || self.task.is_finished()
+    }
+
+    /// Closes it, and ends the statement that runs on it. The database does not notice that a
+    /// connection is closed while a statement waits for a lock or for a standby: each one that was
+    /// given up would count against `max_connections` for as long as it waits.
+    ///
+    /// What waits for a standby is committed then, and others see it although no standby has it. So
+    /// this is not for the COMMIT of an act.
+    pub async fn give_up(self) {
+        if !self.is_closed() {
+            let token = self.client.cancel_token();
+            // A database that does not answer is not to be waited for.
+            let _ = within(CONNECT, token.cancel_query(self.tls.clone())).await;
+        }
+    }
+}
+
+/// Closes a connection and ends the statement that runs on it, without waiting for that.
+pub(super) fn give_up(conn: &mut Option<Conn>) {
+    if let Some(conn) = conn.take() {
+        tokio::spawn(conn.give_up());
     }
 }
 

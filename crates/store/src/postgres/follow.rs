@@ -9,7 +9,7 @@
 //! transaction hands it over.
 
 use super::{
-    connect::{Address, Client, Conn},
+    connect::{Address, Client, Conn, give_up},
     failed::{Failed, within},
     guard::Reached,
     jitter::Backoff,
@@ -130,7 +130,7 @@ impl Follower {
             Ok(_) => Ok(()),
             // The next round finds out why, for all who wait.
             Err(Broken::Silent(_)) => {
-                *conn = None;
+                give_up(conn);
                 self.shared.look();
                 Ok(())
             }
@@ -156,7 +156,7 @@ impl Follower {
                 if self.shared.seen().failed.is_none() {
                     tracing::warn!(%why, "the log cannot be followed");
                 }
-                *conn = None;
+                give_up(conn);
                 self.shared.end_round(round, Err(why));
                 tokio::time::sleep(Backoff::default().next()).await;
             }

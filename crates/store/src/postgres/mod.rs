@@ -58,6 +58,7 @@ mod transaction;
 mod version;
 mod waits;
 mod wake;
+mod warning;
 mod went_back;
 
 pub use bad_address::BadPostgresAddress;

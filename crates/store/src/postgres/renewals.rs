@@ -5,11 +5,11 @@
 //! nothing, since a database that was replaced still answers reads.
 
 use super::{
-    connect::{Address, Conn},
+    connect::{Address, Conn, give_up},
     failed::{Failed, within},
     jitter::Backoff,
     queue::connect,
-    replicas::{Own, leave_jobs, register, take_jobs},
+    replicas::{Own, leave_jobs, register, sign_off, take_jobs},
     rows::int,
     shared::Shared,
     sql::values,
@@ -48,13 +48,24 @@ impl Renewals {
             if self.shared.why_stopped().is_some() {
                 return;
             }
-            match self.renew(&mut conn, &mut backoff).await {
+            // It may take longer than a renewal: of several hosts, some may not answer.
+            let connected = tokio::select! {
+                _ = &mut closed => break,
+                it = connect(&mut conn, &self.address, &mut backoff) => it,
+            };
+            let renewed = match (&conn, connected) {
+                (Some(open), Ok(())) => self.renew(open).await,
+                (None, Ok(())) => Err(Failed::unavailable("no connection").into()),
+                (_, Err(why)) => Err(why.into()),
+            };
+            match renewed {
                 Ok(()) => failing = false,
                 Err(Refused::Silent(why)) => {
                     if !failing {
                         tracing::warn!(%why, "this server's lease was not renewed");
                     }
-                    (conn, failing) = (None, true);
+                    give_up(&mut conn);
+                    failing = true;
                 }
                 Err(Refused::Back(beat)) => {
                     let why = format!(
@@ -69,19 +80,11 @@ impl Renewals {
         }
         let _ = within(LEAVING, connect(&mut conn, &self.address, &mut backoff)).await;
         if let Some(open) = conn {
-            let sql = "DELETE FROM replica WHERE id = $1";
-            let _ =
-                within(LEAVING, open.execute_typed(sql, values![self.shared.id.to_vec()])).await;
+            let _ = within(LEAVING, sign_off(&open, self.shared.id)).await;
         }
     }
 
-    async fn renew(
-        &mut self,
-        conn: &mut Option<Conn>,
-        backoff: &mut Backoff,
-    ) -> Result<(), Refused> {
-        within(PATIENCE, connect(conn, &self.address, backoff)).await?;
-        let Some(open) = conn else { return Err(Failed::unavailable("no connection").into()) };
+    async fn renew(&mut self, open: &Conn) -> Result<(), Refused> {
         let (sent, warned) = (self.shared.lease.now(), open.warnings());
         let applied = self.shared.has();
         // An acknowledgement that was sent later may be there already. A database that lacks
@@ -97,7 +100,9 @@ impl Renewals {
             let row = open.query_typed_opt(sql, values![id.to_vec(), epoch, number, made]).await?;
             row.map(|it| it.value::<u64>("beat")).transpose()
         };
-        match within(PATIENCE, beat).await? {
+        let beat = within(PATIENCE, beat).await?;
+        replicated(open, warned)?;
+        match beat {
             Some(beat) if beat <= self.beat => return Err(Refused::Back(beat)),
             Some(beat) => self.beat = beat,
             // Another server has dropped the row: it waits for this one no more, so the lease
@@ -113,13 +118,18 @@ impl Renewals {
             true => within(PATIENCE, leave_jobs(open, id)).await?,
             false => within(PATIENCE, take_jobs(open, id)).await?,
         };
-        if open.warnings() != warned {
-            let why = "the database warns that a commit may be lost";
-            return Err(Failed::unavailable(why).into());
-        }
+        replicated(open, warned)?;
         self.shared.after_now().await?;
         self.shared.lease.renew(sent, jobs);
         Ok(())
+    }
+}
+
+/// Refuses a commit that came with a warning that it may be on no standby.
+fn replicated(open: &Conn, warned: u64) -> Result<(), Failed> {
+    match open.warnings() == warned {
+        true => Ok(()),
+        false => Err(Failed::unavailable("the database warns that a commit may be lost")),
     }
 }
 

@@ -5,11 +5,13 @@ use super::{
     failed::Failed,
     rows::{int, list},
     sql::values,
+    wake::AT_ONCE,
 };
 use crate::{
     ReplicaRow,
     columns::{Columns, bytes},
 };
+use data_encoding::HEXLOWER;
 use tegata_token::id::Position;
 use tokio_postgres::Row;
 
@@ -53,9 +55,25 @@ pub(super) fn replica(row: &Row) -> Result<ReplicaRow, Failed> {
 
 /// Drops the row of a server, and with it what it has said, unless it has renewed its lease meanwhile.
 pub(super) async fn drop_at(db: &Client, id: [u8; 16], beat: u64) -> Result<(), Failed> {
-    let sql = "DELETE FROM replica WHERE id = $1 AND beat = $2";
-    db.execute_typed(sql, values![id.to_vec(), int(beat)]).await?;
-    Ok(())
+    delete(db, id, &format!("AND beat = {beat}")).await
+}
+
+/// Drops the row of this server, which serves nothing any more.
+pub(super) async fn sign_off(db: &Client, id: [u8; 16]) -> Result<(), Failed> {
+    delete(db, id, "").await
+}
+
+/// It waits for no standby and no disk: a row that a failover or a crash brings back only makes acts
+/// wait until it is dropped again. It ends by itself while the row is locked by a renewal that waits
+/// for a standby.
+async fn delete(db: &Client, id: [u8; 16], more: &str) -> Result<(), Failed> {
+    // Numbers and hexadecimal digits only: one message, without a plan for its values.
+    let id = HEXLOWER.encode(&id);
+    let sql = format!(
+        "{AT_ONCE}; SET LOCAL statement_timeout = 1500;
+         DELETE FROM replica WHERE id = decode('{id}', 'hex') {more}"
+    );
+    Ok(db.batch_execute(&sql).await?)
 }
 
 /// Registers a server, before it reads its state.

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Begins a message whose commit returns before it is durable.
-const AT_ONCE: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+pub(super) const AT_ONCE: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     SET LOCAL synchronous_commit = off";
 
 /// A message whose warnings its sender does not get: they would be taken for warnings about the

@@ -3,7 +3,7 @@
 //! started again, once a start would succeed.
 
 use super::{
-    connect::{Address, Conn},
+    connect::{Address, Conn, give_up},
     failed::{Failed, within},
     guard::Reached,
     jitter::Backoff,
@@ -50,7 +50,7 @@ pub(super) async fn wait(address: &Address, id: [u8; 16], seen: Reached, beat: O
         match within(READ, present(open, id)).await {
             Ok(now) if is_whole(seen, beat, now) => return,
             Ok(_) => {}
-            Err(_) => conn = None,
+            Err(_) => give_up(&mut conn),
         }
     }
 }

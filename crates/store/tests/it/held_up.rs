@@ -10,7 +10,7 @@ use postgres_fixture::Proxy;
 use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 use tegata_policy::secret::PlainSecret;
 use tegata_store::{
-    ActStore, Error, NewVerifier, RegisterInstance, Registration, RevocationTarget, Store, Taking,
+    ActStore, NewVerifier, RegisterInstance, Registration, RevocationTarget, Store, Taking,
     postgres::{Plant, PostgresStore},
 };
 use tegata_token::{feed::OnStale, id::VerifierId, kind::Kind};
@@ -202,7 +202,7 @@ const AT_COMMIT: &str = "CREATE TABLE held (at INT); INSERT INTO held VALUES (1)
     CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         PERFORM FROM held FOR UPDATE;
-        IF TG_ARGV[0] = 'warns' THEN RAISE WARNING 'as for a standby that was not waited for'; END IF;
+        IF TG_ARGV[0] = 'warns' THEN RAISE WARNING 'another database must be vacuumed'; END IF;
         RETURN NULL;
     END $$;
     CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON change_log
@@ -261,16 +261,11 @@ async fn the_other_servers_hear_of_a_commit_before_its_own_server_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_commit_that_comes_with_a_warning_is_unknown_whatever_is_said_behind_it() {
+async fn a_warning_that_is_not_about_a_standby_makes_no_commit_unknown() {
     let place = Postgres::<Plain>::new();
     let (server, database) = (Postgres::<Plain>::server(), place.database.clone());
     let world = World::at(Box::new(place)).await;
     let shop = world.shop().await;
-    let other = world.place.open(false, Box::new(|_| {})).await.unwrap();
-    world.catch_up().await.unwrap();
     server.sql(&database, &format!("{AT_COMMIT}('warns')")).unwrap();
-    let revoked = world.revoke(shop.id, RevocationTarget::All, false, by(NOW)).await;
-    let Err(Error::Unavailable(why)) = revoked else { panic!("{revoked:?}") };
-    assert!(why.contains("a commit may be lost"), "{why}");
-    drop(other);
+    world.revoke(shop.id, RevocationTarget::All, false, by(NOW)).await.unwrap();
 }

@@ -19,6 +19,7 @@ mod history;
 mod looking;
 mod lost_database;
 mod lost_instances;
+mod missing_standby;
 mod moved_journals;
 mod moving;
 mod narrowing;

@@ -1,12 +1,13 @@
 //! The tasks of a store: one that fails for ever, and what is sent beside a commit.
 
 use super::{
-    super::{PostgresOptions, PostgresStore, connect::Address, wake::quietly},
+    super::{PostgresOptions, PostgresStore, wake::quietly},
     *,
 };
 use crate::{Store, engine::Engine};
-use std::time::Duration;
+use std::{future::poll_fn, time::Duration};
 use tegata_policy::acts::{Act, ActName, Decided};
+use tokio_postgres::AsyncMessage;
 
 /// What does not come by then, never comes.
 const EVER: Duration = Duration::from_secs(90);
@@ -42,13 +43,21 @@ async fn a_store_one_of_whose_tasks_has_panicked_is_not_used_any_more() {
 #[tokio::test]
 async fn what_is_said_behind_a_commit_gets_no_warning() {
     let it = Database::new().await;
-    let conn = Address::parse(&it.url).unwrap().connect(None).await.unwrap();
+    let (db, mut connection) = tokio_postgres::connect(&it.url, NoTls).await.unwrap();
     let warns = "DO $$ BEGIN RAISE WARNING 'the queue is half full'; END $$";
-    conn.batch_execute(warns).await.unwrap();
-    assert_eq!(conn.warnings(), 1);
-    conn.batch_execute(&quietly(warns)).await.unwrap();
-    conn.batch_execute("SELECT").await.unwrap();
-    assert_eq!(conn.warnings(), 1);
-    conn.batch_execute(warns).await.unwrap();
-    assert_eq!(conn.warnings(), 2, "that of another message is counted");
+    let texts = [warns.to_owned(), quietly(warns), warns.to_owned()];
+    let sends = async {
+        for text in texts {
+            db.batch_execute(&text).await.unwrap();
+        }
+        drop(db);
+    };
+    let counts = async {
+        let mut warnings = 0;
+        while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
+            warnings += i32::from(matches!(message.unwrap(), AsyncMessage::Notice(_)));
+        }
+        warnings
+    };
+    assert_eq!(tokio::join!(sends, counts).1, 2, "those of the other messages");
 }
