@@ -22,6 +22,8 @@ enum Way {
 
 #[derive(Debug)]
 struct State {
+    /// The port that new connections lead to.
+    to: u16,
     way: Way,
     delay: Duration,
     /// Both ends of every connection.
@@ -54,7 +56,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();
         let (delay, ends, over) = Default::default();
-        let state = Mutex::new(State { way: Way::Open, delay, ends, over });
+        let state = Mutex::new(State { to, way: Way::Open, delay, ends, over });
         let shared = Arc::new(Shared { state, changed: Condvar::new() });
         let serve = shared.clone();
         thread::spawn(move || {
@@ -62,7 +64,7 @@ impl Proxy {
                 if locked(&serve.state).over {
                     break;
                 }
-                serve.connect(client, to, words);
+                serve.connect(client, words);
             }
         });
         Ok(Self { port, shared })
@@ -94,6 +96,11 @@ impl Proxy {
     /// Holds all bytes back until it is open again.
     pub fn stall(&self) {
         self.shared.set(|state| state.way = Way::Stalled);
+    }
+
+    /// Leads new connections to another port.
+    pub fn lead_to(&self, port: u16) {
+        self.shared.set(|state| state.to = port);
     }
 
     /// Delays every chunk of bytes, in both directions.
@@ -140,8 +147,12 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    fn connect(self: &Arc<Self>, client: TcpStream, to: u16, words: &'static [&'static str]) {
-        if locked(&self.state).way == Way::Cut {
+    fn connect(self: &Arc<Self>, client: TcpStream, words: &'static [&'static str]) {
+        let (way, to) = {
+            let state = locked(&self.state);
+            (state.way, state.to)
+        };
+        if way == Way::Cut {
             return;
         }
         let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else { return };

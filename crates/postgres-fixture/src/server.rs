@@ -160,6 +160,30 @@ impl PostgresServer {
         url(self.port(), database)
     }
 
+    /// Starts a standby that follows it, and waits until it does; returns its port.
+    pub fn add_standby(&self) -> Result<ReservedPort, Problem> {
+        let (copy, port) = (self.folder.path().join("standby"), ReservedPort::new()?);
+        let mut backup = self.folder.command(self.programs.join("pg_basebackup"));
+        backup.args(["-h", "127.0.0.1", "-U", "postgres", "-R", "-c", "fast", "-p"]);
+        finish(backup.arg(self.port().to_string()).arg("-D").arg(&copy))?;
+        let mut standby = self.folder.command(self.programs.join("postgres"));
+        standby.arg("-D").arg(&copy).args(["-c", "listen_addresses=127.0.0.1"]);
+        standby.args(["-c", &format!("port={}", port.number()), "-c", "max_connections=400", "-c"]);
+        standby.arg(format!("unix_socket_directories={}", copy.display()));
+        self.folder.spawn(&mut standby, "standby.log")?;
+        let follows = "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'";
+        let streams = || (self.ask("postgres", follows).ok()?.len() == 1).then_some(());
+        let answers = || ask_at(port.number(), "postgres", "SELECT 1").ok();
+        let ready = until(streams).and_then(|()| until(answers));
+        ready.ok_or_else(|| format!("no standby:\n{}", self.folder.log("standby.log")))?;
+        Ok(port)
+    }
+
+    /// Runs statements as a superuser on its standby at that port.
+    pub fn ask_standby(&self, port: &ReservedPort, sql: &str) -> Result<Rows, Problem> {
+        ask_at(port.number(), "postgres", sql)
+    }
+
     /// Stops it as an operator does who does not wait for clients.
     pub fn stop(&self) {
         let path = self.folder.path().join(DATA).join("postmaster.pid");

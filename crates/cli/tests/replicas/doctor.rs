@@ -109,21 +109,7 @@ fn commits_that_can_be_lost_are_reported_and_those_that_wait_for_a_standby_are_n
     reload(&postgres, &["ALTER ROLE tegata RESET synchronous_commit"]);
     assert!(!said().contains("standby"), "{}", said());
 
-    let (folder, port) = (postgres.folder(), ReservedPort::new().unwrap());
-    let copy = folder.path().join("standby");
-    let mut backup = folder.command(postgres.programs().join("pg_basebackup"));
-    backup.args(["-h", "127.0.0.1", "-U", "postgres", "-R", "-c", "fast", "-p"]);
-    let out = backup.arg(postgres.port().to_string()).arg("-D").arg(&copy).output().unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let mut standby = folder.command(postgres.programs().join("postgres"));
-    standby.arg("-D").arg(&copy).args(["-c", "listen_addresses=127.0.0.1"]);
-    standby.args(["-c", &format!("port={}", port.number()), "-c", "max_connections=400", "-c"]);
-    standby.arg(format!("unix_socket_directories={}", copy.display()));
-    folder.spawn(&mut standby, "standby.log").unwrap();
-    let follows = "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'";
-    let streams = || (postgres.ask("postgres", follows).ok()?.len() == 1).then_some(());
-    until(streams).unwrap_or_else(|| panic!("no standby: {}", folder.log("standby.log")));
-
+    let port = postgres.add_standby().unwrap();
     let what = "1 standby follows the database, and commits wait for none";
     advises(&said(), what, "synchronous_standby_names");
     reload(&postgres, &["ALTER SYSTEM SET synchronous_standby_names = '*'"]);

@@ -3,6 +3,7 @@
 use super::{
     bad_address::BadPostgresAddress,
     failed::{Failed, within},
+    hosts::Hosts,
     tls,
     warning::Warning,
 };
@@ -17,12 +18,18 @@ use std::{
 };
 use tokio::task::JoinHandle;
 use tokio_postgres::{
-    AsyncMessage, Config,
+    AsyncMessage, Config, Socket,
     config::{Host, SslMode},
+    tls::MakeTlsConnect,
 };
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// The driver's connection, on which statements are pipelined.
 pub(super) type Client = tokio_postgres::Client;
+
+/// What reads from and writes to the database for it.
+type Connection =
+    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
 /// Called with the channel and the text of each notification that a connection gets.
 pub(super) type Bell = Arc<dyn Fn(&str, &str) + Send + Sync>;
@@ -33,8 +40,10 @@ const CONNECT: Duration = Duration::from_secs(4);
 /// Where the database is, and how it is reached. Its password is never shown.
 #[derive(Clone)]
 pub(super) struct Address {
+    /// All that it says.
     config: Config,
-    tls: tokio_postgres_rustls::MakeRustlsConnect,
+    hosts: Hosts,
+    tls: MakeRustlsConnect,
 }
 
 impl Address {
@@ -61,21 +70,33 @@ impl Address {
         if config.get_application_name().is_none() {
             config.application_name("tegata");
         }
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT);
-        }
         // A peer that is gone without a word is noticed even where no timer of ours runs.
         config.keepalives_idle(Duration::from_secs(5));
         config.keepalives_interval(Duration::from_secs(2));
         config.keepalives_retries(3);
         config.tcp_user_timeout(Duration::from_secs(10));
-        Ok(Self { config, tls })
+        let hosts = Hosts::of(&mut config)?;
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT);
+        }
+        Ok(Self { config, hosts, tls })
     }
 
-    /// Tries to connect; returns what the driver says why it cannot, if it says so in time.
+    /// Tries to connect; returns what the driver says why it cannot, if it says so in time: of
+    /// several hosts, what the database at one of them answers rather than that one is silent.
     pub async fn refusal(&self) -> Option<tokio_postgres::Error> {
-        let tried = tokio::time::timeout(CONNECT, self.config.connect(self.tls.clone())).await;
-        tried.ok().and_then(Result::err)
+        let mut refusal: Option<tokio_postgres::Error> = None;
+        for (_, host) in self.hosts.in_turn() {
+            let tried = tokio::time::timeout(CONNECT, host.connect(self.tls.clone())).await;
+            match tried {
+                Ok(Ok(_)) => return None,
+                Ok(Err(error)) if refusal.as_ref().is_none_or(|it| it.code().is_none()) => {
+                    refusal = Some(error);
+                }
+                _ => {}
+            }
+        }
+        refusal
     }
 
     /// Opens the first connection of a start or of a command, for an operator: an error names the
@@ -95,9 +116,26 @@ impl Address {
     /// # Errors
     /// The database cannot be reached, or refuses.
     pub async fn connect(&self, bell: Option<Bell>) -> Result<Conn, Failed> {
-        let opened = self.config.connect(self.tls.clone());
-        // The driver's own time limit is per address and does not bound the handshake.
-        let (client, mut connection) = within(CONNECT * 2, opened).await?;
+        let mut failed: Option<Failed> = None;
+        for (nth, host) in self.hosts.in_turn() {
+            match within(self.hosts.patience(), host.connect(self.tls.clone())).await {
+                Ok((client, connection)) => {
+                    self.hosts.answered(nth);
+                    return Ok(self.serve(client, connection, bell));
+                }
+                Err(why) => {
+                    failed = Some(match failed {
+                        Some(before) => Failed::unavailable(format!("{before}; {why}")),
+                        None => why,
+                    });
+                }
+            }
+        }
+        Err(failed.unwrap_or_else(|| Failed::unavailable("the address names no host")))
+    }
+
+    /// Starts the task that reads a connection.
+    fn serve(&self, client: Client, mut connection: Connection, bell: Option<Bell>) -> Conn {
         let warnings = Arc::new(AtomicU64::new(0));
         let counter = warnings.clone();
         let task = tokio::spawn(async move {
@@ -120,7 +158,7 @@ impl Address {
                 }
             }
         });
-        Ok(Conn { client, warnings, task, tls: self.tls.clone() })
+        Conn { client, warnings, task, tls: self.tls.clone() }
     }
 }
 
@@ -176,7 +214,7 @@ pub(super) struct Conn {
     pub client: Client,
     warnings: Arc<AtomicU64>,
     task: JoinHandle<()>,
-    tls: tokio_postgres_rustls::MakeRustlsConnect,
+    tls: MakeRustlsConnect,
 }
 
 impl Conn {

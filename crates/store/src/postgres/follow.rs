@@ -25,7 +25,7 @@ use super::{
 use crate::{Committed, ReplicaRow};
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 use tegata_token::id::Position;
@@ -181,9 +181,11 @@ impl Follower {
         let Some(open) = conn else { return Err(Failed::unavailable("no connection").into()) };
         loop {
             let applied = self.shared.has();
+            let renewals = self.shared.renewals.load(Ordering::SeqCst);
             let read = read(open, applied, self.journal.is_some(), wanted);
             let mut read = within(ROUND, read).await?;
             let more = read.changes.len() >= MOST;
+            self.is_primary(&read, renewals)?;
             self.shared.clock.read(read.clock)?;
             self.write_journal(applied, &mut read).await?;
             let replicas = self.take_in(read).await?;
@@ -197,6 +199,19 @@ impl Follower {
             if wanted == Wanted::Servers {
                 wanted = Wanted::LogAndServers;
             }
+        }
+    }
+
+    /// Refuses what was read from a database that does not have all of this server's renewals, such as
+    /// a standby that is behind: what memory has then says nothing of what is revoked.
+    fn is_primary(&self, read: &Read, renewals: u64) -> Result<(), Failed> {
+        let Some(servers) = &read.servers else { return Ok(()) };
+        let own = servers.replicas.iter().find(|it| it.id == self.shared.id);
+        match renewals == 0 || own.is_some_and(|it| it.beat >= renewals) {
+            true => Ok(()),
+            false => Err(Failed::unavailable(
+                "the log was read from a database that lacks this server's renewals of its lease:                  does the address lead to a standby at times?",
+            )),
         }
     }
 

@@ -19,6 +19,7 @@ mod facts;
 mod failed;
 mod follow;
 mod guard;
+mod hosts;
 mod jitter;
 mod job;
 mod journal;

@@ -16,7 +16,10 @@ use super::{
     went_back::WentBack,
 };
 use crate::columns::Columns;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::sync::oneshot;
 
 /// How often the lease is renewed.
@@ -80,6 +83,7 @@ impl Renewals {
         }
         let _ = within(LEAVING, connect(&mut conn, &self.address, &mut backoff)).await;
         if let Some(open) = conn {
+            self.shared.renewals.store(0, Ordering::SeqCst);
             let _ = within(LEAVING, sign_off(&open, self.shared.id)).await;
         }
     }
@@ -119,6 +123,7 @@ impl Renewals {
             false => within(PATIENCE, take_jobs(open, id)).await?,
         };
         replicated(open, warned)?;
+        self.shared.renewals.store(self.beat, Ordering::SeqCst);
         self.shared.after_now().await?;
         self.shared.lease.renew(sent, jobs);
         Ok(())

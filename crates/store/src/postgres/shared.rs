@@ -31,6 +31,9 @@ pub(super) struct Shared {
     /// This start's id.
     pub id: [u8; 16],
     pub lease: Lease,
+    /// How often this server has renewed its lease in the database, as far as it knows: whatever has
+    /// fewer renewals is a standby that is behind. 0: it has signed off.
+    pub renewals: AtomicU64,
     pub clock: DatabaseClock,
     /// Notified, the follower reads the log, and how far the others are.
     wanted: Notify,
@@ -63,6 +66,7 @@ impl Shared {
         Arc::new(Self {
             id,
             lease: Lease::default(),
+            renewals: AtomicU64::new(1),
             clock: DatabaseClock::default(),
             wanted: Notify::new(),
             grown: Notify::new(),

@@ -30,6 +30,7 @@ mod power_loss;
 mod recovered_database;
 mod rollbacks;
 mod rolled_back;
+mod several_hosts;
 mod sharing;
 mod signer;
 mod sqlite_file;
