@@ -59,6 +59,12 @@ impl Address {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(BadPostgresAddress::Form("it names no host".into()));
         }
+        if config.get_ssl_mode() != Config::new().get_ssl_mode() {
+            // It is not read as it was meant, and must not become another one without a word.
+            let why =
+                "its sslmode cannot be found: write @, / and ? of a password as %40, %2F and %3F";
+            return Err(BadPostgresAddress::Form(why.into()));
+        }
         let mode = mode.as_deref().unwrap_or("prefer");
         config.ssl_mode(match mode {
             "disable" => SslMode::Disable,
@@ -76,9 +82,6 @@ impl Address {
         config.keepalives_retries(3);
         config.tcp_user_timeout(Duration::from_secs(10));
         let hosts = Hosts::of(&mut config)?;
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT);
-        }
         Ok(Self { config, hosts, tls })
     }
 
@@ -280,6 +283,18 @@ mod tests {
         ] {
             assert_eq!(Address::parse(url).unwrap().to_string(), shown);
         }
+    }
+
+    #[test]
+    fn tls_that_an_address_demands_is_demanded_whatever_its_password_holds() {
+        let parse = |url: &str| Address::parse(url).map(|it| it.config.get_ssl_mode());
+        for password in ["ab", "a?b", "a/b?c"] {
+            let url = format!("postgres://me:{password}@db/t?sslmode=require");
+            assert_eq!(parse(&url).unwrap(), SslMode::Require, "{password}");
+        }
+        // The driver and this program would read it differently.
+        let why = parse("postgres://me@db/t?options=a&ssl%6Dode=require").unwrap_err();
+        assert!(why.to_string().contains("its sslmode cannot be found"), "{why}");
     }
 
     /// The addresses in a text, as it is written in documents, in files of settings and in commands.

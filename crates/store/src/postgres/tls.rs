@@ -13,9 +13,14 @@ use rustls::{
 use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// Takes `sslmode` and `sslrootcert` out of an address: the driver knows not all of them.
+/// Takes `sslmode` and `sslrootcert` out of an address: the driver knows not all of them. As for the
+/// driver, settings begin with the first `?` after the first `@`: one before it is of the password.
 pub(super) fn take_settings(url: &str) -> (String, Option<String>, Option<String>) {
-    let Some((base, query)) = url.split_once('?') else { return (url.into(), None, None) };
+    let behind = url.find('@').unwrap_or_default();
+    let Some(question) = url[behind..].find('?').map(|it| behind + it) else {
+        return (url.into(), None, None);
+    };
+    let (base, query) = (&url[..question], &url[question + 1..]);
     let (mut mode, mut root, mut rest) = (None, None, Vec::new());
     for pair in query.split('&') {
         match pair.split_once('=') {
@@ -134,5 +139,22 @@ impl ServerCertVerifier for Chain {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_of_tls_are_found_behind_whatever_the_password_holds() {
+        for password in ["ab", "a?b", "a?b?c", "a/b?sslmode=disable&c", "a&b=c?", "%3F%40"] {
+            let url = format!("postgres://me:{password}@db/t?x=1&sslmode=require&sslrootcert=%2Fa");
+            let (rest, mode, root) = take_settings(&url);
+            assert_eq!(rest, format!("postgres://me:{password}@db/t?x=1"));
+            assert_eq!((mode.as_deref(), root.as_deref()), (Some("require"), Some("/a")));
+        }
+        assert_eq!(take_settings("postgres://db?sslmode=disable").1.as_deref(), Some("disable"));
+        assert_eq!(take_settings("postgres://me:a?b@db/t").1, None);
     }
 }
