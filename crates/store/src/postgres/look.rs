@@ -11,6 +11,7 @@ use super::{
     questions::verifiers,
     rows::{one, signing_keys},
     sql::values,
+    two_addresses::identity,
     version::THIS,
 };
 use crate::{Instance, RootTokens, SigningKeyRow, VerifierRow, columns::Columns};
@@ -51,8 +52,14 @@ pub struct DatabaseState {
     pub standby: bool,
     /// Its setting `synchronous_commit`.
     pub synchronous_commit: String,
+    /// Its encoding.
+    pub encoding: String,
     /// Whether it has named standbys that each commit waits for.
     pub has_synchronous: bool,
+    /// How many such standbys follow it now; `None`: it does not show that to this user.
+    pub synchronous: Option<usize>,
+    /// How many commits of this user have waited for a standby for more than a second.
+    pub waiting: usize,
     /// How many standbys follow it now.
     pub standbys: usize,
     /// Whether it makes commits durable.
@@ -113,6 +120,15 @@ impl PostgresLook {
         }
     }
 
+    /// Whether another address leads to the same store, or to a database with none as this one.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn has_store_of(&self, other: &Self) -> Result<bool, PostgresOpenError> {
+        let own = identity(&self.db).await.map_err(failed)?;
+        Ok(own == identity(&other.db).await.map_err(failed)?)
+    }
+
     /// What the database says of itself.
     ///
     /// # Errors
@@ -122,7 +138,13 @@ impl PostgresLook {
                 pg_is_in_recovery() AS standby,
                 current_setting('synchronous_commit') AS synchronous_commit,
                 current_setting('synchronous_standby_names') <> '' AS has_synchronous,
+                current_setting('server_encoding') AS encoding,
                 (SELECT count(*) FROM pg_stat_replication) AS standbys,
+                (SELECT CASE count(sync_state) WHEN count(*)
+                     THEN count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')) END
+                 FROM pg_stat_replication) AS synchronous,
+                (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'
+                     AND clock_timestamp() - query_start > interval '1 second') AS waiting,
                 current_setting('fsync') = 'on' AS fsync,
                 extract(epoch FROM clock_timestamp())::bigint AS now,
                 coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false) AS encrypted,
@@ -134,6 +156,9 @@ impl PostgresLook {
                 standby: row.value("standby")?,
                 synchronous_commit: row.value("synchronous_commit")?,
                 has_synchronous: row.value("has_synchronous")?,
+                encoding: row.value("encoding")?,
+                synchronous: row.optional("synchronous")?,
+                waiting: row.value("waiting")?,
                 standbys: row.value("standbys")?,
                 fsync: row.value("fsync")?,
                 now: row.value("now")?,

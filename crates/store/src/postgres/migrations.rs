@@ -34,6 +34,7 @@ const ATTEMPTS: usize = 8;
 /// # Errors
 /// It is newer or of something else, or the database fails.
 pub(super) async fn migrate(db: &Client, to: &Version) -> Result<(), PostgresOpenError> {
+    holds_every_text(db).await?;
     let ready = table_exists(db, "schema_version").await.map_err(failed)?;
     if !ready {
         if table_exists(db, "authority").await.map_err(failed)? {
@@ -67,6 +68,19 @@ pub(super) async fn migrate(db: &Client, to: &Version) -> Result<(), PostgresOpe
         }
     }
     check(db, to).await.map(drop)
+}
+
+/// Refuses a database whose encoding lacks characters: an act whose text holds one would fail for
+/// ever.
+pub(super) async fn holds_every_text(db: &Client) -> Result<(), PostgresOpenError> {
+    let read = async {
+        let sql = "SELECT current_setting('server_encoding')";
+        Ok::<String, Failed>(db.query_typed_one(sql, values![]).await?.try_get(0)?)
+    };
+    match read.await.map_err(failed)? {
+        utf8 if utf8 == "UTF8" => Ok(()),
+        other => Err(PostgresOpenError::Encoding(other)),
+    }
 }
 
 /// The schema that the database has, if a program of that version may use or migrate it.

@@ -14,6 +14,7 @@ use super::{
     migrations::{self, failed},
     open_error::PostgresOpenError,
     plant::{Plant, Planted},
+    primary::{STEP, writable},
     queue::{Queue, Worker},
     readers::Readers,
     renewals::Renewals,
@@ -22,6 +23,7 @@ use super::{
     shared::Shared,
     sql::values,
     transaction::Ground,
+    two_addresses,
     version::Version,
     wake,
 };
@@ -75,8 +77,6 @@ impl std::fmt::Debug for PostgresOptions {
     }
 }
 
-/// Maximum time until the database has answered a step of opening.
-const STEP: Duration = Duration::from_secs(10);
 /// Maximum time of the schema's migrations, which may rewrite tables.
 const MIGRATION: Duration = Duration::from_secs(600);
 /// How often a step that met another transaction runs again.
@@ -114,41 +114,55 @@ impl PostgresStore {
         let direct =
             options.direct.as_deref().map_or_else(|| Ok(address.clone()), Address::parse)?;
         let conn = direct.connect_first().await.map_err(failed)?;
-        writable(&conn).await?;
-        let version = Version::of(options.plant);
-        let slow = |_| failed(Failed::slow(MIGRATION));
-        tokio::time::timeout(MIGRATION, migrations::migrate(&conn, version))
-            .await
-            .map_err(slow)??;
-        let standing = step(|| standing(&conn, options.dev)).await?;
-        match (standing.dev, options.dev) {
-            (true, false) => return Err(PostgresOpenError::MadeForDevelopment),
-            (false, true) => return Err(PostgresOpenError::NotForDevelopment),
-            _ => {}
+        let opened = Self::open_on(&conn, (address, direct), options, on_commit).await;
+        if opened.is_err() {
+            // This process ends, and a statement that waits for a standby would not.
+            conn.give_up().await;
         }
+        opened
+    }
+
+    /// Opens the store by a connection to the second of its addresses.
+    async fn open_on(
+        conn: &Conn,
+        (address, direct): (Address, Address),
+        options: PostgresOptions,
+        on_commit: OnCommit,
+    ) -> Result<Self, PostgresOpenError> {
+        writable(conn).await?;
+        let pooled = match &options.direct {
+            Some(_) => Some(two_addresses::connect(&address, conn).await?),
+            None => None,
+        };
+        let version = Version::of(options.plant);
+        let standing = prepare(conn, version, options.dev).await?;
         if let Some(path) = options.journal.clone() {
             Journal::check(path, &standing.identity).await?;
         }
-        let id = within(STEP, random_id(&conn)).await.map_err(failed)?;
+        let id = within(STEP, random_id(conn)).await.map_err(failed)?;
         // Registered by a commit first, and then it reads where the log is.
         let sent = Moment::now();
         let own = Own { id, speaks: version.speaks, address: options.address };
-        step(|| replicas::register(&conn, &own, 1, None)).await?;
+        step(|| replicas::register(conn, &own, 1, None)).await?;
         // Registered first: of this start and the undoing of a move, one sees the other.
-        if let Err(refused) = migrations::check(&conn, version).await {
-            let _ = step(|| replicas::drop_at(&conn, id, 1)).await;
+        let checked = async {
+            migrations::check(conn, version).await?;
+            two_addresses::check(pooled.as_ref(), id).await
+        };
+        if let Err(refused) = checked.await {
+            let _ = step(|| replicas::drop_at(conn, id, 1)).await;
             return Err(refused);
         }
         // Not before: while an authority is moved here, nothing may be written.
-        let form = step(|| form(&conn, &options.issuer)).await?;
-        let jobs = step(|| replicas::take_jobs(&conn, id)).await?;
-        let reached = within(STEP, reached(&conn)).await.map_err(failed)?;
+        let form = step(|| form(conn, &options.issuer)).await?;
+        let jobs = step(|| replicas::take_jobs(conn, id)).await?;
+        let reached = within(STEP, reached(conn)).await.map_err(failed)?;
         let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));
         let guard = match guard.transpose() {
             Ok(guard) => guard,
             Err(refused) => {
                 // Others would wait for a server that does not start.
-                let _ = step(|| replicas::drop_at(&conn, id, 1)).await;
+                let _ = step(|| replicas::drop_at(conn, id, 1)).await;
                 return Err(refused);
             }
         };
@@ -157,7 +171,7 @@ impl PostgresStore {
         let mut store = Self::start(start);
         if let Some(path) = options.journal {
             let head = reached.position;
-            store.journal = Some(Journal::open(&conn, path, &standing.identity, head).await?);
+            store.journal = Some(Journal::open(conn, path, &standing.identity, head).await?);
         }
         store.shared.lease.renew(sent, jobs);
         let thread = |error: io::Error| PostgresOpenError::Unreachable(error.to_string());
@@ -253,18 +267,15 @@ impl Drop for Tasks {
     }
 }
 
-/// Refuses a standby, which answers questions and accepts no acts.
-async fn writable(db: &Conn) -> Result<(), PostgresOpenError> {
-    let sql =
-        "SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') AS ro";
-    let row = within(STEP, db.query_typed_one(sql, values![])).await.map_err(failed)?;
-    let read = || Ok::<(bool, String), tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?));
-    match read().map_err(|error| failed(error.into()))? {
-        (true, _) => Err(PostgresOpenError::ReadOnly("it is a standby server".into())),
-        (false, ro) if ro == "on" => {
-            Err(PostgresOpenError::ReadOnly("its transactions are read-only by default".into()))
-        }
-        _ => Ok(()),
+/// Brings the schema up to date, and reads what the database says of itself.
+async fn prepare(db: &Conn, to: &Version, dev: bool) -> Result<Standing, PostgresOpenError> {
+    let slow = |_| failed(Failed::slow(MIGRATION));
+    tokio::time::timeout(MIGRATION, migrations::migrate(db, to)).await.map_err(slow)??;
+    let standing = step(|| standing(db, dev)).await?;
+    match (standing.dev, dev) {
+        (true, false) => Err(PostgresOpenError::MadeForDevelopment),
+        (false, true) => Err(PostgresOpenError::NotForDevelopment),
+        _ => Ok(standing),
     }
 }
 

@@ -53,6 +53,19 @@ pub enum PostgresOpenError {
          or one for tegata alone"
     )]
     NotOurs(String),
+    /// It cannot hold every text.
+    #[error(
+        "the encoding of the database is {0}, which does not have every character of a name or of a \
+         reason: make one with the encoding UTF8, and name that (CREATE DATABASE … ENCODING 'UTF8' \
+         LOCALE 'C' TEMPLATE template0)"
+    )]
+    Encoding(String),
+    /// The two addresses of a server lead to two databases.
+    #[error(
+        "--store and --store-direct lead to two different databases: name in --store-direct the one \
+         that --store leads to, without the pooler"
+    )]
+    TwoDatabases,
     /// It does not accept acts.
     #[error("the database accepts no writes ({0}); name its primary server in --store")]
     ReadOnly(String),

@@ -4,8 +4,7 @@ use super::{
     connect::Client,
     failed::Failed,
     rows::{int, list},
-    sql::values,
-    wake::AT_ONCE,
+    sql::{AT_ONCE, values},
 };
 use crate::{
     ReplicaRow,

@@ -4,6 +4,10 @@
 
 use tokio_postgres::types::{ToSql, Type};
 
+/// Begins a message whose commit returns before it is durable.
+pub(super) const AT_ONCE: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL synchronous_commit = off";
+
 /// A value that knows its type in the database.
 pub(super) trait Typed: ToSql + Sync {
     /// The type.

@@ -66,7 +66,9 @@ impl Target {
     /// Connects to the database.
     pub async fn connect(address: &str) -> Result<Self> {
         let address = Address::parse(address)?;
-        Ok(Self { db: address.connect_first().await.map_err(migrations::failed)? })
+        let db = address.connect_first().await.map_err(migrations::failed)?;
+        migrations::holds_every_text(&db).await?;
+        Ok(Self { db })
     }
 
     /// What it holds. Changes nothing.

@@ -16,6 +16,7 @@ use super::{
     notice::Notice,
     queue::connect,
     shared::Shared,
+    sql::AT_ONCE,
 };
 use data_encoding::HEXLOWER;
 use futures_util::future::try_join;
@@ -29,10 +30,6 @@ use tegata_token::id::Position;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often the connection that listens is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// Begins a message whose commit returns before it is durable.
-pub(super) const AT_ONCE: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    SET LOCAL synchronous_commit = off";
 
 /// A message whose warnings its sender does not get: they would be taken for warnings about the
 /// commit before it.

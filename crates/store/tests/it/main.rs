@@ -35,6 +35,7 @@ mod sharing;
 mod signer;
 mod sqlite_file;
 mod statements;
+mod unfit_databases;
 mod upgrade;
 mod world;
 
