@@ -28,15 +28,29 @@ pub async fn look(found: &mut Findings, settings: &Settings, database: &Database
         Ok(look) => look,
         Err(why) => return unreached(found, why),
     };
-    if let Some(direct) = &database.direct
-        && let Err(why) = PostgresLook::at(direct.reveal()).await
-    {
-        unreached(found, why);
+    if let Some(direct) = &database.direct {
+        match PostgresLook::at(direct.reveal()).await {
+            Ok(direct) => same(found, look.has_store_of(&direct).await),
+            Err(why) => unreached(found, why),
+        }
     }
     if let Err(error) = examine(found, settings, &look).await {
         let next_step = "see that the user owns the database's tables, and the database's log";
         found.wrong(CHECK, error.to_string(), next_step);
     }
+}
+
+/// Reports two addresses that lead to two databases.
+fn same(found: &mut Findings, same: Result<bool, PostgresOpenError>) {
+    let (what, next_step) = match same {
+        Ok(true) => return,
+        Ok(false) => (
+            "--store and --store-direct lead to two different databases".to_owned(),
+            "name in --store-direct the database that --store leads to, without the pooler",
+        ),
+        Err(error) => (error.to_string(), "see that the user owns the database's tables"),
+    };
+    found.wrong(CHECK, what, next_step);
 }
 
 fn unreached(found: &mut Findings, why: Unreached) {
@@ -83,6 +97,12 @@ async fn examine(
     let state = look.state().await?;
     let after = wall_clock();
     found.ok(CHECK, format!("PostgreSQL {} answers", state.version));
+    if state.encoding != "UTF8" {
+        let what = format!("the encoding of the database is {}, not UTF8", state.encoding);
+        let next_step = "make a database with CREATE DATABASE … ENCODING 'UTF8' LOCALE 'C' TEMPLATE \
+                         template0, and name that";
+        found.wrong(CHECK, what, next_step);
+    }
     encryption(found, &state);
     replication(found, &state);
     clock(found, state.now, (before, after));
@@ -206,11 +226,21 @@ fn replication(found: &mut Findings, state: &DatabaseState) {
             "set it to on for the role: ALTER ROLE … SET synchronous_commit = on",
         );
     }
+    let standbys = counted(state.standbys, "standby follows", "standbys follow");
+    let waits = state.has_synchronous && !["local", "off"].contains(&&*state.synchronous_commit);
+    if waits && (state.standbys == 0 || state.synchronous == Some(0) || state.waiting > 0) {
+        let what = format!(
+            "commits wait for a standby that synchronous_standby_names demands, and none of those \
+             follows ({standbys}): all servers answer 503"
+        );
+        let next_step = "bring it back: see docs/book/src/runbooks/database-down.md. Take it from \
+                         synchronous_standby_names only once automatic failover is off";
+        found.wrong(CHECK, what, next_step);
+        return;
+    }
     if state.standbys == 0 {
         return;
     }
-    let standbys = counted(state.standbys, "standby follows", "standbys follow");
-    let waits = state.has_synchronous && state.synchronous_commit != "local";
     if waits {
         found.ok(CHECK, format!("{standbys} the database, and commits wait for one"));
         return;

@@ -109,12 +109,21 @@ fn commits_that_can_be_lost_are_reported_and_those_that_wait_for_a_standby_are_n
     reload(&postgres, &["ALTER ROLE tegata RESET synchronous_commit"]);
     assert!(!said().contains("standby"), "{}", said());
 
+    let missing = "commits wait for a standby that synchronous_standby_names demands, and none";
+    reload(&postgres, &["ALTER SYSTEM SET synchronous_standby_names = 'gone'"]);
+    until(|| said().contains(missing).then_some(())).unwrap_or_else(|| panic!("{}", said()));
+    advises(&said(), missing, "database-down.md");
+    reload(&postgres, &["ALTER SYSTEM RESET synchronous_standby_names"]);
+    until(|| (!said().contains(missing)).then_some(())).unwrap_or_else(|| panic!("{}", said()));
     let port = postgres.add_standby().unwrap();
     let what = "1 standby follows the database, and commits wait for none";
     advises(&said(), what, "synchronous_standby_names");
     reload(&postgres, &["ALTER SYSTEM SET synchronous_standby_names = '*'"]);
     let waits = || said().contains("1 standby follows the database, and commits wait for one");
     until(|| waits().then_some(())).unwrap_or_else(|| panic!("{}", said()));
+    reload(&postgres, &["ALTER SYSTEM SET synchronous_standby_names = 'gone'"]);
+    reload(&postgres, &["GRANT pg_monitor TO tegata"]);
+    until(|| said().contains(missing).then_some(())).unwrap_or_else(|| panic!("{}", said()));
     reload(&postgres, &["ALTER ROLE tegata SET synchronous_commit = local"]);
     advises(&said(), what, "synchronous_commit = on");
     reload(&postgres, &["ALTER ROLE tegata RESET synchronous_commit"]);
@@ -124,4 +133,16 @@ fn commits_that_can_be_lost_are_reported_and_those_that_wait_for_a_standby_are_n
         it.env("TEGATA_STORE", url);
     });
     advises(&of_standby, "this database is a standby", "name the primary server");
+}
+
+#[test]
+fn a_database_whose_encoding_lacks_characters_is_reported() {
+    let mut field = Field::new();
+    let (server, name) = (field.postgres, format!("{}_euc", field.database));
+    let sql = format!(
+        "CREATE DATABASE {name} OWNER tegata ENCODING 'EUC_JP' LOCALE 'C' TEMPLATE template0"
+    );
+    server.sql("postgres", &sql).unwrap();
+    field.database = name;
+    advises(&field.doctor("a"), "the encoding of the database is EUC_JP", "ENCODING 'UTF8'");
 }
