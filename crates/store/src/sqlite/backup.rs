@@ -94,7 +94,7 @@ pub fn restore(
     dry_run: bool,
     progress: Progress<'_>,
 ) -> Result<(Copied, Option<PathBuf>), OpenError> {
-    let from = &existing(from)?;
+    let from = &existing(from).map_err(|error| error.of_backup(from))?;
     let store = &one_name(store)?;
     let was_there = store.exists();
     // Taking the lock creates the file.
@@ -121,7 +121,7 @@ fn put_in_place(
 ) -> Result<(Copied, Option<PathBuf>), OpenError> {
     let file = |error| OpenError::File(store.to_owned(), error);
     let owner = Owner::of(store).map_err(file)?;
-    let copied = copy(from, new, owner, progress)?;
+    let copied = copy(from, new, owner, progress).map_err(|error| error.of_backup(from))?;
     let mode = |copy: File| file::resemble(&copy, store, owner);
     File::open(new).and_then(mode).map_err(file)?;
     let aside = aside(store).map_err(file)?;

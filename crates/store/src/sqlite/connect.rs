@@ -67,6 +67,7 @@ pub(super) fn existing(path: &Path) -> std::result::Result<std::path::PathBuf, O
     match path.metadata() {
         Ok(file) if file.len() > 0 => Ok(path),
         Ok(_) => Err(OpenError::NotAStore(path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenError::NoFile(path)),
         Err(error) => Err(OpenError::File(path, error)),
     }
 }

@@ -1,7 +1,10 @@
 //! Why a store cannot be opened, and what to do about it.
 
 use crate::{Error, journal};
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 /// Why a store cannot be opened, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -22,11 +25,24 @@ pub enum OpenError {
     /// The file or its folder cannot be used.
     #[error("cannot open the store {}: {}", .0.display(), what_is_wrong(.1))]
     File(PathBuf, io::Error),
+    /// There is no file, though its folder is there.
+    #[error("there is no store at {0}; name another file with --store")]
+    NoFile(PathBuf),
+    /// The file to restore cannot be read, or is no backup.
+    #[error("cannot restore {}: {why}; name another FILE", .file.display())]
+    NoBackup {
+        /// The file that was named.
+        file: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// The file of a backup cannot be written.
     #[error("cannot write the backup {}: {}", .0.display(), what_is_wrong(.1))]
     Backup(PathBuf, io::Error),
     /// SQLite cannot read or write it.
-    #[error("{0} cannot be opened as a store: {1}")]
+    #[error(
+        "{0} cannot be opened as a store: {1}; see docs/book/src/runbooks/store-does-not-open.md"
+    )]
     Database(PathBuf, rusqlite::Error),
     /// The file system cannot share memory between connections.
     #[error(
@@ -95,9 +111,24 @@ pub enum OpenError {
     Store(#[from] Error),
 }
 
+impl OpenError {
+    /// The same about `file`, which is not the store but the backup to restore.
+    pub(super) fn of_backup(self, file: &Path) -> Self {
+        let why = match self {
+            Self::NoFile(_) => "there is no such file".to_owned(),
+            Self::NotAStore(_) => "it is not a backup of Tegata".to_owned(),
+            Self::File(path, error) if path == file => what_is_wrong(&error),
+            other => return other,
+        };
+        Self::NoBackup { file: file.to_owned(), why }
+    }
+}
+
 fn what_is_wrong(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "its folder is not there".to_owned(),
+        io::ErrorKind::NotFound => {
+            "its folder is not there; create it, or mount its disk".to_owned()
+        }
         io::ErrorKind::PermissionDenied => "it or its folder may not be written to".to_owned(),
         _ => error.to_string(),
     }

@@ -81,9 +81,34 @@ async fn another_sqlite_file_or_another_file_does_not_open() {
     std::fs::remove_dir(nowhere.folder.path()).unwrap();
     let error = open(&nowhere).err().unwrap();
     assert!(matches!(error, OpenError::File(..)));
-    let said =
-        format!("cannot open the store {}: its folder is not there", nowhere.path().display());
+    let said = format!(
+        "cannot open the store {}: its folder is not there; create it, or mount its disk",
+        nowhere.path().display()
+    );
     assert_eq!(error.to_string(), said);
+}
+
+#[test]
+fn a_restore_of_what_is_no_backup_names_the_file_and_not_the_store() {
+    let place = Sqlite::new();
+    let file = |name: &str| place.folder.path().join(name);
+    let error = |from: &str| {
+        tegata_store::sqlite::restore(&file(from), &file("a.db"), false, &mut |_, _| ())
+            .unwrap_err()
+    };
+    let shown = |from: &str, why: &str| {
+        format!("cannot restore {}: {why}; name another FILE", file(from).display())
+    };
+    assert_eq!(error("none.db").to_string(), shown("none.db", "there is no such file"));
+    for (name, content) in
+        [("empty.db", &b""[..]), ("text.db", b"a text that is no database at all")]
+    {
+        std::fs::write(file(name), content).unwrap();
+        assert_eq!(error(name).to_string(), shown(name, "it is not a backup of Tegata"));
+    }
+    let why = "its folder is not there; create it, or mount its disk";
+    assert_eq!(error("none/b.db").to_string(), shown("none/b.db", why));
+    assert!(!file("a.db").exists(), "nothing is left");
 }
 
 #[tokio::test]
