@@ -163,11 +163,14 @@ pub fn command(caption: &str, line: &str) -> Html {
 }
 
 /// The words of a command, of which those with a hyphen stay on one line: a browser would break
-/// an option behind it.
+/// an option behind it. One that is longer than a line is broken behind its `=`.
 fn words(line: &str) -> Html {
-    let word = |it: &str| match it.contains('-') {
-        true => crate::html!("<span>{}</span>", Html::text(it)).to_string(),
-        false => Html::text(it).to_string(),
+    let word = |it: &str| {
+        let parts = Html::trusted(Html::text(it).as_str().replace('=', "=<wbr>"));
+        match it.contains('-') {
+            true => crate::html!("<span>{}</span>", parts).to_string(),
+            false => parts.to_string(),
+        }
     };
     Html::trusted(line.split(' ').map(word).collect::<Vec<_>>().join(" "))
 }

@@ -113,6 +113,10 @@ impl AccountPage {
         strength(&self.page.frame, "new", None)
     }
 
+    fn create_command(&self) -> String {
+        format!("tegata admin-token create NAME --sign-in {} --rights read", self.it.login)
+    }
+
     fn token_name(&self) -> Html {
         Input::new("name", self.page.frame.t().common.name, &self.it.token_name).longest(100).html()
     }

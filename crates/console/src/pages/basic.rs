@@ -54,7 +54,7 @@ pub struct BasicActs {
     pub suspends: bool,
     /// Delete the channel.
     pub deletes: bool,
-    /// Give up the own role in the channel.
+    /// Give up one's own role in the channel.
     pub leaves: bool,
 }
 

@@ -39,6 +39,8 @@ pub struct ActToConfirm {
     pub again: Option<Field>,
     /// The verb and the object.
     pub button: Html,
+    /// Whether it takes something away, so that its button warns.
+    pub takes: bool,
     /// Where to go without doing it, and that in words.
     pub keep: (String, &'static str),
     /// The same act on the command line.

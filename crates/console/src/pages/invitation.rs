@@ -5,6 +5,7 @@ use crate::{
     Frame,
     forms::{Field, Input},
     html::Html,
+    pieces::joined,
     qr,
 };
 use askama::Template;
@@ -112,6 +113,16 @@ impl AcceptPage {
         let ToAccept { login, totp_secret, .. } = &self.it;
         let address = format!("otpauth://totp/Tegata:{login}?secret={totp_secret}&issuer=Tegata");
         qr::svg(&address, self.page.frame.t().invitation.qr)
+    }
+
+    /// The secret in groups of four, for a person who types it; copied, it has no spaces.
+    fn secret_in_fours(&self) -> Html {
+        let secret: Vec<char> = self.it.totp_secret.chars().collect();
+        let four = |it: &[char]| {
+            let text: String = it.iter().collect();
+            crate::html!("<span class=\"four\">{}</span>", Html::text(&text))
+        };
+        joined(&secret.chunks(4).map(four).collect::<Vec<_>>())
     }
 
     fn strength(&self) -> Html {

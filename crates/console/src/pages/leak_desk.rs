@@ -9,7 +9,7 @@ use crate::{
     forms::Field,
     frame::{Frame, Section},
     html::{Bdi, Html, Id},
-    pieces::{HtmlTable, Row, button, buttons, column, commands, joined, link, pairs, sub},
+    pieces::{Column, HtmlTable, Row, button, buttons, column, commands, joined, link, pairs, sub},
 };
 use askama::Template;
 use tegata_token::kind::Kind;
@@ -156,7 +156,11 @@ impl LeakDeskPage {
         };
         let table = HtmlTable {
             caption: Html::text(t.other),
-            columns: vec![column(t.what), column(t.what_to_do), buttons(frame.t().token.action)],
+            columns: vec![
+                column(t.what),
+                Column { name: t.what_to_do, class: "full" },
+                buttons(frame.t().token.action),
+            ],
             rows: t.rows.iter().map(row).collect(),
         };
         table.html()

@@ -127,10 +127,12 @@ impl ShownToken {
                 sub(&Html::text(&(t.cause)(cause, &times.plain(at))))
             }
             _ if self.is_usable() && self.is_previous() => sub(&Html::text(t.previous)),
-            _ => match self.idle.since() {
-                Some(at) => sub(&Html::text(&(t.idle_since)(&times.relative(at)))),
-                None => Html::default(),
-            },
+            _ => {
+                let soon = self.is_due(frame.now).then(|| sub(&Html::text(t.expires_soon)));
+                let idle = self.idle.since();
+                let idle = idle.map(|at| sub(&Html::text(&(t.idle_since)(&times.relative(at)))));
+                joined(&[soon.unwrap_or_default(), idle.unwrap_or_default()])
+            }
         };
         joined(&[name, more])
     }

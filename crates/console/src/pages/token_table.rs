@@ -37,6 +37,8 @@ pub struct TokenTable {
     pub rows: Vec<TokenLine>,
     /// Whether it would revoke stateless tokens, too, which have no rows.
     pub stateless_too: bool,
+    /// Whether it would only suspend them: they work again once their channel is resumed.
+    pub suspends: bool,
 }
 
 /// A token that was used within this time is in use, in seconds.
@@ -100,6 +102,17 @@ impl Rendered<'_> {
 
     fn has_channels(&self) -> bool {
         self.table.rows.iter().any(|it| it.channel.is_some())
+    }
+
+    fn heading(&self) -> &'static str {
+        let t = &self.frame.t().confirm;
+        if self.table.suspends { t.tokens_to_suspend } else { t.tokens }
+    }
+
+    fn stateless_too(&self) -> Option<&'static str> {
+        let t = &self.frame.t().confirm;
+        let text = if self.table.suspends { t.stateless_suspended } else { t.stateless_too };
+        self.table.stateless_too.then_some(text)
     }
 
     fn in_use(&self) -> Option<String> {

@@ -219,14 +219,20 @@ pub struct VerifierCreatedPage<'a> {
     page: PageHead,
     id: VerifierId,
     credential: &'a str,
+    authority: &'a str,
 }
 
 impl<'a> VerifierCreatedPage<'a> {
-    /// The page.
+    /// The page; `authority` is the address that its proxy asks.
     #[must_use]
-    pub fn new(frame: Frame, name: &str, id: VerifierId, credential: &'a str) -> Self {
+    pub fn new(
+        frame: Frame,
+        (name, id): (&str, VerifierId),
+        credential: &'a str,
+        authority: &'a str,
+    ) -> Self {
         let t = &frame.t().verifiers;
-        Self { page: below(frame, (t.created)(Bdi(name)), name), id, credential }
+        Self { page: below(frame, (t.created)(Bdi(name)), name), id, credential, authority }
     }
 
     fn id_html(&self) -> Html {
@@ -234,7 +240,10 @@ impl<'a> VerifierCreatedPage<'a> {
     }
 
     fn commands(&self) -> Html {
-        let line = "TEGATA_VERIFIER_TOKEN_FILE=verifier.token tegata verify-proxy --authority URL";
-        commands(self.page.frame.t().verifiers.next, &[line.to_owned()])
+        let line = format!(
+            "TEGATA_VERIFIER_TOKEN_FILE=verifier.token tegata verify-proxy --authority {}",
+            self.authority
+        );
+        commands(self.page.frame.t().verifiers.next, &[line])
     }
 }

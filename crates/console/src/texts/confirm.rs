@@ -16,6 +16,7 @@ pub struct ConfirmTexts {
     pub aside: &'static str,
     pub alternatives: &'static str,
     pub tokens: &'static str,
+    pub tokens_to_suspend: &'static str,
     pub no_tokens: &'static str,
     pub token_id: &'static str,
     pub channel: &'static str,
@@ -25,6 +26,7 @@ pub struct ConfirmTexts {
     pub expires: &'static str,
     pub more: fn(usize) -> String,
     pub stateless_too: &'static str,
+    pub stateless_suspended: &'static str,
     pub in_use: fn(usize) -> String,
     pub in_use_why: &'static str,
 }

@@ -14,6 +14,6 @@ pub struct SignInTexts {
     pub invited: &'static str,
     pub invited_link: &'static str,
     pub locked_out: &'static str,
-    pub reset: &'static str,
+    pub invite: &'static str,
     pub signed_out: &'static str,
 }

@@ -30,6 +30,7 @@ pub struct TokenTexts {
     /// A cause, and when.
     pub cause: fn(RevocationCause, &str) -> String,
     pub previous: &'static str,
+    pub expires_soon: &'static str,
     pub expires_at: fn(&str) -> String,
     pub expired_at: fn(&str) -> String,
     pub no_expiry: &'static str,

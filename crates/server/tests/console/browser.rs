@@ -145,13 +145,11 @@ impl Page {
         assert!(self.text.contains(text), "no `{text}` in {}", self.text);
         self
     }
-}
 
-impl Page {
     /// Checks that the page shows this command, whose words are marked up.
     #[track_caller]
     pub fn shows_command(&self, command: &str) {
-        let text = self.text.replace("<span>", "").replace("</span>", "");
+        let text = self.text.replace("<span>", "").replace("</span>", "").replace("<wbr>", "");
         assert!(text.contains(command), "no `{command}` in {text}");
     }
 }

@@ -78,6 +78,8 @@ async fn a_verifier_is_created_its_credential_shown_once_and_it_is_deleted() {
     let page = shop.browser.get(made.location()).await.shows(200, "edge &lt;b&gt;");
     let at = page.text.find("tgv_").unwrap();
     let token = &page.text[at..at + 68];
+    let authority = shop.world.authority().issuer();
+    page.shows_command(&format!("tegata verify-proxy --authority {authority}"));
     shop.feed(token, "snapshot?").await;
     let again = shop.browser.get(made.location()).await;
     assert_eq!((again.status, again.location()), (303, "/console/verifiers"), "only once");
@@ -103,7 +105,9 @@ async fn a_signing_key_is_rotated_and_revoked_after_pages_that_explain_it() {
     let token = shop.token("blue").await;
     let list = shop.browser.get("/console/signing-keys").await.shows(200, "Signs all new tokens.");
     let revoke = link(&list, "/console/signing-keys/");
-    shop.browser.get("/console/signing-keys/rotate").await.shows(200, "no token is revoked");
+    let page = shop.browser.get("/console/signing-keys/rotate").await;
+    let page = page.shows(200, "no token is revoked");
+    assert!(!page.text.contains("btn danger"), "it takes nothing away: {}", page.text);
     let done = shop.browser.send("/console/signing-keys/rotate", &[]).await;
     assert_eq!(done.location(), "/console/signing-keys");
     let list = shop.browser.get("/console/signing-keys").await;
@@ -113,6 +117,7 @@ async fn a_signing_key_is_rotated_and_revoked_after_pages_that_explain_it() {
     assert_eq!(again.status, 409);
 
     let review = shop.browser.get(&revoke).await.shows(200, "and 1 token?");
+    let review = review.shows(200, "btn danger");
     review.shows(200, &shop.id_of(&token).await);
     let done = shop.browser.send(&revoke, &[("reason", "stolen")]).await;
     assert!(done.location().starts_with("/console/receipts/"), "{done:?}");

@@ -110,6 +110,14 @@ async fn a_form_that_is_too_long_gets_a_page() {
 }
 
 #[tokio::test]
+async fn a_person_who_is_locked_out_reads_the_command_that_makes_a_link_and_replaces_no_token() {
+    let world = World::new().await;
+    let page = world.browser().get("/console/sign-in").await;
+    page.shows_command("tegata admin invite NAME --store STORE");
+    assert!(!page.text.contains("admin reset"), "{}", page.text);
+}
+
+#[tokio::test]
 async fn the_style_sheet_is_kept_until_it_changes() {
     let world = World::new().await;
     let browser = world.browser();

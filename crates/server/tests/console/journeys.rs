@@ -229,6 +229,49 @@ async fn a_secret_is_rotated_with_an_overlap_and_the_page_lists_what_goes() {
 }
 
 #[tokio::test]
+async fn a_rotation_that_revokes_no_token_waits_for_no_verifier() {
+    let (_world, browser, company) = crate::pages::administered().await;
+    let channel = format!("/console/channels/{}", company.channel);
+    let ask = |revoke: &str| format!("{channel}/secret/rotate?keep=3600&revoke={revoke}");
+    let page = browser.get(&ask("none")).await.shows(200, "name=\"reason\"");
+    assert!(!page.text.contains("name=\"wait\""), "{}", page.text);
+    browser.get(&ask("by-secret")).await.shows(200, "name=\"wait\"");
+    let fields = [("keep", "3600"), ("revoke", "none")];
+    assert_eq!(browser.send(&format!("{channel}/secret/rotate"), &fields).await.status, 303);
+    let previous = browser.get(&format!("{channel}/secret/previous/delete")).await;
+    assert!(!previous.shows(200, "name=\"reason\"").text.contains("name=\"wait\""));
+}
+
+#[tokio::test]
+async fn a_suspension_says_of_no_token_that_it_is_revoked() {
+    let (_world, browser, company) = crate::pages::administered().await;
+    let channel = format!("/console/channels/{}", company.channel);
+    let page = browser.get(&format!("{channel}/suspend")).await;
+    let page = page.shows(200, "Tokens that stop working until you resume the channel");
+    let page = page.shows(200, "Stateless tokens stop working, too.");
+    assert!(!page.text.contains("revoke"), "{}", page.text);
+    let page = browser.get(&format!("{channel}/delete")).await.shows(200, "Tokens to revoke");
+    page.shows(200, "Stateless tokens are revoked, too.");
+}
+
+#[tokio::test]
+async fn a_provider_with_channels_offers_no_deletion() {
+    let (world, browser, company) = crate::pages::administered().await;
+    let delete = "/delete\">";
+    let page = browser.get(&format!("/console/providers/{}", company.provider)).await;
+    assert!(!page.shows(200, "once all its channels are deleted").text.contains(delete));
+    let empty = world.root().create_provider("empty").await.unwrap().id;
+    browser.get(&format!("/console/providers/{empty}")).await.shows(200, delete);
+}
+
+#[tokio::test]
+async fn the_command_for_a_personal_token_names_the_person_who_signs_in() {
+    let (_world, browser, _company) = crate::pages::administered().await;
+    let page = browser.get("/console/account").await;
+    page.shows_command("tegata admin-token create NAME --sign-in mika --rights read");
+}
+
+#[tokio::test]
 async fn other_sessions_end_at_once() {
     let world = World::new().await;
     let human = world.operator("mika", OperatorRole::Administrator).await;

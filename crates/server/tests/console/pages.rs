@@ -85,7 +85,7 @@ const OPEN: [&str; 8] = [
     "/settings",
 ];
 
-/// The pages of the own account, which has no id in its path.
+/// The pages of one's own account, which has no id in its path.
 fn is_own(path: &str) -> bool {
     path.starts_with("/account") || path == "/sign-out"
 }

@@ -24,6 +24,7 @@ pub const TEXTS: ConfirmTexts = ConfirmTexts {
     aside: "Command line and alternatives",
     alternatives: "Alternatives",
     tokens: "Tokens to revoke",
+    tokens_to_suspend: "Tokens that stop working until you resume the channel",
     no_tokens: "No stored token is active.",
     token_id: "Token ID",
     channel: "Channel",
@@ -34,6 +35,8 @@ pub const TEXTS: ConfirmTexts = ConfirmTexts {
     more: |count| format!("{} more that are not shown.", tokens(count)),
     stateless_too: "Stateless tokens are revoked, too. They are not stored, so they cannot be \
                     counted. They are valid for at most 15 minutes.",
+    stateless_suspended: "Stateless tokens stop working, too. They are not stored, so they cannot \
+                          be counted. They are valid for at most 15 minutes.",
     in_use: |count| match count {
         1 => "1 token is in use".to_owned(),
         _ => format!("{count} tokens are in use"),

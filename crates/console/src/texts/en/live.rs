@@ -14,9 +14,10 @@ pub const TEXTS: LiveTexts = LiveTexts {
     next: "Next expiries",
     activity: "Activity of the last hour",
     activity_words: |verified, rejected, issued| {
+        let all = verified + rejected;
         format!(
-            "{} verifications: {verified} of active tokens, {rejected} rejected. {} issued.",
-            verified + rejected,
+            "{all} {}: {verified} of active tokens, {rejected} rejected. {} issued.",
+            if all == 1 { "verification" } else { "verifications" },
             tokens(usize::try_from(issued).unwrap_or(usize::MAX))
         )
     },
@@ -24,3 +25,15 @@ pub const TEXTS: LiveTexts = LiveTexts {
     issued: "Issued tokens per minute",
     here_only: "At this server, since it started. Verifiers verify tokens by themselves.",
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_verification_is_singular() {
+        let words = TEXTS.activity_words;
+        assert!(words(0, 1, 0).starts_with("1 verification: 0 of active tokens, 1 rejected."));
+        assert!(words(0, 0, 0).starts_with("0 verifications: "));
+    }
+}

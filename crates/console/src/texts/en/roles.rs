@@ -31,14 +31,15 @@ pub const TEXTS: RolesTexts = RolesTexts {
     leave_question: |channel| html!("Give up your role in {}?", channel),
     add: "Give a role",
     person: "Person ID",
-    person_hint: "10 digits. A person finds the own ID at Your account.",
+    person_hint: "10 digits. A person finds it at Your account.",
     person_wrong: "There is no person with this ID.",
     give: "Give role",
     invite: "Invite a person",
     invite_under: "Makes a link that works once. Hand it over in confidence: its holder sets the \
                    password and the second factor.",
     invite_button: "Invite person",
-    login_hint: "1 to 64 of a-z 0-9 . _ @ + -, beginning with a letter or a digit.",
+    login_hint: "1 to 64 of a-z 0-9 . _ @ + -, beginning with a letter or a digit, and not 10 digits \
+                 alone.",
     login_wrong: "Enter 1 to 64 of a-z 0-9 . _ @ + -, beginning with a letter or a digit, and not \
                   10 digits alone.",
     login_taken: "A person with this sign-in name exists. Give the role by the person’s ID.",

@@ -16,7 +16,8 @@ pub const TEXTS: SignInTexts = SignInTexts {
     invited: "Invited?",
     invited_link: "Accept an invitation",
     locked_out: "Locked out? If no administrator can sign in, run this command on the server. \
-                 STORE is the value of the server’s --store.",
-    reset: "Creates a new root token and a link for a new administrator",
+                 STORE is the value of the server’s --store. While the server runs, the command also \
+                 needs the administrator’s token: --admin-token-file FILE.",
+    invite: "Makes a link for a new administrator, NAME",
     signed_out: "You are signed out.",
 };

@@ -41,6 +41,7 @@ pub const TEXTS: TokenTexts = TokenTexts {
         RevocationCause::Reissued => format!("reissued {when}"),
     },
     previous: "previous token",
+    expires_soon: "expires soon",
     expires_at: |when| format!("expires {when}"),
     expired_at: |when| format!("expired {when}"),
     no_expiry: "does not expire",
@@ -54,9 +55,10 @@ pub const TEXTS: TokenTexts = TokenTexts {
     described: |name, what| format!("{name}: {what}"),
     uses: "Recent uses",
     uses_hint: "Uses of the last week, per address and minute, at most 16. Of a busy address, \
-                older uses are dropped first. An address can be that of a proxy.",
+                older uses are dropped first. An address can be that of a proxy. A use shows after up \
+                to a minute, one that a verifier reports after up to three.",
     source: "Address",
-    other_sources: "other addresses",
+    other_sources: "not known, or several",
     minute: "Minute",
     count: "Uses",
     no_uses: "No use was recorded in the last week.",

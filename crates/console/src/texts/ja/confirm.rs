@@ -21,6 +21,7 @@ pub const TEXTS: ConfirmTexts = ConfirmTexts {
     aside: "コマンドラインとほかの方法",
     alternatives: "ほかの方法",
     tokens: "取り消すトークン",
+    tokens_to_suspend: "チャネルを再開するまで使えなくなるトークン",
     no_tokens: "有効なトークンは保存されていません。",
     token_id: "トークンID",
     channel: "チャネル",
@@ -31,7 +32,9 @@ pub const TEXTS: ConfirmTexts = ConfirmTexts {
     more: |count| format!("ほかに{count}件のトークンがあります（表示していません）。"),
     stateless_too: "ステートレスなトークンも取り消されます。保存されていないため、件数は分かりません。\
                     有効なのは最長15分です。",
+    stateless_suspended: "ステートレスなトークンも使えなくなります。保存されていないため、件数は分かり\
+                          ません。有効なのは最長15分です。",
     in_use: |count| format!("{count}件のトークンが使用中です"),
-    in_use_why: "1時間以内に使われました。取り消すと、これらのトークンによるリクエストはすぐに拒否\
+    in_use_why: "1時間以内に使われました。この操作の後、これらのトークンによるリクエストはすぐに拒否\
                  されます。",
 };

@@ -16,7 +16,8 @@ pub const TEXTS: SignInTexts = SignInTexts {
     invited: "招待されましたか。",
     invited_link: "招待を受ける",
     locked_out: "ログインできない場合：ログインできる管理者がいないときは、サーバー上で次のコマンドを\
-                 実行してください。STOREはサーバーの--storeの値です。",
-    reset: "新しいルートトークンと、新しい管理者のためのリンクを作成します",
+                 実行してください。STOREはサーバーの--storeの値です。サーバーの稼働中は、管理者のトークン\
+                 も必要です（--admin-token-file FILE）。",
+    invite: "新しい管理者NAMEのためのリンクを作成します",
     signed_out: "ログアウトしました。",
 };

@@ -38,6 +38,7 @@ pub const TEXTS: TokenTexts = TokenTexts {
         RevocationCause::Reissued => format!("再発行 {when}"),
     },
     previous: "再発行前のトークン",
+    expires_soon: "まもなく期限切れ",
     expires_at: |when| format!("有効期限は{when}"),
     expired_at: |when| format!("{when}に期限切れ"),
     no_expiry: "有効期限なし",
@@ -51,9 +52,10 @@ pub const TEXTS: TokenTexts = TokenTexts {
     described: |name, what| format!("{name}：{what}"),
     uses: "最近の使用",
     uses_hint: "過去1週間の使用を、アドレスと分ごとに最大16件表示します。使用の多いアドレスでは、\
-                古いものから省かれます。アドレスはプロキシのものである場合があります。",
+                古いものから省かれます。アドレスはプロキシのものである場合があります。使用が表示されるまでに\
+                最大1分、検証サーバーが報告する使用では最大3分かかります。",
     source: "アドレス",
-    other_sources: "その他のアドレス",
+    other_sources: "不明、または複数",
     minute: "時刻（分）",
     count: "使用回数",
     no_uses: "過去1週間の使用は記録されていません。",

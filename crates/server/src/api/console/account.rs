@@ -173,7 +173,7 @@ pub async fn ask_delete_token(who: SignedIn, Ids(id): Ids<AdminTokenId>) -> Answ
     asking(&who, id, Wrong::default())
 }
 
-/// A personal token that the person sees, and the page that lists it: the own account, or that of
+/// A personal token that the person sees, and the page that lists it: their own account, or that of
 /// another person.
 fn listed(who: &SignedIn, id: AdminTokenId) -> Result<(AdminTokenRow, String), Failure> {
     let found = who.admin.admin_tokens()?.into_iter().find(|it| it.id == id);

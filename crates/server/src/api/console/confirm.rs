@@ -113,6 +113,7 @@ impl SignedIn {
             reason: wrong.reason,
             again,
             button: button.into(),
+            takes: true,
             keep: ("/console".to_owned(), t.common.keep),
             commands: Vec::new(),
             alternatives: Vec::new(),
@@ -190,7 +191,7 @@ fn with_fields(mut address: String, fields: &[(&str, String)]) -> String {
 /// The tokens of a dry run.
 pub fn table(found: &DryRun) -> TokenTable {
     let rows = found.rows.iter().map(|(channel, row)| line(*channel, row)).collect();
-    TokenTable { total: found.tokens, rows, stateless_too: found.stateless_too }
+    TokenTable { total: found.tokens, rows, stateless_too: found.stateless_too, suspends: false }
 }
 
 /// A token, as tables show it.

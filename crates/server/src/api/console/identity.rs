@@ -243,7 +243,7 @@ fn refused(console: &Console, visit: &Visit, next: String, error: IdentityError)
     Ok((status, render(&page)?).into_response())
 }
 
-/// Asks before the own account is linked: for a code, if the sign-in is not recent.
+/// Asks before a person's own account is linked: for a code, if the sign-in is not recent.
 pub async fn ask_link(State(console): State<Arc<Console>>, who: SignedIn) -> Answer {
     asking(&console, &who, "link", None, Wrong::default())
 }

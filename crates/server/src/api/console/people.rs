@@ -354,7 +354,7 @@ async fn reset_before(
     link.map(|it| show_own(visit.clone(), &it)).transpose()
 }
 
-/// Shows the link for the own new sign-in. The session has ended with the old one, so no page
+/// Shows the link for one's own new sign-in. The session has ended with the old one, so no page
 /// can follow.
 fn show_own(visit: Visit, link: &PlainSecret) -> Answer {
     let frame = settled(&visit.signed_out());

@@ -189,7 +189,7 @@ pub async fn change_in_authority(
     who.take_away(&sent, act).await
 }
 
-/// Asks before a person gives up the own role in a channel, of which the person need not see the
+/// Asks before a person gives up their own role in a channel, of which the person need not see the
 /// roles.
 pub async fn ask_leave(who: SignedIn, Ids(id): Ids<ChannelId>) -> Answer {
     asking_leave(&who, id, Wrong::default()).await
@@ -210,7 +210,7 @@ async fn asking_leave(who: &SignedIn, id: ChannelId, wrong: Wrong) -> Answer {
     asked(page.lead(t.own_why), act)
 }
 
-/// Gives up the own role in a channel.
+/// Gives up one's own role in a channel.
 pub async fn leave(mut who: SignedIn, Ids(id): Ids<ChannelId>, sent: Sent) -> Answer {
     let options = match who.agreed(&sent.form()?).await? {
         Ok(options) => options,

@@ -49,6 +49,7 @@ async fn ask_rotate(who: &SignedIn, wrong: Wrong) -> Answer {
     let act = ActToConfirm {
         notes: vec![note],
         waits: false,
+        takes: false,
         keep: (LIST.to_owned(), t.review.do_not_rotate),
         commands: vec!["tegata signing-key rotate".to_owned()],
         ..who.act(format!("{LIST}/rotate"), t.review.rotate_do, wrong)

@@ -124,7 +124,8 @@ pub async fn created(
     let page = format!("{LIST}/{id}/created");
     match who.shown_once(&console, &page)? {
         Some(token) => {
-            render(&VerifierCreatedPage::new(who.frame(), &found.name, id, token.reveal()))
+            let (verifier, issuer) = ((&*found.name, id), console.authority.issuer());
+            render(&VerifierCreatedPage::new(who.frame(), verifier, token.reveal(), issuer))
         }
         None => Ok(redirect(LIST)),
     }

@@ -75,6 +75,8 @@ async fn asking(who: &SignedIn, id: ChannelId, how: Rotation, wrong: Wrong) -> A
     let mut act = who.act(head.at("/secret/rotate"), t.rotate, wrong);
     act.hidden = vec![("keep", how.keep.to_string()), ("revoke", how.revoke_name().to_owned())];
     act.notes = notes(who, &found);
+    // Verifiers hold no secrets: they learn only of the tokens that it revokes.
+    act.waits = how.revoke != RevokeTokens::None;
     act.tokens = (how.revoke != RevokeTokens::None).then(|| table(&found));
     act.keep = (head.at(""), t.rotate_keep);
     let revoke = match how.revoke {
@@ -131,6 +133,7 @@ async fn asking_previous(who: &SignedIn, id: ChannelId, wrong: Wrong) -> Answer 
     let t = &who.frame().t().basic;
     let mut act = who.act(head.at("/secret/previous/delete"), t.previous_button, wrong);
     act.notes = notes(who, &found);
+    act.waits = false;
     act.keep = (head.at(""), t.previous_keep);
     act.commands = ["--dry-run ", ""]
         .map(|it| format!("tegata channel delete-previous-secret {it}{id}"))

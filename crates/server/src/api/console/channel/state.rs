@@ -12,7 +12,7 @@ use crate::{
     },
     authority::admin::ActOptions,
 };
-use tegata_console::html::Bdi;
+use tegata_console::{html::Bdi, pages::TokenTable};
 use tegata_store::ChannelPatch;
 use tegata_token::{id::ChannelId, view::ChannelState};
 
@@ -31,7 +31,7 @@ async fn asking_suspend(who: &SignedIn, id: ChannelId, wrong: Wrong) -> Answer {
     let found = who.admin.change_channel(id, patch, &options).await?.rehearsed()?;
     let t = &who.frame().t().basic;
     let mut act = who.act(head.at("/suspend"), t.suspend, wrong);
-    act.tokens = Some(table(&found));
+    act.tokens = Some(TokenTable { suspends: true, ..table(&found) });
     act.keep = (head.at(""), t.suspend_keep);
     act.commands = ["--dry-run ", ""].map(|it| format!("tegata channel suspend {it}{id}")).to_vec();
     let heading = (t.suspend_question)(Bdi(&head.name), found.tokens);
