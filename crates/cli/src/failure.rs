@@ -4,42 +4,24 @@
 //! their own.
 
 use crate::terminal::note;
-use std::{fmt, io, process::ExitCode};
+use std::{io, process::ExitCode};
 use tegata_server::{authority::private_file, serve};
 use tegata_system::{secret::UnusableSecret, variable::NotText};
 
 /// A wrong command line, setting or input file: exit code 2.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct BadUsage(pub String);
 
 /// The authority could not be reached: exit code 3.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct Unreachable(pub String);
 
-impl fmt::Display for BadUsage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-impl std::error::Error for BadUsage {}
-
-impl fmt::Display for Unreachable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-impl std::error::Error for Unreachable {}
-
 /// The authority answered that it cannot do it now: exit code 1.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct NotNow(pub String);
-
-impl fmt::Display for NotNow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-impl std::error::Error for NotNow {}
 
 /// Whether the same request may succeed later.
 pub fn may_pass(error: &anyhow::Error) -> bool {

@@ -154,22 +154,6 @@ impl Client {
         self.issue(Kind::ShortLived, &ClientAuthentication::Secret(channel, secret), with).await
     }
 
-    /// `GET /oauth2/v2.1/verify`: verifies a v2.1 token.
-    ///
-    /// # Errors
-    /// [`Failure::Denied`] with 400 if it is not active.
-    pub async fn verify_v21(&self, token: &PlainSecret) -> Result<Verified, Failure> {
-        self.read(self.send(self.verify_jws(token)).await, &[token.reveal()])
-    }
-
-    /// `POST /v2/oauth/verify`: verifies a short-lived or long-lived token.
-    ///
-    /// # Errors
-    /// [`Failure::Denied`] with 400 if it is not active.
-    pub async fn verify_opaque(&self, token: &PlainSecret) -> Result<Verified, Failure> {
-        self.read(self.send(self.verify_other(token)).await, &[token.reveal()])
-    }
-
     /// Verifies a token with the operation for its form.
     ///
     /// # Errors

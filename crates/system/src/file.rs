@@ -180,14 +180,6 @@ impl fmt::Display for Exposure {
     }
 }
 
-/// Opens a folder, so that its entries can be synchronised to the disk.
-///
-/// # Errors
-/// The system's error; also if it is not a folder.
-pub fn open_folder(path: &Path) -> io::Result<File> {
-    without_blocking(CWD, path, OFlags::DIRECTORY)
-}
-
 fn without_blocking(folder: BorrowedFd<'_>, path: &Path, more: OFlags) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | more;
     let file = retry_on_intr(|| openat(folder, path, flags, Mode::empty()))?;

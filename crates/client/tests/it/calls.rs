@@ -106,7 +106,7 @@ async fn an_endless_response_is_cut_off_and_an_absent_server_is_not_a_refusal() 
     let failure = line.client.verify(&t).await.unwrap_err();
     assert!(failure.to_string().contains("too long"), "{failure}");
     let absent = tegata_client::call::Client::new("http://127.0.0.1:1").unwrap();
-    let failure = absent.verify_v21(&secret("canary-token")).await.unwrap_err();
+    let failure = absent.verify(&secret("canary.token.canary")).await.unwrap_err();
     assert!(matches!(failure, Failure::Unavailable { .. }));
     assert!(!failure.to_string().contains("canary"), "no token in the message: {failure}");
 }

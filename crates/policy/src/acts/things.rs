@@ -2,7 +2,7 @@
 
 use super::{audit_event::AuditEvent, expected::ExpectedSettings};
 use crate::{
-    channel::{ChannelLimits, GroupSettings, OnLeak, RevokeTokens},
+    channel::{ChannelLimits, GroupSettings, OnLeak},
     rules::{ChannelType, TokenRules, WhenFull},
     secret::HashedSecret,
 };
@@ -233,18 +233,6 @@ pub enum RevocationTarget {
     BySecret,
     /// All.
     All,
-}
-
-impl RevocationTarget {
-    /// The tokens that are revoked with a secret; `None` if none are.
-    #[must_use]
-    pub fn with_secret(revoke: RevokeTokens) -> Option<Self> {
-        match revoke {
-            RevokeTokens::None => None,
-            RevokeTokens::BySecret => Some(Self::BySecret),
-            RevokeTokens::All => Some(Self::All),
-        }
-    }
 }
 
 /// The cause of a revocation.

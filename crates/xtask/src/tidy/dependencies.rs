@@ -3,7 +3,7 @@
 //! `deny.toml` is the list. `cargo deny` reads the same file in CI, where it also
 //! compares the versions with the known advisories.
 
-use super::crate_folders;
+use super::{crate_folders, place, rust_files};
 use crate::cargo::{built, metadata};
 use anyhow::Context;
 use serde_json::Value;
@@ -53,20 +53,40 @@ fn reasons(named: &BTreeSet<String>, decision: &str) -> Vec<String> {
     missing.chain(gone).collect()
 }
 
-/// Reports libraries of the workspace's manifest that no crate uses.
+/// Reports libraries of the workspace's manifest that no crate uses, and libraries in a crate's
+/// manifest that no source of the crate names.
 fn unused(root: &Path, named: &BTreeSet<String>) -> anyhow::Result<Vec<String>> {
-    let mut used = BTreeSet::new();
-    let mut manifests = vec![root.join("fuzz/Cargo.toml")];
-    manifests.extend(crate_folders(root)?.into_iter().map(|it| it.join("Cargo.toml")));
-    for file in manifests {
-        let manifest = manifest(&file)?;
-        for table in ["dependencies", "dev-dependencies", "build-dependencies"] {
-            let table = manifest.get(table).and_then(toml::Value::as_table);
-            used.extend(table.into_iter().flatten().map(|(name, _)| name.clone()));
+    // The fuzzers include sources of other crates.
+    let mut used = in_manifest(&manifest(&root.join("fuzz/Cargo.toml"))?);
+    let mut wrong = Vec::new();
+    for folder in crate_folders(root)? {
+        let here = in_manifest(&manifest(&folder.join("Cargo.toml"))?);
+        let mut sources = String::new();
+        for file in rust_files(&folder)? {
+            sources.push_str(&fs::read_to_string(file)?);
         }
+        let place = place(root, &folder.join("Cargo.toml"));
+        let idle = unnamed(&here, &sources);
+        wrong.extend(idle.map(|name| format!("{place}: no source of the crate names `{name}`")));
+        used.extend(here);
     }
     let unused = named.difference(&used);
-    Ok(unused.map(|name| format!("Cargo.toml: no crate uses `{name}`")).collect())
+    wrong.extend(unused.map(|name| format!("Cargo.toml: no crate uses `{name}`")));
+    Ok(wrong)
+}
+
+/// The libraries in a crate's manifest.
+fn in_manifest(manifest: &Table) -> BTreeSet<String> {
+    let tables = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let tables = tables.iter().filter_map(|it| manifest.get(*it)?.as_table());
+    tables.flatten().map(|(name, _)| name.clone()).collect()
+}
+
+/// Those of these libraries that the sources do not name.
+fn unnamed<'a>(libraries: &'a BTreeSet<String>, sources: &str) -> impl Iterator<Item = &'a String> {
+    let words: BTreeSet<&str> =
+        sources.split(|it: char| !it.is_ascii_alphanumeric() && it != '_').collect();
+    libraries.iter().filter(move |it| !words.contains(it.replace('-', "_").as_str()))
 }
 
 /// Applies the bans, licences and sources of `rules` to the `built` packages of
@@ -277,6 +297,16 @@ mod tests {
             assert!(!accepts(bad, &allowed), "{bad}");
         }
         assert!(accepts(exception, &[exception].into()));
+    }
+
+    #[test]
+    fn a_library_that_no_source_of_its_crate_names_is_reported() {
+        let manifest = "[dependencies]\nserde-json = \"1\"\nsubtle = \"2\"\n\
+                        [dev-dependencies]\ntempfile.workspace = true\n";
+        let libraries = in_manifest(&manifest.parse().unwrap());
+        let wrong: Vec<_> =
+            unnamed(&libraries, "use serde_json::json; // not subtle_at_all").collect();
+        assert_eq!(wrong, ["subtle", "tempfile"]);
     }
 
     #[test]
