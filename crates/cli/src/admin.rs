@@ -1,15 +1,20 @@
 //! `tegata admin`: the first administrator, and the root administrator's token.
 
 use crate::{
-    api::Api, master_key::check_is_of, output::Output, person::invited, place::Where,
-    taking::Confirmation, terminal::note,
+    api::Api,
+    master_key::check_is_of,
+    output::Output,
+    person::{invited, login},
+    place::{Found, Where},
+    taking::{Confirmation, Why},
+    terminal::note,
 };
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use tegata_policy::{acts::is_login, secret::PlainSecret};
+use tegata_policy::secret::PlainSecret;
 use tegata_server::authority::{
     admin_token::{self, Taken},
     keeping,
@@ -31,7 +36,8 @@ pub enum Verb {
 #[derive(Args)]
 pub struct Invite {
     /// The name to sign in with: 1 to 64 of `a-z 0-9 . _ @ + -`, beginning with a letter or
-    /// a digit.
+    /// a digit, and not ten digits alone.
+    #[arg(value_parser = login)]
     login: String,
     /// The display name; without it: the sign-in name.
     #[arg(long)]
@@ -46,7 +52,7 @@ pub async fn invite(
     out: &Output,
     Invite { login, name, place }: Invite,
 ) -> anyhow::Result<()> {
-    let ((place, _), api) = (place.find_existing()?, api()?);
+    let (place, api) = (place.find_existing()?.place, api()?);
     let made = made(&place, &api, &login, name.as_deref().unwrap_or(&login)).await?;
     invited(&api, out, made)
 }
@@ -67,15 +73,19 @@ async fn made(place: &Files, api: &Api, login: &str, name: &str) -> anyhow::Resu
             let body = json!({ "login": login, "name": name, "operator": "administrator" });
             api.post(&["people", "invitations"], &body).await
         }
-        Err(error) => Err(error.into()),
+        Err(error) => match error.to_string().contains("sign-in name exists") {
+            true => {
+                bail!("{error}; choose another name: that administrator can then reset the first")
+            }
+            false => Err(error.into()),
+        },
     }
 }
 
 #[derive(Args)]
 pub struct Reset {
-    /// The reason; the running server records it in the audit.
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    #[command(flatten)]
+    why: Why,
     /// Also invite an administrator with this name to sign in with, and print the link: for
     /// the case that the last one lost the password or the second factor.
     #[arg(long, value_name = "LOGIN", value_parser = login)]
@@ -86,21 +96,16 @@ pub struct Reset {
     place: Where,
 }
 
-fn login(text: &str) -> Result<String, &'static str> {
-    let wrong = "1 to 64 of a-z 0-9 . _ @ + -, beginning with a letter or a digit";
-    is_login(text).then(|| text.to_owned()).ok_or(wrong)
-}
-
 /// Replaces the root administrator's token.
 pub async fn reset(
     api: impl FnOnce() -> anyhow::Result<Api>,
     out: &Output,
-    Reset { reason, invite, confirm, place }: Reset,
+    Reset { why: Why { reason }, invite, confirm, place }: Reset,
     flag: Option<PathBuf>,
 ) -> anyhow::Result<()> {
-    let (place, named) = place.find_token()?;
+    let Found { place, admin_token_file, .. } = place.find_existing()?;
     // The rule of `serve`, without the variable, which may hold a client's token.
-    let file = flag.or(named).unwrap_or_else(|| place.admin_token());
+    let file = flag.or(admin_token_file).unwrap_or_else(|| place.admin_token());
     let file = std::path::absolute(file)?;
     let what_goes = format!("replaces the administrator's token in {}\n", file.display());
     confirm.ask(&what_goes, false)?;

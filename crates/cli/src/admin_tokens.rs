@@ -4,7 +4,7 @@ use crate::{
     api::{Api, Page},
     output::Output,
     sign_in::ask,
-    taking::Confirmation,
+    taking::{Confirmation, Why},
     terminal::note,
 };
 use anyhow::bail;
@@ -47,7 +47,7 @@ enum RightsArgument {
     Read,
     /// It reads, revokes tokens, suspends channels, and deletes keys and groups.
     Revoke,
-    /// Everything that the person may do, apart from the own account.
+    /// Everything that the person may do, except create tokens and change the password.
     Full,
 }
 
@@ -65,9 +65,8 @@ impl From<RightsArgument> for Rights {
 pub struct Delete {
     /// The token's id.
     id: AdminTokenId,
-    /// The reason, for the audit.
-    #[arg(long, value_name = "TEXT", value_parser = crate::taking::reason)]
-    reason: Option<String>,
+    #[command(flatten)]
+    why: Why,
     /// Change nothing; show the token that would be deleted.
     #[arg(long)]
     dry_run: bool,
@@ -106,7 +105,7 @@ async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
         let what = format!("personal token {id}, {} of person {}", text("name"), text("person_id"));
         args.confirm.ask(&format!("{what}: it is refused from then on\n"), false)?;
     }
-    let why = args.reason.map_or_else(|| json!({}), |it| json!({ "reason": it }));
+    let why = args.why.added_to(json!({}));
     api.delete_with(&["admin-tokens", &id], &why).await?;
     out.done(&format!("token {id} is deleted"), &json!({ "deleted": id }))
 }

@@ -285,6 +285,12 @@ impl Api {
                  own address with --url or TEGATA_URL",
                 self.url
             ),
+            // A proxy's own page, mostly.
+            false if status.is_client_error() => format!(
+                "{} answered {status}; is this the authority's address? Name it with --url or \
+                 TEGATA_URL",
+                self.url
+            ),
             false => format!("{} answered {status}", self.url),
         });
         let again = problem.retry_after.map(|seconds| format!("try again in {seconds} s"));

@@ -6,6 +6,7 @@ use crate::{
     output::Output,
     place::{Where, check_file_exists},
     serve::StoreAddress,
+    taking::Why,
 };
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
@@ -41,7 +42,7 @@ pub enum Verb {
     /// `verify --export`.
     Export,
     /// Check that no event before the last checkpoint was removed, altered, added or moved;
-    /// exit code 1 if one was, or if no anchor confirms that no newer event was cut off.
+    /// exit code 1 if one was, or if no anchor confirms the last event.
     Verify(Verify),
     /// Accept the audit's last event as it is, if its anchor is lost or does not match: on
     /// the machine of the store, with the server stopped. On PostgreSQL it is accepted for all
@@ -51,16 +52,15 @@ pub enum Verb {
 
 #[derive(Args)]
 pub struct Accept {
-    /// The reason; it is recorded in the audit.
-    #[arg(long)]
-    reason: Option<String>,
+    #[command(flatten)]
+    why: Why,
     #[command(flatten)]
     place: Where,
 }
 
-pub async fn accept(out: &Output, Accept { reason, place }: Accept) -> anyhow::Result<()> {
-    let (place, _) = place.find_existing()?;
-    let checkpoint = accept_audit(&place, reason).await?;
+pub async fn accept(out: &Output, Accept { why, place }: Accept) -> anyhow::Result<()> {
+    let place = place.find_existing()?.place;
+    let checkpoint = accept_audit(&place, why.reason).await?;
     let anchor = place.audit_anchor();
     out.thing(&json!({ "anchor": anchor, "checkpoint": checkpoint }), &["anchor", "checkpoint"])
 }

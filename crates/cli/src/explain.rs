@@ -10,7 +10,7 @@ use crate::{
     api::{Api, Explained},
     failure::BadUsage,
     files::pasted_token,
-    inspect::{ADMIN_TOKEN, PERSON_TOKEN, VERIFIER_TOKEN, counted, named, open},
+    inspect::{ADMIN_TOKEN, PERSON_TOKEN, VERIFIER_TOKEN, named, open, with_s},
     output::Output,
     scan::{Event, FoundSecret, Limits, Scan},
     terminal::note,
@@ -53,7 +53,7 @@ be revoked is; 1 no token found, or something not read or not revoked.
 
 Reads what `tegata token inspect` reads: text in several encodings, and archives. Only the
 tokens in it are sent to the authority, and none of them is printed. `recent_uses` and
-`last_used_at` are up to a minute old.
+`last_used_at` are up to a minute old; of uses that a verifier reports, up to three minutes.
 
 Examples:
   tegata token explain leaked.log
@@ -128,20 +128,20 @@ pub async fn explain(api: &Api, out: &Output, args: Explain) -> anyhow::Result<(
     }
     revoked.and(printed)?;
     if !sorted.forbidden.is_empty() && (args.revoke || ours.is_empty()) {
-        let count = counted(sorted.forbidden.len() as u64, "token");
-        let unread = match findings.unread.len() as u64 {
+        let count = with_s(sorted.forbidden.len(), "token");
+        let unread = match findings.unread.len() {
             0 => String::new(),
-            unread => format!("; and {} not read", counted(unread, "part")),
+            unread => format!("; and {} not read", with_s(unread, "part")),
         };
         bail!(
             "{count} in channels whose tokens you may not read: an Admin of the channel, or a person \
              on call, can revoke them{unread}"
         );
     }
-    match (ours.is_empty(), findings.unread.len() as u64) {
+    match (ours.is_empty(), findings.unread.len()) {
         (true, _) => Err(findings.nothing(Some(api))),
         (_, 0) => Ok(()),
-        (_, unread) => Err(anyhow!("{} not read", counted(unread, "part"))),
+        (_, unread) => Err(anyhow!("{} not read", with_s(unread, "part"))),
     }
 }
 
@@ -287,7 +287,7 @@ impl Findings {
         shown::foreign(foreign, PLACES);
         shown::forbidden(forbidden, PLACES);
         if *more > 0 {
-            let more = counted(*more as u64, "token");
+            let more = with_s(*more, "token");
             note(&format!("{more} more, not explained; see more with --limit"));
         }
         Ok(())
@@ -309,7 +309,7 @@ impl Findings {
             out.text(&format!("{}: {what}\n", shown::place(it)))?;
         }
         if let Some(more @ 1..) = self.secrets.len().checked_sub(PLACES) {
-            note(&format!("{} more", counted(more as u64, "other secret")));
+            note(&format!("{} more", with_s(more, "other secret")));
         }
         Ok(())
     }
@@ -317,13 +317,19 @@ impl Findings {
     /// The error if no token of the authority was found; `asked`: it does not know those
     /// that were.
     fn nothing(&self, asked: Option<&Api>) -> anyhow::Error {
-        let unread = match self.unread.len() as u64 {
+        let unread = match self.unread.len() {
             0 => String::new(),
-            unread => format!(", but {} not read", counted(unread, "part")),
+            unread => format!(", but {} not read", with_s(unread, "part")),
         };
-        let next = asked.map_or(String::new(), |api| {
-            format!("; is {} the right server? Name another with --url or TEGATA_URL", api.url())
-        });
+        let next = match asked {
+            None => "; nothing in the text has the form of a token: was it cut off?".to_owned(),
+            Some(api) => {
+                format!(
+                    "; is {} the right server? Name another with --url or TEGATA_URL",
+                    api.url()
+                )
+            }
+        };
         anyhow!("no token of this authority found{unread}{next}")
     }
 }

@@ -16,7 +16,7 @@ use tegata_token::id::{ChannelId, Group};
 pub enum Verb {
     /// List a channel's groups, with the caps and rules that hold for them.
     List(List),
-    /// Set a group's own cap, rule and contact.
+    /// Set a group's cap, contact, and what happens at the cap.
     Set(Set),
     /// Delete a group's settings and keys, and revoke its tokens.
     Delete(Delete),
@@ -41,11 +41,11 @@ pub struct Set {
     channel: ChannelId,
     /// The group's name.
     group: Group,
-    /// Maximum number of active tokens per kind; `channel` restores the channel's rule.
+    /// Maximum number of active tokens per kind; `channel` restores the channel's setting.
     #[arg(long, value_name = "N")]
     cap: Option<String>,
     /// What happens when a token is requested and the group is full; `channel` restores the
-    /// channel's rule.
+    /// channel's setting.
     #[arg(long, value_parser = ["evict-oldest", "deny", "channel"])]
     when_full: Option<String>,
     /// Contact for warnings about the group; an empty value removes it.

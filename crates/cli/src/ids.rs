@@ -33,14 +33,18 @@ pub fn finder(about: &str, given: &str) -> Option<String> {
 fn search(list: &str, given: &str) -> String {
     match given.is_empty() {
         true => format!("`tegata {list} list` shows the ids"),
-        false => format!("`tegata {list} list --search {}` finds the id", quoted(given)),
+        false => {
+            // Otherwise the word would be read as an option.
+            let joint = if given.starts_with('-') { '=' } else { ' ' };
+            format!("`tegata {list} list --search{joint}{}` finds the id", quoted(given))
+        }
     }
 }
 
 /// A word for a shell.
 fn quoted(word: &str) -> String {
     let is_plain = |it: char| it.is_ascii_alphanumeric() || "._-@".contains(it);
-    match word.chars().all(is_plain) && !word.starts_with('-') {
+    match word.chars().all(is_plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', r"'\''")),
     }
@@ -55,5 +59,13 @@ mod tests {
         for (given, word) in [("shop", "shop"), ("my shop", "'my shop'"), ("a'b", r"'a'\''b'")] {
             assert_eq!(quoted(given), word);
         }
+    }
+
+    #[test]
+    fn a_word_that_begins_with_a_hyphen_is_not_read_as_an_option() {
+        let finder = |given| finder("an assertion key's id is …", given).unwrap();
+        assert_eq!(finder("-qzcDE"), "`tegata key list --search=-qzcDE` finds the id");
+        assert_eq!(finder("- x"), "`tegata key list --search='- x'` finds the id");
+        assert_eq!(finder("qzcDE"), "`tegata key list --search qzcDE` finds the id");
     }
 }

@@ -16,6 +16,7 @@ use anyhow::anyhow;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use std::{
+    fmt::Display,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -108,7 +109,7 @@ pub async fn inspect(
         }
     }
     let tally = scan.tally;
-    note(&format!("read {} bytes in {}", tally.bytes, counted(tally.texts, "text")));
+    note(&format!("read {} bytes in {}", tally.bytes, with_s(tally.texts, "text")));
     counts.verdict()
 }
 
@@ -148,19 +149,20 @@ impl Counts {
             (self.keys, "private key"),
         ];
         let found = found.into_iter().filter(|(count, _)| *count > 0);
-        let found: Vec<_> = found.map(|(count, what)| counted(count, what)).collect();
+        let found: Vec<_> = found.map(|(count, what)| with_s(count, what)).collect();
         match (found.as_slice(), self.unread) {
             ([], 0) => Ok(()),
-            ([], unread) => Err(anyhow!("nothing found, but {} not read", counted(unread, "part"))),
+            ([], unread) => Err(anyhow!("nothing found, but {} not read", with_s(unread, "part"))),
             (found, 0) => Err(anyhow!("{} found", found.join(", "))),
             (found, unread) => {
-                Err(anyhow!("{} found, and {} not read", found.join(", "), counted(unread, "part")))
+                Err(anyhow!("{} found, and {} not read", found.join(", "), with_s(unread, "part")))
             }
         }
     }
 }
 
-pub fn counted(count: u64, what: &str) -> String {
+/// A number with what it counts, whose plural ends in s.
+pub fn with_s<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
     text::counted(count, what, &format!("{what}s"))
 }
 

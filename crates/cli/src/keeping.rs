@@ -2,15 +2,13 @@
 //! back without reviving revoked tokens.
 
 use crate::{
-    failure::BadUsage,
     output::Output,
-    place::{Where, check_file_exists},
+    place::{Found, Where, check_file_exists},
     taking::Confirmation,
-    terminal::note,
+    terminal::{note, progress_bar},
 };
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use std::{io::IsTerminal, path::PathBuf};
+use std::path::PathBuf;
 use tegata_policy::text::counted;
 use tegata_server::authority::{
     keeping::{self, RootTokenAfter, StoreRecovery},
@@ -54,8 +52,9 @@ pub struct Recover {
     /// Revoke all tokens, if the revocations since the backup are not known.
     #[arg(long, group = "how")]
     revoke_everything: bool,
-    /// With --revoke-everything: use the clock of the database, or of this machine for a
-    /// file, even if the store holds a later time; for a clock that was once wrong by days.
+    /// With --revoke-everything: take the present time (PostgreSQL: the database's; SQLite: this
+    /// machine's) although the store holds a later one. For a store whose clock was once days
+    /// ahead.
     #[arg(long, requires = "revoke_everything")]
     set_clock: bool,
     /// The revocation journal to record --revoke-everything in [default: from the settings].
@@ -84,7 +83,7 @@ const RESTORE_OF_DATABASE: &str = "a PostgreSQL database is restored with the pr
     the backup, while no server runs; then run `tegata recover`: see docs/book/src/replicas.md";
 
 pub fn backup(out: &Output, Backup { file, place }: Backup) -> anyhow::Result<()> {
-    let (place, _) = place.find_file(BACKUP_OF_DATABASE)?;
+    let place = place.find_file(BACKUP_OF_DATABASE)?.place;
     check_file_exists(&place.store)?;
     let previous = PreviousKey::of(&place.master_key());
     let copied =
@@ -111,7 +110,7 @@ pub fn backup(out: &Output, Backup { file, place }: Backup) -> anyhow::Result<()
 
 pub fn restore(out: &Output, args: Restore) -> anyhow::Result<()> {
     let Restore { file, dry_run, confirm, place } = args;
-    let (place, log) = place.find_file(RESTORE_OF_DATABASE)?;
+    let Found { place, journal: log, .. } = place.find_file(RESTORE_OF_DATABASE)?;
     if !dry_run && place.store.exists() {
         let store = place.store.display();
         let goes = format!("replaces {store} by {}; {store} is kept, renamed\n", file.display());
@@ -146,9 +145,9 @@ pub fn restore(out: &Output, args: Restore) -> anyhow::Result<()> {
 }
 
 pub async fn recover(out: &Output, args: Recover, token: Option<PathBuf>) -> anyhow::Result<()> {
-    let (place, log, named) = args.place.find_all()?;
-    let token = token.or(named);
-    let log = args.revocation_journal.or(log);
+    let Found { place, journal, admin_token_file } = args.place.find_existing()?;
+    let token = token.or(admin_token_file);
+    let log = args.revocation_journal.or(journal);
     if !args.dry_run {
         let store = match &place.database {
             Some(database) => {
@@ -287,7 +286,7 @@ fn next_steps(done: &Recovered, unopened: usize) -> String {
 }
 
 pub async fn migrate(out: &Output, Migrate { place }: Migrate) -> anyhow::Result<()> {
-    let (place, _) = place.find_existing()?;
+    let place = place.find_existing()?.place;
     let Some(database) = &place.database else {
         let (before, after) = sqlite::migrate(&place.store)?;
         let result = json!({ "store": place.store, "schema_before": before, "schema": after });
@@ -304,12 +303,7 @@ fn with_progress<T>(
     what: &'static str,
     copy: impl FnOnce(sqlite::Progress<'_>) -> Result<T, sqlite::OpenError>,
 ) -> anyhow::Result<T> {
-    let bar = match std::io::stderr().is_terminal() {
-        true => ProgressBar::no_length(),
-        false => ProgressBar::hidden(),
-    };
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta}");
-    bar.set_style(style.map_err(|error| BadUsage(error.to_string()))?);
+    let bar = progress_bar()?;
     bar.set_message(what);
     let done = copy(&mut |pages, all| {
         bar.set_length(all);

@@ -138,7 +138,7 @@ pub struct List {
     #[arg(long, value_name = "ID", conflicts_with = "search")]
     #[serde(skip)]
     channel: Option<ChannelId>,
-    /// Only those whose id, group, or channel's id or name contains this text.
+    /// Only keys whose id or group, or whose channel's id or name, contains this text.
     #[arg(long, value_name = "TEXT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     search: Option<String>,

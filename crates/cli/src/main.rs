@@ -74,7 +74,7 @@ const EXIT_CODES: &str =
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the authority.
+    /// Run the authority; the first start creates its store, keys and administrator's token.
     Serve(Box<serve::Serve>),
     /// Verify tokens for the proxies on this machine, without a request to the authority for
     /// each.

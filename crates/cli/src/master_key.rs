@@ -36,7 +36,7 @@ pub async fn rotate(
     out: &Output,
     Rotate { confirm, place }: Rotate,
 ) -> anyhow::Result<()> {
-    let (place, _) = place.find_existing()?;
+    let place = place.find_existing()?.place;
     let key = place.master_key();
     let previous = previous(&key);
     if confirm.asks() {

@@ -7,9 +7,8 @@ use crate::{
     place::check_file_exists,
     serve::{StoreAddress, with_password},
     taking::Confirmation,
-    terminal::note,
+    terminal::{note, progress_bar},
 };
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::{
     io::IsTerminal,
@@ -177,9 +176,7 @@ where
     anyhow::Error: From<E>,
 {
     let on_terminal = std::io::stderr().is_terminal();
-    let bar = if on_terminal { ProgressBar::no_length() } else { ProgressBar::hidden() };
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta}");
-    bar.set_style(style.map_err(|error| BadUsage(error.to_string()))?);
+    let bar = progress_bar()?;
     let mut last = steady();
     let done = work(&mut |step, rows, all| {
         let what = match step {
@@ -189,7 +186,7 @@ where
         };
         if !on_terminal && last.elapsed() > LINES {
             last = steady();
-            note(&format!("{what}: {rows} of {}", counted_rows(all)));
+            note(&format!("{what}: {rows} of {}", counted(all, "row", "rows")));
         }
         bar.set_message(what);
         bar.set_length(all);
@@ -203,8 +200,4 @@ where
 #[expect(clippy::disallowed_methods, reason = "only how often a line is printed")]
 fn steady() -> Instant {
     Instant::now()
-}
-
-fn counted_rows(rows: u64) -> String {
-    counted(usize::try_from(rows).unwrap_or(usize::MAX), "row", "rows")
 }

@@ -5,7 +5,7 @@ use crate::{
     failure::BadUsage,
     output::Output,
     sign_in::{ask, ask_new_password},
-    taking::Confirmation,
+    taking::{Confirmation, Why},
     terminal::note,
 };
 use clap::{ArgGroup, Args, Subcommand};
@@ -13,6 +13,7 @@ use data_encoding::BASE32_NOPAD;
 use serde::Serialize;
 use serde_json::{Value, from_value, json};
 use tegata_policy::{
+    acts::{LOGIN_RULE, is_login},
     password,
     permission::{ChannelRole, OperatorRole, ProviderRole},
     secret::PlainSecret,
@@ -63,11 +64,17 @@ struct Place {
     channel: Option<ChannelId>,
 }
 
+/// A name to sign in with, from the command line.
+pub fn login(text: &str) -> Result<String, &'static str> {
+    is_login(text).then(|| text.to_owned()).ok_or(LOGIN_RULE)
+}
+
 #[derive(Args)]
 #[command(after_help = ROLES)]
 pub struct Invite {
     /// The name to sign in with: 1 to 64 of `a-z 0-9 . _ @ + -`, beginning with a letter or
-    /// a digit.
+    /// a digit, and not ten digits alone.
+    #[arg(value_parser = login)]
     login: String,
     /// The display name; without it: the sign-in name.
     #[arg(long)]
@@ -140,23 +147,6 @@ pub struct List {
 pub struct Named {
     /// The person's id.
     person: PersonId,
-}
-
-#[derive(Args)]
-pub struct Why {
-    /// The reason, for the audit.
-    #[arg(long, value_name = "TEXT", value_parser = crate::taking::reason)]
-    reason: Option<String>,
-}
-
-impl Why {
-    /// The members of a request with the reason, if one is given.
-    fn added_to(&self, mut members: Value) -> Value {
-        if let Some(reason) = &self.reason {
-            members["reason"] = reason.as_str().into();
-        }
-        members
-    }
 }
 
 #[derive(Args)]
@@ -252,13 +242,13 @@ fn would_delete(found: &Value) -> String {
     format!(
         "would delete person {id}, {login} ({name}), with {} and {}",
         counted(sessions, "session", "sessions"),
-        counted(tokens as u64, "personal token", "personal tokens")
+        counted(tokens, "personal token", "personal tokens")
     )
 }
 
 const FIRST: &[&str] = &["person_id", "login", "name", "state", "operator"];
 
-/// The roles with a name of its own member, for an invitation.
+/// The members of an invitation that name the first role and where it holds.
 fn first_role(place: &Place, role: Option<String>) -> anyhow::Result<Value> {
     if let Some(role) = &role {
         is_role(place, role)?;

@@ -9,46 +9,41 @@ use tegata_server::authority::place::Files;
 /// The arguments that name the store and the files beside it.
 pub type Where = Unresolved<StoreSettings>;
 
-impl Where {
-    /// Resolves the files of a store that must exist, and the revocation journal that the
-    /// settings name.
-    pub fn find_existing(self) -> anyhow::Result<(Files, Option<PathBuf>)> {
-        let (place, journal) = self.find()?;
-        check_exists(&place)?;
-        Ok((place, journal))
-    }
-
-    /// The same, and the administrator's token file that the settings name.
-    pub fn find_all(self) -> anyhow::Result<(Files, Option<PathBuf>, Option<PathBuf>)> {
-        let settings = self.resolve()?;
-        let place = settings.store.place()?;
-        check_exists(&place)?;
-        Ok((place, settings.revocation_journal, settings.admin_token_file))
-    }
-
-    /// Resolves the files, and the revocation journal that the settings name.
-    pub fn find(self) -> anyhow::Result<(Files, Option<PathBuf>)> {
-        let settings = self.resolve()?;
-        Ok((settings.store.place()?, settings.revocation_journal))
-    }
-
-    /// Resolves the files of a store that must exist, and the administrator's token file that the settings name.
-    pub fn find_token(self) -> anyhow::Result<(Files, Option<PathBuf>)> {
-        let settings = self.resolve()?;
-        let place = settings.store.place()?;
-        check_exists(&place)?;
-        Ok((place, settings.admin_token_file))
-    }
+/// The files of an authority, as the settings name them.
+pub struct Found {
+    /// The store and the files beside it.
+    pub place: Files,
+    /// The revocation journal.
+    pub journal: Option<PathBuf>,
+    /// The file of the root administrator's token.
+    pub admin_token_file: Option<PathBuf>,
 }
 
 impl Where {
+    /// Resolves the files.
+    pub fn find(self) -> anyhow::Result<Found> {
+        let settings = self.resolve()?;
+        Ok(Found {
+            place: settings.store.place()?,
+            journal: settings.revocation_journal,
+            admin_token_file: settings.admin_token_file,
+        })
+    }
+
+    /// Resolves the files of a store that must exist.
+    pub fn find_existing(self) -> anyhow::Result<Found> {
+        let found = self.find()?;
+        check_exists(&found.place)?;
+        Ok(found)
+    }
+
     /// Resolves the SQLite file and the files next to it, for a command that has another
     /// program's work to point to where the store is a database.
-    pub fn find_file(self, instead: &str) -> anyhow::Result<(Files, Option<PathBuf>)> {
-        let (place, journal) = self.find()?;
-        match place.database {
+    pub fn find_file(self, instead: &str) -> anyhow::Result<Found> {
+        let found = self.find()?;
+        match found.place.database {
             Some(_) => Err(anyhow!("{instead}")),
-            None => Ok((place, journal)),
+            None => Ok(found),
         }
     }
 }

@@ -14,7 +14,7 @@ use std::{
     io::{BufRead, BufReader, IsTerminal, Read, Write, stderr, stdin},
 };
 use tegata_client::admin::{Method, TakingCall};
-use tegata_policy::text::{LONGEST_REASON, is_reason};
+use tegata_policy::text::{REASON_RULE, is_reason};
 
 /// The options of a command that takes something away.
 #[derive(Args)]
@@ -31,14 +31,29 @@ pub struct TakingOptions {
     dry_run: bool,
 }
 
+/// The reason of an act that only the audit records.
+#[derive(Args)]
+pub struct Why {
+    /// The reason, for the audit.
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub reason: Option<String>,
+}
+
+impl Why {
+    /// The members of a request with the reason, if one is given.
+    pub fn added_to(&self, mut members: Value) -> Value {
+        if let Some(reason) = &self.reason {
+            members["reason"] = reason.as_str().into();
+        }
+        members
+    }
+}
+
 /// The reason of an act. A dry run does not send it, and must not accept what the act refuses.
 pub fn reason(text: &str) -> Result<String, String> {
     match is_reason(text) {
         true => Ok(text.to_owned()),
-        false => Err(format!(
-            "give 1 to {LONGEST_REASON} characters that show something, without those that control a \
-             terminal or the direction of writing"
-        )),
+        false => Err(format!("give {REASON_RULE}")),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Text for a terminal, whatever a server or a file gave: nothing in it steers the terminal.
 
-use std::io::{Write, stderr};
-use tegata_policy::text::is_plain;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, Write, stderr};
+use tegata_policy::text::escaped_but;
 
 /// Prints a line on stderr; what steers a terminal is escaped. A command goes on also if stderr is
 /// closed: an act must not stop in the middle for it.
@@ -11,14 +12,16 @@ pub fn note(text: &str) {
 
 /// A text for a terminal. Line breaks stay; other characters that steer it are escaped.
 pub fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match is_plain(letter) || letter == '\n' || letter == '\t' {
-            true => shown.push(letter),
-            false => shown.extend(letter.escape_unicode()),
-        }
-    }
-    shown
+    escaped_but(text, &['\n', '\t'])
+}
+
+/// A bar on stderr; hidden if that is no terminal.
+pub fn progress_bar() -> anyhow::Result<ProgressBar> {
+    let bar = match stderr().is_terminal() {
+        true => ProgressBar::no_length(),
+        false => ProgressBar::hidden(),
+    };
+    Ok(bar.with_style(ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta}")?))
 }
 
 #[cfg(test)]

@@ -194,6 +194,9 @@ Examples:
       --group kitchen --lifetime 3600";
 
 const REVOKE_EXAMPLES: &str = "\
+Exit code 0: revoked, also if the receipt is still pending after --wait. `tegata receipt show
+POSITION --wait 60s` waits on, with exit code 1 while it is pending.
+
 Examples:
   tegata token revoke - <leaked.txt --reason 'was in a log'
   tegata token revoke --channel 1234567890 --group kitchen --dry-run
@@ -238,13 +241,20 @@ pub async fn request(
     with: With<'_>,
 ) -> anyhow::Result<Value> {
     api.issue(path, authentication, with).await.map_err(|error| {
-        match error.to_string().starts_with(UNKNOWN_KEY) {
-            true => anyhow!(
+        let words = error.to_string();
+        if words.starts_with(UNKNOWN_KEY) {
+            anyhow!(
                 "{error}; `tegata key list --channel {channel}` lists the keys that are \
                  registered, and `tegata channel show {channel}` shows whether the channel is \
                  suspended"
-            ),
-            false => error,
+            )
+        } else if WRONG_SECRET.iter().any(|it| words.starts_with(it)) {
+            anyhow!(
+                "{error}; the secret is not that of channel {channel}, or the channel does not exist \
+                 or is suspended: `tegata channel show {channel}` shows it"
+            )
+        } else {
+            error
         }
     })
 }
@@ -257,6 +267,10 @@ pub fn print_issued(out: &Output, issued: &Value) -> anyhow::Result<()> {
 /// LINE's words for an assertion of a key that is not registered.
 const UNKNOWN_KEY: &str = "Cannot find channel key";
 
+/// LINE's words for a secret that is not the channel's, or a channel that has none.
+const WRONG_SECRET: [&str; 3] =
+    ["Invalid 'client_credentials'", "invalid client_secret", "invalid client_id"];
+
 fn secret(file: Option<PathBuf>) -> anyhow::Result<PlainSecret> {
     let secret = match file {
         Some(file) => Some(read_secret(&file)?),
@@ -264,7 +278,7 @@ fn secret(file: Option<PathBuf>) -> anyhow::Result<PlainSecret> {
     };
     let missing = || {
         let advice = "no channel secret: set TEGATA_CHANNEL_SECRET, or name a file that holds it \
-                      with --secret-file";
+                      with --secret-file, or that of an assertion key with --key";
         BadUsage(advice.to_owned())
     };
     no_private_key(secret.ok_or_else(missing)?)

@@ -29,7 +29,7 @@ pub enum BadConditions {
     Name(String),
     /// The value is none of this name's.
     // The value is not repeated: a client may have put a secret there by mistake.
-    #[error("the value of the parameter '{name}' is none that it can have")]
+    #[error("the parameter '{name}' has an invalid value; use {}", values_of(name))]
     Value {
         /// The name.
         name: &'static str,
@@ -37,6 +37,15 @@ pub enum BadConditions {
     /// The query cannot be decoded.
     #[error(transparent)]
     Encoding(#[from] BadEncoding),
+}
+
+/// What a parameter can have, in words.
+fn values_of(name: &str) -> &'static str {
+    match name {
+        "kind" => "v2.1, stateless, short-lived or long-lived",
+        "channel" => "ten digits",
+        _ => "the name of a group",
+    }
 }
 
 /// A text of the configuration, short and without a character that has a meaning in JSON, in a
@@ -131,9 +140,19 @@ mod tests {
         let long = format!("{}=1", "x".repeat(100));
         for (query, words) in [
             ("chanel=1", "the parameter 'chanel' is unknown"),
-            ("kind=", "the value of the parameter 'kind' is none that it can have"),
-            ("kind=v3", "the value of the parameter 'kind' is none that it can have"),
-            ("group=a%22%5C%0D%0Ab", "the value of the parameter 'group' is none that it can have"),
+            (
+                "kind=",
+                "the parameter 'kind' has an invalid value; use v2.1, stateless, short-lived or long-lived",
+            ),
+            (
+                "kind=v3",
+                "the parameter 'kind' has an invalid value; use v2.1, stateless, short-lived or long-lived",
+            ),
+            ("channel=1", "the parameter 'channel' has an invalid value; use ten digits"),
+            (
+                "group=a%22%5C%0D%0Ab",
+                "the parameter 'group' has an invalid value; use the name of a group",
+            ),
             ("group=%ff", "a parameter is not percent-encoded UTF-8"),
             ("kind=v2.1&x", "the parameter 'x' is unknown"),
             (&long, &format!("the parameter '{}' is unknown", "x".repeat(40))),

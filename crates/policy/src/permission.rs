@@ -357,11 +357,11 @@ table! {
     /// Delete another person's personal token.
     DeleteOthersToken: Person, Narrows, NARROWERS;
 
-    /// See the own account and personal tokens.
+    /// See one's own account and personal tokens.
     ReadAccount: Account, Reads, NONE + Person;
-    /// Create a personal token, or change the own password.
+    /// Create a personal token, or change one's own password.
     ChangeAccount: Account, Changes, NONE + Person;
-    /// Delete an own personal token, or end the own session.
+    /// Delete one's own personal token, or end one's own session.
     NarrowAccount: Account, Narrows, NONE + Person;
 }
 

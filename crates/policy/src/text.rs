@@ -29,6 +29,10 @@ pub fn is_visible(text: &str) -> bool {
 /// The longest reason of an act, in characters.
 pub const LONGEST_REASON: usize = 500;
 
+/// What the reason of an act can be, in words.
+pub const REASON_RULE: &str = "1 to 500 characters that show something, without those that control a \
+                               terminal or the direction of writing";
+
 /// Whether a text is one line for people: at most `most` characters that show something, without
 /// those that are not [plain](is_plain).
 #[must_use]
@@ -52,9 +56,15 @@ pub fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, one: &str, many
 /// A text from elsewhere for a terminal: characters that are not plain are escaped.
 #[must_use]
 pub fn escaped(text: &str) -> String {
+    escaped_but(text, &[])
+}
+
+/// As [`escaped`], without these characters.
+#[must_use]
+pub fn escaped_but(text: &str, stay: &[char]) -> String {
     let mut plain = String::with_capacity(text.len());
     for letter in text.chars() {
-        match is_plain(letter) {
+        match is_plain(letter) || stay.contains(&letter) {
             true => plain.push(letter),
             false => plain.extend(letter.escape_unicode()),
         }

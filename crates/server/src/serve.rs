@@ -104,6 +104,9 @@ pub enum Error {
 fn next_step(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "; stop the program that uses it, or choose another address",
+        io::ErrorKind::AddrNotAvailable => {
+            "; this machine has no such address: choose one that it has, or 0.0.0.0 for all"
+        }
         _ => "",
     }
 }
@@ -124,7 +127,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     jobs::agree_if_shared(&authority, &admin_token).await.map_err(authority::StartError::from)?;
     let admin_token_differs = admin_token.difference().is_some();
     let administered = admin_token.was_used();
-    let app = Arc::new(app(&settings, authority.clone(), admin_token, (tls.as_ref(), &leaks))?);
+    let app = Arc::new(app(&settings, authority.clone(), admin_token, &leaks)?);
     let (address, admin_address, metrics_address, ext_authz_address) =
         (listeners.public, listeners.admin, listeners.metrics, listeners.ext_authz);
     let stop = CancellationToken::new();
@@ -252,7 +255,7 @@ fn app(
     settings: &Settings,
     authority: Arc<Authority>,
     admin_token: TokenSource,
-    (tls, leaks): (Option<&Arc<Tls>>, &Arc<LeakReceiver>),
+    leaks: &Arc<LeakReceiver>,
 ) -> Result<App, Error> {
     let key_age = i64::from(settings.warn.signing_key_days) * DAY;
     let (store, began) = (settings.place.on_disk().to_owned(), authority.clock().steady());
@@ -277,7 +280,6 @@ fn app(
         admin_token,
         jobs,
         leaks: leaks.clone(),
-        certificate_until: tls.map(until),
     })
 }
 

@@ -3,7 +3,7 @@
 use super::{FoundToken, shown};
 use crate::{
     api::Api,
-    inspect::counted,
+    inspect::with_s,
     output::{Output, receipt},
     taking::{Confirmation, reason, wait, waiting},
     terminal::note,
@@ -54,7 +54,7 @@ impl Options {
             report["revocation"] = json!({ "dry_run": self.dry_run, "would_revoke": would, "revoked": [], "failed": [] });
             return printed;
         }
-        let count = counted(usable.len() as u64, "token");
+        let count = with_s(usable.len(), "token");
         self.confirm.ask(&format!("{count} will be revoked. "), text_on_stdin)?;
         let (mut revoked, mut failed, mut last) = (Vec::new(), Vec::new(), None);
         for (token, it) in usable.iter().zip(&would) {
@@ -84,7 +84,7 @@ impl Options {
             None => printed,
             // An error that has an exit code of its own keeps it.
             Some(error) if revoked_none(report) => Err(error),
-            Some(_) => Err(anyhow!("{} NOT revoked; run it again", counted(not as u64, "token"))),
+            Some(_) => Err(anyhow!("{} NOT revoked; run it again", with_s(not, "token"))),
         }
     }
 
@@ -93,7 +93,7 @@ impl Options {
         if out.is_json() {
             return Ok(());
         }
-        let count = counted(would.len() as u64, "active token");
+        let count = with_s(would.len(), "active token");
         let verb = if self.dry_run { "would be revoked" } else { "to revoke" };
         let mut text = format!("{count} {verb}{}\n", if would.is_empty() { "" } else { ":" });
         for it in would.iter().take(LINES) {

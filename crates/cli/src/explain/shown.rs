@@ -107,7 +107,7 @@ pub fn token(it: &Value) -> String {
     let mut name = "recent uses";
     for used in it["recent_uses"].as_array().into_iter().flatten() {
         let source = match &used["source"] {
-            Value::Null => "other addresses".to_owned(),
+            Value::Null => "address not known, or several".to_owned(),
             source => text(source),
         };
         let count = used["count"].as_u64().unwrap_or_default();

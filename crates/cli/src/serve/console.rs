@@ -45,6 +45,26 @@ fn first(people: &[ListedPerson], administered: bool, now: UnixTime) -> First {
     }
 }
 
+/// What to do if no administrator can sign in, as after a restore from before the first one did;
+/// empty if one can, or has a link for it.
+fn way_in(people: &[ListedPerson], now: UnixTime) -> String {
+    let is_administrator =
+        |it: &&ListedPerson| it.person.operator == Some(OperatorRole::Administrator);
+    let administrators: Vec<_> = people.iter().filter(is_administrator).collect();
+    let can_come = |it: &&ListedPerson| match it.person.state() {
+        PersonState::Active => true,
+        PersonState::Invited => it.invited_until.is_some_and(|until| until > now),
+        PersonState::Disabled => false,
+    };
+    if administrators.iter().any(can_come) {
+        return String::new();
+    }
+    let invited = administrators.iter().find(|it| it.person.state() == PersonState::Invited);
+    let reset =
+        invited.map_or_else(String::new, |it| format!("tegata person reset {}, or ", it.person.id));
+    format!("; no administrator can sign in: make a link with {reset}tegata admin invite NAME")
+}
+
 /// The address of the console and, until a person has signed in, a link that makes the first
 /// administrator.
 pub async fn first_steps(running: &Running) -> String {
@@ -53,13 +73,14 @@ pub async fn first_steps(running: &Running) -> String {
     let admin = admin.because(Some("first administrator".to_owned()));
     let now = running.authority.now();
     let invited = async {
-        let first = first(&admin.people(None).await?, running.administered, now);
-        Ok((first, invite(&admin, first).await?))
+        let people = admin.people(None).await?;
+        let first = first(&people, running.administered, now);
+        Ok((first, invite(&admin, first).await?, way_in(&people, now)))
     };
     let address = format!("the console is at {url}/console");
-    let words: Result<(First, Option<Invited>)> = invited.await;
+    let words: Result<(First, Option<Invited>, String)> = invited.await;
     match words {
-        Ok((_, Some(Invited { invitation, link, .. }))) => {
+        Ok((_, Some(Invited { invitation, link, .. }), _)) => {
             let here = format!("{url}/console/invitation#{}", invitation.reveal());
             let link = link.as_ref().map_or(&*here, PlainSecret::reveal);
             format!(
@@ -67,7 +88,7 @@ pub async fn first_steps(running: &Running) -> String {
                  works once:\n  {link}\n"
             )
         }
-        Ok((First::Open(id, until), None)) => {
+        Ok((First::Open(id, until), None, _)) => {
             let until = jiff::Timestamp::from_second(until.0).map(|it| it.to_string());
             format!(
                 "{address}; the link for its first administrator, `{LOGIN}`, was printed at an earlier \
@@ -76,7 +97,7 @@ pub async fn first_steps(running: &Running) -> String {
                 until.unwrap_or_default()
             )
         }
-        Ok(_) => format!("{address}\n"),
+        Ok((.., way_in)) => format!("{address}{way_in}\n"),
         Err(error) => {
             tracing::warn!(%error, "the first administrator is not invited");
             format!("{address}; make a link with `tegata admin invite NAME`\n")
@@ -127,5 +148,16 @@ mod tests {
         assert_eq!(first(&[invited(100)], false, now), First::InviteAgain(id));
         assert_eq!(first(&[invited(100)], true, now), First::Nothing);
         assert_eq!(first(&[invited(101), invited(101)], false, now), First::Nothing);
+
+        let shown = "; no administrator can sign in: make a link with tegata person reset 1000000001, or \
+                     tegata admin invite NAME";
+        assert_eq!(way_in(&[invited(100)], now), shown);
+        assert_eq!(way_in(&[invited(100), invited(101)], now), "", "one has a link");
+        let mut active = invited(100);
+        active.person.accepted = true;
+        assert_eq!(way_in(&[invited(100), active.clone()], now), "");
+        active.person.disabled = true;
+        let shown = "; no administrator can sign in: make a link with tegata admin invite NAME";
+        assert_eq!(way_in(&[active], now), shown);
     }
 }

@@ -134,7 +134,8 @@ impl Table {
                 ),
             ),
             (
-                "move the clock forward by an hour",
+                "move the clock forward by an hour (what an SDK signs by the machine's clock is then \
+                 rejected: Invalid exp; a restart puts the clock back)",
                 format!("{url}/dev/clock {json} -d '{{\"advance_seconds\":3600}}'"),
             ),
         ];
@@ -143,14 +144,32 @@ impl Table {
         }
         // curl cannot sign the assertion that this needs. The program may not be on the
         // PATH.
-        let program = std::env::current_exe()?;
-        writeln!(
-            to,
-            "\n# issue a v2.1 token\n{} --url {url} token issue --kind v2.1 --channel {channel} \
-             --key {}\n",
-            quoted(&program.display().to_string()),
-            quoted(&key_file.to_string())
-        )?;
+        let program = quoted(&std::env::current_exe()?.display().to_string());
+        let key = quoted(&key_file.to_string());
+        let lines = [
+            (
+                "issue a v2.1 token",
+                format!(
+                    "{program} --url {url} token issue --kind v2.1 --channel {channel} --key {key}"
+                ),
+            ),
+            (
+                "let the command line administer this server",
+                format!("export TEGATA_URL={admin_url} TEGATA_ADMIN_TOKEN={}", quoted(admin_token)),
+            ),
+            (
+                "look up the token that was revoked: when, by whom, who used it",
+                format!("{program} token explain {token}"),
+            ),
+            (
+                "revoke all tokens of the channel: the receipt says that no verifier accepts them",
+                format!("{program} token revoke --channel {channel} --all --yes"),
+            ),
+        ];
+        for (what, line) in lines {
+            writeln!(to, "\n# {what}\n{line}")?;
+        }
+        to.push('\n');
         Ok(())
     }
 }

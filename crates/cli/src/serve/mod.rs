@@ -274,9 +274,7 @@ impl ServeSettings {
             others: Default::default(),
         })
     }
-}
 
-impl ServeSettings {
     /// The exporter of traces, if a collector is set. An empty variable counts as unset,
     /// as OpenTelemetry's specification says.
     fn traces(&self) -> anyhow::Result<Option<Exporter>> {

@@ -296,8 +296,8 @@ pub struct OidcSettings {
     /// TEGATA_OIDC_CLIENT_SECRET, the server is a public client.
     #[arg(long, env, value_name = "FILE")]
     pub oidc_client_secret_file: Option<PathBuf>,
-    /// Who asks for the second factor after the identity provider has signed a person in:
-    /// Tegata, as after a password, or the identity provider alone.
+    /// Who asks for the second factor at a sign-in by the identity provider: `tegata` (its own
+    /// code, as after a password) or `identity-provider`.
     #[arg(
         long,
         env,

@@ -69,6 +69,7 @@ impl<A> Unresolved<A> {
             Some(ValueSource::EnvVariable) => {
                 BadUsage(format!("the variable TEGATA_CONFIG: {error}"))
             }
+            Some(ValueSource::CommandLine) => BadUsage(format!("--config {error}")),
             _ => BadUsage(error.to_string()),
         })?;
         let command = match read {

@@ -29,7 +29,9 @@ pub async fn take(api: &Api, path: &[&str], act: TakingCall<'_>) -> anyhow::Resu
         let last = watch(api, &position, first, whole - wait).await;
         if last["state"] == "pending" {
             note(&format!(
-                "the receipt is pending: `tegata receipt show {position} --wait 60` waits for it"
+                "the receipt is pending: `tegata receipt show {position} --wait 60` waits for it. \
+                 `tegata verifier show ID` shows for how long an instance has not polled; if it runs \
+                 no more, `tegata verifier remove-instance` ends the wait"
             ));
         }
         response["receipt"] = last;

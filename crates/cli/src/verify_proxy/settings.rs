@@ -52,9 +52,8 @@ pub struct VerifyProxy {
     /// one (ask), or go on using the view (allow, if the verifier may).
     #[arg(long, env, value_name = "deny|ask|allow", default_value = "deny")]
     pub on_stale: OnStale,
-    /// File with the certificates (PEM) of the certificate authorities that may have signed
-    /// the TLS certificate of --authority; then no other is trusted [default: those that the
-    /// machine trusts].
+    /// File with certificate authorities, in PEM: the only ones trusted for the certificate of
+    /// --authority [default: those that the machine trusts].
     #[arg(long, env, value_name = "FILE")]
     pub authority_ca: Option<PathBuf>,
     /// File for a copy of the view: after a crash the proxy verifies with it while the

@@ -47,7 +47,7 @@ async fn ready_is_sent_when_the_last_sink_holds_an_active_token_and_not_before()
     world.configure(&two.replace("CHANNEL", &world.channel));
     let manager = Manager::new(&world);
     let mut agent = manager.agent(&world).await;
-    agent.becomes("red", "late/b: No such file").await;
+    agent.becomes("red", "late/b: its folder is not there; create it").await;
     until("one of two", || async { read(&world.path("out/a")).is_some() }).await;
     // Alive meanwhile: three watchdog messages, a second apart, and not ready.
     let mut beats = 0;

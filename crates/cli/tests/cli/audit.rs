@@ -154,7 +154,13 @@ fn an_audit_cut_off_with_its_anchor_is_not_confirmed_until_an_operator_accepts_i
     let Desk { home, server } = desk;
     assert!(server.stop().success());
     home.run(&OFFLINE).expect(1);
-    home.run(&["audit", "accept", "--store", "sqlite:a.db", "--reason", "lost"]).expect(0);
+    let accept =
+        |why: &str| home.run(&["audit", "accept", "--store", "sqlite:a.db", "--reason", why]);
+    for unreadable in ["", "   ", "\u{1b}[2J", &"x".repeat(501)] {
+        accept(unreadable).expect_error(2, "give 1 to 500 characters");
+    }
+    home.run(&OFFLINE).expect(1);
+    accept("lost").expect(0);
     let report: Value = serde_json::from_str(&home.run(&OFFLINE).expect(0)).unwrap();
     assert!(report["notices"].to_string().contains("operator accepted"), "{report}");
     let desk = on(home, "sqlite:a.db");

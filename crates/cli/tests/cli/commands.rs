@@ -86,6 +86,12 @@ fn a_generated_key_is_private_and_tokens_are_requested_with_it() {
     let issue = ["token", "issue", "--channel", &channel];
     let stateless = desk.json(&[&issue[..], &secret].concat());
     assert_eq!(stateless["expires_in"], 900);
+    for kind in ["stateless", "short-lived"] {
+        let mut wrong = desk.command(&[&issue[..], &["--kind", kind]].concat());
+        let wrong = finish(wrong.env("TEGATA_CHANNEL_SECRET", "x".repeat(32)));
+        wrong.expect_error(1, &format!("the secret is not that of channel {channel}"));
+    }
+    desk.run(&issue).expect_error(2, "or that of an assertion key with --key");
 
     let delete = ["key", "delete", "--channel", &channel, &kid, "--revoke-tokens"];
     let dry = desk.json(&[&delete[..], &["--dry-run"]].concat());
@@ -325,6 +331,23 @@ fn the_exit_code_distinguishes_refused_from_misused_from_unreachable() {
     finish(&mut by_file).expect(0);
     let mut by_flag = desk.command(&["provider", "list", "--admin-token-file", "token"]);
     finish(by_flag.env("TEGATA_ADMIN_TOKEN", "wrong")).expect(0);
+}
+
+#[test]
+fn a_server_that_knows_no_such_path_may_be_another_one_than_the_authority() {
+    let desk = Desk::new();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", other.local_addr().unwrap());
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = other.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]).unwrap();
+        let response = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        stream.write_all(response.as_bytes()).unwrap();
+    });
+    let next =
+        "answered 404 Not Found; is this the authority's address? Name it with --url or TEGATA_URL";
+    desk.run(&["--url", &url, "provider", "list"]).expect_error(1, next);
+    answering.join().unwrap();
 }
 
 #[test]

@@ -70,6 +70,10 @@ fn a_name_in_place_of_an_id_is_refused_with_the_command_that_finds_the_id() {
         (&["token", "list", "--channel", "shop"], "tegata channel list --search shop"),
         (&["provider", "show", "Company"], "tegata provider list --search Company"),
         (&["key", "delete", "--channel", "1234567890", "blue"], "tegata key list --search blue"),
+        (
+            &["key", "delete", "--channel", "1234567890", "--", "-qz"],
+            "tegata key list --search=-qz",
+        ),
         (&["token", "show", "--channel", "1234567890", "x"], "tegata token list --channel"),
         (&["signing-key", "revoke", "x"], "tegata signing-key list"),
         (&["receipt", "show", "x"], "the position is in the output of the act"),

@@ -131,7 +131,7 @@ fn an_administrator_is_invited_without_a_server_and_works_by_a_personal_token() 
     let invited = home.run(&["admin", "invite", "mika@example.com", "-o", "json"]).expect(0);
     let invited: Value = serde_json::from_str(&invited).unwrap();
     let again = home.run(&["admin", "invite", "mika@example.com"]);
-    again.expect_error(1, "a person with this sign-in name exists");
+    again.expect_error(1, "a person with this sign-in name exists; choose another name");
 
     let server = Server::start(&mut home.tegata(&["serve", "--listen", "127.0.0.1:0"]));
     let (secret, accepted) = accept(&home, &server.url, text(&invited, "invitation"));

@@ -146,7 +146,14 @@ fn a_reset_prints_a_link_for_a_new_administrator_with_a_server_and_without() {
         result["link"].as_str().unwrap().to_owned()
     };
     assert!(link("mika").starts_with(&format!("{}/console/invitation#", server.url)));
-    reset(&home, &["--invite", "No Login"]).expect_error(2, "1 to 64 of a-z");
+    for name in ["No Login", "1234567890"] {
+        let rule =
+            "1 to 64 of a-z 0-9 . _ @ + -, beginning with a letter or a digit, and not ten digits";
+        reset(&home, &["--invite", name]).expect_error(2, rule);
+        home.run(&["admin", "invite", name]).expect_error(2, rule);
+        home.run(&["person", "invite", name]).expect_error(2, rule);
+    }
+    reset(&home, &["--reason", "   "]).expect_error(2, "give 1 to 500 characters");
     let url = server.url.clone();
     assert!(server.stop().success());
     let mut command = home.tegata(&["admin", "reset", "--invite", "aoi"]);

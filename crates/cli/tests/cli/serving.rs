@@ -157,15 +157,18 @@ fn dev_listens_on_loopback_only_and_leaves_nothing_behind() {
 fn every_line_that_dev_prints_works_when_pasted_into_a_bare_shell() {
     let home = Home::new();
     let mut server = home.serve(&["--dev"]);
-    server.line(|line| line.contains(" token issue --kind v2.1 "));
+    server.line(|line| line.contains(" token revoke --channel "));
     let said = server.said().to_vec();
     let key_file = said.iter().find(|line| line.starts_with("private assertion key")).unwrap();
     let key_file = key_file.rsplit(' ').next().unwrap();
     assert_eq!(mode(Path::new(key_file)), 0o600);
-    let mut pasted = 0;
+    let (mut pasted, mut exports) = (0, String::new());
     for (what, line) in said.iter().zip(&said[1..]) {
         let Some(what) = what.strip_prefix("# ") else { continue };
-        let response = sh(&home, line);
+        let response = sh(&home, &format!("{exports}{line}"));
+        if line.starts_with("export ") {
+            exports = format!("{line}\n");
+        }
         let expected = match what {
             "issue a stateless token" => r#""expires_in":900"#,
             "issue a short-lived token" => r#""expires_in":2592000"#,
@@ -175,8 +178,11 @@ fn every_line_that_dev_prints_works_when_pasted_into_a_bare_shell() {
             "revoke it" => "",
             "verify it again: 401" => "401 Unauthorized",
             "issue a long-lived token" => r#""access_token":"tgl_"#,
-            "move the clock forward by an hour" => r#""now_unix":"#,
+            clock if clock.starts_with("move the clock forward by an hour") => r#""now_unix":"#,
             "issue a v2.1 token" => "access_token",
+            "let the command line administer this server" => "",
+            explain if explain.starts_with("look up the token") => "state         revoked",
+            revoke if revoke.starts_with("revoke all tokens") => "complete, effective at ",
             other => panic!("an unknown line: {other}"),
         };
         assert!(response.out.contains(expected), "{what}: {response:?}");
@@ -185,7 +191,7 @@ fn every_line_that_dev_prints_works_when_pasted_into_a_bare_shell() {
         response.expect(0);
         pasted += 1;
     }
-    assert_eq!(pasted, 10);
+    assert_eq!(pasted, 13);
 }
 
 #[test]
@@ -227,7 +233,11 @@ fn a_setting_that_is_wrong_is_named() {
     let serve = |words: &[&str]| home.run(&[&["serve", "--listen", "127.0.0.1:0"], words].concat());
     home.file("typo.toml", "listn = \"127.0.0.1:8080\"\n");
     serve(&["--config", "typo.toml"]).expect_error(2, "`listn`");
-    serve(&["--config", "none.toml"]).expect_error(2, "none.toml");
+    serve(&["--config", "none.toml"]).expect_error(2, "--config none.toml: No such file");
+    let tls = ["--tls-cert", "none.pem", "--tls-key", "none.key"];
+    serve(&tls).expect_error(2, "the certificate none.pem (tls_cert): No such file");
+    let elsewhere = home.run(&["serve", "--listen", "192.0.2.1:0"]);
+    elsewhere.expect_error(1, "this machine has no such address");
     serve(&["--store", "postgres://localhost/tegata"]).expect_error(2, "master_key_file");
     serve(&["--max-connections", "0"]).expect_error(2, "--max-connections");
     home.file("none.toml", "connections = 0\n");
@@ -250,7 +260,7 @@ fn a_setting_that_is_wrong_is_named() {
 fn the_reason_for_a_failed_start_is_printed_once() {
     let home = Home::new();
     let serve = |words: &[&str]| home.run(&[&["serve", "--listen", "127.0.0.1:0"], words].concat());
-    let said = "cannot open the store no/such.db: its folder is not there";
+    let said = "cannot open the store no/such.db: its folder is not there; create it";
     serve(&["--store", "sqlite:no/such.db"]).expect_error(1, said);
     // A fresh file of everybody's, and not a master key.
     let key = home.file("open.key", "");

@@ -62,6 +62,9 @@ impl FolderEntry {
                     }
                     folder = open(&folder, name).map_err(|error| match link {
                         Some(_) => not_followed(name),
+                        None if error.kind() == io::ErrorKind::NotFound => {
+                            io::Error::new(error.kind(), "its folder is not there; create it")
+                        }
                         None => error,
                     })?;
                 }

@@ -4,9 +4,8 @@ use super::subject::{self, VerifiedToken};
 use crate::{
     api::faults::Faults,
     authority::{
-        Authority, CertificateUntil, Error, Result, actor::Actor, admin, admin_token::TokenSource,
-        health::Health, jobs::Jobs, leaks::LeakReceiver, limits::Operation, source::Source,
-        tokens::Token,
+        Authority, Error, Result, actor::Actor, admin, admin_token::TokenSource, health::Health,
+        jobs::Jobs, leaks::LeakReceiver, limits::Operation, source::Source, tokens::Token,
     },
     metrics::{Metrics, NotIssued, Verifications, reason},
 };
@@ -46,8 +45,6 @@ pub struct App {
     pub jobs: Arc<Jobs>,
     /// Who may report leaked tokens in a programme's name.
     pub leaks: Arc<LeakReceiver>,
-    /// The expiry of the TLS certificate in force, where TLS is used.
-    pub certificate_until: Option<CertificateUntil>,
 }
 
 impl App {

@@ -59,9 +59,9 @@ async fn metrics(app: &App) -> Reply {
         store: report.sizes,
         rotation_due: app.health.rotation_due(app.authority.now()),
         certificate_ends: app
-            .certificate_until
-            .as_ref()
-            .map(|until| until().0 - app.authority.now().0),
+            .authority
+            .certificate_until()
+            .map(|until| until.0 - app.authority.now().0),
         backup_age: app.authority.backup_age(),
         ready: report.checks.iter().map(|check| (check.name, check.holds)).collect(),
     };

@@ -242,9 +242,7 @@ impl TokenSource {
             }
         }
     }
-}
 
-impl TokenSource {
     /// The token that this server has; `None`: its file holds none.
     fn own(&self) -> Option<RootTokenHash> {
         match &self.origin {

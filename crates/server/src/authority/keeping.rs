@@ -19,6 +19,7 @@ use tegata_policy::{
     acts::{InvitePerson, LOGIN_RULE, is_login},
     permission::{OperatorRole, RoleChange},
     secret::PlainSecret,
+    text::{REASON_RULE, is_reason},
 };
 use tegata_store::{
     By, Event, ExpectedSettings, Recovered, Recovery, ReplaceRootToken, RootTokenHash, RootTokens,
@@ -55,6 +56,9 @@ pub enum Error {
     /// The name cannot be one to sign in with.
     #[error("a sign-in name is {LOGIN_RULE}")]
     NotALogin,
+    /// The reason cannot be recorded.
+    #[error("a reason is {REASON_RULE}")]
+    NotAReason,
     /// An error of the store.
     #[error(transparent)]
     Store(#[from] tegata_store::Error),
@@ -251,6 +255,9 @@ const SIGNING_OFF: Duration = Duration::from_millis(300);
 /// # Errors
 /// [`Error`].
 pub async fn accept_audit(place: &Files, reason: Option<String>) -> Result<Option<u64>, Error> {
+    if reason.as_ref().is_some_and(|it| !is_reason(it)) {
+        return Err(Error::NotAReason);
+    }
     let store = open(place).await?;
     let state = store.state().await?;
     let at = now_of(&*store, &state);

@@ -291,6 +291,12 @@ impl Authority {
         &self.warn
     }
 
+    /// When the TLS certificate in force expires, where TLS is used.
+    #[must_use]
+    pub fn certificate_until(&self) -> Option<UnixTime> {
+        self.certificate_until.as_ref().map(|until| until())
+    }
+
     /// The same, with a TLS certificate.
     #[must_use]
     pub fn certified(self, certificate_until: Option<CertificateUntil>) -> Self {

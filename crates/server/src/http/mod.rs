@@ -339,9 +339,7 @@ impl Server {
         let Ok(response) = it.trace.work(&it.id, handled).await;
         routed_response(api::signed(response, &it.id))
     }
-}
 
-impl Server {
     /// What the body of a request may take whose sender its head does not show.
     fn allowed<'a>(&'a self, parts: &'a Parts, due: Instant) -> body::Allowed<'a> {
         let (path, room) = (parts.uri.path(), Some(&self.bodies));

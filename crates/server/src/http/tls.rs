@@ -44,7 +44,7 @@ pub struct TlsFiles {
 #[derive(Debug, thiserror::Error)]
 pub enum BadCertificate {
     /// The certificate's file cannot be read.
-    #[error("{}: {}", .0.display(), .1)]
+    #[error("the certificate {} (tls_cert): {}", .0.display(), .1)]
     File(PathBuf, file::Error),
     /// A file does not hold what it should.
     #[error("{}: {}", .0.display(), .1)]

@@ -401,7 +401,7 @@ async fn a_role_in_a_deleted_channel_can_be_taken_away() {
     let take = json!({ "role": null });
     let path = |human: &Human| shop.at(&format!("/roles/{}", human.id));
     world.patch(&path(&mika), take.clone()).await.expect(200);
-    // A person gives up the own one, and takes none from others.
+    // A person gives up their own, and takes none from others.
     let others = world.call(&aoi.session, Method::PATCH, &path(&mika), take.clone()).await;
     others.expect_problem(403, "forbidden");
     world.call(&aoi.session, Method::PATCH, &path(&aoi), take.clone()).await.expect(200);

@@ -11,7 +11,7 @@ pub const STALENESS: RangeInclusive<Duration> =
 /// The longest that the server holds a request for changes.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(25);
 /// Maximum length of the reason in `cannot`, in characters.
-pub const LONGEST_REASON: usize = 100;
+pub const LONGEST_CANNOT: usize = 100;
 /// Maximum length of `seq`, in characters.
 pub const LONGEST_SEQ: usize = 64;
 /// Maximum length of a response with a snapshot, in bytes.

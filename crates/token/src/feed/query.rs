@@ -1,6 +1,6 @@
 //! The parameters of the feed's requests.
 
-use super::{LONGEST_REASON, LONGEST_SEQ, STALENESS, VERSION};
+use super::{LONGEST_CANNOT, LONGEST_SEQ, STALENESS, VERSION};
 use crate::id::{BadName, Position, decimal};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -206,10 +206,10 @@ impl ChangesQuery {
         let cannot = pairs.get("cannot").map(str::to_owned);
         let is_printable = |it: &str| {
             let length = it.chars().count();
-            (1..=LONGEST_REASON).contains(&length) && !it.chars().any(char::is_control)
+            (1..=LONGEST_CANNOT).contains(&length) && !it.chars().any(char::is_control)
         };
         if cannot.as_deref().is_some_and(|it| !is_printable(it)) {
-            return bad("cannot", format!("is not 1 to {LONGEST_REASON} printable characters"));
+            return bad("cannot", format!("is not 1 to {LONGEST_CANNOT} printable characters"));
         }
         let bye = match pairs.get("bye") {
             None => false,

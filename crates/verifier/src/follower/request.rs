@@ -6,7 +6,7 @@ use crate::{
 };
 use std::time::Duration;
 use tegata_token::{
-    feed::{ChangesQuery, FeedQuery, InstanceId, LONGEST_REASON},
+    feed::{ChangesQuery, FeedQuery, InstanceId, LONGEST_CANNOT},
     id::Position,
 };
 
@@ -93,7 +93,7 @@ impl Asked {
                 let hold = *hold;
                 let printable = |it: &String| {
                     let printable = it.chars().filter(|it| !it.is_control());
-                    printable.take(LONGEST_REASON).collect()
+                    printable.take(LONGEST_CANNOT).collect()
                 };
                 let cannot = cannot.as_ref().map(printable);
                 let query = ChangesQuery { common, after: *after, hold, cannot, bye: *bye };

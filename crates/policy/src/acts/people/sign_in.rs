@@ -1,4 +1,4 @@
-//! Signing in and out, and changing the own password.
+//! Signing in and out, and changing one's own password.
 
 use super::common::{end_sessions, event, existing, lose, named, needs, with_position};
 use crate::acts::person::{

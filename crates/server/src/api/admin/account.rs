@@ -1,4 +1,4 @@
-//! Signing in: invitations, sessions, the own account and personal tokens.
+//! Signing in: invitations, sessions, one's own account and personal tokens.
 
 use crate::api::admin::{
     administrator::{Administrator, Anyone},
@@ -119,7 +119,7 @@ pub async fn sign_out(who: Administrator, Query(()): Query<()>) -> Result<Status
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Show the own account.
+/// Show your own account.
 #[utoipa::path(
     get, path = "/account", operation_id = "showAccount", tag = "signing in",
     responses((status = 200, description = "The person.", body = show::Person), Problems)
@@ -138,7 +138,7 @@ pub struct PasswordChange {
     new_password: String,
 }
 
-/// Change the own password. All other sessions end.
+/// Change your own password. All other sessions end.
 #[utoipa::path(
     post, path = "/account/password", operation_id = "changePassword", tag = "signing in",
     request_body = PasswordChange,
@@ -188,7 +188,7 @@ pub async fn create_token(
     Ok((StatusCode::CREATED, Json(show::NewAdminToken::new(&row, &token))))
 }
 
-/// List personal administrator's tokens, newest first: the own ones, or all for operators.
+/// List personal administrator's tokens, newest first: your own, or all for operators.
 #[utoipa::path(
     get, path = "/admin-tokens", operation_id = "listAdminTokens", tag = "signing in",
     params(Part),

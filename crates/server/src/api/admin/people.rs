@@ -379,7 +379,7 @@ pub async fn channel_role(
 
 /// Give a person a role in a channel, or take it away.
 ///
-/// A person who is not an Admin of the channel may take the own role away.
+/// A person who is not an Admin of the channel may take away their own role.
 #[utoipa::path(
     patch, path = "/channels/{channel}/roles/{person}", operation_id = "setChannelRole",
     tag = "people",

@@ -1,4 +1,4 @@
-//! Signing in: invitations, sessions and the own password.
+//! Signing in: invitations, sessions and one's own password.
 
 use super::{
     facade::{Admin, Error, Result},
@@ -315,7 +315,7 @@ impl Admin {
         Ok(ended)
     }
 
-    /// Changes the own password; all other sessions end.
+    /// Changes one's own password; all other sessions end.
     ///
     /// # Errors
     /// [`Error::WrongSignIn`] for a wrong present password, [`Error::Unacceptable`] for a new

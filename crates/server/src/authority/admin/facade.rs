@@ -122,10 +122,9 @@ impl Authority {
         let admin = self.admin(Actor::Person(person), source);
         Some(Admin { credential: Some(credential), ..admin })
     }
-}
 
-impl Authority {
-    /// The same for a session's token alone: what a browser is authenticated with.
+    /// Administration by the person whose session's token this is: what a browser is authenticated
+    /// with.
     #[must_use]
     pub fn admin_in_session(
         self: &Arc<Self>,

@@ -8,7 +8,7 @@ use tegata_token::id::PersonId;
 pub use flow::{Departure, IdentityError, Return};
 
 impl Admin {
-    /// Unlinks the own account at an identity provider. All other sessions end.
+    /// Unlinks one's own account at an identity provider. All other sessions end.
     ///
     /// # Errors
     /// [`tegata_store::Error::NotFound`]: none is linked; or as the store.
@@ -213,7 +213,7 @@ mod flow {
     }
 
     impl Admin {
-        /// Links the proven account with the own one.
+        /// Links the proven account with the actor's own.
         ///
         /// # Errors
         /// [`OpenIdError::NotBegun`]: it was proven for another person or purpose;

@@ -1,4 +1,4 @@
-//! The invitation of a person who resets the own sign-in. All sessions end with the old sign-in, so
+//! The invitation of a person who resets their own sign-in. All sessions end with the old sign-in, so
 //! that only the response to the form can show it: the form has it, encrypted, and one that is
 //! sent again is shown it again.
 
@@ -37,7 +37,7 @@ impl Ticket for DrawnInvitation {
 }
 
 impl Admin {
-    /// An invitation for the own reset.
+    /// An invitation for one's own reset.
     ///
     /// # Errors
     /// The request was not made in a session, or the machine has no random bytes.
@@ -54,7 +54,7 @@ impl Admin {
         Ok(sha256(&[b"own invitation ", &self.session()?.0]))
     }
 
-    /// Resets the own sign-in, with this invitation if it was drawn in this session.
+    /// Resets one's own sign-in, with this invitation if it was drawn in this session.
     ///
     /// # Errors
     /// As [`Admin::reset_person`].
@@ -66,7 +66,7 @@ impl Admin {
 }
 
 impl Authority {
-    /// The invitation, if the own sign-in was reset with it, and it is still open.
+    /// The invitation, if one's own sign-in was reset with it, and it is still open.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].

@@ -334,7 +334,7 @@ impl Admin {
     }
 
     /// Gives a person a role in a provider or a channel, or takes it away. A person may give
-    /// up the own role in a channel.
+    /// up their own role in a channel.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] or [`StoreError::Unavailable`].

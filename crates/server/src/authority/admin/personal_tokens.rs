@@ -55,7 +55,7 @@ impl Admin {
         }
     }
 
-    /// Personal tokens, newest first: the own ones, or those of all people for an actor that
+    /// Personal tokens, newest first: the actor's own, or those of all people for an actor that
     /// sees people.
     ///
     /// # Errors

@@ -79,7 +79,7 @@ impl Admin {
         }
         let (authority, now) = (&self.authority, self.authority.now());
         let keys = authority.store().signing_keys().await?;
-        let certificate = authority.certificate_until.as_ref().map(|until| until());
+        let certificate = authority.certificate_until();
         let backup = authority.backed_up_at.as_ref().and_then(|at| at());
         let given = (certificate, backup);
         let mut found = find_own(&keys, given, authority.warning_policy(), now);

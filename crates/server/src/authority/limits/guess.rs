@@ -43,9 +43,7 @@ impl Guesses {
         let left = (self.began + WINDOW).saturating_sub(now);
         Err(TooMany { wait: LimitExceeded::after(left), begins: self.count == GUESSES + 1 })
     }
-}
 
-impl Guesses {
     /// Counts a wrong one. After too many, right ones are rejected, too, until the window is
     /// over.
     pub fn check(&mut self, now: u64, is_right: bool) -> Result<(), TooMany> {
