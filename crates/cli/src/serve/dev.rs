@@ -142,10 +142,20 @@ impl Table {
         for (what, line) in lines {
             writeln!(to, "\n# {what}\ncurl -sS {line}")?;
         }
-        // curl cannot sign the assertion that this needs. The program may not be on the
-        // PATH.
+        self.write_commands(to, (&url, &admin_url), admin_token)
+    }
+
+    /// What curl cannot do: sign an assertion, or print a receipt that is readable.
+    fn write_commands(
+        &self,
+        to: &mut String,
+        (url, admin_url): (&str, &str),
+        admin_token: &str,
+    ) -> anyhow::Result<()> {
+        let Self { channel, token, .. } = self;
+        // It may not be on the PATH.
         let program = quoted(&std::env::current_exe()?.display().to_string());
-        let key = quoted(&key_file.to_string());
+        let key = quoted(&self.key_file.display().to_string());
         let lines = [
             (
                 "issue a v2.1 token",
