@@ -210,7 +210,8 @@ impl Follower {
         match renewals == 0 || own.is_some_and(|it| it.beat >= renewals) {
             true => Ok(()),
             false => Err(Failed::unavailable(
-                "the log was read from a database that lacks this server's renewals of its lease:                  does the address lead to a standby at times?",
+                "the log was read from a database that lacks this server's renewals of its lease: \
+                 does the address lead to a standby at times?",
             )),
         }
     }
