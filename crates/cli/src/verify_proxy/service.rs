@@ -16,8 +16,11 @@ use tegata_gateway::{ActiveToken, NotActive, Verify, ext_authz, forward_auth};
 use tegata_server::{
     api::{self, reply},
     http::{
-        Handler, ServerResponse, body, direct, proxies::TrustedProxies, respond_with,
-        routed_response,
+        BodyRoom, Handler, ServerResponse,
+        body::{self, Allowed},
+        direct,
+        proxies::TrustedProxies,
+        respond_with, routed_response,
     },
     metrics::{ConnectionCounts, reason},
 };
@@ -42,12 +45,13 @@ pub struct Proxy {
     /// The proxies of this machine: what they write into `X-Forwarded-For` is the source of
     /// a use in reports to the authority.
     trusted: TrustedProxies,
+    bodies: BodyRoom,
 }
 
 impl Proxy {
     pub fn new(verifier: TokenVerifier, metrics: Arc<ProxyMetrics>, serves: Serves) -> Self {
         let trusted = TrustedProxies::loopback();
-        Self { verifier, metrics, serves, trusted }
+        Self { verifier, metrics, serves, trusted, bodies: BodyRoom::default() }
     }
 
     async fn work(
@@ -64,7 +68,8 @@ impl Proxy {
         let path = parts.uri.path();
         if path == forward_auth::PATH {
             // Read first, so that the connection can be used again.
-            if let Err(refused) = body::read(incoming, due, path).await {
+            if let Err(refused) = body::read(incoming, Allowed::of(&parts, due, &self.bodies)).await
+            {
                 return routed_response(refused);
             }
             let source = self.trusted.source(peer, &parts.headers).0;

@@ -343,12 +343,12 @@ fn an_invited_person_who_loses_the_last_role_is_deleted_and_no_other() {
         ..of
     };
     let gone = decide(auditor(invited()));
-    assert!(gone.writes.contains(&Write::PersonDeleted(id(), NOW)));
+    assert!(gone.writes.iter().any(|it| matches!(it, Write::PersonDeleted(..))));
     assert!(gone.changes.contains(&Change::PersonDeleted { person: id() }));
     let loss = JournalEntry::Person { person: id(), loss: PersonLoss::Deleted };
     assert_eq!(gone.journal, [loss]);
     let stays = decide(auditor(StoredPerson { secrets: Some(secrets()), ..invited() }));
-    assert!(!stays.writes.contains(&Write::PersonDeleted(id(), NOW)));
+    assert!(!stays.writes.iter().any(|it| matches!(it, Write::PersonDeleted(..))));
 }
 
 #[test]

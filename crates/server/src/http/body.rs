@@ -1,9 +1,9 @@
 //! Reads request bodies whole, within a maximum length, time and memory.
 
-use super::room::{BodyRoom, Taken};
+use super::room::{self, BodyRoom, TakenRoom};
 use crate::api;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Response, header};
+use http::{HeaderValue, Response, header, request::Parts};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::time::{Instant, timeout_at};
@@ -28,6 +28,14 @@ pub struct Allowed<'a> {
     pub free: usize,
 }
 
+impl<'a> Allowed<'a> {
+    /// Of a request whose sender its head does not show.
+    pub fn of(parts: &'a Parts, due: Instant, room: &'a BodyRoom) -> Self {
+        let free = room::free(parts.version);
+        Self { due, path: parts.uri.path(), longest: LONGEST, room: Some(room), free }
+    }
+}
+
 /// Reads `body` whole. What it takes of the room is given back when the second value is dropped,
 /// so that is kept as long as the body.
 ///
@@ -36,7 +44,7 @@ pub struct Allowed<'a> {
 pub async fn read(
     body: impl Body<Data = Bytes> + Unpin,
     allowed: Allowed<'_>,
-) -> Result<(Bytes, Taken), Response<axum::body::Body>> {
+) -> Result<(Bytes, TakenRoom), Response<axum::body::Body>> {
     if body.is_end_stream() {
         return Ok(Default::default());
     }
@@ -53,11 +61,11 @@ pub async fn read(
 async fn collect<B: Body<Data = Bytes> + Unpin>(
     mut body: B,
     allowed: &Allowed<'_>,
-) -> Result<(Bytes, Taken), api::Unread> {
+) -> Result<(Bytes, TakenRoom), api::Unread> {
     let longest = allowed.longest;
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
-    let mut taken = Taken::default();
+    let mut taken = TakenRoom::default();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| api::Unread::BrokeOff)?.into_data() else { continue };

@@ -15,6 +15,7 @@ mod headers;
 mod listener;
 mod log;
 mod pace;
+mod panicked;
 mod plain;
 pub mod proxies;
 mod room;
@@ -43,22 +44,21 @@ use crate::{
     authority::{lease::LeaseMark, random, source::Source},
 };
 use axum::Router;
+use body::Allowed;
 use headers::{add_headers, set_date, write_headers};
 use http::{Request, Response, StatusCode, Version, header, request::Parts};
 use hyper::body::{Body as _, Incoming};
 use listener::{Held, either_response};
 use log::{Finished, Log};
+use panicked::{Panicked, without_panic};
 use plain::{PlainRequest, PlainResponse};
 use proxies::TrustedProxies;
 use route::{Arriving, Route, Routed, Shortcut, merge_slashes};
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     io,
     net::IpAddr,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
     sync::{Arc, OnceLock},
-    task::Poll,
     time::Duration,
 };
 use tegata_gateway::ext_authz;
@@ -302,7 +302,7 @@ impl Server {
                 return routed_response(response);
             }
             Route::Shortcut(Shortcut::VerifyOpaque) => {
-                return match body::read(body, self.allowed(&parts, it.due)).await {
+                return match body::read(body, Allowed::of(&parts, it.due, &self.bodies)).await {
                     Ok((body, _taken)) => {
                         let verify = api::line::verify_opaque(&self.app, it.source, headers, &body);
                         direct(verify.await)
@@ -312,7 +312,7 @@ impl Server {
             }
             Route::Shortcut(Shortcut::IssueV21) => {
                 let issue = Box::pin(async move {
-                    match body::read(body, self.allowed(&parts, it.due)).await {
+                    match body::read(body, Allowed::of(&parts, it.due, &self.bodies)).await {
                         Ok((body, taken)) => {
                             let asked = api::line::ask_for_v21(&parts.headers, &body);
                             // The connection has memory for its next request without
@@ -338,12 +338,6 @@ impl Server {
         let handled = Box::pin(self.router.clone().oneshot(request));
         let Ok(response) = it.trace.work(&it.id, handled).await;
         routed_response(api::signed(response, &it.id))
-    }
-
-    /// What the body of a request may take whose sender its head does not show.
-    fn allowed<'a>(&'a self, parts: &'a Parts, due: Instant) -> body::Allowed<'a> {
-        let (path, room) = (parts.uri.path(), Some(&self.bodies));
-        body::Allowed { due, path, longest: body::LONGEST, room, free: room::free(parts.version) }
     }
 
     /// The page of the console that a request asks for, if it is kept.
@@ -424,37 +418,5 @@ fn has_one_host(parts: &Parts) -> bool {
     match (hosts.next(), hosts.next()) {
         (None, _) => parts.version != Version::HTTP_11,
         (Some(_), two) => two.is_none(),
-    }
-}
-
-struct Panicked;
-
-/// Runs `work` until it completes or panics: a panic in one request must not affect the
-/// other requests of its connection.
-async fn without_panic<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
-    let mut work = pin!(work);
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
-        Err(_) => Poll::Ready(Err(Panicked)),
-    })
-    .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_panic_is_caught_at_any_point_of_the_work() {
-        let good = without_panic(async { 7 }).await;
-        assert!(matches!(good, Ok(7)));
-        let at_once = without_panic(async { panic!("at once") }).await;
-        assert!(matches!(at_once, Err::<(), _>(Panicked)));
-        let later = without_panic(async {
-            tokio::task::yield_now().await;
-            panic!("later");
-        });
-        assert!(matches!(later.await, Err::<(), _>(Panicked)));
     }
 }

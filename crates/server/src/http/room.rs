@@ -25,7 +25,7 @@ impl Default for BodyRoom {
 
 /// What a body takes of the room, until this is dropped.
 #[derive(Default)]
-pub struct Taken(Option<OwnedSemaphorePermit>);
+pub struct TakenRoom(Option<OwnedSemaphorePermit>);
 
 /// The length of a body that takes nothing of the room, in bytes: a connection of HTTP/1 has one
 /// body at a time, one of HTTP/2 has many.
@@ -33,7 +33,7 @@ pub fn free(version: Version) -> usize {
     if version == Version::HTTP_2 { 0 } else { SHORT }
 }
 
-impl Taken {
+impl TakenRoom {
     /// Takes what a body of that length needs; `false`: there is not so much.
     pub fn grow(&mut self, room: &BodyRoom, length: usize) -> bool {
         let (pieces, room) = (length.div_ceil(PIECE), &room.0);
@@ -59,7 +59,7 @@ mod tests {
     fn long_bodies_leave_half_of_the_room_to_short_ones() {
         let room = BodyRoom::default();
         let take = |length| {
-            let mut taken = Taken::default();
+            let mut taken = TakenRoom::default();
             taken.grow(&room, length).then_some(taken)
         };
         let long: Vec<_> = std::iter::from_fn(|| take(64 * 1024)).collect();
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn a_body_that_grows_takes_only_what_it_lacks() {
         let room = BodyRoom::default();
-        let mut taken = Taken::default();
+        let mut taken = TakenRoom::default();
         for length in [1, 1_000, 1_025, 4_096, 60_000, 60_001] {
             assert!(taken.grow(&room, length));
             assert_eq!(room.0.available_permits(), PIECES - length.div_ceil(PIECE));

@@ -3,7 +3,7 @@
 
 use super::{
     body,
-    room::{self, BodyRoom, Taken},
+    room::{self, BodyRoom, TakenRoom},
 };
 use crate::api::{self, Shows, app::App, feed::CHANGES, leaks};
 use axum::{
@@ -138,7 +138,7 @@ pub(super) async fn arrive(
 ) -> Response {
     let (mut parts, mut body) = request.into_parts();
     // Held until the request was handled.
-    let mut _taken = Taken::default();
+    let mut _taken = TakenRoom::default();
     if let Some(Arriving { routed, due, room }) = parts.extensions.remove() {
         let path = parts.extensions.get::<MatchedPath>().cloned();
         let is_known = path.is_some() && parts.method == Method::POST;
@@ -166,10 +166,10 @@ pub(super) async fn arrive(
                 }
                 longest = LONGEST_USAGE;
             }
-            api::console::LEAK_DESK if is_known => {
-                if api::console::is_signed_in(&app, &parts).await {
-                    longest = api::console::LONGEST_LEAK;
-                }
+            api::console::LEAK_DESK
+                if is_known && api::console::is_signed_in(&app, &parts).await =>
+            {
+                longest = api::console::LONGEST_LEAK;
             }
             _ => {}
         }
