@@ -194,8 +194,8 @@ Examples:
       --group kitchen --lifetime 3600";
 
 const REVOKE_EXAMPLES: &str = "\
-Exit code 0: revoked, also if the receipt is still pending after --wait. `tegata receipt show
-POSITION --wait 60s` waits on, with exit code 1 while it is pending.
+Exit code 0: revoked, also if the receipt is still pending after --wait.
+`tegata receipt show POSITION --wait 60s` waits on, with exit code 1 while it is pending.
 
 Examples:
   tegata token revoke - <leaked.txt --reason 'was in a log'
