@@ -56,7 +56,7 @@ pub struct Page {
 
 /// A browser: it keeps cookies, and sends `Origin` with its forms.
 pub struct Browser {
-    base: String,
+    pub base: String,
     http: reqwest::Client,
     pub cookies: Arc<Mutex<BTreeMap<String, String>>>,
 }

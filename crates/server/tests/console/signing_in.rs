@@ -1,6 +1,7 @@
 //! Signing in and out.
 
 use crate::browser::{PASSWORD, World};
+use reqwest::Method;
 use tegata_policy::permission::OperatorRole;
 
 #[tokio::test]
@@ -90,8 +91,7 @@ async fn a_browser_with_a_session_of_before_tls_can_sign_in_and_out() {
     let human = world.operator("mika", OperatorRole::Administrator).await;
     let browser = world.browser_of(&human).await;
     // By TLS a form counts the cookie of TLS alone, and the browser has the other one.
-    let host = browser.base.trim_start_matches("http://").to_owned();
-    let origin = format!("https://{host}");
+    let origin = browser.base.replace("http://", "https://");
     let fields = [("language", "ja")];
     let headers = [("origin", &*origin), ("sec-fetch-site", "same-origin")];
     let page = browser.request(Method::POST, "/console/sign-out", &headers, Some(&fields)).await;

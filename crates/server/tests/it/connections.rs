@@ -382,7 +382,8 @@ async fn bodies_that_never_end_have_a_room_and_leave_some_of_it_to_short_ones() 
     assert!(text.starts_with("HTTP/1.1 503 ") && text.contains("retry-after"), "{text}");
     // What is short is answered, by HTTP/2 as well.
     world.issue(&shop, Kind::ShortLived).await;
-    let http2 = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let http2 = client_for(&world.url("/").parse().unwrap()).http2_prior_knowledge();
+    let http2 = http2.build().unwrap();
     let form = "access_token=x";
     let ask = http2.post(world.url("/v2/oauth/verify")).body(form);
     let ask = ask.header("content-type", "application/x-www-form-urlencoded");

@@ -531,7 +531,7 @@ async fn what_fails_outside_of_a_handler_has_oauths_form_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn introspection_by_a_channel_has_the_rate_of_verification() {
-    let world = World::with(|settings| settings.rates.verify = NonZeroU32::new(2)).await;
+    let world = World::with(|settings| settings.rates.check = NonZeroU32::new(2)).await;
     let shop = world.channel("shop").await;
     let token = world.issue(&shop, Kind::ShortLived).await;
     let fields = [shop.by_secret()[1], shop.by_secret()[2], ("token", &*token)];
