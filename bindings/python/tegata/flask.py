@@ -34,8 +34,10 @@ def blocklist_loader(verifier: Verifier, token=None):
     a token is not known."""
 
     def is_revoked(_header, payload) -> bool:
+        # Not every program calls the loader while it has a request.
+        source = flask.request.remote_addr if flask.has_request_context() else None
         try:
-            found = verifier.verify((token or _from_header)(), flask.request.remote_addr)
+            found = verifier.verify((token or _from_header)(), source)
         except Invalid:
             return True
         # Another token than the one that was decoded says nothing about that one.
