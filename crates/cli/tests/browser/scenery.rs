@@ -22,6 +22,8 @@ impl Scenery {
         let desk = &console.desk;
         let text = |it: &Value, name: &str| it[name].as_str().unwrap().to_owned();
         let provider = text(&desk.json(&["provider", "create", HARD_NAME]), "provider_id");
+        // Only one without channels can be deleted.
+        desk.json(&["provider", "create", "Harbour Archive"]);
         let create = ["channel", "create", "--provider", &provider];
         let made = desk.json(&[&create[..], &[LONG_NAME]].concat());
         let (channel, secret) = (text(&made, "channel_id"), text(&made, "channel_secret"));

@@ -108,7 +108,7 @@ fn of_issue() -> Vec<Example> {
     let full = (1..=30).map(|serial| token(serial, Kind::ShortLived, None)).collect();
     let one = vec![token(1, Kind::LongLived, None)];
     let short = || issue(grant(Kind::ShortLived, None, channel()));
-    let long = || issue(grant(Kind::LongLived, None, channel()));
+    let long = || Issue { by: Some(by()), ..issue(grant(Kind::LongLived, None, channel())) };
     vec![
         Example("the first", effects(&short(), &locked(channel(), Vec::new())), NOTHING),
         Example("into a full channel", effects(&short(), &locked(channel(), full)), NARROWS),

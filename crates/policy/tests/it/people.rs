@@ -338,9 +338,10 @@ fn an_invited_person_who_loses_the_last_role_is_deleted_and_no_other() {
         let act = SetRole { id: id(), role: take, by: by() };
         act.decide(&with(Some(stored)), NOW).unwrap().1
     };
-    let auditor = |of: StoredPerson| StoredPerson {
-        person: of.person.with(RoleChange::Operator { role: Some(OperatorRole::Auditor) }),
-        ..of
+    let auditor = |of: StoredPerson| {
+        let (providers, channels) = Default::default();
+        let operator = Some(OperatorRole::Auditor);
+        StoredPerson { person: PersonRow { operator, providers, channels, ..of.person }, ..of }
     };
     let gone = decide(auditor(invited()));
     assert!(gone.writes.iter().any(|it| matches!(it, Write::PersonDeleted(..))));
