@@ -332,27 +332,6 @@ fn two_hundred_invitations_can_be_open() {
 }
 
 #[test]
-fn an_invited_person_who_loses_the_last_role_is_deleted_and_no_other() {
-    let take = RoleChange::Operator { role: None };
-    let decide = |stored: StoredPerson| {
-        let act = SetRole { id: id(), role: take, by: by() };
-        act.decide(&with(Some(stored)), NOW).unwrap().1
-    };
-    let auditor = |of: StoredPerson| {
-        let (providers, channels) = Default::default();
-        let operator = Some(OperatorRole::Auditor);
-        StoredPerson { person: PersonRow { operator, providers, channels, ..of.person }, ..of }
-    };
-    let gone = decide(auditor(invited()));
-    assert!(gone.writes.iter().any(|it| matches!(it, Write::PersonDeleted(..))));
-    assert!(gone.changes.contains(&Change::PersonDeleted { person: id() }));
-    let loss = JournalEntry::Person { person: id(), loss: PersonLoss::Deleted };
-    assert_eq!(gone.journal, [loss]);
-    let stays = decide(auditor(StoredPerson { secrets: Some(secrets()), ..invited() }));
-    assert!(!stays.writes.iter().any(|it| matches!(it, Write::PersonDeleted(..))));
-}
-
-#[test]
 fn an_invitation_is_accepted_neither_twice_nor_late_nor_by_a_disabled_person() {
     let fails = |person: Option<StoredPerson>, now: UnixTime| {
         matches!(accept().decide(&with(person), now), Err(ActError::NotFound(_)))

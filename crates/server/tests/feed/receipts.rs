@@ -386,7 +386,8 @@ async fn the_list_of_verifiers_shows_what_each_instance_has_acknowledged() {
 async fn a_retried_reissue_has_a_receipt_of_its_own_and_not_that_of_a_later_act() {
     let world = World::new().await;
     let (shop, other) = (world.channel().await, world.channel().await);
-    let of = |channel: &Channel, name: &str| json!({ "name": name, "provider": channel.provider });
+    let of =
+        |channel: &Channel, name: &str| json!({ "name": name, "provider_id": channel.provider });
     let own = world.verifier(of(&shop, "own")).await;
     let foreign = world.verifier(of(&other, "foreign")).await;
     let (own, foreign) = (world.follower(&own, "own"), world.follower(&foreign, "foreign"));
@@ -418,7 +419,7 @@ async fn a_retried_reissue_has_a_receipt_of_its_own_and_not_that_of_a_later_act(
 async fn a_change_without_a_change_shows_no_receipt_of_another_provider() {
     let world = World::new().await;
     let (shop, other) = (world.channel().await, world.channel().await);
-    let secret = json!({ "name": "secret gateway", "provider": other.provider });
+    let secret = json!({ "name": "secret gateway", "provider_id": other.provider });
     let foreign = world.verifier(secret).await;
     world.follower(&foreign, "foreign").snapshot().await;
     world.revoke(&other, 0).await;

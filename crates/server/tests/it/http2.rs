@@ -194,7 +194,7 @@ async fn the_admin_api_says_what_is_wrong_with_a_head() {
     let bytes = frame(HEADERS, END_HEADERS | END_STREAM, 1, &block);
     stream.write_all(&bytes).await.unwrap();
     let mut all = Vec::new();
-    while !kinds_in(&all).contains(&HEADERS) || !String::from_utf8_lossy(&all).contains('}') {
+    while !String::from_utf8_lossy(&all).contains("\"request_id\":\"") {
         let read = timeout(Duration::from_secs(5), stream.read_buf(&mut all)).await.unwrap();
         assert_ne!(read.unwrap(), 0, "closed: {all:?}");
     }

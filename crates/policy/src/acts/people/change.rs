@@ -97,27 +97,20 @@ impl Act for SetRole {
         Needs { upkeep: Upkeep::RolesOf(self.id), ..needs_of_role(self.role) }
     }
 
-    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<PersonRow> {
+    fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<PersonRow> {
         can_have(locked, self.role)?;
         let old = existing(locked)?;
         self.by.expects(SettingsTag::of_role(&old.person, self.role))?;
         if old.person.with(self.role).operator != old.person.operator {
             not_the_last_administrator(locked, &old.person)?;
         }
-        self.done(old, locked, now)
+        self.done(old, locked)
     }
 }
 
 impl SetRole {
-    /// As of [`ChangePerson`]. A person who is invited still and loses the last role is deleted:
-    /// so the inviter withdraws the invitation, and no rows are left that only an operator could
-    /// delete.
-    pub(super) fn done(
-        &self,
-        old: &StoredPerson,
-        locked: &Locked,
-        now: UnixTime,
-    ) -> Decided<PersonRow> {
+    /// As of [`ChangePerson`].
+    pub(super) fn done(&self, old: &StoredPerson, locked: &Locked) -> Decided<PersonRow> {
         can_have(locked, self.role)?;
         let person = old.person.with(self.role);
         if person == old.person {
@@ -127,14 +120,10 @@ impl SetRole {
             };
         }
         let person = person.pruned(&locked.upkeep.people.past_roles);
-        if self.role.takes() && !person.has_role() && old.secrets.is_none() {
-            let mut effects = deleted(old, locked, now);
-            let gone = AuditEvent::PersonDelete(named(&old.person));
-            effects.audit_of(&self.by, event(locked, Some(self.role), gone));
-            return Ok((person, effects));
-        }
         let mut effects = Effects::default();
-        let new = StoredPerson { person: person.clone(), ..old.clone() };
+        // The last role of an invited person: so the inviter can withdraw the invitation.
+        let invitation = old.invitation.filter(|_| !self.role.takes() || person.has_role());
+        let new = StoredPerson { person: person.clone(), invitation, ..old.clone() };
         effects.write(Write::Person(Box::new(new)));
         effects.change(Change::Person { person: person.clone() });
         lose(&mut effects, person.id, PersonLoss::Role { left: self.role });
@@ -174,23 +163,17 @@ impl Act for DeletePerson {
 impl DeletePerson {
     /// As of [`ChangePerson`].
     pub(super) fn done(&self, old: &StoredPerson, locked: &Locked, now: UnixTime) -> Decided<()> {
-        let mut effects = deleted(old, locked, now);
-        let gone = AuditEvent::PersonDelete(named(&old.person));
-        effects.audit_of(&self.by, event(locked, None, gone));
+        let mut effects = Effects::default();
+        end_sessions(locked, None, &mut effects);
+        for token in &locked.upkeep.people.admin_tokens {
+            effects.write(Write::AdminTokenDeleted(token.id));
+            effects.change(Change::AdminTokenDeleted { id: token.id });
+        }
+        effects.write(Write::PersonDeleted(old.person.id, now));
+        effects.change(Change::PersonDeleted { person: old.person.id });
+        lose(&mut effects, old.person.id, PersonLoss::Deleted);
+        let deleted = AuditEvent::PersonDelete(named(&old.person));
+        effects.audit_of(&self.by, event(locked, None, deleted));
         Ok(((), effects))
     }
-}
-
-/// The effects of a deletion, but for its audit event.
-fn deleted(old: &StoredPerson, locked: &Locked, now: UnixTime) -> Effects {
-    let mut effects = Effects::default();
-    end_sessions(locked, None, &mut effects);
-    for token in &locked.upkeep.people.admin_tokens {
-        effects.write(Write::AdminTokenDeleted(token.id));
-        effects.change(Change::AdminTokenDeleted { id: token.id });
-    }
-    effects.write(Write::PersonDeleted(old.person.id, now));
-    effects.change(Change::PersonDeleted { person: old.person.id });
-    lose(&mut effects, old.person.id, PersonLoss::Deleted);
-    effects
 }

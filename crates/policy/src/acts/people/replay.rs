@@ -43,7 +43,7 @@ pub(in crate::acts) fn lost(
         }
         PersonLoss::Role { left } => {
             let act = SetRole { id, role: *left, by };
-            existing(locked).and_then(|old| act.done(old, locked, now)).map(|it| it.1)
+            existing(locked).and_then(|old| act.done(old, locked)).map(|it| it.1)
         }
         PersonLoss::Session { token } => {
             EndSession { person: id, token: *token, by }.decide(locked, now).map(|it| it.1)
