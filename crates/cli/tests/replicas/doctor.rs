@@ -121,9 +121,12 @@ fn commits_that_can_be_lost_are_reported_and_those_that_wait_for_a_standby_are_n
     reload(&postgres, &["ALTER SYSTEM SET synchronous_standby_names = '*'"]);
     let waits = || said().contains("1 standby follows the database, and commits wait for one");
     until(|| waits().then_some(())).unwrap_or_else(|| panic!("{}", said()));
-    reload(&postgres, &["ALTER SYSTEM SET synchronous_standby_names = 'gone'"]);
+    // Before, since it would wait as well.
     reload(&postgres, &["GRANT pg_monitor TO tegata"]);
+    reload(&postgres, &["ALTER SYSTEM SET synchronous_standby_names = 'gone'"]);
     until(|| said().contains(missing).then_some(())).unwrap_or_else(|| panic!("{}", said()));
+    reload(&postgres, &["ALTER SYSTEM SET synchronous_standby_names = '*'"]);
+    until(|| waits().then_some(())).unwrap_or_else(|| panic!("{}", said()));
     reload(&postgres, &["ALTER ROLE tegata SET synchronous_commit = local"]);
     advises(&said(), what, "synchronous_commit = on");
     reload(&postgres, &["ALTER ROLE tegata RESET synchronous_commit"]);
