@@ -144,11 +144,10 @@ mod tests {
         assert!(leads_to(&at("real/./inner//../token"), &at("real")));
         assert!(leads_to(Path::new("token"), Path::new(".")));
         symlink("loop", at("loop")).unwrap();
-        for (path, kind) in
-            [("none/token", io::ErrorKind::NotFound), ("loop/token", io::ErrorKind::FilesystemLoop)]
-        {
-            assert_eq!(FolderEntry::find(&at(path)).unwrap_err().kind(), kind, "{path}");
-        }
+        let none = FolderEntry::find(&at("none/token")).unwrap_err();
+        assert_eq!(none.kind(), io::ErrorKind::NotFound);
+        let turns = FolderEntry::find(&at("loop/token")).unwrap_err();
+        assert_eq!(Errno::from_io_error(&turns), Some(Errno::LOOP));
         assert!(
             FolderEntry::find(Path::new("/")).is_err() && FolderEntry::find(&at("..")).is_err()
         );
