@@ -1,12 +1,15 @@
 //! The decision about a request.
 
-use crate::{promise::promise, token::facts, verifier::Verifier};
+use crate::{
+    promise::promise,
+    token::facts,
+    verifier::{Verifier, address},
+};
 use napi::{
     Env, Error, Result,
     bindgen_prelude::{Either, Object},
 };
 use napi_derive::napi;
-use std::net::IpAddr;
 use tegata_gateway::decision::Refusal;
 use tegata_verifier::{VerifiedToken, gate::BlockingGate};
 
@@ -92,10 +95,6 @@ impl Gate {
 
 fn slices(headers: &[String]) -> Vec<&[u8]> {
     headers.iter().map(String::as_bytes).collect()
-}
-
-fn address(source: Option<String>) -> Option<IpAddr> {
-    source.and_then(|it| it.parse().ok())
 }
 
 fn either(found: std::result::Result<VerifiedToken, Refusal>) -> Either<String, Refused> {

@@ -171,7 +171,8 @@ impl Verifier {
     }
 }
 
-fn address(source: Option<String>) -> Option<IpAddr> {
+/// A client's address, if it is one.
+pub fn address(source: Option<String>) -> Option<IpAddr> {
     source.and_then(|it| it.parse().ok())
 }
 

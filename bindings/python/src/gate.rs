@@ -1,8 +1,11 @@
 //! The decision about a request.
 
-use crate::{answers::Answers, token::Token, verifier::Verifier};
+use crate::{
+    answers::Answers,
+    token::Token,
+    verifier::{Verifier, address},
+};
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
-use std::net::IpAddr;
 use tegata_gateway::decision::Refusal;
 use tegata_verifier::{VerifiedToken, gate::BlockingGate};
 
@@ -86,11 +89,6 @@ fn shown(py: Python<'_>, found: Result<VerifiedToken, Refusal>) -> PyResult<Py<P
 
 fn slices(headers: &[Vec<u8>]) -> Vec<&[u8]> {
     headers.iter().map(Vec::as_slice).collect()
-}
-
-/// A client's address, if it is one.
-pub fn address(source: Option<&str>) -> Option<IpAddr> {
-    source.and_then(|it| it.parse().ok())
 }
 
 #[pymethods]

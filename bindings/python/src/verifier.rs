@@ -2,7 +2,6 @@
 
 use crate::{
     answers::Answers,
-    gate::address,
     token::{Token, exception},
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
@@ -153,6 +152,11 @@ pub fn close_all(
     let all: Vec<_> = verifiers.iter().map(|it| it.0.clone()).collect();
     py.detach(|| BlockingVerifier::stop_all(all.iter().map(|it| &**it), limit));
     Ok(())
+}
+
+/// A client's address, if it is one.
+pub fn address(source: Option<&str>) -> Option<IpAddr> {
+    source.and_then(|it| it.parse().ok())
 }
 
 /// Counts a use of a token that is accepted, for the report to the authority.

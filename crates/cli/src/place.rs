@@ -11,7 +11,7 @@ pub type Where = Unresolved<StoreSettings>;
 
 /// The files of an authority, as the settings name them.
 pub struct Found {
-    /// The store and the files beside it.
+    /// The store and its other files.
     pub place: Files,
     /// The revocation journal.
     pub journal: Option<PathBuf>,
