@@ -320,13 +320,15 @@ fn every_page(language: &'static str) {
     // First the pages that show most.
     let channel = format!("/console/channels/{}", scenery.channel);
     let tokens = format!("{channel}/tokens");
+    // The roles of the provider that has people.
+    let roles = format!("/console/providers/{}/roles", scenery.provider);
     // Forms lead there.
     let rotate = format!("{channel}/secret/rotate?keep=3600&revoke=none");
     let replace = format!("{channel}/messaging-api/reissue");
     let token = "form[action='/console/account/tokens']";
     browser.goes_to("/console/account").sends(token, &[("name", HARD_NAME)]);
     let verify = "/console/audit/verify".to_owned();
-    let first = ["/console".to_owned(), channel, tokens, receipt, rotate, replace, verify];
+    let first = ["/console".to_owned(), channel, tokens, receipt, roles, rotate, replace, verify];
     let mut walk = Walk::from(&first);
     while let Some((path, name)) = walk.next() {
         browser.goes_to(&path);

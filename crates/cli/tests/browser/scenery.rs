@@ -11,6 +11,7 @@ pub const LONG_NAME: &str = "a-name-of-100-characters-without-a-space-that-no-pa
 
 /// A channel and what it has.
 pub struct Scenery {
+    pub provider: String,
     pub channel: String,
     /// The text of a short-lived token.
     pub token: String,
@@ -64,6 +65,6 @@ impl Scenery {
         desk.json(&["person", "invite", "ren", "--provider", &provider, "--role", "member"]);
         let revoke = ["token", "revoke", "--yes", "--group", "blue-1", "--reason", HARD_NAME];
         let receipt = text(&desk.json(&[&revoke[..], &at].concat()), "position");
-        Self { channel, token, receipt }
+        Self { provider, channel, token, receipt }
     }
 }

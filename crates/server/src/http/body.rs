@@ -10,9 +10,6 @@ use tokio::time::{Instant, timeout_at};
 
 /// Maximum length of a body, in bytes, unless its sender is known by the head of the request.
 pub const LONGEST: usize = 64 * 1024;
-/// Of a body that is too long, this many more bytes are read and dropped, so that a
-/// client that only reads after it has written still gets the response.
-const DRAINED: usize = 1024 * 1024;
 
 /// What a body may take.
 pub struct Allowed<'a> {
@@ -71,11 +68,7 @@ async fn collect<B: Body<Data = Bytes> + Unpin>(
         let Ok(data) = frame.map_err(|_| api::Unread::BrokeOff)?.into_data() else { continue };
         length += data.len();
         if length > longest {
-            (rest, taken) = Default::default();
-            if length > longest + DRAINED {
-                return Err(api::Unread::TooLong(longest));
-            }
-            continue;
+            return Err(api::Unread::TooLong(longest));
         }
         if let Some(room) = allowed.room.filter(|_| length > allowed.free)
             && !taken.grow(room, length)
@@ -91,9 +84,6 @@ async fn collect<B: Body<Data = Bytes> + Unpin>(
             }
             rest.extend_from_slice(&data);
         }
-    }
-    if length > longest {
-        return Err(api::Unread::TooLong(longest));
     }
     Ok((if rest.is_empty() { first } else { rest.freeze() }, taken))
 }

@@ -10,7 +10,7 @@ use super::{
     pace::{PARK_AFTER, PATIENCE, Pace, Progress, Slow},
     wire::{Stream, Version, Wire},
 };
-use hyper::{body::Body, service::service_fn};
+use hyper::{body::Body, header::CONNECTION, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::{
     convert::Infallible,
@@ -25,6 +25,10 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// How long a peer has to close the connection after it was asked to.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bytes of a refused body that are read and dropped; the longest body that any sender may send
+/// is shorter.
+const DROPPED: usize = 4 * 1024 * 1024;
 
 impl Accepted {
     /// Waits until the peer sends something; `false` if it closes the connection.
@@ -118,6 +122,8 @@ impl<H: Handler> Listener<H> {
                 let is_whole = request.body().is_end_stream();
                 pace.holds(is_whole && listener.handler.held() == Some(request.uri().path()));
                 let mut response = listener.handler.respond(request, peer, under_way.due()).await;
+                let closes = response.headers().get(CONNECTION).is_some_and(|it| it == "close");
+                pace.refused(!is_whole && closes);
                 if version == Version::Http2 {
                     response.body_mut().outgoing = Some(pace.respond(Instant::now()));
                 }
@@ -156,7 +162,11 @@ impl<H: Handler> Listener<H> {
                     if parked && !stopping {
                         return Some(wire);
                     }
-                    close(wire).await;
+                    if !stopping && pace.may_send_on() {
+                        Box::pin(self.close_after_refusal(wire)).await;
+                    } else {
+                        close(wire).await;
+                    }
                     return None;
                 }
                 () = &mut next_check => match pace.progress(Instant::now()) {
@@ -244,6 +254,16 @@ impl<H: Handler> Listener<H> {
                 close_by = Some(by);
                 next_check.as_mut().reset(by);
             }
+        }
+    }
+
+    /// Closes a connection whose peer may still send the body of a refused request: if it were
+    /// closed at once, a peer that sends before it reads would lose the response (RFC 9112,
+    /// section 9.6).
+    async fn close_after_refusal(&self, wire: Wire) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            _ = timeout(PATIENCE, wire.close_after(DROPPED)) => {}
         }
     }
 

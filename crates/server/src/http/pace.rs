@@ -40,6 +40,8 @@ pub(super) struct Pace {
     untaken: [AtomicU32; 3],
     /// Whether the last request was one of those that are held.
     holds: AtomicBool,
+    /// Whether the last request was refused before its body was here.
+    refused: AtomicBool,
 }
 
 /// The result of a check.
@@ -71,6 +73,7 @@ impl Pace {
             stuck: Moment::default(),
             untaken: Default::default(),
             holds: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
         };
         pace.coming.set(Duration::ZERO);
         pace.idle.set(Duration::ZERO);
@@ -110,6 +113,16 @@ impl Pace {
     /// Whether the last request was held and has its response: the next one is, too.
     pub fn is_between_holds(&self) -> bool {
         self.holds.load(Relaxed) && self.idle().is_some()
+    }
+
+    /// Records whether a request was refused before its body was here.
+    pub fn refused(&self, it: bool) {
+        self.refused.store(it, Relaxed);
+    }
+
+    /// Whether the peer may still send the body of a request that was refused.
+    pub fn may_send_on(&self) -> bool {
+        self.refused.load(Relaxed)
     }
 
     /// Since when the connection is idle; now, if it is not.

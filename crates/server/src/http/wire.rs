@@ -127,6 +127,20 @@ impl Wire {
         self.stream.shutdown().await
     }
 
+    /// Shuts down the writing half, and drops what the peer still sends until it ends or is longer
+    /// than this, in bytes.
+    pub async fn close_after(mut self, most: usize) -> io::Result<()> {
+        self.stream.shutdown().await?;
+        let (mut length, mut piece) = (0, [0; 2048]);
+        while length <= most {
+            match self.stream.read(&mut piece).await? {
+                0 => break,
+                read => length += read,
+            }
+        }
+        Ok(())
+    }
+
     fn note(&mut self, bytes: &[u8]) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());

@@ -406,3 +406,24 @@ async fn a_long_body_is_read_only_of_a_sender_whom_the_head_names() {
     assert_eq!(desk.status, 413, "{}", desk.text);
     assert!(desk.text.contains("longer than 65536 bytes"), "{}", desk.text);
 }
+
+/// A client that reads nothing before it has written all, as a proxy does that passes a request on.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_writes_all_of_a_refused_body_first_still_reads_the_refusal() {
+    let world = World::new().await;
+    for (path, length, status) in [
+        ("/feed/usage", 1 << 20, "401"),
+        ("/leaks/github", 1 << 20, "404"),
+        ("/console/leak-desk", 3 << 20, "413"),
+        ("/oauth2/token", 3 << 20, "413"),
+    ] {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+        let mut stream = connect(&world).await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for piece in vec![b'a'; length].chunks(1 << 16) {
+            stream.write_all(piece).await.unwrap_or_else(|why| panic!("{path}: {why}"));
+        }
+        let text = read_to_end(stream).await;
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {text}");
+    }
+}
