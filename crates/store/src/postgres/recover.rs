@@ -221,8 +221,8 @@ impl RecoveringPostgres {
     }
 }
 
-/// Opens the transaction and takes all locks that acts take, in their order. The old log and
-/// the rows of servers mean nothing in the new epoch.
+/// Opens the transaction and takes all locks that acts take, in their order. The old log,
+/// the rows of servers and positions mean nothing in the new epoch.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     SET LOCAL lock_timeout = 10000;
     SELECT 1 FROM lock_row ORDER BY name FOR UPDATE;
@@ -230,6 +230,7 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     SELECT 1 FROM channel_count ORDER BY channel FOR UPDATE;
     SELECT 1 FROM authority FOR UPDATE;
     DELETE FROM change_log; DELETE FROM journal; DELETE FROM replica; DELETE FROM job_lease;
+    UPDATE provider_revocation SET position = 0;
     UPDATE authority SET log_from = 0, journal_from = 0";
 
 impl Standing {

@@ -172,6 +172,36 @@ async fn a_narrowing_act_after_a_backup_survives_a_restore_and_a_replay() {
     }
 }
 
+#[tokio::test]
+async fn after_a_recovery_no_receipt_stands_at_a_position_that_is_still_to_come() {
+    let place = <Kept as Place>::new();
+    let (store, folder) = (place.path(), place.folder.path().to_owned());
+    let mut world = World::at(Box::new(place)).await;
+    for _ in 0..50 {
+        world.shop().await;
+    }
+    let job = world.begin_provider_revocation(world.provider, by(LATER)).await.unwrap();
+    let (_, done) = world.continue_provider_revocation(job, 50, LATER).await.unwrap();
+    let under_way = world.provider_revocations().await.unwrap();
+    assert!(!done && under_way[0].channels_left == 0, "only its end is missing: {under_way:?}");
+    let backup = folder.join("backup.db");
+    sqlite::backup(&store, &backup, &mut |_, _| ()).unwrap();
+    world.close();
+
+    sqlite::restore(&backup, &store, false, &mut |_, _| ()).unwrap();
+    recover(&store, &folder, 8).await;
+    start(&mut world).await;
+    finish_provider_revocations(&world).await;
+    assert!(world.provider_revocations().await.unwrap().is_empty());
+    let head = world.state().await.unwrap().view.position();
+    world.close();
+    let sql = "SELECT count(*) FROM receipt WHERE epoch = ?1 AND position > ?2";
+    let store = rusqlite::Connection::open(&store).unwrap();
+    let ahead: i64 =
+        store.query_row(sql, (head.epoch as i64, head.number as i64), |row| row.get(0)).unwrap();
+    assert_eq!(ahead, 0);
+}
+
 #[test]
 fn every_act_of_the_store_is_tested_as_narrowing_or_listed_as_not_narrowing() {
     let acts = [include_str!("../../src/acts.rs"), include_str!("../../src/people.rs")].map(|it| {
