@@ -17,6 +17,7 @@ mod doctor;
 mod failing;
 mod master_key;
 mod receipts;
+mod signing_keys;
 mod upgrade;
 
 use line::{Channel, With, is_good, provider, token_in, verify};

@@ -143,6 +143,11 @@ impl Authority {
         done
     }
 
+    /// Whether no token of this signing key is valid.
+    pub(super) fn is_revoked_key(&self, id: SigningKeyId) -> bool {
+        self.view().key(id).is_some_and(|it| it.state == KeyState::Revoked)
+    }
+
     pub(super) fn active_key(&self) -> Option<SigningKeyId> {
         let view = self.memory.view.load();
         let active = view.keys().iter().find(|it| it.state == KeyState::Active);

@@ -222,6 +222,11 @@ impl Authority {
                 // signed again.
                 return Err(Denied::IdempotencyInactive.into());
             }
+            if !issued.again && self.is_revoked_key(issued.claims.key) {
+                // By another server, after this one had read the key and before it committed.
+                let why = "the signing key was revoked while the token was issued; try again";
+                return Err(Error::Unavailable(why.into()));
+            }
             let from = if issued.again { now } else { issued.claims.issued_at };
             return Ok(Token {
                 text: self.write(&issued.claims, &issued.issuer)?,

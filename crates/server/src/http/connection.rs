@@ -263,6 +263,8 @@ impl<H: Handler> Listener<H> {
     async fn close_after_refusal(&self, wire: Wire) {
         tokio::select! {
             () = self.stop.cancelled() => {}
+            // At the connection limit it gives way: it has its response.
+            () = self.room.notified() => {}
             _ = timeout(PATIENCE, wire.close_after(DROPPED)) => {}
         }
     }

@@ -289,9 +289,22 @@ fn a_rejected_request_makes_the_view_stale_at_once_also_for_a_lenient_use() {
         it.respond(&request, at(11), status, "no such verifier");
         assert_eq!(it.stale(at(12), lenient), Some(Stale::Withdrawn), "{status}");
         let again = it.only(at(3_000));
+        assert_eq!(parameter(&again, "hold").as_deref(), Some("0"), "{status}: answered at once");
         it.respond(&again, at(3_001), 200, &changes(&again, 5, vec![]));
         assert_eq!(it.stale(at(3_001), lenient), None);
     }
+}
+
+#[test]
+fn after_a_rejected_question_the_request_that_is_held_is_made_anew() {
+    let mut it = Tested::with_view(strict());
+    let held = it.only(at(1));
+    it.follower.want_question();
+    let question = it.only(at(2));
+    it.respond(&question, at(3), 403, "no such verifier");
+    assert!(!it.follower.awaits(held.id));
+    let again = it.only(at(3_000));
+    assert_eq!(parameter(&again, "hold").as_deref(), Some("0"));
 }
 
 // ---- snapshots and changes

@@ -196,11 +196,12 @@ impl Authority {
     fn note(&self, name: &Name, query: &ChangesQuery) -> Result<(), Refused> {
         let (feed, head) = (self.feed(), self.view().position());
         let after = query.after;
-        if after.epoch != head.epoch {
+        if after.epoch < head.epoch {
             return Err(Refused::Gone(format!("position {after} is of another epoch")));
         }
-        if after.number > head.number {
-            // Only a store that went backwards has given out a position beyond its head.
+        if (after.epoch, after.number) > (head.epoch, head.number) {
+            // Only a store that went backwards has given out a position beyond its head, or in an
+            // epoch that it does not know.
             self.metrics().feed.beyond_head.inc();
             if feed.reports_beyond_head(self.clock().steady()) {
                 tracing::error!(%after, %head, instance = %name.1,

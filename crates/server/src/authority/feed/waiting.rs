@@ -33,20 +33,22 @@ impl Authority {
             Concerns::Provider(provider) => Some(provider),
             Concerns::All => None,
         };
-        match self.receipt_at(position, wait).await? {
-            Some(receipt) if receipt.provider == provider => {
-                Ok(Receipt { effective_at, ..receipt })
-            }
-            _ => {
-                // The act found everything done, by another one that may be a moment ago: nothing
-                // that was measured before this call counts, and a receipt at this position is
-                // that of another act, perhaps on another provider.
-                let about = ReceiptFor { provider, effective_at };
-                let row = ReceiptRow { position, about, complete: false, list: None };
-                self.learn_of_instances().await?;
-                Ok(self.wait_for(row, self.clock().steady(), wait).await)
-            }
+        let end = tokio::time::Instant::now() + wait;
+        let found = self.receipt_at(position, Duration::ZERO).await?;
+        if let Some(first) = found.filter(|it| it.provider == provider) {
+            let later = match first.state {
+                ReceiptState::Complete => None,
+                ReceiptState::Pending => self.receipt_at(position, left(end)).await?,
+            };
+            return Ok(Receipt { effective_at, ..later.unwrap_or(first) });
         }
+        // The act found everything done, by another one that may be a moment ago: nothing that was
+        // measured before this call counts, and a receipt at this position is that of another act,
+        // perhaps on another provider, for whose verifiers it does not wait.
+        let about = ReceiptFor { provider, effective_at };
+        let row = ReceiptRow { position, about, complete: false, list: None };
+        self.learn_of_instances().await?;
+        Ok(self.wait_for(row, self.clock().steady(), left(end)).await)
     }
 
     /// The receipt of the act at a position, once it is complete, or after `wait`; `None` if
