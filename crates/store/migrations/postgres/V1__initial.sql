@@ -14,7 +14,8 @@ CREATE TABLE authority (
     written_at    BIGINT NOT NULL DEFAULT 0,  -- the highest time written; never decreases
     dev           BOOLEAN NOT NULL,           -- created with --dev; immutable
     clock_offset  BIGINT NOT NULL DEFAULT 0,  -- seconds that the development clock was moved
-    identity      BYTEA NOT NULL              -- 16 random bytes; copies share it
+    identity      BYTEA NOT NULL,             -- 16 random bytes; copies share it
+    went_back     BOOLEAN NOT NULL DEFAULT false  -- a server had seen more of this epoch; until a recovery
 );
 
 -- One row for each thing that acts other than those on a channel change. Such an act locks

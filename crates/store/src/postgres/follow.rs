@@ -16,6 +16,7 @@ use super::{
     job::steady,
     journal::Journal,
     memory::Memory,
+    open_error::PostgresOpenError,
     own_changes::Made,
     queue, replicas,
     round::{MOST, Read, Servers, Wanted, read},
@@ -232,7 +233,9 @@ impl Follower {
 
     /// Checks what was read, and gives it to memory.
     async fn take_in(&mut self, read: Read) -> Result<Arc<[ReplicaRow]>, Broken> {
-        let Read { head, log_from, audit, written_at, servers, changes, receipts, .. } = read;
+        let Read {
+            head, went_back, log_from, audit, written_at, servers, changes, receipts, ..
+        } = read;
         let applied = self.shared.has();
         if head.epoch != applied.epoch {
             return Err(if head.epoch > applied.epoch {
@@ -245,6 +248,9 @@ impl Follower {
                         .into(),
                 )
             });
+        }
+        if went_back {
+            return Err(Broken::Back(PostgresOpenError::MarkedAsOlder.to_string()));
         }
         if head.number < applied.number {
             let why = format!(

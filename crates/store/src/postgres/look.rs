@@ -13,6 +13,7 @@ use super::{
     sql::values,
     two_addresses::identity,
     version::THIS,
+    went_back,
 };
 use crate::{Instance, RootTokens, SigningKeyRow, VerifierRow, columns::Columns};
 use std::path::Path;
@@ -233,10 +234,11 @@ impl PostgresLook {
                 Reached { position, audit: row.value("audit")? },
             ))
         });
-        match read.await.map_err(failed)? {
-            Some((identity, reached)) => guard::compare(guard, &identity, reached),
-            None => Ok(()),
+        let Some((identity, reached)) = read.await.map_err(failed)? else { return Ok(()) };
+        if went_back::is_marked(&self.db).await.map_err(failed)? {
+            return Err(PostgresOpenError::MarkedAsOlder);
         }
+        guard::compare(guard, &identity, reached)
     }
 }
 

@@ -25,7 +25,7 @@ use super::{
     transaction::Ground,
     two_addresses,
     version::Version,
-    wake,
+    wake, went_back,
 };
 use crate::{
     OnCommit,
@@ -157,8 +157,13 @@ impl PostgresStore {
         let form = step(|| form(conn, &options.issuer)).await?;
         let jobs = step(|| replicas::take_jobs(conn, id)).await?;
         let reached = within(STEP, reached(conn)).await.map_err(failed)?;
+        let is_older = within(STEP, went_back::is_marked(conn)).await.map_err(failed)?;
         let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));
         let guard = match guard.transpose() {
+            Ok(_) if is_older => Err(PostgresOpenError::MarkedAsOlder),
+            opened => opened,
+        };
+        let guard = match guard {
             Ok(guard) => guard,
             Err(refused) => {
                 // Others would wait for a server that does not start.

@@ -84,6 +84,13 @@ pub enum PostgresOpenError {
         guard = .0.display()
     )]
     WentBack(PathBuf, String),
+    /// A server that had seen more of it has marked it.
+    #[error(
+        "the database went back: a server had seen acts that it lacks, and has marked it. Nothing is \
+         served from it, since tokens that were revoked would be active again. Name the newest database, \
+         or, if this is the newest that you have, stop all servers and run tegata recover"
+    )]
+    MarkedAsOlder,
     /// It is not the store that the guard belongs to.
     #[error(
         "the rollback guard {guard} belongs to another store; check --store, or, if the database is \

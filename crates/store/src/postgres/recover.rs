@@ -231,7 +231,7 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     SELECT 1 FROM authority FOR UPDATE;
     DELETE FROM change_log; DELETE FROM journal; DELETE FROM replica; DELETE FROM job_lease;
     UPDATE provider_revocation SET position = 0;
-    UPDATE authority SET log_from = 0, journal_from = 0";
+    UPDATE authority SET log_from = 0, journal_from = 0, went_back = false";
 
 impl Standing {
     fn of_journal(&self) -> JournalState {

@@ -26,6 +26,8 @@ pub(super) struct Read {
     pub log_from: u64,
     pub audit: i64,
     pub written_at: UnixTime,
+    /// Whether a server has marked it as older than what it had seen.
+    pub went_back: bool,
     /// The database's clock.
     pub clock: UnixTime,
     pub changes: Vec<(u64, UnixTime, Change)>,
@@ -87,7 +89,7 @@ pub(super) async fn read(
 
 // Its one row is named by its key: a plan for the many that dead rows make the planner expect would
 // be compiled first, for longer than all else takes.
-const HEAD: &str = "a.epoch, a.position, a.log_from, a.audit, a.written_at,
+const HEAD: &str = "a.epoch, a.position, a.log_from, a.audit, a.written_at, a.went_back,
     extract(epoch FROM clock_timestamp())::bigint AS clock";
 
 async fn head(db: &Client) -> Result<Read, Failed> {
@@ -117,6 +119,7 @@ fn head_of(row: &Row) -> Result<Read, Failed> {
         log_from: row.value("log_from")?,
         audit: row.value("audit")?,
         written_at: row.value("written_at")?,
+        went_back: row.value("went_back")?,
         clock: row.value("clock")?,
         changes: Vec::new(),
         receipts: Vec::new(),

@@ -3,8 +3,9 @@
 //! itself where that is safe.
 
 use crate::{
+    narrowing::LATER,
     postgres_place::{Plain, Postgres, fresh, options},
-    world::{NOW, by},
+    world::{NOW, by, signing_key},
 };
 use postgres_fixture::{PostgresServer, Proxy, ServerSettings, until};
 use std::{
@@ -16,9 +17,9 @@ use std::{
     time::{Duration, Instant},
 };
 use tegata_store::{
-    ActStore, Error, Event, Store,
+    ActStore, Error, Event, Recovery, Store,
     audit_event::{AuditEvent, NoDetail},
-    postgres::{PostgresOptions, PostgresStore},
+    postgres::{PostgresOptions, PostgresStore, RecoveringPostgres},
 };
 use tegata_token::id::ProviderId;
 
@@ -268,4 +269,39 @@ async fn a_database_of_a_newer_version_or_of_something_else_is_refused() {
     assert!(why.contains("no store of tegata"), "{why}");
     let why = refused("nosuch").await;
     assert!(why.contains("--store"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_one_server_saw_go_back_is_refused_by_all_until_it_is_recovered() {
+    let server = Postgres::<Plain>::server();
+    let folder = tempfile::tempdir().unwrap();
+    let guard = |name: &str| folder.path().join(name);
+    let database = fresh(server);
+    let url = || server.url(&database);
+    let a = opened(url(), &guard("a")).await.unwrap();
+    provider(&a, 1).await.unwrap();
+    provider(&a, 2).await.unwrap();
+    a.catch_up().await.unwrap();
+    let loses = "UPDATE authority SET position = position - 1, audit = audit - 1;
+        DELETE FROM change_log WHERE number > (SELECT position FROM authority);
+        DELETE FROM audit WHERE id > (SELECT audit FROM authority)";
+    server.sql(&database, loses).unwrap();
+    let marked = "SELECT id FROM authority WHERE went_back";
+    at_last("it is marked", async || !server.ask(&database, marked).unwrap().is_empty()).await;
+    // One that has not seen more, and the one that has, once the numbers are the same again.
+    let catches_up = "UPDATE authority SET position = position + 1, audit = audit + 1";
+    for name in ["b", "a"] {
+        let why = opened(url(), &guard(name)).await.err().expect("a marked one is refused");
+        assert!(why.contains("went back") && why.contains("tegata recover"), "{why}");
+        server.sql(&database, catches_up).unwrap();
+    }
+    assert!(!a.current(), "nothing is answered from memory");
+    assert!(matches!(provider(&a, 3).await, Err(Error::Unavailable(_))));
+    drop(a);
+
+    let how = Recovery::RevokeEverything { log: None, clock: None };
+    let recovering = RecoveringPostgres::open(&url(), how, false).await.unwrap();
+    recovering.recover(signing_key(8), Vec::new(), false, None, by(LATER)).await.unwrap();
+    opened(url(), &guard("a")).await.unwrap();
+    opened(url(), &guard("b")).await.unwrap();
 }

@@ -13,7 +13,13 @@ async fn a_report_without_the_programmes_signature_revokes_nothing() {
     let shop = desk.world.channel("shop").await;
     let token = desk.world.issue(&shop, Kind::V21).await;
     let body = array_of(&[&token]);
-    let good = desk.github.sign(body.as_bytes());
+    // Each has other random bytes: one is taken whose text differs in the other alphabet.
+    let good = loop {
+        let signature = desk.github.sign(body.as_bytes());
+        if signature.contains(['+', '/']) {
+            break signature;
+        }
+    };
     let other = Signer::new("hub").sign(body.as_bytes());
     let of_other_body = desk.github.sign(array_of(&["x"]).as_bytes());
     let url_safe = good.replace('+', "-").replace('/', "_").replace('=', ".");
