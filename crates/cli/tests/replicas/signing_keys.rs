@@ -1,11 +1,15 @@
 //! Signing keys that one server revokes while another one signs with them.
 
-use crate::line::{Channel, With, provider, token_in};
-use crate::process::{http::Request, key::Key};
-use crate::{Field, verifies};
+use crate::{
+    Field,
+    line::{Channel, With, provider, token_in},
+    process::{http::Request, key::Key},
+    verifies,
+};
 use serde_json::json;
 use std::{thread, time::Duration};
 
+/// A transaction that keeps others from writing tokens.
 const HOLDS: &str = "BEGIN; LOCK TABLE token IN SHARE MODE; SELECT pg_sleep(60); COMMIT";
 const HELD: &str = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()
     AND query LIKE '%pg_sleep(60)%' AND wait_event = 'PgSleep' AND pid <> pg_backend_pid()";

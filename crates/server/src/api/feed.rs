@@ -96,10 +96,8 @@ impl From<BadParameter> for Failure {
 pub async fn authenticate(app: &App, headers: &HeaderMap) -> Result<(), Reply> {
     let known = app.authority.verifier_of(bearer(headers)).await;
     known.map(drop).map_err(|why| {
-        let mut reply = refused(why.into());
+        let reply = refused(why.into());
         app.metrics.feed.count("usage", reply.status().as_u16());
-        // The body is not read.
-        reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         reply
     })
 }

@@ -50,9 +50,13 @@ pub async fn read(
         Ok(Err(unread)) => unread,
         Err(_) => api::Unread::TooSlow,
     };
-    let mut refused = api::refuse(allowed.path, unread);
-    refused.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    Err(refused)
+    Err(self::unread(api::refuse(allowed.path, unread)))
+}
+
+/// A response to a request whose body was not read: the connection is closed after it.
+pub fn unread<B>(mut response: Response<B>) -> Response<B> {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 async fn collect<B: Body<Data = Bytes> + Unpin>(
@@ -75,12 +79,13 @@ async fn collect<B: Body<Data = Bytes> + Unpin>(
         {
             return Err(api::Unread::NoRoom);
         }
-        if first.is_empty() {
+        if first.is_empty() && rest.is_empty() {
             // Most bodies arrive in one piece, which need not be copied.
             first = data;
         } else {
             if rest.is_empty() {
-                rest.extend_from_slice(&first);
+                // It is not kept beside its copy.
+                rest.extend_from_slice(&std::mem::take(&mut first));
             }
             rest.extend_from_slice(&data);
         }

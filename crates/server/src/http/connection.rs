@@ -10,7 +10,7 @@ use super::{
     pace::{PARK_AFTER, PATIENCE, Pace, Progress, Slow},
     wire::{Stream, Version, Wire},
 };
-use hyper::{body::Body, header::CONNECTION, service::service_fn};
+use hyper::{body::Body, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::{
     convert::Infallible,
@@ -26,8 +26,8 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 /// How long a peer has to close the connection after it was asked to.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Bytes of a refused body that are read and dropped; the longest body that any sender may send
-/// is shorter.
+/// Bytes that are read and dropped when a connection is closed after a request whose body was
+/// not read; the longest body that any sender may send is shorter.
 const DROPPED: usize = 4 * 1024 * 1024;
 
 impl Accepted {
@@ -120,10 +120,9 @@ impl<H: Handler> Listener<H> {
                 let under_way = pace.begin(version == Version::Http1, Instant::now());
                 // What is left of a body would be taken for the next request.
                 let is_whole = request.body().is_end_stream();
+                pace.body_follows(!is_whole);
                 pace.holds(is_whole && listener.handler.held() == Some(request.uri().path()));
                 let mut response = listener.handler.respond(request, peer, under_way.due()).await;
-                let closes = response.headers().get(CONNECTION).is_some_and(|it| it == "close");
-                pace.refused(!is_whole && closes);
                 if version == Version::Http2 {
                     response.body_mut().outgoing = Some(pace.respond(Instant::now()));
                 }
@@ -163,7 +162,7 @@ impl<H: Handler> Listener<H> {
                         return Some(wire);
                     }
                     if !stopping && pace.may_send_on() {
-                        Box::pin(self.close_after_refusal(wire)).await;
+                        Box::pin(self.close_after_body(wire)).await;
                     } else {
                         close(wire).await;
                     }
@@ -257,10 +256,9 @@ impl<H: Handler> Listener<H> {
         }
     }
 
-    /// Closes a connection whose peer may still send the body of a refused request: if it were
-    /// closed at once, a peer that sends before it reads would lose the response (RFC 9112,
-    /// section 9.6).
-    async fn close_after_refusal(&self, wire: Wire) {
+    /// Closes a connection whose peer may still send a body that was not read. Closed at once, a
+    /// peer that sends before it reads would lose the response (RFC 9112, section 9.6).
+    async fn close_after_body(&self, wire: Wire) {
         tokio::select! {
             () = self.stop.cancelled() => {}
             // At the connection limit it gives way: it has its response.

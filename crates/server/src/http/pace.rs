@@ -40,8 +40,8 @@ pub(super) struct Pace {
     untaken: [AtomicU32; 3],
     /// Whether the last request was one of those that are held.
     holds: AtomicBool,
-    /// Whether the last request was refused before its body was here.
-    refused: AtomicBool,
+    /// Whether the body of the last request was still to come when its head was here.
+    body_follows: AtomicBool,
 }
 
 /// The result of a check.
@@ -73,7 +73,7 @@ impl Pace {
             stuck: Moment::default(),
             untaken: Default::default(),
             holds: AtomicBool::new(false),
-            refused: AtomicBool::new(false),
+            body_follows: AtomicBool::new(false),
         };
         pace.coming.set(Duration::ZERO);
         pace.idle.set(Duration::ZERO);
@@ -115,14 +115,14 @@ impl Pace {
         self.holds.load(Relaxed) && self.idle().is_some()
     }
 
-    /// Records whether a request was refused before its body was here.
-    pub fn refused(&self, it: bool) {
-        self.refused.store(it, Relaxed);
+    /// Records whether the body of a request is still to come when its head is here.
+    pub fn body_follows(&self, it: bool) {
+        self.body_follows.store(it, Relaxed);
     }
 
-    /// Whether the peer may still send the body of a request that was refused.
+    /// Whether the peer may still send a body, if the last one was not read.
     pub fn may_send_on(&self) -> bool {
-        self.refused.load(Relaxed)
+        self.body_follows.load(Relaxed)
     }
 
     /// Since when the connection is idle; now, if it is not.

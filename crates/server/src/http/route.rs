@@ -155,14 +155,14 @@ pub(super) async fn arrive(
             path if is_known && leaks::takes_reports(path) => {
                 match leaks::admit(&app, &parts) {
                     Ok(admitted) => drop(parts.extensions.insert(admitted)),
-                    Err(reply) => return leaks::unread(*reply).into_response(),
+                    Err(reply) => return body::unread(*reply).into_response(),
                 }
                 // Their number is bounded.
                 (longest, room) = (leaks::LONGEST, None);
             }
             api::USAGE if is_known => {
                 if let Err(refused) = api::feed::authenticate(&app, &parts.headers).await {
-                    return refused.into_response();
+                    return body::unread(refused).into_response();
                 }
                 longest = LONGEST_USAGE;
             }

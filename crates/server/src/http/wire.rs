@@ -127,8 +127,8 @@ impl Wire {
         self.stream.shutdown().await
     }
 
-    /// Shuts down the writing half, and drops what the peer still sends until it ends or is longer
-    /// than this, in bytes.
+    /// Shuts down the writing half, and then reads and drops what the peer still sends, until it
+    /// closes its half or has sent more than this many bytes.
     pub async fn close_after(mut self, most: usize) -> io::Result<()> {
         self.stream.shutdown().await?;
         let (mut length, mut piece) = (0, [0; 2048]);

@@ -13,7 +13,6 @@ use super::{
     sql::values,
     two_addresses::identity,
     version::THIS,
-    went_back,
 };
 use crate::{Instance, RootTokens, SigningKeyRow, VerifierRow, columns::Columns};
 use std::path::Path;
@@ -226,19 +225,20 @@ impl PostgresLook {
     /// # Errors
     /// [`PostgresOpenError`], as for a server that opens the store.
     pub async fn goes_on(&self, guard: &Path) -> Result<(), PostgresOpenError> {
-        let sql = "SELECT identity, epoch, position, audit FROM authority";
+        let sql = "SELECT identity, epoch, position, audit, went_back FROM authority";
         let read = one(&self.db, sql, values![], |row| {
             let position = Position { epoch: row.value("epoch")?, number: row.value("position")? };
             Ok((
                 row.value::<Vec<u8>>("identity")?,
                 Reached { position, audit: row.value("audit")? },
+                row.value::<bool>("went_back")?,
             ))
         });
-        let Some((identity, reached)) = read.await.map_err(failed)? else { return Ok(()) };
-        if went_back::is_marked(&self.db).await.map_err(failed)? {
-            return Err(PostgresOpenError::MarkedAsOlder);
+        match read.await.map_err(failed)? {
+            Some((.., true)) => Err(PostgresOpenError::MarkedAsOlder),
+            Some((identity, reached, false)) => guard::compare(guard, &identity, reached),
+            None => Ok(()),
         }
-        guard::compare(guard, &identity, reached)
     }
 }
 

@@ -147,6 +147,9 @@ impl PostgresStore {
         // Registered first: of this start and the undoing of a move, one sees the other.
         let checked = async {
             migrations::check(conn, version).await?;
+            if within(STEP, went_back::is_marked(conn)).await.map_err(failed)? {
+                return Err(PostgresOpenError::MarkedAsOlder);
+            }
             two_addresses::check(pooled.as_ref(), id).await
         };
         if let Err(refused) = checked.await {
@@ -157,13 +160,8 @@ impl PostgresStore {
         let form = step(|| form(conn, &options.issuer)).await?;
         let jobs = step(|| replicas::take_jobs(conn, id)).await?;
         let reached = within(STEP, reached(conn)).await.map_err(failed)?;
-        let is_older = within(STEP, went_back::is_marked(conn)).await.map_err(failed)?;
         let guard = options.guard.map(|path| GuardFile::open(path, &standing.identity, reached));
         let guard = match guard.transpose() {
-            Ok(_) if is_older => Err(PostgresOpenError::MarkedAsOlder),
-            opened => opened,
-        };
-        let guard = match guard {
             Ok(guard) => guard,
             Err(refused) => {
                 // Others would wait for a server that does not start.

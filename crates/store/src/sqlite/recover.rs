@@ -131,7 +131,7 @@ impl Recovering {
         let act = move |tx: &mut Tx<'_>| {
             // The same backup may have been restored and used before.
             tx.begin_epoch(seen.max(guard::epoch(&file.path)), at);
-            // Their positions are of the old epoch, where their receipts would be.
+            // A receipt at a position of the old epoch would take the place of a later act's.
             write(tx, "UPDATE provider_revocation SET position = 0", [])?;
             tx.now = how.clock.unwrap_or(tx.now);
             let done = recover(tx, read.as_deref(), &how, &file)?;

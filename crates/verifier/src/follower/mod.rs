@@ -361,7 +361,7 @@ impl Follower {
             400 | 401 | 403 | 426 => {
                 let problem: String = String::from_utf8_lossy(body).chars().take(200).collect();
                 self.change(|it| it.withdrawn = Some(Withdrawn::Rejected { status, problem }));
-                // No use accepts anything until a request is answered: none is held meanwhile.
+                // Until a request is answered no use accepts a token, so none is held.
                 (self.main, self.at_once) = (None, true);
                 self.retry(now, random);
             }

@@ -13,7 +13,7 @@ use crate::{
         source::Source,
     },
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, StatusCode, header, request::Parts};
 use std::sync::Arc;
 use tegata_policy::secret::PlainSecret;
 
@@ -146,10 +146,4 @@ fn too_many(LimitExceeded(seconds): LimitExceeded) -> Reply {
 
 fn not_found() -> Reply {
     reply::message(StatusCode::NOT_FOUND, "Not found")
-}
-
-/// The response, after which the connection is closed: the body was not read.
-pub fn unread(mut reply: Reply) -> Reply {
-    reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    reply
 }

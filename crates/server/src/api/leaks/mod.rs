@@ -6,7 +6,7 @@
 pub mod body;
 mod gate;
 
-pub use gate::{Admitted, LONGEST, admit, takes_reports, unread};
+pub use gate::{Admitted, LONGEST, admit, takes_reports};
 
 use crate::{
     api::{

@@ -197,9 +197,9 @@ impl Authority {
         let (feed, head) = (self.feed(), self.view().position());
         let after = query.after;
         if after.epoch < head.epoch {
-            return Err(Refused::Gone(format!("position {after} is of another epoch")));
+            return Err(Refused::Gone(format!("position {after} is of an earlier epoch")));
         }
-        if (after.epoch, after.number) > (head.epoch, head.number) {
+        if after > head {
             // Only a store that went backwards has given out a position beyond its head, or in an
             // epoch that it does not know.
             self.metrics().feed.beyond_head.inc();
