@@ -63,7 +63,7 @@ impl Proxy {
         id: Uuid,
     ) -> ServerResponse {
         if self.serves == Serves::ExtAuthz {
-            return self.ext_authz(Request::from_parts(parts, incoming), peer, due, id).await;
+            return self.ext_authz(parts, incoming, peer, due, id).await;
         }
         let path = parts.uri.path();
         if path == forward_auth::PATH {
@@ -82,11 +82,20 @@ impl Proxy {
 
     async fn ext_authz(
         &self,
-        request: Request<Incoming>,
+        parts: Parts,
+        incoming: Incoming,
         peer: IpAddr,
         due: Instant,
         id: Uuid,
     ) -> ServerResponse {
+        let allowed = Allowed::of_check(&parts, due, &self.bodies);
+        let (whole, _taken) = match body::read(incoming, allowed).await {
+            Ok(whole) => whole,
+            Err(refused) => {
+                return routed_response(ext_authz::unread(refused.status()).map(Body::new));
+            }
+        };
+        let request = Request::from_parts(parts, Full::new(whole));
         let verifier = ByFeed { proxy: self, api: metrics::EXT_AUTHZ };
         let is_peer_trusted = self.trusted.trusts(peer);
         let call = ext_authz::Call { peer, is_peer_trusted, request_id: &id.to_string() };

@@ -10,6 +10,7 @@ use crate::{
     conditions::Conditions,
     decision::{ActiveToken, CHALLENGE, RETRY_AFTER, Refusal, Verify, decide},
 };
+use http::StatusCode;
 use http_body::Body;
 use messages::{
     AttributeContext, CheckRequest, CheckResponse, DeniedHttpResponse, HeaderAppendAction,
@@ -23,9 +24,12 @@ use tower::service_fn;
 /// The path of a check.
 pub const PATH: &str = "/envoy.service.auth.v3.Authorization/Check";
 
-/// Maximum length of a check. Envoy sends the headers of a request, of which it takes 60 KiB,
-/// and its path once more.
+/// Maximum length of a check, in bytes. Envoy sends the headers of a request, of which it takes
+/// 60 KiB, and its path once more.
 const LONGEST: usize = 256 * 1024;
+
+/// Maximum length of the body of a gRPC request with a check, in bytes: five stand before it.
+pub const LONGEST_BODY: usize = LONGEST + 5;
 
 /// What conditions there may be.
 const CONDITIONS: &str = "context_extensions may narrow by kind, channel and group, each with one value or a list with commas";
@@ -61,6 +65,24 @@ where
         Ok(Response::new(check(verifier, request.into_inner(), call).await))
     });
     grpc.unary(check, request).await
+}
+
+/// The response to a gRPC request whose body was not read, for which HTTP has the status `why`.
+#[must_use]
+pub fn unread(why: StatusCode) -> http::Response<tonic::body::Body> {
+    let (code, words) = match why {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            (Code::OutOfRange, format!("a check has at most {LONGEST} bytes"))
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            (Code::Unavailable, "the server reads as many bodies as it may; try again".to_owned())
+        }
+        StatusCode::REQUEST_TIMEOUT => {
+            (Code::DeadlineExceeded, "the check took too long to come in".to_owned())
+        }
+        _ => (Code::InvalidArgument, "the check broke off".to_owned()),
+    };
+    tonic::Status::new(code, words).into_http()
 }
 
 /// The response to a check.

@@ -9,8 +9,9 @@ use axum::{
     extract::{RawQuery, State},
     routing::any,
 };
+use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
-use hyper::body::Incoming;
+use http_body_util::Full;
 use std::{net::IpAddr, sync::Arc};
 use tegata_gateway::{ActiveToken, NotActive, Verify, ext_authz, forward_auth};
 
@@ -35,7 +36,7 @@ pub async fn verify(app: &App, source: Source, headers: &HeaderMap, query: Optio
 /// A gRPC request of Envoy's about a client's request.
 pub async fn ext_authz(
     app: &App,
-    request: Request<Incoming>,
+    request: Request<Full<Bytes>>,
     call: ext_authz::Call<'_>,
 ) -> Response<Body> {
     let verifier = OwnMemory { app, counts: &app.metrics.verifications_ext_authz };

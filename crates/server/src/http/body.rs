@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Response, header, request::Parts};
 use http_body_util::BodyExt;
 use hyper::body::Body;
+use tegata_gateway::ext_authz;
 use tokio::time::{Instant, timeout_at};
 
 /// Maximum length of a body, in bytes, unless its sender is known by the head of the request.
@@ -30,6 +31,11 @@ impl<'a> Allowed<'a> {
     pub fn of(parts: &'a Parts, due: Instant, room: &'a BodyRoom) -> Self {
         let free = room::free(parts.version);
         Self { due, path: parts.uri.path(), longest: LONGEST, room: Some(room), free }
+    }
+
+    /// Of a request with a check of Envoy's.
+    pub fn of_check(parts: &'a Parts, due: Instant, room: &'a BodyRoom) -> Self {
+        Self { longest: ext_authz::LONGEST_BODY, ..Self::of(parts, due, room) }
     }
 }
 

@@ -47,6 +47,7 @@ use axum::Router;
 use body::Allowed;
 use headers::{add_headers, set_date, write_headers};
 use http::{Request, Response, StatusCode, Version, header, request::Parts};
+use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use listener::{Held, either_response};
 use log::{Finished, Log};
@@ -62,10 +63,7 @@ use std::{
     time::Duration,
 };
 use tegata_gateway::ext_authz;
-use tokio::{
-    net::TcpListener,
-    time::{Instant, timeout_at},
-};
+use tokio::{net::TcpListener, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use trace::Trace;
@@ -296,10 +294,7 @@ impl Server {
                 return either_response(api::feed::changes(&self.app, asked).await);
             }
             Route::Shortcut(Shortcut::ExtAuthz) => {
-                let work = Box::pin(self.ext_authz(Request::from_parts(parts, body), &it));
-                let late = || api::refuse(ext_authz::PATH, api::Unread::TooSlow);
-                let response = timeout_at(it.due, work).await.unwrap_or_else(|_| late());
-                return routed_response(response);
+                return routed_response(Box::pin(self.ext_authz(parts, body, &it)).await);
             }
             Route::Shortcut(Shortcut::VerifyOpaque) => {
                 return match body::read(body, Allowed::of(&parts, it.due, &self.bodies)).await {
@@ -356,7 +351,8 @@ impl Server {
 
     async fn ext_authz(
         &self,
-        request: Request<Incoming>,
+        parts: Parts,
+        body: Incoming,
         it: &Arrival<'_>,
     ) -> Response<axum::body::Body> {
         let call = ext_authz::Call {
@@ -364,6 +360,13 @@ impl Server {
             is_peer_trusted: self.trusted_proxies.trusts(it.peer),
             request_id: &it.id.to_string(),
         };
+        let (body, _taken) = match body::read(body, Allowed::of_check(&parts, it.due, &self.bodies))
+            .await
+        {
+            Ok(whole) => whole,
+            Err(refused) => return ext_authz::unread(refused.status()).map(axum::body::Body::new),
+        };
+        let request = Request::from_parts(parts, Full::new(body));
         api::gateway::ext_authz(&self.app, request, call).await
     }
 }

@@ -1,6 +1,6 @@
 //! Envoy's ext_authz over gRPC, at a listener of its own.
 
-use crate::world::World;
+use crate::{connections::first_response, world::World};
 use prost::Message;
 use tegata_gateway::ext_authz::{
     PATH,
@@ -13,6 +13,7 @@ use tegata_gateway::ext_authz::{
 use tegata_server::http::proxies::TrustedProxies;
 use tegata_system::http::client_for;
 use tegata_token::{kind::Kind, view::ChannelState};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 /// A server that serves it, and trusts Envoys on this machine.
 async fn world() -> World {
@@ -266,6 +267,30 @@ async fn what_is_no_check_is_a_grpc_error_and_the_listener_serves_nothing_else()
     let elsewhere = public.post(world.url(PATH)).send().await.unwrap();
     assert_eq!(elsewhere.status(), 404, "only where it was asked for");
     assert_eq!(world.get("/readyz").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_that_never_end_have_the_room_of_all_bodies() {
+    let world = world().await;
+    let address = world.running().ext_authz_address.unwrap();
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/grpc\r\n\
+         te: trailers\r\ncontent-length: 60001\r\n\r\n"
+    );
+    let begun = [head.as_bytes(), &[0; 60_000]].concat();
+    let mut waiting = Vec::new();
+    // 280 of them fill the half of 16 MiB.
+    for _ in 0..290 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(&begun).await.unwrap();
+        waiting.push(stream);
+    }
+    let (text, waiting) = first_response(waiting).await;
+    assert!(text.contains("grpc-status: 14\r\n"), "{text}");
+    // A short one is answered.
+    let (status, ..) = denied(&world, &of_token("x")).await;
+    assert_eq!(status, 16);
+    drop(waiting);
 }
 
 #[tokio::test(flavor = "multi_thread")]
