@@ -202,6 +202,12 @@ mod tests {
     }
 
     #[test]
+    fn tests_in_a_file_of_their_own_hide_no_circle() {
+        let a = ("a", "#[cfg(test)]\nmod tests;\n\nuse crate::b;");
+        assert_eq!(found(&[("", ""), a, ("b", "use crate::a;")]), [["a", "b"]]);
+    }
+
+    #[test]
     fn parents_tests_comments_and_texts_make_no_circle() {
         let files = [
             ("", "mod a; mod b; use a::A;"),

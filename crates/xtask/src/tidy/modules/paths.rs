@@ -126,7 +126,7 @@ fn is_name(word: &str) -> bool {
 
 /// The words and symbols of a source, without comments, literals and its test module.
 fn words(text: &str) -> Vec<&str> {
-    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text);
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
     let mut words = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
