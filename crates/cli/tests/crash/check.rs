@@ -135,16 +135,23 @@ impl List {
     }
 
     /// Whether the caps may have evicted the row at this index for a newer one, possibly an
-    /// unseen one: so many of its group, and of all.
-    fn is_evictable(&self, at: usize, [of_group, of_all]: [usize; 2]) -> bool {
+    /// unseen one: so many of its group, and of all. `may_have_been` says of a row whether it
+    /// may have been active since the last check: older tokens of other groups fill the cap, too.
+    fn is_evictable(
+        &self,
+        at: usize,
+        [of_group, of_all]: [usize; 2],
+        may_have_been: impl Fn(&Row) -> bool,
+    ) -> bool {
         let row = &self.0[at];
-        let newer = || self.0[..at].iter().filter(|it| it.kind == row.kind);
-        let full = row.kind == Kind::ShortLived && newer().count() + of_all >= CAP;
-        let peers = newer().filter(|it| it.group == row.group).count() + of_group;
-        match (&row.group, row.kind) {
-            (Some(_), _) => peers >= GROUP_CAP || (full && peers > 0),
-            (None, _) => full,
-        }
+        let of_kind = |rows: &'_ [Row]| rows.iter().filter(|it| it.kind == row.kind).count();
+        let older = self.0[at + 1..].iter().filter(|it| it.kind == row.kind && may_have_been(it));
+        let all = of_kind(&self.0[..at]) + older.count() + of_all;
+        let full = row.kind == Kind::ShortLived && all >= CAP;
+        let newer = self.0[..at].iter().filter(|it| it.kind == row.kind);
+        let peers = newer.filter(|it| it.group == row.group).count() + of_group;
+        let cap = row.group.as_ref().map_or(usize::MAX, |_| GROUP_CAP);
+        peers >= cap || (full && peers > 0)
     }
 }
 
@@ -305,7 +312,10 @@ async fn check_tokens(
             }
         }
         let evictable = list.zip(row).is_some_and(|(list, at)| {
-            list.is_evictable(at, sure.unseen.beside(token.channel, &list.0[at]))
+            let held = &ledger.channels[token.channel].held;
+            list.is_evictable(at, sure.unseen.beside(token.channel, &list.0[at]), |row| {
+                held.get(&row.id).is_none_or(|it| ledger.tokens[*it].is_of_this_round())
+            })
         });
         let verdict = ledger.verdict(number, evictable, sure.undone);
         let evicted = || row.zip(list).and_then(|(at, list)| list.0[at].cause.as_deref());

@@ -521,6 +521,11 @@ impl Books {
 }
 
 impl Token {
+    /// Whether it may have been active since the last check.
+    pub(crate) fn is_of_this_round(&self) -> bool {
+        self.fresh || self.good
+    }
+
     pub(crate) fn id(&self) -> String {
         self.claims.id.to_string()
     }
