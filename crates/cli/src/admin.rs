@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use tegata_policy::secret::PlainSecret;
+use tegata_policy::{acts::LOGIN_TAKEN, secret::PlainSecret};
 use tegata_server::authority::{
     admin_token::{self, Taken},
     keeping,
@@ -73,12 +73,10 @@ async fn made(place: &Files, api: &Api, login: &str, name: &str) -> anyhow::Resu
             let body = json!({ "login": login, "name": name, "operator": "administrator" });
             api.post(&["people", "invitations"], &body).await
         }
-        Err(error) => match error.to_string().contains("sign-in name exists") {
-            true => {
-                bail!("{error}; choose another name: that administrator can then reset the first")
-            }
-            false => Err(error.into()),
-        },
+        Err(keeping::Error::Store(tegata_store::Error::Conflict(LOGIN_TAKEN))) => {
+            bail!("{LOGIN_TAKEN}; choose another name: that administrator can then reset the first")
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -62,9 +62,9 @@ pub use locked::{Before, Count, Locked, LockedProvider, Needs, Remembered, Store
 pub use lost::{LOST_INSTANCES, LostInstances};
 pub use people::{
     AcceptInvitation, ChangePassword, ChangePerson, CreateAdminToken, DeleteAdminToken,
-    DeletePerson, EndSession, FirstFactor, InvitePerson, LinkIdentity, MOST_ADMIN_TOKENS,
-    MOST_INVITATIONS, MOST_SESSIONS, ResetPerson, SecondFactor, SetRole, SignIn, UnlinkIdentity,
-    UseCode,
+    DeletePerson, EndSession, FirstFactor, InvitePerson, LOGIN_TAKEN, LinkIdentity,
+    MOST_ADMIN_TOKENS, MOST_INVITATIONS, MOST_SESSIONS, ResetPerson, SecondFactor, SetRole, SignIn,
+    UnlinkIdentity, UseCode,
 };
 pub use person::{
     AdminTokenRow, Identity, LOGIN_RULE, LinkedIdentity, OpenInvitation, PAST_ROLES_KEPT,

@@ -286,7 +286,7 @@ pub fn whole(FeedResponse { mut parts, encoding }: FeedResponse) -> FeedReply {
 fn refused(failure: Failure) -> Reply {
     let (status, words) = match &failure {
         // A later version that this server does not speak, not a malformed number.
-        Failure::Parameter(bad) if speaks_another(bad) => {
+        Failure::Parameter(bad) if bad.is_other_version => {
             (StatusCode::UPGRADE_REQUIRED, bad.to_string())
         }
         Failure::Parameter(bad) => (StatusCode::BAD_REQUEST, bad.to_string()),
@@ -313,10 +313,6 @@ fn refused(failure: Failure) -> Reply {
     };
     reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
-}
-
-fn speaks_another(bad: &BadParameter) -> bool {
-    bad.name == "speaks" && bad.problem.contains("this server speaks")
 }
 
 fn status(refused: &Refused) -> StatusCode {

@@ -112,6 +112,8 @@ pub struct BadParameter {
     pub name: &'static str,
     /// What is wrong with it.
     pub problem: String,
+    /// Whether it is the version of the feed, and names one that this server does not speak.
+    pub is_other_version: bool,
 }
 
 /// The parameters that all requests of the feed have.
@@ -156,7 +158,8 @@ impl FeedQuery {
     fn read(pairs: &Pairs<'_>) -> Result<Self, BadParameter> {
         let version = pairs.required("speaks")?;
         if decimal(version) != Some(VERSION.into()) {
-            return bad("speaks", format!("is `{version}`; this server speaks {VERSION}"));
+            let problem = format!("is `{version}`; this server speaks {VERSION}");
+            return Err(BadParameter { name: "speaks", problem, is_other_version: true });
         }
         let staleness = pairs.milliseconds("staleness")?;
         if !STALENESS.contains(&staleness) {
@@ -238,7 +241,7 @@ impl ChangesQuery {
 }
 
 fn bad<T>(name: &'static str, problem: String) -> Result<T, BadParameter> {
-    Err(BadParameter { name, problem })
+    Err(BadParameter { name, problem, is_other_version: false })
 }
 
 /// The names of all parameters.

@@ -43,6 +43,9 @@ pub struct InvitePerson {
     pub by: By,
 }
 
+/// Why a person is not invited whose sign-in name is another person's.
+pub const LOGIN_TAKEN: &str = "a person with this sign-in name exists";
+
 impl Act for InvitePerson {
     type Output = PersonRow;
     const NAME: ActName = ActName::InvitePerson;
@@ -54,7 +57,7 @@ impl Act for InvitePerson {
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<PersonRow> {
         if !locked.upkeep.people.people.is_empty() {
-            return Err(ActError::Conflict("a person with this sign-in name exists"));
+            return Err(ActError::Conflict(LOGIN_TAKEN));
         }
         // Apart: the Admin of one channel must not keep out those who operate the authority.
         let into_authority = matches!(self.role, Some(RoleChange::Operator { .. }));

@@ -10,7 +10,7 @@ mod tokens;
 
 pub use change::{ChangePerson, DeletePerson, SetRole};
 pub use identity::{LinkIdentity, UnlinkIdentity};
-pub use invite::{AcceptInvitation, InvitePerson, MOST_INVITATIONS, ResetPerson};
+pub use invite::{AcceptInvitation, InvitePerson, LOGIN_TAKEN, MOST_INVITATIONS, ResetPerson};
 pub use sign_in::{
     ChangePassword, EndSession, FirstFactor, MOST_SESSIONS, SecondFactor, SignIn, UseCode,
 };
