@@ -61,8 +61,8 @@ fn read(folder: &Path) -> anyhow::Result<Modules> {
         if path.last().is_some_and(|it| it == "mod" || it == "lib" || it == "main") {
             path.pop();
         }
-        // Test modules in their own files are not counted.
-        if path.last().is_none_or(|it| it != "tests") {
+        // Test modules in their own files and folders are not counted.
+        if path.iter().all(|it| it != "tests") {
             modules.entry(path.clone()).or_default().read(&path, &fs::read_to_string(&file)?);
         }
     }
