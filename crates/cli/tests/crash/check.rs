@@ -318,14 +318,15 @@ async fn check_tokens(
             })
         });
         let verdict = ledger.verdict(number, evictable, sure.undone);
-        let evicted = || row.zip(list).and_then(|(at, list)| list.0[at].cause.as_deref());
+        let cause = || row.zip(list).and_then(|(at, list)| list.0[at].cause.as_deref());
         match verdict {
             Verdict::Good if !good => {
-                wrong.push(format!("{}: acknowledged, and lost ({:?})", what(), evicted()));
+                wrong.push(format!("{}: acknowledged, and lost ({:?})", what(), cause()));
             }
             Verdict::Revoked if good => wrong.push(format!("{}: revoked, but active", what())),
             Verdict::AsRevocation(revocation) => {
-                halves.entry(revocation).or_default()[usize::from(good)].push(what());
+                let what = format!("{} ({:?})", what(), cause());
+                halves.entry(revocation).or_default()[usize::from(good)].push(what);
             }
             _ => {}
         }
