@@ -169,11 +169,13 @@ pub async fn decide(
 impl ActiveToken {
     /// The headers that describe the token to the API: names in small letters, values of
     /// visible ASCII. The group is empty if there is none, so that a proxy that copies it
-    /// overwrites what the client sent.
+    /// overwrites what the client sent. `x-tegata-stale` is there only for a token that was
+    /// verified by a stale view.
     #[must_use]
-    pub fn headers(&self) -> [(&'static str, String); 5] {
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> {
         let claims = &self.claims;
         let group = claims.group.as_ref().map_or("", |group| group.as_str());
+        let stale = self.is_stale.then(|| ("x-tegata-stale", "1".to_owned()));
         [
             ("x-tegata-channel", claims.channel.to_string()),
             ("x-tegata-kind", claims.kind.name().to_owned()),
@@ -181,5 +183,7 @@ impl ActiveToken {
             ("x-tegata-expires-in", self.expires_in.max(0).to_string()),
             ("x-tegata-group", group.to_owned()),
         ]
+        .into_iter()
+        .chain(stale)
     }
 }

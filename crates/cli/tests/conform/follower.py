@@ -159,8 +159,8 @@ class Follower:
             for change in body["changes"]:
                 if int(change["position"].split("-")[1]) > new.number: new.apply(change)
             new.number = max(new.number, int(body["through"].split("-")[1]))
-            early = not body["changes"] and sent["query"]["hold"] != "0" and now - sent["at"] < int(sent["query"]["hold"]) / 2
-            self.quiet = self.quiet + 1 if early else 0
+            early = not body["changes"] and now - sent["at"] < int(sent["query"]["hold"]) / 2
+            if body["changes"] or sent["query"]["hold"] != "0": self.quiet = self.quiet + 1 if early else 0
             if self.quiet >= 3: self.quiet, self.snapshot = 0, True
             if sent["at"] > self.sent: self.gap = sent["gap"]
             self.as_of, self.sent = max(self.as_of, as_of), max(self.sent, sent["at"])

@@ -121,7 +121,7 @@ fn authorization(http: &HttpRequest) -> Option<Cow<'_, [u8]>> {
 }
 
 fn let_through(active: &ActiveToken, http: &HttpRequest) -> CheckResponse {
-    let ours = active.headers();
+    let ours: Vec<_> = active.headers().collect();
     let names = http
         .headers
         .keys()

@@ -117,7 +117,10 @@ impl Follower {
         let is_quiet = response.changes.is_empty()
             && !hold.is_zero()
             && clocks.steady.since(sent.at.steady) < *hold / 2;
-        self.quiet = if is_quiet { self.quiet + 1 } else { 0 };
+        // A question says nothing of how the authority holds requests.
+        if !hold.is_zero() || !response.changes.is_empty() {
+            self.quiet = if is_quiet { self.quiet + 1 } else { 0 };
+        }
         if self.quiet >= QUIET {
             self.quiet = 0;
             self.needs_snapshot = true;

@@ -390,14 +390,21 @@ fn a_gap_before_the_first_change_leads_to_a_snapshot() {
 
 #[test]
 fn three_responses_that_are_empty_and_early_lead_to_a_snapshot() {
-    let mut it = Tested::with_view(strict());
-    for number in 6..9 {
-        let poll = it.only(at(i64::try_from(number).unwrap() * 1_000));
-        assert_eq!(poll.path, "/feed/changes");
-        let soon = at(i64::try_from(number).unwrap() * 1_000 + 10);
-        it.respond(&poll, soon, 200, &changes(&poll, number, vec![]));
+    for asks_in_between in [false, true] {
+        let mut it = Tested::with_view(strict());
+        for number in 6..9 {
+            let then = i64::try_from(number).unwrap() * 2_000;
+            let poll = it.only(at(then));
+            assert_eq!(poll.path, "/feed/changes");
+            if asks_in_between {
+                it.follower.want_question();
+                let question = it.only(at(then + 1));
+                it.respond(&question, at(then + 2), 200, &changes(&question, number - 1, vec![]));
+            }
+            it.respond(&poll, at(then + 10), 200, &changes(&poll, number, vec![]));
+        }
+        assert_eq!(it.only(at(20_000)).path, "/feed/snapshot", "asks: {asks_in_between}");
     }
-    assert_eq!(it.only(at(20_000)).path, "/feed/snapshot");
 }
 
 // ---- requests
