@@ -305,7 +305,7 @@ impl Authority {
 
     /// Judges leases at `now`.
     pub fn judge(&mut self, now: Moment) {
-        let Self { receipts, instances, said_bye, tokens, lost_until, .. } = self;
+        let Self { receipts, instances, said_bye, tokens, lost_until, planted, .. } = self;
         receipts.retain_mut(|receipt| {
             let elapsed = now - receipt.committed;
             receipt.waiting.retain(|id| {
@@ -313,7 +313,8 @@ impl Authority {
                 let knows = it
                     .acknowledged
                     .is_some_and(|at| at.epoch == receipt.position.epoch && at >= receipt.position);
-                let over = it.on_stale != OnStale::Allow && elapsed > nanos(lease(it.staleness));
+                let ends = it.on_stale != OnStale::Allow || *planted == Planted::LenientExpire;
+                let over = ends && elapsed > nanos(lease(it.staleness));
                 !(knows || over)
             });
             let is_complete = receipt.waiting.is_empty() && *lost_until < now;

@@ -26,6 +26,8 @@ pub enum Planted {
     DeletedAtPosition,
     /// A response has one change at the most, and the age of the newest view.
     Parts,
+    /// The lease of an instance with `allow` runs out like that of any other.
+    LenientExpire,
 }
 
 /// What a schedule contained.

@@ -19,6 +19,8 @@ pub enum Fault {
     EarlyAcknowledgement,
     /// It keeps what a snapshot does not list.
     MergedSnapshot,
+    /// It counts the age from the arrival of a response, and not from its request.
+    AgeFromArrival,
 }
 
 /// The follower of the crate with a fault.
@@ -28,13 +30,24 @@ pub struct Faulty {
     /// The parameters of the last request for changes.
     last: Vec<(String, String)>,
     early: Vec<SentRequest>,
+    /// When the last response with changes was read, as counted from its arrival.
+    arrived: Option<Steady>,
+    wanted: Option<Use>,
     /// Responses that are applied later.
     late: Vec<(Steady, String, SimulatedResponse)>,
 }
 
 impl Faulty {
     pub fn new(fault: Fault, inner: OwnFollower) -> Self {
-        Self { fault, inner, last: Vec::new(), early: Vec::new(), late: Vec::new() }
+        Self {
+            fault,
+            inner,
+            last: Vec::new(),
+            early: Vec::new(),
+            arrived: None,
+            wanted: None,
+            late: Vec::new(),
+        }
     }
 
     fn acknowledge_early(&mut self, response: &ChangesResponse) {
@@ -68,6 +81,7 @@ impl Faulty {
 impl TestedFollower for Faulty {
     fn start(&mut self, instance: InstanceId, wanted: Use, clocks: Clocks) -> Result<(), String> {
         (self.early, self.late) = (Vec::new(), Vec::new());
+        (self.arrived, self.wanted) = (None, Some(wanted));
         self.inner.start(instance, wanted, clocks)
     }
 
@@ -119,6 +133,10 @@ impl TestedFollower for Faulty {
                         return self.inner.receive(id, Some(&merged), clocks, random);
                     }
                 }
+                Fault::AgeFromArrival => {
+                    let age = changes.ok().map(|it| it.head.age);
+                    self.arrived = age.map(|it| clocks.steady.minus(it)).or(self.arrived);
+                }
                 Fault::Nothing | Fault::NoAgeCheck => {}
             }
         }
@@ -131,7 +149,9 @@ impl TestedFollower for Faulty {
         began: Steady,
         moments: [Clocks; 2],
     ) -> Result<Answer, String> {
-        if self.fault == Fault::NoAgeCheck {
+        let staleness = self.wanted.map_or(Duration::ZERO, |it| it.staleness);
+        let is_young = self.arrived.is_some_and(|it| moments[1].steady.since(it) <= staleness);
+        if self.fault == Fault::NoAgeCheck || is_young {
             let standing = self.inner.follower()?.standing();
             let signatures = self.inner.signatures();
             if let Some(Ok(_)) = standing.consult(token.as_bytes(), moments[0].steady, signatures) {

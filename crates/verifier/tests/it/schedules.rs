@@ -62,6 +62,11 @@ fn a_follower_that_merges_snapshots_is_found() {
 }
 
 #[test]
+fn a_follower_that_counts_the_age_from_a_responses_arrival_is_found() {
+    assert!(shows(Planted::Nothing, Fault::AgeFromArrival).1.contains("accepts"));
+}
+
+#[test]
 fn an_authority_that_holds_a_position_of_the_future_is_found() {
     shows(Planted::HeldFuture, Fault::Nothing);
 }
@@ -74,4 +79,9 @@ fn an_authority_that_deletes_a_change_at_the_asked_position_is_found() {
 #[test]
 fn an_authority_that_sends_changes_in_parts_is_found() {
     shows(Planted::Parts, Fault::Nothing);
+}
+
+#[test]
+fn an_authority_that_waits_for_a_lenient_instance_no_longer_than_for_others_is_found() {
+    assert!(shows(Planted::LenientExpire, Fault::Nothing).1.contains("receipt"));
 }
