@@ -171,7 +171,6 @@ impl ActiveToken {
     /// visible ASCII. The group is empty if there is none, so that a proxy that copies it
     /// overwrites what the client sent. `x-tegata-stale` is there only for a token that was
     /// verified by a stale view.
-    #[must_use]
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> {
         let claims = &self.claims;
         let group = claims.group.as_ref().map_or("", |group| group.as_str());
