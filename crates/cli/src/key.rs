@@ -23,7 +23,8 @@ use tegata_client::{
 };
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group},
-    time::{DAY, UnixTime},
+    kind::Kind,
+    time::UnixTime,
 };
 use zeroize::Zeroizing;
 
@@ -83,7 +84,7 @@ pub struct Signing {
 
 /// The lifetime of a v2.1 token, in seconds.
 pub fn lifetime(text: &str) -> Result<i64, String> {
-    let seconds = seconds(1..=30 * DAY.unsigned_abs())(text)?;
+    let seconds = seconds(1..=Kind::V21.life().longest().unsigned_abs())(text)?;
     i64::try_from(seconds.0).map_err(|error| error.to_string())
 }
 

@@ -13,11 +13,11 @@ use data_encoding::BASE32_NOPAD;
 use serde::Serialize;
 use serde_json::{Value, from_value, json};
 use tegata_policy::{
-    acts::{LOGIN_RULE, is_login},
     password,
     permission::{ChannelRole, OperatorRole, ProviderRole},
     secret::PlainSecret,
     text::counted,
+    text::{LOGIN_RULE, is_login},
     totp,
 };
 use tegata_token::id::{ChannelId, PersonId, ProviderId};

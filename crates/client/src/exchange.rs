@@ -1,5 +1,5 @@
 //! One HTTP exchange with an authority: where to send a request, how much of the
-//! response to read, and what a response without success says.
+//! response to read, and how an error response is read.
 
 use crate::machine::MonotonicClock;
 use reqwest::{Method, RequestBuilder, StatusCode, Url, header::HeaderMap};

@@ -3,7 +3,11 @@
 //! The messages state what is wrong and how to proceed. They know no protocol: each API
 //! of the server maps the list to its own errors in one match.
 
-use crate::{assertion::BadAssertion, rules::MAX_SCOPE_REVOCATIONS, text::counted};
+use crate::{
+    assertion::BadAssertion,
+    rules::{CAP, GROUPS, LONGEST_DELAY, MAX_SCOPE_REVOCATIONS},
+    text::{LOGIN_RULE, counted},
+};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     kind::Kind,
@@ -49,12 +53,18 @@ pub enum Denied {
     GroupFull(Kind),
     /// The channel has reached its maximum number of groups.
     #[error(
-        "the channel has reached its maximum of 100 groups; delete one that is not used any more (`tegata group delete`). One without active tokens, keys and settings counts for up to a day after its last stateless token has expired"
+        "the channel has reached its maximum of {GROUPS} groups; delete one that is not used any more (`tegata group delete`). One without active tokens, keys and settings counts for up to a day after its last stateless token has expired"
     )]
     TooManyGroups,
     /// The delay of a reissue is out of range.
-    #[error("the delay must be a whole number of seconds from 0 to 86400")]
+    #[error("the delay must be a whole number of seconds from 0 to {LONGEST_DELAY}")]
     DelayOutOfRange,
+    /// The cap of a group is out of range.
+    #[error("the cap of a group must be a whole number from 1 to {CAP}")]
+    GroupCapOutOfRange,
+    /// The name cannot be one to sign in with.
+    #[error("a sign-in name is {LOGIN_RULE}")]
+    NotALogin,
     /// The legacy token rules have no delay.
     #[error("under the legacy-2020 rules a reissue has no delay")]
     DelayUnderLegacyRules,

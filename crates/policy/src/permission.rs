@@ -296,7 +296,7 @@ table! {
     RevokeTokens: Channel, Narrows, NARROWERS + CHANNEL_ADMIN;
     /// Revoke a token that the actor itself holds or owns.
     RevokeOwnToken: Channel, Narrows, NONE + OwnChannel;
-    /// Report a leaked token, by its text: what it does is the channel's setting.
+    /// Report a leaked token by its text; the channel's `on_leak` decides what happens.
     ReportLeaks: Channel, Narrows, NONE + Reporter;
     /// Read a channel's audit events.
     ReadChannelAudit: Channel, Reads, READERS + CHANNEL_ADMIN;

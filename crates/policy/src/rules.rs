@@ -87,7 +87,7 @@ const ALL_TYPES: &[ChannelType] =
 /// The table.
 pub const RULES: [Rule; 4] = [
     Rule {
-        cap: Some(Cap { most: 30, when_full: WhenFull::Deny }),
+        cap: Some(Cap { most: CAP, when_full: WhenFull::Deny }),
         authentication: &[Authentication::Assertion],
         channel_types: &[ChannelType::MessagingApi],
         ..Rule::new(Kind::V21)
@@ -99,7 +99,7 @@ pub const RULES: [Rule; 4] = [
         ..Rule::new(Kind::Stateless)
     },
     Rule {
-        cap: Some(Cap { most: 30, when_full: WhenFull::EvictOldest }),
+        cap: Some(Cap { most: CAP, when_full: WhenFull::EvictOldest }),
         authentication: &[Authentication::Secret],
         channel_types: ALL_TYPES,
         ..Rule::new(Kind::ShortLived)
@@ -142,6 +142,10 @@ impl Rule {
 /// Maximum delay of a reissue, for which the previous long-lived token stays active, in
 /// seconds.
 pub const LONGEST_DELAY: i64 = DAY;
+
+/// The cap of active v2.1 tokens of a channel, of its short-lived ones, and of both kinds together
+/// under the legacy rules (LINE, "Channel access token"). The cap of a group is at most this.
+pub const CAP: usize = 30;
 
 /// Default cap of active tokens of a kind per group: one in use and one that replaces it,
 /// the overlap that a rotation needs.
@@ -199,7 +203,7 @@ impl TokenRules {
         match self {
             Self::Legacy2020 if shared => Some(Pool {
                 kinds: &[Kind::ShortLived, Kind::LongLived],
-                cap: Cap { most: 30, when_full: WhenFull::EvictOldest },
+                cap: Cap { most: CAP, when_full: WhenFull::EvictOldest },
             }),
             _ => Rule::of(kind).cap.map(|cap| Pool { kinds: own, cap }),
         }

@@ -1,6 +1,7 @@
 //! Texts for people: names, reasons, contacts.
 
 use std::fmt;
+use tegata_token::id::PersonId;
 
 /// Whether a character has no effect beyond its own place. Control characters steer
 /// terminals; direction overrides and line separators make a line look like another one.
@@ -44,6 +45,22 @@ pub fn is_line(text: &str, most: usize) -> bool {
 #[must_use]
 pub fn is_reason(text: &str) -> bool {
     is_line(text, LONGEST_REASON)
+}
+
+/// What a name to sign in with can be, in words.
+pub const LOGIN_RULE: &str =
+    "1 to 64 of a-z 0-9 . _ @ + -, beginning with a letter or a digit, and not ten digits alone";
+
+/// Whether a text can be a name to sign in with: no command line reads it as an option, and
+/// none as a person's id.
+#[must_use]
+pub fn is_login(text: &str) -> bool {
+    let is_plain = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit();
+    let fits = |it: u8| is_plain(it) || b"._@+-".contains(&it);
+    (1..=64).contains(&text.len())
+        && text.bytes().all(fits)
+        && text.bytes().next().is_some_and(is_plain)
+        && text.parse::<PersonId>().is_err()
 }
 
 /// A number with what it counts, in the singular or the plural.

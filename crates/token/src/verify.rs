@@ -51,7 +51,7 @@ pub enum Invalid {
     #[error("malformed: {0}")]
     Malformed(#[from] Malformed),
     /// Its signature is not by the key that it names.
-    #[error("the signature does not verify")]
+    #[error("the signature is invalid")]
     BadSignature,
     /// The key that it names is unknown.
     #[error("signed by an unknown key")]

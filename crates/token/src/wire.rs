@@ -70,7 +70,7 @@ pub enum Malformed {
 
 /// The signature is not by the key that the token names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the signature does not verify")]
+#[error("the signature is invalid")]
 pub struct BadSignature;
 
 impl<'a> Unverified<'a> {

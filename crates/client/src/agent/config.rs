@@ -17,8 +17,7 @@ use tegata_policy::duration;
 use tegata_system::file::{self, Links};
 use tegata_token::{
     id::{ChannelId, Group},
-    kind::{Kind, Lifetime},
-    time::DAY,
+    kind::Kind,
 };
 
 /// A settings file that cannot be read or is wrong.
@@ -334,7 +333,7 @@ impl Config {
     /// The token that an entry requests.
     #[must_use]
     pub fn wanted(&self, token: &TokenConfig) -> Wanted {
-        let usual = if self.state.is_some() { longest() } else { NOT_KEPT };
+        let usual = if self.state.is_some() { Kind::V21.life().longest() } else { NOT_KEPT };
         Wanted {
             channel: token.channel,
             group: token.group.clone(),
@@ -384,13 +383,6 @@ impl SinkConfig {
     }
 }
 
-fn longest() -> i64 {
-    match Kind::V21.life() {
-        Lifetime::Requested { longest } => longest,
-        Lifetime::Fixed(_) => 30 * DAY,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -436,7 +428,10 @@ mod tests {
             let wanted = config.wanted(&config.tokens[0]);
             (wanted.kind, wanted.lifetime)
         };
-        assert_eq!(wanted(&format!("state = 's'\n{}", token(""))), (Kind::V21, 30 * DAY));
+        assert_eq!(
+            wanted(&format!("state = 's'\n{}", token(""))),
+            (Kind::V21, Kind::V21.life().longest())
+        );
         assert_eq!(wanted(&token("kind = 'v2.1'")), (Kind::V21, NOT_KEPT));
         assert_eq!(wanted(&token("lifetime = 60")), (Kind::V21, 60));
         assert_eq!(wanted(&token("lifetime = '2h'")), (Kind::V21, 7_200));

@@ -103,7 +103,9 @@ async fn invalid(
 
 /// The response to a caller that may not have the token of this name.
 fn denied(shared: &Shared, name: &str, headers: &HeaderMap) -> Option<Response> {
-    let shown = headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
+    let mut shown = headers.get_all(header::AUTHORIZATION).iter();
+    // Parsers differ in which of two headers they use.
+    let shown = shown.next().filter(|_| shown.next().is_none()).and_then(|it| it.to_str().ok());
     let shown = shown.and_then(|it| it.split_once(' '));
     let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let secret = shown.map(|(_, secret)| PlainSecret::from_caller(secret.trim().to_owned()));

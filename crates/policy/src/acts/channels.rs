@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{
     channel::{Channel, GroupRule, OnLeak, RevokeTokens, Secret},
+    denied::Denied,
     permission::{ChannelRole, RoleChange},
-    rules::TokenRules,
+    rules::{CAP, TokenRules},
     secret::HashedSecret,
 };
 use tegata_token::{
@@ -111,6 +112,7 @@ impl Act for ChangeChannel {
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<usize> {
         let old = locked.existing()?;
         self.by.expects(SettingsTag::of_channel(old))?;
+        check_group_cap(self.patch.group_cap)?;
         let mut effects = Effects::default();
         let mut new = self.patch.applied_to(old);
         effects.write(Write::Settings(Box::new(new.clone())));
@@ -264,6 +266,14 @@ impl Act for DeletePreviousSecret {
         let event = AuditEvent::ChannelDeletePreviousSecret(NoDetail {});
         effects.audit(&self.by, channel, event);
         Ok((0, effects))
+    }
+}
+
+/// Checks the cap of a group that was entered.
+pub(super) fn check_group_cap(cap: Option<usize>) -> Result<(), Denied> {
+    match cap {
+        Some(cap) if !(1..=CAP).contains(&cap) => Err(Denied::GroupCapOutOfRange),
+        _ => Ok(()),
     }
 }
 

@@ -187,8 +187,8 @@ impl Act for RenewInstances {
     }
 }
 
-/// Drops the rows of instances that have not asked for long. Which are is measured by the
-/// process that requests it, on its own steady clock.
+/// Drops the rows of silent instances. The process that requests it measures the silence, on
+/// its own steady clock.
 #[derive(Debug, Clone)]
 pub struct DropInstances {
     /// The verifiers, the instances' ids, and when their rows were last renewed: a row that

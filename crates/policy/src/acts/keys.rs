@@ -3,6 +3,7 @@
 use super::{
     Act, ActError, ActName, Decided,
     audit_event::{AuditEvent, GroupChanged, GroupDeleted, KeyDeleted, KeyRegistered},
+    channels::check_group_cap,
     effects::{Effects, Write},
     expected::SettingsTag,
     journal::JournalEntry,
@@ -134,6 +135,7 @@ impl Act for SetGroup {
         let old = channel.groups.get(&self.group).cloned().unwrap_or_default();
         let exists = group_exists(locked, channel, &self.group, now);
         self.by.expected.check(exists.then(|| SettingsTag::of_group(&old)))?;
+        check_group_cap(self.patch.cap.flatten())?;
         let settings = self.patch.applied_to(old);
         if settings != GroupSettings::default() {
             check_place_for(locked, channel, &self.group, now)?;

@@ -67,9 +67,9 @@ pub use people::{
     UnlinkIdentity, UseCode,
 };
 pub use person::{
-    AdminTokenRow, Identity, LOGIN_RULE, LinkedIdentity, OpenInvitation, PAST_ROLES_KEPT,
-    PasswordHash, PersonLoss, PersonRow, PersonRows, PersonState, SessionRow, SignInSecrets,
-    StoredPerson, WhichPerson, is_login,
+    AdminTokenRow, Identity, LinkedIdentity, OpenInvitation, PAST_ROLES_KEPT, PasswordHash,
+    PersonLoss, PersonRow, PersonRows, PersonState, SessionRow, SignInSecrets, StoredPerson,
+    WhichPerson,
 };
 pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
 pub use providers::{CreateProvider, DeleteProvider, RenameProvider};

@@ -44,22 +44,6 @@ pub enum PersonState {
     Disabled,
 }
 
-/// What a name to sign in with can be, in words.
-pub const LOGIN_RULE: &str =
-    "1 to 64 of a-z 0-9 . _ @ + -, beginning with a letter or a digit, and not ten digits alone";
-
-/// Whether a text can be a name to sign in with: no command line reads it as an option, and
-/// none as a person's id.
-#[must_use]
-pub fn is_login(text: &str) -> bool {
-    let is_plain = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit();
-    let fits = |it: u8| is_plain(it) || b"._@+-".contains(&it);
-    (1..=64).contains(&text.len())
-        && text.bytes().all(fits)
-        && text.bytes().next().is_some_and(is_plain)
-        && text.parse::<PersonId>().is_err()
-}
-
 /// Number of roles in deleted providers and channels that a person keeps: they let the person
 /// read the audit events of these.
 pub const PAST_ROLES_KEPT: usize = 20;

@@ -6,8 +6,9 @@ use crate::signer::{OTHER, OWN};
 use std::{collections::BTreeMap, sync::Arc};
 use tegata_policy::{
     acts::{
-        Act, ActError, ChangeChannel, ChannelPatch, DeleteGroup, DeleteKey, Locked, Remembered,
-        RevocationTarget, Revoke, TakeAssertion, Write, audit_event::AuditEvent,
+        Act, ActError, ChangeChannel, ChannelPatch, DeleteGroup, DeleteKey, GroupPatch, Locked,
+        Remembered, RevocationTarget, Revoke, SetGroup, TakeAssertion, Write,
+        audit_event::AuditEvent,
     },
     channel::Channel,
     denied::Denied,
@@ -151,4 +152,23 @@ fn a_channel_that_is_known_need_not_be_read_unless_it_has_changed() {
     assert_eq!(revoked(&active).unwrap().0, 1);
     let gone = Locked { count: None, channel: None, ..unread };
     assert!(matches!(revoked(&gone), Err(ActError::NotFound("channel"))));
+}
+
+#[test]
+fn the_cap_of_a_group_is_1_to_30() {
+    let locked = locked(channel(), Vec::new());
+    for cap in [0, 31, usize::MAX] {
+        let patch = ChannelPatch { group_cap: Some(cap), ..ChannelPatch::default() };
+        let act = ChangeChannel { id: id(), patch, by: by() };
+        let denied = act.decide(&locked, NOW).unwrap_err();
+        assert!(matches!(denied, ActError::Denied(Denied::GroupCapOutOfRange)), "{cap}");
+        let patch = GroupPatch { cap: Some(Some(cap)), ..GroupPatch::default() };
+        let act = SetGroup { channel: id(), group: group("a"), patch, by: by() };
+        let denied = act.decide(&locked, NOW).unwrap_err();
+        assert!(matches!(denied, ActError::Denied(Denied::GroupCapOutOfRange)), "{cap}");
+    }
+    for cap in [1, 30] {
+        let patch = ChannelPatch { group_cap: Some(cap), ..ChannelPatch::default() };
+        assert!(ChangeChannel { id: id(), patch, by: by() }.decide(&locked, NOW).is_ok(), "{cap}");
+    }
 }

@@ -11,10 +11,12 @@ use tegata_policy::{
         LinkedIdentity, Locked, MOST_ADMIN_TOKENS, MOST_SESSIONS, NewChannel, OpenInvitation,
         PasswordHash, PersonLoss, PersonRow, PersonRows, PersonState, Replay, ResetPerson,
         RewrapKeys, SecondFactor, SessionRow, SetRole, SignIn, SignInSecrets, StoredPerson,
-        TokenHash, UnlinkIdentity, UpkeepRows, UseCode, WrappedKey, Write, is_login,
+        TokenHash, UnlinkIdentity, UpkeepRows, UseCode, WrappedKey, Write,
     },
+    denied::Denied,
     permission::{ChannelRole, OperatorRole, ProviderRole, Rights, RoleChange},
     rules::ChannelType,
+    text::is_login,
 };
 use tegata_token::{
     id::{AdminTokenId, PersonId},
@@ -624,4 +626,13 @@ fn a_new_master_key_encrypts_every_second_factor() {
 fn no_secret_of_a_person_can_be_printed() {
     let shown = format!("{:?}", with(Some(stored())).upkeep.people);
     assert!(shown.contains("PasswordHash") && !shown.contains("argon2id"), "{shown}");
+}
+
+#[test]
+fn a_person_is_invited_only_with_a_name_that_can_sign_in() {
+    for login in ["", "-mika", "Mika", "1234567890"] {
+        let act = InvitePerson { login: login.into(), ..invite(None) };
+        let denied = act.decide(&locked(channel(), Vec::new()), NOW).unwrap_err();
+        assert!(matches!(denied, ActError::Denied(Denied::NotALogin)), "{login}: {denied}");
+    }
 }

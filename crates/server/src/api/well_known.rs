@@ -9,7 +9,7 @@ use crate::{
 use axum::{Router, extract::State, routing::get};
 use http::{HeaderValue, StatusCode, header};
 use std::sync::Arc;
-use tegata_token::{key::KeyState, time::DAY, view::ViewKey};
+use tegata_token::{key::KeyState, kind::Kind, view::ViewKey};
 
 /// `/.well-known/jwks.json`.
 pub fn router() -> Router<Arc<App>> {
@@ -19,7 +19,7 @@ pub fn router() -> Router<Arc<App>> {
 
 /// A key that retired longer ago, in seconds, cannot have signed an active JWS token:
 /// none has a longer lifetime than v2.1.
-const LISTED: i64 = 30 * DAY;
+const LISTED: i64 = Kind::V21.life().longest();
 
 fn jwks(app: &App) -> Reply {
     let view = app.authority.view();

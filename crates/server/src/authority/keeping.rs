@@ -16,9 +16,10 @@ use std::{
     time::Duration,
 };
 use tegata_policy::{
-    acts::{InvitePerson, LOGIN_RULE, is_login},
+    acts::InvitePerson,
     permission::{OperatorRole, RoleChange},
     secret::PlainSecret,
+    text::{LOGIN_RULE, is_login},
     text::{REASON_RULE, is_reason},
 };
 use tegata_store::{

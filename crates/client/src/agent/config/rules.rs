@@ -1,16 +1,17 @@
 //! The rules for settings that types cannot express, each with an error that says what to
 //! write, and warnings about settings that are allowed but cause problems.
 
-use super::{Config, Format, SinkConfig, TokenConfig, longest};
+use super::{Config, Format, SinkConfig, TokenConfig};
 use crate::exchange::address;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
+use tegata_policy::rules::{CAP, GROUP_CAP};
 use tegata_token::{id::Group, kind::Kind};
 
-/// How many groups fit on one channel: 30 tokens of a kind, two per group.
-const GROUPS_THAT_FIT: usize = 15;
+/// How many groups fit on one channel, each with its cap of tokens.
+const GROUPS_THAT_FIT: usize = CAP / GROUP_CAP;
 
 impl Config {
     pub(super) fn check(&self) -> Result<(), String> {
@@ -71,7 +72,7 @@ impl Config {
             }
             _ => Ok(()),
         }?;
-        let longest = longest();
+        let longest = Kind::V21.life().longest();
         match token.lifetime {
             Some(_) if self.kind(token) != Kind::V21 => {
                 Err(format!("{of}: only v2.1 tokens have a settable lifetime; remove `lifetime`"))

@@ -1,7 +1,10 @@
 //! Groups, in English.
 
 use crate::{html, texts::GroupsTexts};
-use tegata_policy::{idle::IdleUnknown, rules::WhenFull};
+use tegata_policy::{
+    idle::IdleUnknown,
+    rules::{CAP, WhenFull},
+};
 
 pub const TEXTS: GroupsTexts = GroupsTexts {
     intro: "A group is a team or a deployment with its own tokens. By default, a group can have two \
@@ -75,7 +78,7 @@ pub const TEXTS: GroupsTexts = GroupsTexts {
                    200 characters.",
     contact_wrong: "Enter at most 200 characters, without control characters.",
     cap: "Active tokens of each kind",
-    cap_hint: |cap| format!("1 to 30. Empty: the channel default, {cap}."),
+    cap_hint: |cap| format!("1 to {CAP}. Empty: the channel default, {cap}."),
     cap_wrong: "Enter a whole number from 1 to 30, or nothing.",
     when_full: "When the limit is reached",
     when_default: "Channel default",

@@ -1,7 +1,10 @@
 //! Groups, in Japanese.
 
 use crate::{html, texts::GroupsTexts};
-use tegata_policy::{idle::IdleUnknown, rules::WhenFull};
+use tegata_policy::{
+    idle::IdleUnknown,
+    rules::{CAP, WhenFull},
+};
 
 pub const TEXTS: GroupsTexts = GroupsTexts {
     intro: "グループは、自身のトークンを持つチームまたは環境です。グループは既定で種類ごとに2件の有効なトークンを\
@@ -68,7 +71,7 @@ pub const TEXTS: GroupsTexts = GroupsTexts {
     contact_hint: "グループのトークンについての問い合わせ先（チャットのチャンネルやアドレスなど）。200文字以内。",
     contact_wrong: "200文字以内で入力してください。制御文字は使えません。",
     cap: "種類ごとの有効なトークン数",
-    cap_hint: |cap| format!("1〜30。空欄の場合はチャネルの既定値（{cap}）。"),
+    cap_hint: |cap| format!("1〜{CAP}。空欄の場合はチャネルの既定値（{cap}）。"),
     cap_wrong: "1〜30の整数を入力するか、空欄にしてください。",
     when_full: "上限に達したとき",
     when_default: "チャネルの既定値",

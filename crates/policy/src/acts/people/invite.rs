@@ -14,8 +14,10 @@ use crate::{
         things::By,
         upkeep::Upkeep,
     },
+    denied::Denied,
     permission::ChannelRole,
     rules::ChannelType,
+    text::is_login,
 };
 use std::collections::BTreeMap;
 use tegata_token::{id::PersonId, time::UnixTime};
@@ -56,6 +58,9 @@ impl Act for InvitePerson {
     }
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<PersonRow> {
+        if !is_login(&self.login) {
+            return Err(Denied::NotALogin.into());
+        }
         if !locked.upkeep.people.people.is_empty() {
             return Err(ActError::Conflict(LOGIN_TAKEN));
         }

@@ -5,7 +5,7 @@ use crate::{
         administrator::Administrator,
         limits::Limits,
         problem::{Problem, Problems},
-        read::{Body, Deletion, Found, Ids, Line, Query, Whole},
+        read::{Body, Deletion, Found, GroupCap, Ids, Line, Query, Whole},
         schema, show,
         tags::{Tagged, with_tag},
     },
@@ -136,7 +136,7 @@ pub struct ChannelChange {
     state: Option<Use>,
     /// The maximum number of active tokens of a kind in a group.
     #[schema(value_type = Option<u8>, minimum = 1, maximum = 30, nullable = false)]
-    group_cap: Option<Whole<1, 30>>,
+    group_cap: Option<GroupCap>,
     #[schema(value_type = Option<schema::WhenFull>, nullable = false)]
     group_when_full: Option<WhenFull>,
     /// Whether an assertion's audience must be this server, not LINE.

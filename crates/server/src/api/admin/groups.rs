@@ -3,7 +3,7 @@
 use crate::api::admin::{
     administrator::Administrator,
     problem::{Problem, Problems},
-    read::{Body, Deletion, Ids, Line, Part, Query, Whole},
+    read::{Body, Deletion, GroupCap, Ids, Line, Part, Query, Whole},
     schema, show,
     tags::Tagged,
 };
@@ -60,7 +60,7 @@ fn tagged(row: &GroupRow) -> Tagged<show::TokenGroup> {
 pub struct GroupChange {
     /// The maximum number of active tokens of a kind in the group.
     #[schema(value_type = Option<u8>, minimum = 1, maximum = 30)]
-    cap: Option<Option<Whole<1, 30>>>,
+    cap: Option<Option<GroupCap>>,
     #[schema(value_type = Option<schema::WhenFull>)]
     when_full: Option<Option<WhenFull>>,
     /// Whom to contact about the group.

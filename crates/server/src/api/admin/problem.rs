@@ -244,9 +244,11 @@ impl From<Denied> for Problem {
             | Denied::AssertionUsed
             | Denied::ProviderHasChannels { .. }
             | Denied::TooManyScopeRevocations(_) => Code::Conflict,
-            Denied::DelayOutOfRange | Denied::Assertion(_) | Denied::WrongSecret => {
-                Code::InvalidMember
-            }
+            Denied::DelayOutOfRange
+            | Denied::GroupCapOutOfRange
+            | Denied::NotALogin
+            | Denied::Assertion(_)
+            | Denied::WrongSecret => Code::InvalidMember,
             Denied::IdempotencyMismatch => Code::IdempotencyKeyReused,
             Denied::IdempotencyInactive => Code::IdempotencyKeyInactive,
             Denied::LimitExceeded { .. } => Code::LimitExceeded,

@@ -24,7 +24,7 @@ use tegata_console::{
         ShownToken, revoke_href,
     },
 };
-use tegata_policy::rules::WhenFull;
+use tegata_policy::rules::{CAP, WhenFull};
 use tegata_store::{GroupPatch, GroupRow, SettingsTag};
 use tegata_token::id::{ChannelId, Group};
 
@@ -127,7 +127,7 @@ fn settings(
         Some(other) => return Err(Failure::bad_request(format_args!("when_full {other:?}"))),
     };
     let wanted = (!contact.is_empty()).then(|| line(&contact, 200));
-    let number = (!cap.is_empty()).then(|| cap.parse().ok().filter(|it| (1..=30).contains(it)));
+    let number = (!cap.is_empty()).then(|| cap.parse().ok().filter(|it| (1..=CAP).contains(it)));
     let mark = |text: String, wrong: bool, why: &'static str| {
         let field = Field::of(text);
         if wrong { field.wrong(why) } else { field }

@@ -21,9 +21,10 @@ use tegata_console::{
     pages::{ChannelTab, PageHead, PersonLine, Roles, RolesPage},
 };
 use tegata_policy::{
-    acts::{PersonRow, PersonState, is_login},
+    acts::{PersonRow, PersonState},
     permission::{ChannelRole, Permission, ProviderRole, RoleChange},
     secret::PlainSecret,
+    text::is_login,
 };
 use tegata_store::{Error, SettingsTag};
 use tegata_token::id::{ChannelId, PersonId, ProviderId};

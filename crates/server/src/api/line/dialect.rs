@@ -168,6 +168,8 @@ fn refused(denied: Denied, presented: Presented) -> Reply {
             Denied::OtherGroupsKey
             | Denied::TooManyGroups
             | Denied::DelayOutOfRange
+            | Denied::GroupCapOutOfRange
+            | Denied::NotALogin
             | Denied::DelayUnderLegacyRules
             | Denied::ProviderHasChannels { .. }
             | Denied::TooManyScopeRevocations(_)

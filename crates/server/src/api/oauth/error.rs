@@ -159,6 +159,8 @@ impl OAuthError {
             | Denied::OtherGroupsKey
             | Denied::TooManyGroups
             | Denied::DelayOutOfRange
+            | Denied::GroupCapOutOfRange
+            | Denied::NotALogin
             | Denied::DelayUnderLegacyRules
             | Denied::ProviderHasChannels { .. }
             | Denied::TooManyScopeRevocations(_)

@@ -18,11 +18,12 @@ use std::sync::Arc;
 use tegata_policy::{
     acts::{
         AcceptInvitation, ChangePassword, FirstFactor, PersonRow, SecondFactor, SessionRow, SignIn,
-        SignInSecrets, StoredPerson, TokenHash, WhichPerson, is_login,
+        SignInSecrets, StoredPerson, TokenHash, WhichPerson,
     },
     password::check,
     permission::Permission,
     secret::PlainSecret,
+    text::is_login,
     totp,
 };
 use tegata_store::{By, Error as StoreError};

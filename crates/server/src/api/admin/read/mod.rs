@@ -26,7 +26,7 @@ pub use page::{Found, Limit, Part};
 pub use reasoned::{Forgetting, Reasoned};
 use serde::de::DeserializeOwned;
 pub use taking::{Deletion, Reason, Wait, options};
-pub use values::{Line, Unparsed, Whole};
+pub use values::{GroupCap, Line, Unparsed, Whole};
 
 /// A JSON body.
 pub struct Body<T>(pub T);

@@ -29,7 +29,7 @@ pub struct Forgetting {
     /// The reason, for the audit.
     #[param(value_type = Option<String>, min_length = 1, max_length = 500)]
     reason: Option<Reason>,
-    /// Delete nothing; show what would end.
+    /// Delete nothing; show the person, personal tokens and sessions that would be deleted.
     #[serde(default)]
     #[param(required = false)]
     dry_run: bool,

@@ -5,11 +5,14 @@ use serde::{
     de::{Error, Unexpected, Visitor},
 };
 use std::{fmt, num::NonZeroU32};
-use tegata_policy::text::is_line;
+use tegata_policy::{rules::CAP, text::is_line};
 
 /// A whole number from `MIN` to `MAX`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Whole<const MIN: i64, const MAX: i64>(i64);
+
+/// The cap of a group.
+pub type GroupCap = Whole<1, { CAP as i64 }>;
 
 impl<const MIN: i64, const MAX: i64> Whole<MIN, MAX> {
     /// The number.

@@ -27,7 +27,7 @@ use tegata_console::{
 use tegata_policy::{
     channel::OnLeak,
     permission::Permission,
-    rules::{TokenRules, WhenFull},
+    rules::{CAP, TokenRules, WhenFull},
 };
 use tegata_store::{ChannelPatch, LimitsPatch, SettingsTag};
 use tegata_token::{id::ChannelId, time::DAY};
@@ -118,9 +118,10 @@ fn patch(who: &SignedIn, mut it: Box<Security>) -> Result<ChannelPatch, Box<Secu
             }
         }
     }
-    let cap = it.group_cap.value.trim().parse().ok().filter(|it| (1..=30).contains(it));
+    let cap = it.group_cap.value.trim().parse().ok().filter(|it| (1..=CAP).contains(it));
     if cap.is_none() {
-        it.group_cap = Field::of(&it.group_cap.value).wrong((t.limit_wrong)(1, 30));
+        let most = u32::try_from(CAP).unwrap_or(u32::MAX);
+        it.group_cap = Field::of(&it.group_cap.value).wrong((t.limit_wrong)(1, most));
         is_wrong = true;
     }
     if is_wrong {
