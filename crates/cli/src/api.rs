@@ -43,7 +43,7 @@ pub struct Remote {
     url: String,
     /// File with the administrator's token; or set TEGATA_ADMIN_TOKEN or
     /// TEGATA_ADMIN_TOKEN_FILE. With `admin reset`: the file that the server reads its
-    /// token from; TEGATA_ADMIN_TOKEN_FILE does not count there.
+    /// token from; TEGATA_ADMIN_TOKEN_FILE is ignored there.
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
 }

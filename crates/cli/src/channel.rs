@@ -120,8 +120,8 @@ struct Limits {
     /// Maximum short-lived tokens issued per second, or `default`.
     #[arg(long, value_name = "N", value_parser = figure)]
     issue_rate_short_lived: Option<Value>,
-    /// Maximum requests per second to each other operation, LINE's two verify operations
-    /// excepted, or `default`.
+    /// Maximum requests per second for each other operation, except LINE's two verify
+    /// operations, or `default`.
     #[arg(long, value_name = "N", value_parser = figure)]
     issue_rate: Option<Value>,
     /// Maximum requests per second to each of LINE's two verify operations, or `default`.

@@ -41,7 +41,7 @@ pub enum MoveError {
     /// The database holds the unfinished move of another state.
     #[error(
         "the database holds an unfinished move of another store, or of this one before it was \
-         served again; remove that database, create an empty one, and run this again"
+         served again; remove that database, create an empty one, and run `tegata move` again"
     )]
     OtherMove,
     /// The move to the database was undone.
@@ -68,7 +68,7 @@ pub enum MoveError {
     /// What was copied is not what the file holds.
     #[error(
         "the copy is not what the file holds ({0}); the database lets no server in. Remove it, \
-         create an empty one, and run this again; if that fails again, report it with this text, \
+         create an empty one, and run `tegata move` again; if that fails again, report it with this text, \
          and go back to the file with --undo"
     )]
     Different(String),

@@ -114,8 +114,8 @@ pub struct ServeSettings {
     /// Maximum short-lived tokens issued per channel and second.
     #[arg(long, env, value_name = "N", default_value_t = usual().rates.short_lived)]
     pub issue_rate_short_lived: NonZeroU32,
-    /// Maximum requests per channel and second to each other operation, LINE's two verify
-    /// operations excepted.
+    /// Maximum requests per channel and second for each other operation, except LINE's two
+    /// verify operations.
     #[arg(long, env, value_name = "N", default_value_t = usual().rates.other)]
     pub issue_rate: NonZeroU32,
     /// Maximum requests per channel and second to each of LINE's two verify operations

@@ -26,8 +26,8 @@ impl AsOf {
 }
 
 impl Authority {
-    /// As of now. `None` where servers share the store: what another server has committed is
-    /// known only after it was asked for.
+    /// As of now; `None` if servers share the store, since commits of other servers are known
+    /// only after a read.
     #[must_use]
     pub fn as_of(&self) -> Option<AsOf> {
         let memory = &self.memory;

@@ -101,7 +101,7 @@ impl Authority {
     }
 }
 
-/// Tokens without a group have many holders; a newer token of one of them means nothing for
+/// Tokens without a group can have several holders: a newer token of one means nothing for
 /// the others.
 fn can_be_idle(row: &TokenRow) -> bool {
     let one_holder = row.group.is_some() || row.kind == Kind::LongLived;

@@ -94,8 +94,8 @@ impl Keyring {
     }
 
     /// Replaces the master key in `path`, and encrypts all keys anew in one act.
-    /// Meanwhile the new key's file waits beside the old one, so that the one that
-    /// decrypts the store exists after a crash. Returns the number of signing keys that
+    /// Both keys have a file until the commit, so that after a crash one of them
+    /// decrypts the store. Returns the number of signing keys that
     /// it encrypts. The caller prevents [`make`](Self::make) meanwhile.
     ///
     /// # Errors

@@ -396,7 +396,7 @@ async fn a_person_on_call_takes_roles_away_and_gives_none() {
         let page = browser.get(&list).await.shows(200, &format!("href=\"{at}?role=none\""));
         assert!(!page.text.contains("<select"), "{list}: {}", page.text);
         assert_eq!(browser.get(&format!("{at}?role=admin")).await.status, 403, "{at}");
-        browser.get(&format!("{at}?role=none")).await.shows(200, "Take the role of <bdi>aoi</bdi>");
+        browser.get(&format!("{at}?role=none")).await.shows(200, "Remove <bdi>aoi</bdi>");
         let done = browser.send(&at, &[("role", "none")]).await;
         assert_eq!(done.location(), list, "{}", done.text);
     }

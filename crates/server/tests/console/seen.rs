@@ -115,7 +115,7 @@ async fn a_role_is_changed_after_a_page_that_asks() {
     let fields = [("role", "tester"), ("seen", &*tag)];
     shop.browser.send(&person, &fields).await.shows(409, "was changed");
     let ask = shop.browser.get(&format!("{person}?role=none")).await;
-    ask.shows(200, "Take the role of <bdi>aoi</bdi> away?");
+    ask.shows(200, "Remove <bdi>aoi</bdi>’s role?");
     shop.browser.get(&format!("{person}?role=king")).await.shows(400, "");
     assert_eq!(shop.browser.send(&person, &[("role", "none")]).await.status, 303);
     let roles = shop.world.root().channel_roles(shop.id).await.unwrap();

@@ -20,7 +20,8 @@ pub enum Plant {
     EarlyPositions,
     /// A server answers from memory whether or not it holds its lease.
     NoLease,
-    /// An act that takes something away waits for ever for a server that does not answer.
+    /// An act that takes something away waits without limit for a server that does not
+    /// acknowledge it.
     EndlessWait,
     /// No bug: the server is of a later version, see `version.rs`.
     NextVersion,

@@ -45,7 +45,7 @@ pub(super) struct Shared {
     news: AtomicBool,
     /// The changes of this server's own acts.
     pub own: OwnChanges,
-    /// Whether this server hears what the others say.
+    /// Whether this server receives the notifications of the others.
     pub hears: AtomicBool,
     /// Notified, this server acknowledges what was applied.
     pub applied: Notify,

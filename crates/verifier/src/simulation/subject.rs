@@ -102,8 +102,8 @@ pub trait TestedFollower {
         random: f64,
     ) -> Result<(), String>;
 
-    /// Verifies a token: the verification began at `began`; the view is consulted at the
-    /// first moment and the age computed at the second one.
+    /// Verifies a token. The verification began at `began`; it reads the view at the first of
+    /// the two moments, and computes the age at the second one.
     ///
     /// # Errors
     /// As for all methods.

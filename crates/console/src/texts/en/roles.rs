@@ -23,7 +23,7 @@ pub const TEXTS: RolesTexts = RolesTexts {
     change_short: "Change",
     change_question: |name, role| html!("Change the role of {} to {}?", name, Html::text(role)),
     take: "Take role away",
-    take_question: |name| html!("Take the role of {} away?", name),
+    take_question: |name| html!("Remove {}’s role?", name),
     take_why: "The person keeps roles in other places, and can sign in as before.",
     own: "This is your own role",
     own_why: "You may not be able to undo this yourself.",

@@ -15,8 +15,9 @@ use axum::{
 use http::StatusCode;
 use serde::Deserialize;
 use tegata_policy::{
-    acts::{LOGIN_RULE, PersonRow, is_login},
+    acts::PersonRow,
     permission::{ChannelRole, OperatorRole, ProviderRole, RoleChange},
+    text::{LOGIN_RULE, is_login},
 };
 use tegata_store::SettingsTag;
 use tegata_token::id::{ChannelId, PersonId, ProviderId};
@@ -186,7 +187,7 @@ pub async fn change(
     params(("person" = schema::PersonId, Path, description = "The person."), Forgetting),
     responses(
         (status = 204, description = "The person is deleted."),
-        (status = 200, description = "Of a dry run: what would end.", body = show::PersonToDelete),
+        (status = 200, description = "Of a dry run: the person, personal tokens and sessions that would be deleted.", body = show::PersonToDelete),
         Problems,
     )
 )]

@@ -411,7 +411,7 @@ fn not_permitted() -> Refused {
     Refused::Forbidden("on_stale is allow, which the verifier is not permitted".to_owned())
 }
 
-/// Whether the instance is known still: no receipt lists one that was removed, so it gets no
+/// Whether the instance is still registered: no receipt lists one that was removed, so it gets no
 /// answer before it is registered again.
 fn is_known(seen: &Seen) -> Result<(), Refused> {
     if seen.has_ended() { Err(removed()) } else { Ok(()) }

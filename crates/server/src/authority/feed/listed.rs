@@ -15,7 +15,7 @@ pub struct ListedInstance {
     pub row: Instance,
     /// The position that it acknowledged, if it has asked since the start.
     pub position: Option<Position>,
-    /// For how long it has not asked, as far as this process knows.
+    /// The time since its last request, as far as this process knows.
     pub silent: Duration,
     /// The remaining time until it can no longer be fresh without asking.
     pub lease: Duration,

@@ -147,7 +147,7 @@ fn insert_key<'a>(to: &mut Statements<'a>, id: ChannelId, key: &'a RegisteredKey
     to.add(sql, keep![&key.id.0[..], int(id.number()), group, modulus, key.created_at.0]);
 }
 
-/// Deletes an assertion key, and remembers it until then.
+/// Deletes an assertion key, and keeps its id until `until`.
 fn delete_key(
     to: &mut Statements<'_>,
     of: Of<'_>,

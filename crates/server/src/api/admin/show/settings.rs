@@ -104,7 +104,7 @@ pub struct Settings {
     public_url: String,
     /// Short-lived tokens per channel and second.
     issue_rate_short_lived: u32,
-    /// Requests per channel and second to each other operation.
+    /// Requests per channel and second for each other operation.
     issue_rate: u32,
     /// Requests per channel and second to each of LINE's two verifications; null: no limit.
     #[schema(required)]
