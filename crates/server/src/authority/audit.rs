@@ -199,8 +199,9 @@ impl Audit {
                 break;
             };
             match store.add_checkpoint(checkpoint.clone()).await {
-                // Another server has taken over, and was first.
+                // Another server has taken over, and was first or has the lease.
                 Err(Error::Taken) => return Ok(()),
+                Err(Error::NotNow(_)) if !store.may_run_jobs().await => return Ok(()),
                 done => done?,
             }
             self.see(&checkpoint, accepted)?;

@@ -46,11 +46,10 @@ CREATE TABLE applied (
     position  BIGINT NOT NULL
 ) WITH (fillfactor = 50);
 
--- Which replica does the periodic jobs.
+-- Which replica does the periodic jobs. Each step of a job locks this row first.
 CREATE TABLE job_lease (
     name    TEXT PRIMARY KEY,
-    holder  BYTEA NOT NULL,  -- an id of replica
-    turn    BIGINT NOT NULL  -- grows with each renewal
+    holder  BYTEA NOT NULL  -- an id of replica
 );
 
 CREATE TABLE provider (

@@ -1,15 +1,16 @@
-//! What an act locks before anything that it is decided on is read, and in which order: rows
-//! by name, then providers, then channels by their ids. The authority's row comes last.
+//! What an act locks before anything that it is decided on is read, and in which order: the lease
+//! of the jobs, then rows by name, then providers, then channels by their ids. The authority's row
+//! comes last.
 
 use super::{
     connect::Client,
     failed::Failed,
     load::OfEach,
     rows::{int, list},
-    sql::among,
+    sql::{among, values},
 };
-use crate::columns::Columns;
-use futures_util::future::try_join4;
+use crate::{Error, columns::Columns};
+use futures_util::future::try_join5;
 use std::collections::{BTreeMap, BTreeSet};
 use tegata_policy::acts::{ActName, Count, Needs, Upkeep};
 use tegata_token::{
@@ -39,6 +40,8 @@ pub(super) enum Key {
 /// What an act locks.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Locks {
+    /// Whether only the server with the jobs does it.
+    job: bool,
     rows: BTreeSet<&'static str>,
     /// A provider, and whether no other act may read it meanwhile.
     provider: Option<(ProviderId, bool)>,
@@ -67,6 +70,7 @@ impl Locks {
             ActName::RenameProvider | ActName::DeleteProvider | ActName::BeginProviderRevocation
         );
         Self {
+            job: is_step_of_job(act),
             rows,
             provider: needs.provider.map(|id| (id, alone)),
             channel: needs.channel,
@@ -79,9 +83,11 @@ impl Locks {
         self.changes
     }
 
-    /// The rows that it locks by name.
-    pub fn rows(&self) -> &BTreeSet<&'static str> {
-        &self.rows
+    /// Whether it may share a transaction with an act that has the other locks: if they lock the
+    /// same rows by name, and both are steps of jobs or none is, so that no other act fails with a
+    /// step of a job.
+    pub fn may_share(&self, other: &Self) -> bool {
+        self.job == other.job && self.rows == other.rows
     }
 
     /// All its keys.
@@ -112,6 +118,20 @@ fn is_likely_to_change(act: ActName) -> bool {
     )
 }
 
+/// Whether an act is a step that only jobs take, which one of the servers does for all. What jobs and
+/// requests do alike (a new warning, the next step of a provider's revocation, a signing key made
+/// active) is not: it is decided under a row of its own, whichever server does it.
+fn is_step_of_job(act: ActName) -> bool {
+    matches!(
+        act,
+        ActName::Forget
+            | ActName::Trim
+            | ActName::AddCheckpoint
+            | ActName::DropInstances
+            | ActName::WarningTried
+    )
+}
+
 fn row_of(needs: &Upkeep) -> Option<&'static str> {
     match needs {
         Upkeep::None => None,
@@ -132,6 +152,7 @@ fn row_of(needs: &Upkeep) -> Option<&'static str> {
 /// The locks of all acts of a transaction.
 #[derive(Debug, Default)]
 pub(super) struct All {
+    job: bool,
     rows: BTreeSet<&'static str>,
     providers: BTreeMap<ProviderId, bool>,
     channels: BTreeSet<ChannelId>,
@@ -140,6 +161,7 @@ pub(super) struct All {
 
 impl All {
     pub fn add(&mut self, locks: &Locks) {
+        self.job |= locks.job;
         self.rows.extend(&locks.rows);
         self.changes |= locks.changes;
         if let Some((id, alone)) = locks.provider {
@@ -158,9 +180,13 @@ impl All {
         self.rows.contains(SIGNING_KEYS)
     }
 
-    /// Takes the locks; returns the highest time that was written for each channel, and its
-    /// counters: of a row that it waits for, a lock reads what it waited for.
-    pub async fn take(&self, db: &Client) -> Result<OfEach<(UnixTime, Count)>, Failed> {
+    /// Takes the locks for the server `own`; returns the highest time that was written for each
+    /// channel, and its counters: of a row that it waits for, a lock reads what it waited for.
+    pub async fn take(
+        &self,
+        db: &Client,
+        own: [u8; 16],
+    ) -> Result<OfEach<(UnixTime, Count)>, Failed> {
         let rows: Vec<&str> = self.rows.iter().copied().collect();
         let of = |wanted: bool| {
             let all = self.providers.iter().filter(move |(_, alone)| **alone == wanted);
@@ -169,14 +195,29 @@ impl All {
         let (alone, beside) = (of(true), of(false));
         let channels: Vec<i64> = self.channels.iter().map(|id| int(id.number())).collect();
         // Sent one after the other, and answered in that order.
-        let locks = try_join4(
+        let locks = try_join5(
+            lock_jobs(db, self.job.then_some(own)),
             lock_names(db, &rows),
             lock_providers(db, &alone, "UPDATE"),
             lock_providers(db, &beside, "SHARE"),
             lock_channels(db, &channels),
         );
-        let ((), (), (), channels) = locks.await?;
+        let ((), (), (), (), channels) = locks.await?;
         Ok(channels)
+    }
+}
+
+/// Keeps the jobs with this server until the transaction ends.
+async fn lock_jobs(db: &Client, own: Option<[u8; 16]>) -> Result<(), Failed> {
+    let Some(own) = own else { return Ok(()) };
+    // Shared, since steps of several jobs run at once.
+    let sql = "SELECT holder FROM job_lease WHERE name = 'jobs' AND holder = $1 FOR SHARE";
+    match db.query_typed_opt(sql, values![own.to_vec()]).await? {
+        Some(_) => Ok(()),
+        None => {
+            let why = "another server does the jobs now, so this step was not done";
+            Err(Failed::Answer(Error::NotNow(why.into())))
+        }
     }
 }
 

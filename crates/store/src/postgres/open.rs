@@ -193,7 +193,7 @@ impl PostgresStore {
         let (epoch, keys) = (at.epoch, Mutex::default());
         let log = shared.clone();
         let known = Box::new(move || log.known());
-        let ground = Arc::new(Ground { epoch, keys, announcement, known, planted });
+        let ground = Arc::new(Ground { own: own.id, epoch, keys, announcement, known, planted });
         let mut tasks = Vec::new();
         for _ in 0..WORKERS {
             let log = shared.clone();

@@ -156,8 +156,8 @@ impl Inner {
         Some(left).filter(|it| !it.is_zero())
     }
 
-    /// Takes the first act that can run now, and others that lock the same rows by name, so
-    /// that no transaction on channels waits for such a row.
+    /// Takes the first act that can run now, and others that may share a transaction with it, so
+    /// that no transaction on channels waits for a row by name.
     fn take(&mut self) -> Vec<Box<dyn Job>> {
         let mut batch: Vec<Box<dyn Job>> = Vec::new();
         let mut left = VecDeque::with_capacity(self.waiting.len());
@@ -171,7 +171,7 @@ impl Inner {
                 continue;
             }
             let keys: Vec<_> = job.locks().keys().collect();
-            let kin = batch.first().is_none_or(|it| it.locks().rows() == job.locks().rows());
+            let kin = batch.first().is_none_or(|it| it.locks().may_share(job.locks()));
             let will_change = changes || job.locks().expect_change();
             let most = if will_change { CHANGING_WAVES } else { WAVES };
             let free = |it: &Key| {

@@ -11,6 +11,7 @@ use crate::{
     columns::{Columns, bytes},
 };
 use data_encoding::HEXLOWER;
+use futures_util::future::try_join;
 use tegata_token::id::Position;
 use tokio_postgres::Row;
 
@@ -92,26 +93,39 @@ pub(super) async fn register(
     let (id, address) = (own.id.to_vec(), own.address.as_deref());
     let speaks = i32::try_from(own.speaks).unwrap_or(i32::MAX);
     db.execute_typed(sql, values![id, int(beat), epoch, number, speaks, address]).await?;
-    let sql = "INSERT INTO job_lease (name, holder, turn) VALUES ('jobs', $1, 0)
+    let sql = "INSERT INTO job_lease (name, holder) VALUES ('jobs', $1)
                ON CONFLICT (name) DO NOTHING";
     db.execute_typed(sql, values![id]).await?;
     Ok(())
 }
 
-/// Takes or keeps the lease of the jobs: it is free if its holder has no row.
+/// Takes or keeps the lease of the jobs: it is free if its holder has no row. Waits for no step of a
+/// job, which keeps the lease with its holder until it ends: a renewal that waits is lost.
 pub(super) async fn take_jobs(db: &Client, id: [u8; 16]) -> Result<bool, Failed> {
-    let sql = "UPDATE job_lease SET holder = $1, turn = turn + 1 WHERE name = 'jobs'
-               AND (holder = $1 OR NOT EXISTS (SELECT FROM replica WHERE id = job_lease.holder))";
-    Ok(db.execute_typed(sql, values![id.to_vec()]).await? == 1)
+    let sql = "UPDATE job_lease SET holder = $1 WHERE name = (SELECT name FROM job_lease
+                   WHERE name = 'jobs'
+                       AND NOT EXISTS (SELECT FROM replica WHERE id = job_lease.holder)
+                   FOR UPDATE SKIP LOCKED)";
+    change_then_see(db, sql, id).await
 }
 
 /// Gives up the lease of the jobs, so that another server takes it with its next renewal. The only
-/// server keeps it: returns whether this one does.
+/// server keeps it, and one that does a step of a job until then: returns whether this one does.
 pub(super) async fn leave_jobs(db: &Client, id: [u8; 16]) -> Result<bool, Failed> {
     // No server has that id.
-    let sql = "UPDATE job_lease SET holder = '', turn = turn + 1 WHERE name = 'jobs'
-               AND holder = $1 AND EXISTS (SELECT FROM replica WHERE id <> $1)";
-    db.execute_typed(sql, values![id.to_vec()]).await?;
-    let sql = "UPDATE job_lease SET turn = turn + 1 WHERE name = 'jobs' AND holder = $1";
-    Ok(db.execute_typed(sql, values![id.to_vec()]).await? == 1)
+    let sql = "UPDATE job_lease SET holder = '' WHERE name = (SELECT name FROM job_lease
+                   WHERE name = 'jobs' AND holder = $1
+                       AND EXISTS (SELECT FROM replica WHERE id <> $1)
+                   FOR UPDATE SKIP LOCKED)";
+    change_then_see(db, sql, id).await
+}
+
+/// Runs a statement on the lease of the jobs, and then sees, in the same round trip, whether this
+/// server has it.
+async fn change_then_see(db: &Client, change: &str, id: [u8; 16]) -> Result<bool, Failed> {
+    let own = id.to_vec();
+    let see = "SELECT holder FROM job_lease WHERE name = 'jobs' AND holder = $1";
+    let changed = async { Ok::<_, Failed>(db.execute_typed(change, values![own]).await?) };
+    let seen = async { Ok(db.query_typed_opt(see, values![own]).await?) };
+    Ok(try_join(changed, seen).await?.1.is_some())
 }

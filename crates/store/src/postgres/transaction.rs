@@ -45,6 +45,8 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 
 /// What transactions of one store have in common.
 pub(super) struct Ground {
+    /// The id of this server.
+    pub own: [u8; 16],
     /// The epoch that the store was opened in.
     pub epoch: u64,
     /// The signing keys as they were read last: mostly they are still the same.
@@ -162,7 +164,7 @@ impl<'a> Run<'a> {
         let last = held.expect_change() && ground.planted.plant != Some(Plant::EarlyPositions);
         let (give, counts) = oneshot::channel();
         let locks = async {
-            let channels = held.take(db).await?;
+            let channels = held.take(db, ground.own).await?;
             // The other end may have failed.
             let _ = give.send(channels.iter().map(|(id, it)| (*id, it.1)).collect());
             Ok(channels.into_iter().map(|(id, it)| (id, it.0)).collect())

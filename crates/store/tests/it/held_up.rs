@@ -10,10 +10,11 @@ use postgres_fixture::Proxy;
 use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 use tegata_policy::secret::PlainSecret;
 use tegata_store::{
-    ActStore, NewVerifier, RegisterInstance, Registration, RevocationTarget, Store, Taking,
+    ActStore, Error, NewVerifier, Old, RegisterInstance, Registration, RevocationTarget, Store,
+    Taking,
     postgres::{Plant, PostgresStore},
 };
-use tegata_token::{feed::OnStale, id::VerifierId, kind::Kind};
+use tegata_token::{feed::OnStale, id::VerifierId, kind::Kind, time::DAY};
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 /// What does not come by then, never comes.
@@ -268,4 +269,71 @@ async fn a_warning_that_is_not_about_a_standby_makes_no_commit_unknown() {
     let shop = world.shop().await;
     server.sql(&database, &format!("{AT_COMMIT}('warns')")).unwrap();
     world.revoke(shop.id, RevocationTarget::All, false, by(NOW)).await.unwrap();
+}
+
+/// Gives the jobs to another server: its row is there, and it renews none.
+const JOBS_OF_ANOTHER: &str = "
+    INSERT INTO replica (id, registered_at, beat, epoch, position, speaks)
+        SELECT decode(repeat('ee', 16), 'hex'), 0, 1, epoch, position, 1 FROM authority;
+    UPDATE job_lease SET holder = decode(repeat('ee', 16), 'hex')";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_without_the_lease_of_the_jobs_takes_no_step_of_one() {
+    let place = Postgres::<Plain>::new();
+    let database = place.database.clone();
+    let world = World::at(Box::new(place)).await;
+    let db = connect(&database).await;
+    let changes = "SELECT count(*) FROM change_log";
+    let count = async || db.query_one(changes, &[]).await.unwrap().get::<_, i64>(0);
+    let late = NOW.plus(3_650 * DAY);
+    let trims = async || world.trim(Old::LogAndAssertions { most: 1 }, late).await;
+    world.shop().await;
+    assert_eq!(trims().await, Ok(1), "it has the jobs");
+    let before = count().await;
+    assert!(before > 0);
+    // It has the lease, as far as it knows: until its next renewal.
+    db.batch_execute(JOBS_OF_ANOTHER).await.unwrap();
+    let not_now = |done: &tegata_store::Result<()>| matches!(done, Err(Error::NotNow(_)));
+    let trimmed = trims().await.map(drop);
+    assert!(not_now(&trimmed), "{trimmed:?}");
+    assert_eq!(count().await, before, "nothing is done");
+    for step in [world.drop_instances(Vec::new()).await, world.warning_tried(1, None).await] {
+        assert!(not_now(&step), "{step:?}");
+    }
+    world.shop().await;
+    db.execute("UPDATE job_lease SET holder = (SELECT id FROM replica WHERE id <> holder)", &[])
+        .await
+        .unwrap();
+    assert_eq!(trims().await, Ok(1), "it has the jobs again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_long_step_of_a_job_keeps_the_jobs_and_delays_no_renewal() {
+    let place = Postgres::<Plain>::new();
+    let database = place.database.clone();
+    let world = World::at(Box::new(place)).await;
+    let db = connect(&database).await;
+    // Of a server that is gone: its transaction is still open.
+    db.batch_execute("UPDATE job_lease SET holder = ''").await.unwrap();
+    let hand = Hand::on(&database, "SELECT FROM job_lease FOR SHARE").await;
+    let beats = async || {
+        let sql = "SELECT coalesce(max(beat), 0) FROM replica";
+        db.query_one(sql, &[]).await.unwrap().get::<_, i64>(0)
+    };
+    let begun = beats().await;
+    let renewed = async {
+        while beats().await < begun + 3 {
+            assert!(world.current(), "its renewals wait");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(EVER, renewed).await.unwrap();
+    assert!(!world.may_run_jobs().await, "the lease is not free yet");
+    hand.release().await;
+    let takes = async {
+        while !world.may_run_jobs().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(EVER, takes).await.expect("it takes the jobs");
 }

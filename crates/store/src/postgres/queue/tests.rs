@@ -2,24 +2,38 @@
 
 use super::*;
 use crate::postgres::job::job;
-use tegata_policy::acts::{By, DeletePreviousSecret, ExpectedSettings, Forget, Upkeep};
+use tegata_policy::acts::{
+    By, DeletePreviousSecret, ExpectedSettings, Forget, GroupPatch, SetGroup, Upkeep,
+};
 use tegata_token::{id::ChannelId, time::UnixTime};
+
+fn by() -> By {
+    let (source, reason, request_id) = (None, None, None);
+    let (actor, at, expected) = ("administrator".into(), UnixTime(0), ExpectedSettings::default());
+    By { actor, source, reason, at, expected, request_id }
+}
 
 fn on(channel: u64) -> Box<dyn Job> {
     let channel = ChannelId::from_number(channel).unwrap();
-    let (job, answer) = job(UnixTime(0), Forget { channel });
+    let (group, patch) = ("one".parse().unwrap(), GroupPatch::default());
+    let (job, answer) = job(UnixTime(0), SetGroup { channel, group, patch, by: by() });
     // Somewhere a task waits for it.
+    std::mem::forget(answer);
+    job
+}
+
+/// A step of a job.
+fn step_on(channel: u64) -> Box<dyn Job> {
+    let channel = ChannelId::from_number(channel).unwrap();
+    let (job, answer) = job(UnixTime(0), Forget { channel });
     std::mem::forget(answer);
     job
 }
 
 /// One that is likely to make a change.
 fn change_on(channel: u64) -> Box<dyn Job> {
-    let (source, reason, request_id) = (None, None, None);
-    let (actor, at, expected) = ("administrator".into(), UnixTime(0), ExpectedSettings::default());
-    let by = By { actor, source, reason, at, expected, request_id };
     let id = ChannelId::from_number(channel).unwrap();
-    let (job, answer) = job(at, DeletePreviousSecret { id, by });
+    let (job, answer) = job(UnixTime(0), DeletePreviousSecret { id, by: by() });
     std::mem::forget(answer);
     job
 }
@@ -42,6 +56,16 @@ fn an_act_on_a_busy_channel_holds_up_no_other() {
     assert!(queue.inner().take().is_empty());
     queue.free(&first.iter().flat_map(|it| it.locks().keys()).collect());
     assert_eq!(channels(&queue.inner().take()), [1, 1]);
+}
+
+#[test]
+fn steps_of_jobs_and_other_acts_do_not_share_a_transaction() {
+    let queue = Queue::new();
+    for job in [on(1), step_on(2), on(3), step_on(4)] {
+        queue.push(job).unwrap();
+    }
+    assert_eq!(channels(&queue.inner().take()), [1, 3]);
+    assert_eq!(channels(&queue.inner().take()), [2, 4]);
 }
 
 #[test]
