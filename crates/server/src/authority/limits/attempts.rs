@@ -4,13 +4,13 @@
 use super::{
     GUESSERS, Limits,
     bucket::Bucket,
-    guess::{Guesses, TooMany, network_of},
+    guess::{GUESSES, Guesses, TooMany, network_of},
     table::{Table, TableEntry},
     wait::{LimitExceeded, SECOND},
     whole,
 };
 use crate::authority::source::Source;
-use std::{net::IpAddr, time::Instant};
+use std::{net::IpAddr, num::NonZeroU32, time::Instant};
 use tegata_token::id::{ChannelId, PersonId, TokenId};
 
 /// Reports without a signature from one source: so many at once, and as many per minute.
@@ -62,6 +62,12 @@ impl Reports {
 }
 
 impl Limits {
+    /// How many wrong ones this server allows: its part. The servers count apart, so that a client
+    /// who tries each of them has no more.
+    fn guesses_here(&self) -> NonZeroU32 {
+        self.part(whole(GUESSES))
+    }
+
     /// Takes one report without a signature from the source's bucket.
     ///
     /// # Errors
@@ -69,7 +75,8 @@ impl Limits {
     pub fn report(&self, source: Source, now: Instant) -> Result<(), LimitExceeded> {
         // A bucket whose time runs sixty times as slowly.
         let now = self.nanoseconds(now) / 60;
-        let take = |bucket: &mut Bucket| bucket.take(whole(REPORTS), now);
+        let most = self.part(whole(REPORTS));
+        let take = |bucket: &mut Bucket| bucket.take(most, now);
         let taken = self.reports.unsigned.with(network_of(source.0), now, Bucket::default, take);
         if taken.is_err() {
             self.throttled.report.inc();
@@ -82,9 +89,10 @@ impl Limits {
     /// # Errors
     /// [`TooMany`] from one source within a minute.
     pub fn forged_report(&self, source: Source, now: Instant) -> Result<(), TooMany> {
-        let now = self.nanoseconds(now);
+        let (most, now) = (self.guesses_here(), self.nanoseconds(now));
         let name = network_of(source.0);
-        let added = self.reports.forged.with(name, now, || Guesses::new(now), |it| it.add(now));
+        let added =
+            self.reports.forged.with(name, now, || Guesses::new(now), |it| it.add(most, now));
         if added.is_err() {
             self.throttled.report.inc();
         }
@@ -119,10 +127,10 @@ impl Limits {
         is_known: bool,
         now: Instant,
     ) -> Result<(), TooMany> {
-        let now = self.nanoseconds(now);
+        let (most, now) = (self.guesses_here(), self.nanoseconds(now));
         let table = if is_known { &self.guesses } else { &self.made_up };
         let name = (network_of(source.0), channel);
-        let added = table.with(name, now, || Guesses::new(now), |it| it.add(now));
+        let added = table.with(name, now, || Guesses::new(now), |it| it.add(most, now));
         if added.is_err() {
             self.throttled.guess.inc();
         }
@@ -132,9 +140,10 @@ impl Limits {
     /// Counts a wrong administrator's token; returns true for the first one in a window
     /// that exceeds what mistakes explain.
     pub fn guess_administrator(&self, source: Source, now: Instant) -> bool {
-        let now = self.nanoseconds(now);
+        let (most, now) = (self.guesses_here(), self.nanoseconds(now));
         let name = network_of(source.0);
-        let added = self.administrators.with(name, now, || Guesses::new(now), |it| it.add(now));
+        let added =
+            self.administrators.with(name, now, || Guesses::new(now), |it| it.add(most, now));
         added.is_err_and(|it| it.begins)
     }
 
@@ -143,21 +152,21 @@ impl Limits {
     /// # Errors
     /// [`TooMany`] from one source within a minute.
     pub fn sign_in(&self, source: Source, now: Instant) -> Result<(), TooMany> {
-        let now = self.nanoseconds(now);
+        let (most, now) = (self.guesses_here(), self.nanoseconds(now));
         let name = network_of(source.0);
-        self.sign_ins.with(name, now, || Guesses::new(now), |it| it.add(now))
+        self.sign_ins.with(name, now, || Guesses::new(now), |it| it.add(most, now))
     }
 
-    /// Counts a code of a person's second factor, if it is wrong: ten within an hour. Codes
+    /// Counts a code of a person's second factor, if it is wrong: ten within an hour on all servers together. Codes
     /// of six digits can be guessed; only those who know the password get so far.
     ///
     /// # Errors
     /// [`TooMany`], also for a right code.
     pub fn code(&self, person: PersonId, is_right: bool, now: Instant) -> Result<(), TooMany> {
         // A window whose time runs sixty times as slowly.
-        let now = self.nanoseconds(now) / 60;
+        let (most, now) = (self.guesses_here(), self.nanoseconds(now) / 60);
         let checked =
-            self.codes.with(person, now, || Guesses::new(now), |it| it.check(now, is_right));
+            self.codes.with(person, now, || Guesses::new(now), |it| it.check(most, now, is_right));
         checked.map_err(|it| TooMany { wait: LimitExceeded(it.wait.0 * 60), ..it })
     }
 }

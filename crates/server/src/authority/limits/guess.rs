@@ -2,10 +2,13 @@
 //! never denied, so guesses cannot lock out the channel's own clients.
 
 use super::{table, wait::LimitExceeded};
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    num::NonZeroU32,
+};
 
 /// Wrong secrets from one source for one channel that get their normal response, within
-/// [`WINDOW`].
+/// [`WINDOW`], on all servers together.
 pub const GUESSES: u32 = 10;
 /// A minute, in nanoseconds.
 pub const WINDOW: u64 = 60 * 1_000_000_000;
@@ -15,6 +18,8 @@ pub const WINDOW: u64 = 60 * 1_000_000_000;
 pub struct Guesses {
     began: u64,
     count: u32,
+    /// Whether one was too many.
+    is_over: bool,
 }
 
 /// Too many wrong secrets.
@@ -28,35 +33,32 @@ pub struct TooMany {
 
 impl Guesses {
     pub fn new(now: u64) -> Self {
-        Self { began: now, count: 0 }
+        Self { began: now, count: 0, is_over: false }
     }
 
-    /// Counts one guess.
-    pub fn add(&mut self, now: u64) -> Result<(), TooMany> {
+    /// Counts one guess, of which this server allows so many.
+    pub fn add(&mut self, most: NonZeroU32, now: u64) -> Result<(), TooMany> {
         if now.saturating_sub(self.began) >= WINDOW {
             *self = Self::new(now);
         }
         self.count = self.count.saturating_add(1);
-        if self.count <= GUESSES {
-            return Ok(());
-        }
-        let left = (self.began + WINDOW).saturating_sub(now);
-        Err(TooMany { wait: LimitExceeded::after(left), begins: self.count == GUESSES + 1 })
+        if self.count <= most.get() { Ok(()) } else { Err(self.too_many(now)) }
     }
 
-    /// Counts a wrong one. After too many, right ones are rejected, too, until the window is
-    /// over.
-    pub fn check(&mut self, now: u64, is_right: bool) -> Result<(), TooMany> {
+    /// Counts a wrong one, of which this server allows so many. After too many, right ones are
+    /// rejected, too, until the window is over.
+    pub fn check(&mut self, most: NonZeroU32, now: u64, is_right: bool) -> Result<(), TooMany> {
         if now.saturating_sub(self.began) >= WINDOW {
             *self = Self::new(now);
         }
-        let is_over = self.count >= GUESSES;
         self.count = self.count.saturating_add(u32::from(!is_right));
-        if self.count < GUESSES {
-            return Ok(());
-        }
+        if self.count < most.get() { Ok(()) } else { Err(self.too_many(now)) }
+    }
+
+    fn too_many(&mut self, now: u64) -> TooMany {
         let left = (self.began + WINDOW).saturating_sub(now);
-        Err(TooMany { wait: LimitExceeded::after(left), begins: !is_over })
+        let begins = !std::mem::replace(&mut self.is_over, true);
+        TooMany { wait: LimitExceeded::after(left), begins }
     }
 }
 

@@ -129,6 +129,37 @@ fn the_eleventh_wrong_secret_within_a_minute_is_throttled_and_reported_once() {
     assert_eq!(limits.throttled.guess.get(), 2);
 }
 
+#[test]
+fn servers_allow_their_parts_of_wrong_secrets_codes_and_sign_ins() {
+    for (servers, part) in [(1, 10), (3, 4), (30, 1)] {
+        let (limits, at) = limits(Rates::default());
+        limits.share(servers);
+        let allowed = |one: &dyn Fn() -> bool| (0..20).filter(|_| one()).count();
+        let secret = || limits.guess(source(1), id(1), true, at(0)).is_ok();
+        assert_eq!(allowed(&secret), part, "{servers}");
+        assert_eq!(allowed(&|| limits.sign_in(source(1), at(0)).is_ok()), part, "{servers}");
+        assert_eq!(allowed(&|| limits.forged_report(source(1), at(0)).is_ok()), part, "{servers}");
+        let person = PersonId::from_number(4_567_890_123).unwrap();
+        let code = |is_right| limits.code(person, is_right, at(0));
+        // The last one that is wrong is refused for that, and all after it.
+        assert_eq!(allowed(&|| code(false).is_ok()), part - 1, "{servers}");
+        assert!(code(true).is_err(), "{servers}");
+    }
+}
+
+#[test]
+fn throttling_that_a_further_server_brings_forward_is_reported_once() {
+    let (limits, at) = limits(Rates::default());
+    let guess = || limits.guess(source(1), id(1), true, at(0));
+    for _ in 0..8 {
+        assert_eq!(guess(), Ok(()));
+    }
+    limits.share(3);
+    let begins = |it: Result<(), TooMany>| it.map_err(|it| it.begins);
+    assert_eq!(begins(guess()), Err(true));
+    assert_eq!(begins(guess()), Err(false));
+}
+
 // ---- the surge limit
 
 const TEN_MINUTES: u64 = 600 * SECOND;
