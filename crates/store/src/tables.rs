@@ -125,6 +125,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("name", Text),
             ("created_at", Integer),
             ("deleted", Flag),
+            ("revocations", Integer),
         ],
     },
     Table {
@@ -151,6 +152,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("state_act", Integer),
             ("secret_used_at", Integer),
             ("previous_secret_used_at", Integer),
+            ("revocations_before", Integer),
         ],
     },
     Table {

@@ -80,6 +80,8 @@ pub struct LockedProvider {
     pub name: String,
     /// How many channels it has that are not deleted; counted only for acts that need it.
     pub channels: usize,
+    /// How many revocations of all its tokens were begun.
+    pub revocations: i64,
 }
 
 /// What was read. What an act did not need is empty.

@@ -38,17 +38,15 @@ impl Act for BeginProviderRevocation {
     }
 
     fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<i64> {
-        if locked.provider.is_none() {
-            return Err(ActError::NotFound("provider"));
-        }
+        let through = locked.provider.as_ref().ok_or(ActError::NotFound("provider"))?.revocations;
         let By { actor, source, reason, .. } = self.by.clone();
         let (provider, number) = (self.provider, locked.upkeep.next_job);
         let mut effects = Effects::default();
         effects.write(Write::ProviderJob(Box::new(ProviderJob {
             number,
             provider,
-            // Channels that are created from now on are not included.
-            through: locked.upkeep.newest_channel,
+            // Channels that are created from now on are not included: they come after one more.
+            through,
             actor,
             source,
             reason,

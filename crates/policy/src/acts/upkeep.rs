@@ -97,8 +97,6 @@ pub enum Old {
 pub struct UpkeepRows {
     /// The number that the next revocation of a provider's tokens gets.
     pub next_job: i64,
-    /// The number of the newest channel's row.
-    pub newest_channel: i64,
     /// The revocation of a provider's tokens.
     pub job: Option<ProviderJob>,
     /// Warnings; one may be there twice.
@@ -219,7 +217,8 @@ pub struct ProviderJob {
     pub number: i64,
     /// The provider.
     pub provider: ProviderId,
-    /// It concerns channels whose rows have at most this number.
+    /// How many of the provider were begun before it. It concerns the channels before which at most so
+    /// many were: those that were there when it began.
     pub through: i64,
     /// Who requested it.
     pub actor: String,

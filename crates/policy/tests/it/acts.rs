@@ -80,7 +80,7 @@ pub fn locked(channel: Channel, tokens: Vec<StoredToken>) -> Locked {
         channel: Some(Arc::new(channel)),
         tokens: tokens.into(),
         keys: Arc::new([StoredKey { row: 1, key }]),
-        provider: Some(LockedProvider { name: "P".into(), channels: 0 }),
+        provider: Some(LockedProvider { name: "P".into(), channels: 0, revocations: 0 }),
         ..Locked::default()
     }
 }

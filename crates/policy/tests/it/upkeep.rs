@@ -4,10 +4,10 @@ use crate::acts::{by, locked, token};
 use crate::channel::{NOW, channel, id};
 use tegata_policy::acts::{
     Act, ActError, ActName, AddCheckpoint, BeginProviderRevocation, Checkpoint,
-    ContinueProviderRevocation, Effects, JournalEntry, Locked, NewWarning, Old, ProviderJob,
-    ProviderProgress, QueueWarnings, QueuedWarning, RecentUse, RecordUses, SetAuditKey, StampPlace,
-    StampUses, Stamped, SweptToken, Trim, USES_KEPT, USES_PER_TOKEN, UpkeepRows, UsedAssertion,
-    UsesOfRow, WarningTried, WrappedKey, Write,
+    ContinueProviderRevocation, Effects, JournalEntry, Locked, LockedProvider, NewWarning, Old,
+    ProviderJob, ProviderProgress, QueueWarnings, QueuedWarning, RecentUse, RecordUses,
+    SetAuditKey, StampPlace, StampUses, Stamped, SweptToken, Trim, USES_KEPT, USES_PER_TOKEN,
+    UpkeepRows, UsedAssertion, UsesOfRow, WarningTried, WrappedKey, Write,
 };
 use tegata_token::{
     id::ChannelId,
@@ -39,8 +39,10 @@ fn two_tokens() -> Locked {
 fn a_revocation_of_a_provider_concerns_the_channels_that_exist_when_it_begins() {
     let provider = channel().provider;
     let act = BeginProviderRevocation { provider, by: by() };
-    let upkeep = UpkeepRows { next_job: 4, newest_channel: 12, ..UpkeepRows::default() };
-    let (job, effects) = act.decide(&Locked { upkeep, ..two_tokens() }, NOW).unwrap();
+    let upkeep = UpkeepRows { next_job: 4, ..UpkeepRows::default() };
+    let provider_row = LockedProvider { name: "P".into(), channels: 0, revocations: 12 };
+    let now = Locked { upkeep, provider: Some(provider_row), ..two_tokens() };
+    let (job, effects) = act.decide(&now, NOW).unwrap();
     assert_eq!(job, 4);
     let [Write::ProviderJob(new)] = &effects.writes[..] else { panic!("{effects:?}") };
     assert_eq!((new.number, new.through, new.provider), (4, 12, provider));

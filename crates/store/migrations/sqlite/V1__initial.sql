@@ -23,7 +23,8 @@ CREATE TABLE provider (
     id          INTEGER NOT NULL UNIQUE,          -- ten digits; immutable
     name        TEXT NOT NULL,
     created_at  INTEGER NOT NULL,
-    deleted     INTEGER NOT NULL DEFAULT 0        -- 1: final; deleted channels still name it
+    deleted     INTEGER NOT NULL DEFAULT 0,       -- 1: final; deleted channels still name it
+    revocations INTEGER NOT NULL DEFAULT 0        -- how many of all its tokens were begun
 );
 
 CREATE TABLE channel (
@@ -48,7 +49,9 @@ CREATE TABLE channel (
     state_act                INTEGER,
     -- When each secret last authenticated; written by a job, so a little late.
     secret_used_at           INTEGER,
-    previous_secret_used_at  INTEGER
+    previous_secret_used_at  INTEGER,
+    -- How many revocations of all tokens of its provider were begun before it: they leave it out.
+    revocations_before       INTEGER NOT NULL DEFAULT 0 -- immutable
 );
 CREATE INDEX channel_by_provider ON channel (provider, number);
 -- The order in which a revocation of all tokens of a provider goes on.
@@ -251,7 +254,7 @@ CREATE INDEX warning_by_age ON warning (keep_until);
 CREATE TABLE provider_revocation (
     number    INTEGER PRIMARY KEY,
     provider  INTEGER NOT NULL,
-    through   INTEGER NOT NULL,                   -- only channels with a row up to this one
+    through   INTEGER NOT NULL,                   -- only channels with so many revocations before, or fewer
     done_to   INTEGER NOT NULL DEFAULT 0,         -- channels up to this id are done
     revoked   INTEGER NOT NULL DEFAULT 0,         -- stored tokens revoked so far
     position  INTEGER NOT NULL DEFAULT 0,         -- of the last change

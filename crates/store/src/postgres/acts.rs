@@ -214,7 +214,7 @@ async fn next_channels(
 ) -> std::result::Result<Vec<Option<ChannelId>>, Failed> {
     let sql =
         "SELECT id FROM provider_revocation job JOIN channel ON channel.provider = job.provider
-                   AND channel.number <= job.through AND id > done_to AND state <> 'deleted'
+                   AND revocations_before <= job.through AND id > done_to AND state <> 'deleted'
                WHERE job.number = $1 ORDER BY id LIMIT $2";
     list(db, sql, values![job, int(most)], |row| Ok(Some(channel_id(row.value("id")?)?))).await
 }

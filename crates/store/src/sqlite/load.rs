@@ -54,15 +54,16 @@ fn provider(
     id: ProviderId,
     count: bool,
 ) -> rusqlite::Result<Option<LockedProvider>> {
-    let sql = "SELECT name FROM provider WHERE id = ?1 AND deleted = 0";
-    let name = conn.prepare_cached(sql)?.query_row([id.number()], |row| row.get(0)).optional()?;
-    let Some(name) = name else { return Ok(None) };
+    let sql = "SELECT name, revocations FROM provider WHERE id = ?1 AND deleted = 0";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let found = conn.prepare_cached(sql)?.query_row([id.number()], read).optional()?;
+    let Some((name, revocations)) = found else { return Ok(None) };
     let mut channels = 0;
     if count {
         let sql = "SELECT count(*) FROM channel WHERE provider = ?1 AND state <> 'deleted'";
         channels = conn.prepare_cached(sql)?.query_row([id.number()], |row| row.get(0))?;
     }
-    Ok(Some(LockedProvider { name, channels }))
+    Ok(Some(LockedProvider { name, channels, revocations }))
 }
 
 /// Reads the rows beside those of a channel.

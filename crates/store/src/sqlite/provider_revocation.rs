@@ -14,20 +14,15 @@ use tegata_token::id::ProviderId;
 /// goes on with a job that another one has ended must not meet a later job.
 pub(super) fn new_job(conn: &Connection) -> rusqlite::Result<UpkeepRows> {
     let sql = "SELECT max((SELECT coalesce(max(number), 0) FROM provider_revocation),
-                          (SELECT coalesce(max(id), 0) FROM audit)) + 1,
-                      (SELECT coalesce(max(number), 0) FROM channel)";
-    conn.prepare_cached(sql)?.query_row([], |row| {
-        let (next_job, newest_channel) = (row.get(0)?, row.get(1)?);
-        Ok(UpkeepRows { next_job, newest_channel, ..UpkeepRows::default() })
-    })
+                          (SELECT coalesce(max(id), 0) FROM audit)) + 1";
+    let next_job = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    Ok(UpkeepRows { next_job, ..UpkeepRows::default() })
 }
 
 /// Reads a job.
 pub(super) fn job(conn: &Connection, job: RowId) -> rusqlite::Result<Option<ProviderJob>> {
-    // The plus sign keeps SQLite from the index of numbers, by which it would visit every channel of
-    // the provider.
     let sql = "SELECT job.*, (SELECT min(id) FROM channel WHERE provider = job.provider
-                   AND +number <= job.through AND id > job.done_to AND state <> 'deleted') AS next
+                   AND revocations_before <= job.through AND id > job.done_to AND state <> 'deleted') AS next
                FROM provider_revocation job WHERE number = ?1";
     conn.prepare_cached(sql)?.query_row([job], |row| jobs::provider_job(row)).optional()
 }
@@ -41,7 +36,9 @@ pub(super) fn apply(tx: &Tx<'_>, changes: usize, it: &Write) -> Result<()> {
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
             let (provider, by) = (new.provider.number(), (&new.actor, &new.source, &new.reason));
             let position = tx.position_after(changes).number;
-            write(tx, sql, params![new.number, provider, new.through, by.0, by.1, by.2, position])
+            write(tx, sql, params![new.number, provider, new.through, by.0, by.1, by.2, position])?;
+            let sql = "UPDATE provider SET revocations = ?2 + 1 WHERE id = ?1";
+            write(tx, sql, params![provider, new.through])
         }
         Write::ProviderJobAt { job, done_to, revoked } => {
             let sql = "UPDATE provider_revocation SET done_to = ?2, revoked = ?3, position = ?4
@@ -64,7 +61,7 @@ pub(super) fn oldest(conn: &Connection, provider: ProviderId) -> rusqlite::Resul
 
 pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<ProviderRevocation>> {
     let sql = "SELECT number, provider, revoked, (SELECT count(*) FROM channel
-                   WHERE provider = job.provider AND number <= job.through AND id > job.done_to
+                   WHERE provider = job.provider AND revocations_before <= job.through AND id > job.done_to
                        AND state <> 'deleted') AS channels_left
                FROM provider_revocation job ORDER BY number";
     rows::list(conn, sql, [], |row| jobs::running(row))

@@ -56,8 +56,10 @@ pub(super) fn apply<'a>(to: &mut Statements<'a>, of: Of<'a>, it: &'a Write) {
 
 fn insert_channel<'a>(to: &mut Statements<'a>, new: &'a Channel) {
     let sql = "INSERT INTO channel (id, provider, name, type, created_at, state, rules, group_cap,
-                   group_when_full, own_audience_only, single_use, limits, secret, on_leak)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+                   group_when_full, own_audience_only, single_use, limits, secret, on_leak,
+                   revocations_before)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
+                   (SELECT revocations FROM provider WHERE id = $2))";
     let secret = new.secrets.first().map(|it| it.hash.to_stored().to_vec());
     let values = keep![
         int(new.id.number()),

@@ -63,4 +63,6 @@ fn insert_job<'a>(to: &mut Statements<'a>, new: &'a ProviderJob, position: Optio
         position,
     ];
     to.add(sql, values);
+    let sql = "UPDATE provider SET revocations = $2 + 1 WHERE id = $1";
+    to.add(sql, keep![int(new.provider.number()), new.through]);
 }

@@ -35,7 +35,8 @@ pub(super) async fn read(db: &Client, which: &WhichPerson) -> Result<PersonRows,
 async fn named(db: &Client, name: &str, values: &[Value<'_>]) -> Result<PersonRows, Failed> {
     let person = format!("{PERSON} AND {name}");
     let of_person = format!("person = (SELECT id FROM person WHERE deleted_at IS NULL AND {name})");
-    let sessions = format!("SELECT * FROM person_session WHERE {of_person} ORDER BY number");
+    let sessions =
+        format!("SELECT * FROM person_session WHERE {of_person} ORDER BY created_at, number");
     let admin_tokens = format!("SELECT * FROM admin_token WHERE {of_person} ORDER BY number");
     let operators = format!("{PERSON} AND operator IS NOT NULL");
     let invitations = "SELECT operator IS NOT NULL AS into_authority, invitation_until AS until

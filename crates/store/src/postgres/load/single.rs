@@ -137,10 +137,13 @@ async fn provider(db: &Client, needs: &Needs) -> Result<Option<LockedProvider>, 
         true => "(SELECT count(*) FROM channel WHERE provider = $1 AND state <> 'deleted')",
         false => "0::bigint",
     };
-    let sql =
-        format!("SELECT name, {channels} AS channels FROM provider WHERE id = $1 AND NOT deleted");
+    let sql = format!(
+        "SELECT name, revocations, {channels} AS channels FROM provider
+         WHERE id = $1 AND NOT deleted"
+    );
     let read = |row: &Row| {
-        Ok(LockedProvider { name: row.value("name")?, channels: row.value("channels")? })
+        let (name, revocations) = (row.value("name")?, row.value("revocations")?);
+        Ok(LockedProvider { name, revocations, channels: row.value("channels")? })
     };
     one(db, &sql, values![int(id)], read).await
 }

@@ -61,16 +61,13 @@ pub(super) async fn read(db: &Client, needs: &Upkeep) -> Result<UpkeepRows, Fail
 
 // ---- revocations of a provider's tokens
 
-/// Reads what a new job begins with. No channel of the provider is being created meanwhile,
-/// since that locks the provider. Each job has events in the audit, so no number is used twice: who
+/// Reads what a new job begins with. Each job has events in the audit, so no number is used twice: who
 /// goes on with a job that another one has ended must not meet a later job.
 async fn new_job(db: &Client) -> Result<UpkeepRows, Failed> {
     let sql = "SELECT greatest((SELECT max(number) FROM provider_revocation),
-                               (SELECT audit FROM authority)) + 1 AS next_job,
-                      (SELECT coalesce(max(number), 0) FROM channel) AS newest_channel";
-    let read = |row: &Row| Ok((row.value("next_job")?, row.value("newest_channel")?));
-    let (next_job, newest_channel) = one(db, sql, values![], read).await?.unwrap_or_default();
-    Ok(UpkeepRows { next_job, newest_channel, ..UpkeepRows::default() })
+                               (SELECT audit FROM authority)) + 1 AS next_job";
+    let next_job = one(db, sql, values![], |row| row.value("next_job")).await?.unwrap_or_default();
+    Ok(UpkeepRows { next_job, ..UpkeepRows::default() })
 }
 
 /// Reads a job.
@@ -82,7 +79,7 @@ async fn job(db: &Client, number: i64) -> Result<Option<ProviderJob>, Failed> {
 async fn job_at(db: &Client, number: &str, value: i64) -> Result<Option<ProviderJob>, Failed> {
     let sql = format!(
         "SELECT job.*, (SELECT min(id) FROM channel WHERE provider = job.provider
-             AND number <= job.through AND id > job.done_to AND state <> 'deleted') AS next
+             AND revocations_before <= job.through AND id > job.done_to AND state <> 'deleted') AS next
          FROM provider_revocation job WHERE number = {number}"
     );
     one(db, &sql, values![value], jobs::provider_job).await

@@ -34,7 +34,7 @@ pub(in crate::postgres) async fn provider_revocations(
     db: &Client,
 ) -> Result<Vec<ProviderRevocation>, Failed> {
     let sql = "SELECT number, provider, revoked, (SELECT count(*) FROM channel c
-                   WHERE c.provider = job.provider AND c.number <= job.through
+                   WHERE c.provider = job.provider AND c.revocations_before <= job.through
                        AND c.id > job.done_to AND c.state <> 'deleted') AS channels_left
                FROM provider_revocation job ORDER BY number";
     list(db, sql, &[], jobs::running).await
