@@ -57,11 +57,16 @@ impl Balancer {
     }
 }
 
-/// The settings for nginx of the book's page on many servers, with these servers, and without TLS.
-fn nginx_of_the_book(at: SocketAddr, servers: &[&Server]) -> String {
+/// The settings for a balancer of the book's page on many servers, line by line.
+fn of_the_book(balancer: &str) -> impl Iterator<Item = &'static str> {
     let book = include_str!("../../../../docs/book/src/replicas.md");
-    let found = book.split_once("```nginx\n").and_then(|(_, it)| it.split_once("```"));
-    let lines = found.unwrap().0.lines().map(str::trim);
+    let found =
+        book.split_once(&format!("```{balancer}\n")).and_then(|(_, it)| it.split_once("```"));
+    found.unwrap().0.lines().map(str::trim)
+}
+
+/// Those for nginx, with these servers, and without TLS.
+fn nginx_of_the_book(at: SocketAddr, servers: &[&Server]) -> String {
     let line = |it: &str| match it {
         "upstream tegata {" => {
             let all = servers.iter().map(|it| it.address().to_string());
@@ -72,7 +77,25 @@ fn nginx_of_the_book(at: SocketAddr, servers: &[&Server]) -> String {
         it if it.starts_with("ssl_") || it.starts_with("server 10.") => String::new(),
         it => format!("{it}\n"),
     };
-    lines.map(line).collect()
+    of_the_book("nginx").map(line).collect()
+}
+
+/// Those for HAProxy, with these servers, each as the first one of the book, and without TLS.
+fn haproxy_of_the_book(at: SocketAddr, servers: &[SocketAddr]) -> String {
+    let line = |it: &str| {
+        if it.starts_with("bind ") {
+            return format!("bind {at}\n");
+        }
+        match it.strip_prefix("server a 10.0.0.1:8080 ") {
+            Some(how) => {
+                let all = servers.iter().enumerate();
+                all.map(|(n, it)| format!("server s{n} {it} {how}\n")).collect()
+            }
+            None if it.starts_with("server ") => String::new(),
+            None => format!("{it}\n"),
+        }
+    };
+    of_the_book("haproxy").map(line).collect()
 }
 
 /// nginx, with the settings of the book.
@@ -97,19 +120,11 @@ async fn nginx(field: &Field<'_>, servers: &[&Server]) -> Balancer {
     Balancer::start(command, port).await
 }
 
+/// HAProxy, with the settings of the book.
 pub(crate) async fn haproxy(field: &Field<'_>, servers: &[SocketAddr]) -> Balancer {
     let port = ReservedPort::new().unwrap();
-    let at = port.at();
-    let all: String = servers
-        .iter()
-        .enumerate()
-        .map(|(n, it)| format!("server s{n} {it} check inter 1s fall 1 rise 1\n"))
-        .collect();
-    let conf = format!(
-        "defaults\nmode http\ntimeout connect 2s\ntimeout client 60s\ntimeout server 60s\n\
-         frontend in\nbind {at}\ndefault_backend tegata\nbackend tegata\nbalance roundrobin\n\
-         option httpchk GET /readyz\nretries 3\noption redispatch 1\n{all}"
-    );
+    let conf = haproxy_of_the_book(port.at(), servers);
+    assert_eq!(conf.matches("\nserver ").count(), servers.len(), "{conf}");
     let file = field.home.path().join("haproxy.cfg");
     fs::write(&file, conf).unwrap();
     let mut command = Command::new("haproxy");
