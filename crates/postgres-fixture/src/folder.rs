@@ -9,7 +9,7 @@ use std::{
     fs,
     io::{self, Write},
     net::SocketAddr,
-    os::unix::process::CommandExt,
+    os::unix::{fs::OpenOptionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Mutex,
@@ -71,7 +71,8 @@ impl Folder {
         if free > ENOUGH { Self::below(memory) } else { Self::new() }
     }
 
-    fn below(parent: &Path) -> Result<Self, Problem> {
+    /// As [`new`](Self::new), in that folder.
+    pub fn below(parent: &Path) -> Result<Self, Problem> {
         let path = tempfile::Builder::new().prefix("tegata-pg-").tempdir_in(parent);
         let path = path.map_err(|error| format!("a temporary folder: {error}"))?;
         let watcher = Command::new("sh")
@@ -95,6 +96,19 @@ impl Folder {
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.path.path()
+    }
+
+    /// Writes a file that only the user that programs run as can read; returns where it is.
+    pub fn write(&self, name: &str, text: &str) -> Result<PathBuf, Problem> {
+        let path = self.path().join(name);
+        let mut options = fs::File::options();
+        let file = options.create(true).truncate(true).write(true).mode(0o600).open(&path);
+        let written = file.and_then(|mut it| it.write_all(text.as_bytes()));
+        written.map_err(|error| format!("{name}: {error}"))?;
+        if geteuid().is_root() {
+            finish(Command::new("chown").arg(USER).arg(&path))?;
+        }
+        Ok(path)
     }
 
     /// A command that runs in the folder, not as root.

@@ -52,11 +52,13 @@ pub struct ServerSettings {
     pub fsync: bool,
     /// More settings, as in `postgresql.conf`.
     pub more: Vec<(String, String)>,
+    /// The folder that its own one is made in, if not a temporary one.
+    pub parent: Option<PathBuf>,
 }
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        Self { major: Major::Fifteen, fsync: false, more: Vec::new() }
+        Self { major: Major::Fifteen, fsync: false, more: Vec::new(), parent: None }
     }
 }
 
@@ -89,7 +91,11 @@ impl PostgresServer {
     /// Creates one and starts it.
     pub fn start(settings: ServerSettings) -> Result<Self, Problem> {
         let programs = settings.major.programs()?;
-        let folder = if settings.fsync { Folder::new()? } else { Folder::in_memory()? };
+        let folder = match &settings.parent {
+            Some(parent) => Folder::below(parent)?,
+            None if settings.fsync => Folder::new()?,
+            None => Folder::in_memory()?,
+        };
         finish(
             folder
                 .command(programs.join("initdb"))

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::ADMIN_TOKEN;
 
 /// One request, written out.
+#[derive(Clone)]
 pub(crate) struct Request(String);
 
 impl Request {

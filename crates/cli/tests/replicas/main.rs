@@ -11,13 +11,16 @@ mod process;
 mod wall;
 
 mod admin_token;
+mod at_once;
 mod audit;
 mod balanced;
 mod doctor;
 mod failing;
+mod full_disk;
 mod master_key;
 mod receipts;
 mod signing_keys;
+mod tls;
 mod upgrade;
 
 use line::{Channel, With, is_good, provider, token_in, verify};

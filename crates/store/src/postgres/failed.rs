@@ -1,5 +1,6 @@
 //! Why a statement or a transaction has no result.
 
+use super::tls;
 use crate::Error;
 use std::{error::Error as _, fmt, sync::Arc, time::Duration};
 use tokio_postgres::error::SqlState;
@@ -56,7 +57,10 @@ impl From<tokio_postgres::Error> for Failed {
 fn text(error: &tokio_postgres::Error) -> Arc<str> {
     match (error.as_db_error(), error.source()) {
         (Some(it), _) => format!("the database: {} ({})", it.message(), it.code().code()).into(),
-        (None, Some(cause)) => format!("the database: {error}: {cause}").into(),
+        (None, Some(cause)) => match tls::next_step(cause) {
+            Some(next_step) => format!("the database: {error}: {cause}; {next_step}").into(),
+            None => format!("the database: {error}: {cause}").into(),
+        },
         (None, None) => format!("the database: {error}").into(),
     }
 }

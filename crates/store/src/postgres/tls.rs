@@ -2,7 +2,7 @@
 
 use super::bad_address::BadPostgresAddress;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -10,7 +10,7 @@ use rustls::{
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
-use std::sync::Arc;
+use std::{error, io, sync::Arc};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Takes `sslmode` and `sslrootcert` out of an address: the driver knows not all of them. As for the
@@ -76,6 +76,26 @@ pub(super) fn connector(
     let config =
         versions.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
+}
+
+/// What an operator does about a connection that failed for this cause; `None`: it is not a
+/// certificate's.
+pub(super) fn next_step(cause: &(dyn error::Error + 'static)) -> Option<&'static str> {
+    use CertificateError as Wrong;
+    let inner = cause.downcast_ref::<io::Error>()?.get_ref()?;
+    let Error::InvalidCertificate(wrong) = inner.downcast_ref()? else { return None };
+    Some(match wrong {
+        Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
+            "its certificate is for other names: name it by one of them in the address"
+        }
+        Wrong::Expired | Wrong::ExpiredContext { .. } => {
+            "its certificate has expired, or this machine's clock is wrong"
+        }
+        _ => {
+            "its certificate is signed by no authority that sslrootcert names: name the certificate \
+             of the one that signed it there"
+        }
+    })
 }
 
 fn roots(file: &str) -> Result<RootCertStore, String> {
