@@ -4,6 +4,7 @@
 //! Everything a test starts runs in a folder of its own and ends with the test process,
 //! however that ends. No shipped program depends on this crate.
 
+mod compatible;
 mod folder;
 mod patroni;
 mod pooler;

@@ -18,8 +18,8 @@ pub struct Binary {
     pub program: PathBuf,
     /// Working directory, as cargo sets it.
     pub folder: PathBuf,
-    /// If its servers have their stores on PostgreSQL: the tests that cannot.
-    pub on_postgres: Option<&'static [&'static str]>,
+    /// If its servers have their stores elsewhere than in SQLite files: where.
+    pub elsewhere: Option<Elsewhere>,
     /// Where its tests make their folders, if not where the machine has such.
     pub folders: Option<PathBuf>,
 }
@@ -33,9 +33,9 @@ impl Binary {
         if let Some(folders) = &self.folders {
             command.env("TMPDIR", folders);
         }
-        if let Some(without) = self.on_postgres {
-            command.env("TEGATA_TEST_STORE", "postgres");
-            command.args(without.iter().flat_map(|test| ["--skip", test]));
+        if let Some(it) = self.elsewhere {
+            command.env("TEGATA_TEST_STORE", it.store);
+            command.args(it.without.iter().flat_map(|test| ["--skip", test]));
         }
         command
     }
@@ -44,15 +44,28 @@ impl Binary {
     #[cfg(test)]
     pub fn named(name: &str, program: &str) -> Self {
         let (name, program) = (name.to_owned(), program.into());
-        Self { name, program, folder: "/".into(), on_postgres: None, folders: None }
+        Self { name, program, folder: "/".into(), elsewhere: None, folders: None }
     }
 
-    /// The same, with its servers on PostgreSQL and without some tests.
-    pub fn on_postgres(&self, without: &'static [&'static str]) -> Self {
-        let name = format!("{} on PostgreSQL", self.name);
+    /// The same, with its servers elsewhere.
+    pub fn at(&self, elsewhere: Elsewhere) -> Self {
+        let name = format!("{} on {}", self.name, elsewhere.name);
         let (program, folder) = (self.program.clone(), self.folder.clone());
-        Self { name, program, folder, on_postgres: Some(without), folders: None }
+        Self { name, program, folder, elsewhere: Some(elsewhere), folders: None }
     }
+}
+
+/// Where the servers of tests have their stores.
+#[derive(Clone, Copy, Debug)]
+pub struct Elsewhere {
+    /// The value of `TEGATA_TEST_STORE`.
+    pub store: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// The tests that cannot.
+    pub without: &'static [&'static str],
+    /// Whether it is for the long mode only.
+    pub long: bool,
 }
 
 /// How many tests passed and failed.

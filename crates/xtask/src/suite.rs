@@ -6,7 +6,7 @@
 //! survive anything.
 
 use crate::again::{self, Failed};
-use crate::binary::{Binary, Counts, End, finish};
+use crate::binary::{Binary, Counts, Elsewhere, End, finish};
 use crate::cargo::cargo;
 use crate::memory::Memory;
 use crate::progress::{minutes, now};
@@ -41,7 +41,18 @@ const LONGEST: [&str; 11] = [
 /// Binaries that test what is on a disk after a crash, or when it is full or broken.
 const ON_DISK: [&str; 3] = ["faulty-vfs/sqlite", "tegata/crash", "tegata/faults"];
 
-/// Binaries that run a second time with their servers on PostgreSQL.
+/// Where the servers of [`ON_POSTGRES`] have their stores then.
+const ELSEWHERE: [Elsewhere; 2] = [
+    Elsewhere { store: "postgres", name: "PostgreSQL", without: &ON_SQLITE_ONLY, long: false },
+    Elsewhere {
+        store: "compatible",
+        name: "a compatible engine",
+        without: &ON_SQLITE_ONLY,
+        long: true,
+    },
+];
+
+/// Binaries that run again with their servers on PostgreSQL.
 const ON_POSTGRES: [&str; 4] = ["server/admin", "server/console", "server/feed", "server/it"];
 
 /// Tests among them that break a SQLite file, hold its only writer or pretend to lose a lease.
@@ -102,10 +113,9 @@ pub fn compile() -> anyhow::Result<Vec<Binary>> {
     }
     for name in ON_POSTGRES {
         let found = binaries.iter().find(|it| it.name == name);
-        let again = found
-            .with_context(|| format!("there is no test binary {name}"))?
-            .on_postgres(&ON_SQLITE_ONLY);
-        binaries.push(again);
+        let found = found.with_context(|| format!("there is no test binary {name}"))?;
+        let again = ELSEWHERE.map(|it| found.at(it));
+        binaries.extend(again);
     }
     binaries.sort_by_key(|it| order(&it.name));
     Ok(binaries)
@@ -158,7 +168,7 @@ fn test_binary(message: &Value) -> anyhow::Result<Option<Binary>> {
     let kind = if message["target"]["kind"][0] == "test" { "" } else { "src of " };
     let name = format!("{package}/{kind}{target}");
     let (program, folder) = (program.into(), folder.into());
-    Ok(Some(Binary { name, program, folder, on_postgres: None, folders: None }))
+    Ok(Some(Binary { name, program, folder, elsewhere: None, folders: None }))
 }
 
 /// Runs all binaries and the examples in the documentation; `long` means more rounds.
@@ -166,6 +176,7 @@ fn test_binary(message: &Value) -> anyhow::Result<Option<Binary>> {
 /// Fails after the last one if any test failed, and a test that failed while others ran
 /// failed again alone.
 pub fn run(mut binaries: Vec<Binary>, long: bool) -> anyhow::Result<Counts> {
+    binaries.retain(|it| long || it.elsewhere.is_none_or(|it| !it.long));
     let memory = Memory::new();
     for binary in binaries.iter_mut().filter(|it| !ON_DISK.contains(&it.name.as_str())) {
         binary.folders = memory.as_ref().map(|it| it.path().to_owned());

@@ -4,7 +4,7 @@
 use crate::{
     agree,
     place::{Place, Sqlite},
-    postgres_place::{Plain, Postgres},
+    postgres_place::{Compatible, Plain, Postgres},
     rounds,
     world::{Ask, NOW, Shop, World, group},
 };
@@ -283,6 +283,7 @@ macro_rules! races {
     ($($race:ident)+) => {
         run_on!(sqlite, Sqlite: $($race)+);
         run_on!(postgres, Postgres<Plain>: $($race)+);
+        run_on!(compatible, Postgres<Compatible>: $($race)+);
     };
 }
 

@@ -4,11 +4,12 @@
 use crate::{
     narrowing::{ALL, Act, LATER, REPEATED, Scene},
     place::Place,
-    postgres_place::{Plain, Postgres},
+    postgres_place::{Compatible, On, Plain, Postgres},
     world::{Ask, Follower, NOW, World, by},
 };
 use futures_util::{StreamExt, stream};
 use std::{
+    marker::PhantomData,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -46,20 +47,21 @@ fn steady() -> Instant {
 
 /// Another server of a database, which lives and applies nothing: its row is not dropped, and
 /// an act that waits for it without end never has an answer.
-struct Silent {
+struct Silent<T: On = Plain> {
     database: String,
+    on: PhantomData<T>,
 }
 
-impl Silent {
+impl<T: On> Silent<T> {
     async fn sql(&self, sql: &'static str) -> Vec<Vec<Option<String>>> {
         let database = self.database.clone();
-        let ask = move || Postgres::<Plain>::server().ask(&database, sql);
+        let ask = move || Postgres::<T>::server().ask(&database, sql);
         tokio::task::spawn_blocking(ask).await.unwrap().unwrap()
     }
 
     /// Registers it.
     async fn join(database: &str) -> Self {
-        let silent = Self { database: database.to_owned() };
+        let silent = Self { database: database.to_owned(), on: PhantomData };
         silent.sql(SILENT).await;
         silent
     }
@@ -71,7 +73,7 @@ impl Silent {
     }
 
     /// Does something while it lives, and does this again and again; `None`: that never ends.
-    async fn meanwhile<T>(&self, again: &'static str, done: impl Future<Output = T>) -> Option<T> {
+    async fn meanwhile<O>(&self, again: &'static str, done: impl Future<Output = O>) -> Option<O> {
         let lives = async {
             loop {
                 self.sql(again).await;
@@ -103,7 +105,7 @@ async fn waits_after_commit(
     database: &str,
     act: impl Future<Output = ()>,
 ) -> Result<(), &'static str> {
-    let silent = Silent::join(database).await;
+    let silent = <Silent>::join(database).await;
     let before = silent.head().await;
     let mut performed = pin!(act);
     let later = async {
@@ -141,7 +143,7 @@ async fn waits_again(
 ) -> Result<(), String> {
     let mut again = scene.clone();
     let added = scene.clone();
-    let silent = Silent::join(database).await;
+    let silent = <Silent>::join(database).await;
     let before = silent.head().await;
     let mut performed = pin!(scene.perform(world, act));
     let committed = async {
@@ -234,13 +236,12 @@ async fn an_act_that_begins_a_receipt_waits_although_it_takes_nothing_away_itsel
     waits_after_commit(&world, &database, act).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_act_that_only_adds_waits_for_no_other_server() {
-    let place = Postgres::<Plain>::new().planted(Plant::EndlessWait);
+async fn an_act_that_only_adds_waits_for_no_other_server<T: On>() {
+    let place = Postgres::<T>::new().planted(Plant::EndlessWait);
     let database = place.database.clone();
     let world = World::at(Box::new(place)).await;
     let shop = world.shop().await;
-    let silent = Silent::join(&database).await;
+    let silent = Silent::<T>::join(&database).await;
     let adds = async {
         let provider = ProviderId::from_number(78).unwrap();
         world.create_provider(provider, "More".into(), by(NOW)).await.unwrap();
@@ -252,23 +253,21 @@ async fn an_act_that_only_adds_waits_for_no_other_server() {
     silent.meanwhile(LIVES, adds).await.expect("it waits for no other server");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_act_that_narrows_waits_for_a_server_that_is_gone_until_its_lease_has_run_out() {
-    let place = Postgres::<Plain>::new();
+async fn an_act_that_narrows_waits_for_a_server_that_is_gone_until_its_lease_has_run_out<T: On>() {
+    let place = Postgres::<T>::new();
     let database = place.database.clone();
     let world = World::at(Box::new(place)).await;
     let shop = world.shop().await;
-    Postgres::<Plain>::server().sql(&database, SILENT).unwrap();
+    Postgres::<T>::server().sql(&database, SILENT).unwrap();
     let begun = steady();
     world.revoke_at(&shop, RevocationTarget::All, NOW).await;
     let took = begun.elapsed();
     assert!(took >= LEASE && took < DROPPED, "{took:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_one_server_revokes_is_revoked_on_every_server_before_the_answer() {
+async fn what_one_server_revokes_is_revoked_on_every_server_before_the_answer<T: On>() {
     let followers = [Follower::new(), Follower::new()];
-    let world = World::new::<Postgres<Plain>>().await;
+    let world = World::new::<Postgres<T>>().await;
     let shop = world.shop().await;
     let mut stores: Vec<Arc<dyn Store>> = Vec::new();
     for follower in &followers {
@@ -372,4 +371,30 @@ async fn the_tokens_of_a_provider_with_many_channels_are_revoked_in_few_transact
     assert!(made <= channels / 3, "{made}");
     let row = world.token(shop.id, TokenName::Serial(serial), NOW).await.unwrap().unwrap();
     assert_eq!(row.state, TokenState::Revoked);
+}
+
+/// Makes a test of each for databases of those terms.
+macro_rules! run_on {
+    ($backend:ident, $terms:ty: $($case:ident)+) => {
+        mod $backend {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $case() {
+                super::$case::<$terms>().await;
+            })+
+        }
+    };
+}
+
+macro_rules! cases {
+    ($($case:ident)+) => {
+        run_on!(postgres, Plain: $($case)+);
+        run_on!(compatible, Compatible: $($case)+);
+    };
+}
+
+cases! {
+    an_act_that_only_adds_waits_for_no_other_server
+    an_act_that_narrows_waits_for_a_server_that_is_gone_until_its_lease_has_run_out
+    what_one_server_revokes_is_revoked_on_every_server_before_the_answer
 }
