@@ -11,8 +11,8 @@ use tokio::sync::Mutex;
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plant {
-    /// Transactions see what was committed before they waited for their locks, and cannot
-    /// change what was changed since.
+    /// Transactions see what was committed before they waited for their locks, also in all later
+    /// statements, and cannot change what was changed since.
     RepeatableRead,
     /// Acts are decided on what was read before they waited for their locks.
     StaleReads,
@@ -53,6 +53,11 @@ pub(super) struct Planted {
 impl Planted {
     pub fn new(plant: Option<Plant>, address: Address) -> Self {
         Self { plant, early: Mutex::default(), address }
+    }
+
+    /// Whether acts are decided on what was read before their locks.
+    pub fn reads_first(&self) -> bool {
+        matches!(self.plant, Some(Plant::StaleReads | Plant::RepeatableRead))
     }
 
     /// The statements that open a transaction.

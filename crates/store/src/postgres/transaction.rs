@@ -171,7 +171,7 @@ impl<'a> Run<'a> {
         };
         let counts = async { counts.await.map_err(|_| Failed::unavailable("no lock was taken")) };
         let reads = async {
-            if ground.planted.plant == Some(Plant::StaleReads) {
+            if ground.planted.reads_first() {
                 let stale = load_all(db, &known, needs).await?;
                 let read = try_join(locks, head(db, last)).await?;
                 return Ok((read.0, stale, read.1));

@@ -335,8 +335,9 @@ async fn acts_decided_on_what_was_read_before_their_locks_are_found_out() {
     finds("stale-reads", &[Fault::Nothing, Fault::SlowReplica]).await;
 }
 
-/// Every act that writes changes the row that it has waited for, or the authority's: in a
-/// snapshot from before, PostgreSQL refuses that, and the act runs again.
+/// The snapshot is taken before the locks are waited for. Every act that could go by what it does not
+/// see changes a row that was changed since, which PostgreSQL refuses, and runs again: why no other
+/// history exists is in `docs/decisions/0026-postgresql.md`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn repeatable_read_lets_acts_run_again_and_breaks_nothing() {
     let cluster = Arc::new(cluster(Some("repeatable-read")).await);
