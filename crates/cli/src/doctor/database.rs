@@ -228,13 +228,24 @@ fn replication(found: &mut Findings, state: &DatabaseState) {
     }
     let standbys = counted(state.standbys, "standby follows", "standbys follow");
     let waits = state.has_synchronous && !["local", "off"].contains(&&*state.synchronous_commit);
-    if waits && (state.standbys == 0 || state.synchronous == Some(0) || state.waiting > 0) {
+    if waits && (state.standbys == 0 || state.synchronous == Some(0)) {
         let what = format!(
             "commits wait for a standby that synchronous_standby_names demands, and none of those \
              follows ({standbys}): all servers answer 503"
         );
         let next_step = "bring it back: see docs/book/src/runbooks/database-down.md. Take it from \
                          synchronous_standby_names only once automatic failover is off";
+        found.wrong(CHECK, what, next_step);
+        return;
+    }
+    if waits && state.waiting > 0 {
+        let what = format!(
+            "{} for longer than a second for a standby that synchronous_standby_names demands: it is \
+             missing or slow ({standbys}), and the servers answer 503",
+            counted(state.waiting, "commit waits", "commits wait")
+        );
+        let next_step = "see how far each is behind (pg_stat_replication). One that is missing: bring it \
+                         back; see docs/book/src/runbooks/database-down.md";
         found.wrong(CHECK, what, next_step);
         return;
     }

@@ -127,6 +127,18 @@ fn commits_that_can_be_lost_are_reported_and_those_that_wait_for_a_standby_are_n
     until(|| said().contains(missing).then_some(())).unwrap_or_else(|| panic!("{}", said()));
     reload(&postgres, &["ALTER SYSTEM SET synchronous_standby_names = '*'"]);
     until(|| waits().then_some(())).unwrap_or_else(|| panic!("{}", said()));
+    // It follows, and has not applied what a commit waits for.
+    postgres.ask_standby(&port, "SELECT pg_wal_replay_pause()").unwrap();
+    std::thread::scope(|scope| {
+        let commit = "SET synchronous_commit = remote_apply; CREATE TABLE slow ()";
+        let waiting = scope.spawn(|| postgres.sql(&field.database, commit));
+        let slow = "1 commit waits for longer than a second for a standby that \
+                    synchronous_standby_names demands: it is missing or slow (1 standby follows";
+        let seen = until(|| said().contains(slow).then_some(()));
+        postgres.ask_standby(&port, "SELECT pg_wal_replay_resume()").unwrap();
+        waiting.join().unwrap().unwrap();
+        seen.unwrap_or_else(|| panic!("{}", said()));
+    });
     reload(&postgres, &["ALTER ROLE tegata SET synchronous_commit = local"]);
     advises(&said(), what, "synchronous_commit = on");
     reload(&postgres, &["ALTER ROLE tegata RESET synchronous_commit"]);

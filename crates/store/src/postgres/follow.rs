@@ -186,7 +186,10 @@ impl Follower {
             let read = read(open, applied, self.journal.is_some(), wanted);
             let mut read = within(ROUND, read).await?;
             let more = read.changes.len() >= MOST;
-            self.is_primary(&read, renewals)?;
+            // After a recovery there are no renewals of this server, and it must not register again.
+            if read.head.epoch <= applied.epoch {
+                self.is_primary(&read, renewals)?;
+            }
             self.shared.clock.read(read.clock)?;
             self.write_journal(applied, &mut read).await?;
             let replicas = self.take_in(read).await?;
@@ -203,16 +206,22 @@ impl Follower {
         }
     }
 
-    /// Refuses what was read from a database that does not have all of this server's renewals, such as
-    /// a standby that is behind: what memory has then says nothing of what is revoked.
+    /// Refuses what was read from a standby, or from another database that does not have all of this
+    /// server's renewals: what memory has then says nothing of what is revoked. One that is behind did
+    /// not go back.
     fn is_primary(&self, read: &Read, renewals: u64) -> Result<(), Failed> {
+        if read.is_standby {
+            return Err(Failed::unavailable(
+                "the log was read from a standby: does the address lead to one at times?",
+            ));
+        }
         let Some(servers) = &read.servers else { return Ok(()) };
         let own = servers.replicas.iter().find(|it| it.id == self.shared.id);
         match renewals == 0 || own.is_some_and(|it| it.beat >= renewals) {
             true => Ok(()),
             false => Err(Failed::unavailable(
                 "the log was read from a database that lacks this server's renewals of its lease: \
-                 does the address lead to a standby at times?",
+                 does the address lead to two of them?",
             )),
         }
     }

@@ -76,7 +76,8 @@ async fn delete(db: &Client, id: [u8; 16], more: &str) -> Result<(), Failed> {
     Ok(db.batch_execute(&sql).await?)
 }
 
-/// Registers a server, before it reads its state.
+/// Registers a server, before it reads its state; a running one, which has read it up to `at`, not in a
+/// database that was recovered since: acts would wait for it until its row is dropped.
 pub(super) async fn register(
     db: &Client,
     own: &Own,
@@ -87,13 +88,14 @@ pub(super) async fn register(
                    INSERT INTO replica (id, registered_at, beat, epoch, position, speaks, address)
                    SELECT $1, extract(epoch FROM clock_timestamp())::bigint, $2,
                        coalesce($3, epoch), coalesce($4, position), $5, $6 FROM authority
+                   WHERE $3 IS NULL OR epoch <= $3
                    ON CONFLICT (id) DO NOTHING RETURNING id, epoch, position)
                INSERT INTO applied (id, epoch, position) SELECT id, epoch, position FROM new";
     let (epoch, number) = at.map(|it| (int(it.epoch), int(it.number))).unzip();
     let (id, address) = (own.id.to_vec(), own.address.as_deref());
     let speaks = i32::try_from(own.speaks).unwrap_or(i32::MAX);
     db.execute_typed(sql, values![id, int(beat), epoch, number, speaks, address]).await?;
-    let sql = "INSERT INTO job_lease (name, holder) VALUES ('jobs', $1)
+    let sql = "INSERT INTO job_lease (name, holder) SELECT 'jobs', id FROM replica WHERE id = $1
                ON CONFLICT (name) DO NOTHING";
     db.execute_typed(sql, values![id]).await?;
     Ok(())

@@ -28,6 +28,7 @@ pub(super) struct Read {
     pub written_at: UnixTime,
     /// Whether a server has marked it as older than what it had seen.
     pub went_back: bool,
+    pub is_standby: bool,
     /// The database's clock.
     pub clock: UnixTime,
     pub changes: Vec<(u64, UnixTime, Change)>,
@@ -90,7 +91,7 @@ pub(super) async fn read(
 // Its one row is named by its key: a plan for the many that dead rows make the planner expect would
 // be compiled first, for longer than all else takes.
 const HEAD: &str = "a.epoch, a.position, a.log_from, a.audit, a.written_at, a.went_back,
-    extract(epoch FROM clock_timestamp())::bigint AS clock";
+    extract(epoch FROM clock_timestamp())::bigint AS clock, pg_is_in_recovery() AS is_standby";
 
 async fn head(db: &Client) -> Result<Read, Failed> {
     let sql = format!("SELECT {HEAD} FROM authority a WHERE a.id = 1");
@@ -120,6 +121,7 @@ fn head_of(row: &Row) -> Result<Read, Failed> {
         audit: row.value("audit")?,
         written_at: row.value("written_at")?,
         went_back: row.value("went_back")?,
+        is_standby: row.value("is_standby")?,
         clock: row.value("clock")?,
         changes: Vec::new(),
         receipts: Vec::new(),

@@ -310,6 +310,9 @@ async fn a_server_that_runs_during_a_recovery_gives_up() {
     open.recover(signing_key(8), Vec::new(), false, None, by(LATER)).await.unwrap();
     world.stopped().await;
     assert!(world.ask(&shop, Ask::new(Kind::ShortLived)).await.is_err());
+    let server = Postgres::<Plain>::server();
+    let rows = server.ask(&place.database(), "SELECT id FROM replica").unwrap();
+    assert!(rows.is_empty(), "it has registered again, and acts would wait for it");
 }
 
 #[tokio::test]

@@ -1,9 +1,13 @@
 //! Addresses that lead to more than one server of PostgreSQL, of which one is the primary.
 
-use crate::postgres_place::{fresh, options};
+use crate::{
+    postgres_place::{fresh, options},
+    world::{NOW, by},
+};
 use postgres_fixture::{PostgresServer, Proxy, ServerSettings};
 use std::{net::TcpListener, time::Duration};
-use tegata_store::{Store, postgres::PostgresStore};
+use tegata_store::{ActStore, Store, postgres::PostgresStore};
+use tegata_token::id::ProviderId;
 
 /// What does not come by then, never comes.
 const EVER: Duration = Duration::from_secs(90);
@@ -68,23 +72,31 @@ async fn of_a_standby_and_a_primary_only_the_primary_is_used() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_that_reads_the_log_of_a_standby_that_is_behind_has_no_lease() {
+async fn a_server_that_reads_the_log_of_a_standby_that_is_behind_has_no_lease_until_it_is_gone() {
     let (server, database) = start();
     let standby = server.add_standby().unwrap();
     let proxy = Proxy::start(server.port()).unwrap();
     let store = open(&format!("127.0.0.1:{}", proxy.port()), &database).await;
+    let other = open(&format!("127.0.0.1:{}", server.port()), &database).await;
     until(|| store.current()).await;
+    let provider = ProviderId::from_number(4_000).unwrap();
+    other.create_provider(provider, "One".into(), by(NOW)).await.unwrap();
+    // All that the servers keep open is open by then.
+    let renewed = "SELECT 1 FROM replica WHERE beat > 2";
+    until(|| server.ask(&database, renewed).unwrap().len() == 2).await;
+    other.begin_provider_revocation(provider, by(NOW)).await.unwrap();
     server.ask_standby(&standby, "SELECT pg_wal_replay_pause()").unwrap();
     // The name of the database leads to the standby for a moment, when the follower connects.
     proxy.lead_to(standby.number());
     let follower = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                     WHERE application_name = 'tegata' AND query LIKE '%LEFT JOIN replica r%'";
-    until(|| {
+    while store.current() {
+        // It hears of a change of the other server, which the standby does not have, as it does not
+        // have the one before.
+        other.begin_provider_revocation(provider, by(NOW)).await.unwrap();
         // It may have gone there by itself, if this machine is busy.
         server.ask(&database, follower).unwrap();
-        !store.current()
-    })
-    .await;
+    }
     proxy.lead_to(server.port());
     until(|| store.current()).await;
 }
