@@ -39,7 +39,9 @@ fn decoded(value: &str) -> String {
     let mut rest = value.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
         let hex = after.get(..2).and_then(|it| std::str::from_utf8(it).ok());
-        let byte = hex.and_then(|it| u8::from_str_radix(it, 16).ok()).filter(|_| first == b'%');
+        // `from_str_radix` accepts a sign.
+        let hex = hex.filter(|it| first == b'%' && it.bytes().all(|it| it.is_ascii_hexdigit()));
+        let byte = hex.and_then(|it| u8::from_str_radix(it, 16).ok());
         bytes.push(byte.unwrap_or(first));
         rest = if byte.is_some() { &after[2..] } else { after };
     }
@@ -176,5 +178,9 @@ mod tests {
         }
         assert_eq!(take_settings("postgres://db?sslmode=disable").1.as_deref(), Some("disable"));
         assert_eq!(take_settings("postgres://me:a?b@db/t").1, None);
+        for (file, is) in [("%2fa%20b", "/a b"), ("/a%+b", "/a%+b"), ("/%", "/%"), ("/%2", "/%2")] {
+            let url = format!("postgres://db?sslrootcert={file}");
+            assert_eq!(take_settings(&url).2.as_deref(), Some(is), "{file}");
+        }
     }
 }

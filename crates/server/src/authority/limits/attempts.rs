@@ -13,6 +13,9 @@ use crate::authority::source::Source;
 use std::{net::IpAddr, num::NonZeroU32, time::Instant};
 use tegata_token::id::{ChannelId, PersonId, TokenId};
 
+/// Wrong ones that each server allows, however many there are.
+const FEWEST: u32 = 3;
+
 /// Reports without a signature from one source: so many at once, and as many per minute.
 const REPORTS: u32 = 60;
 
@@ -63,9 +66,9 @@ impl Reports {
 
 impl Limits {
     /// How many wrong ones this server allows: its part. The servers count apart, so that a client
-    /// who tries each of them has no more.
+    /// who tries each of them has no more; but a mistake or two keep a person out of no server.
     fn guesses_here(&self) -> NonZeroU32 {
-        self.part(whole(GUESSES))
+        self.part(whole(GUESSES)).max(whole(FEWEST))
     }
 
     /// Takes one report without a signature from the source's bucket.
