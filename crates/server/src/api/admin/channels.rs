@@ -11,7 +11,10 @@ use crate::{
     },
     authority::admin::Outcome,
 };
-use axum::{Json, response::Response};
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
 use http::StatusCode;
 use serde::Deserialize;
 use tegata_policy::{
@@ -193,18 +196,16 @@ pub async fn change(
     Body(mut change): Body<ChannelChange>,
 ) -> Result<Response, Problem> {
     let options = change.options();
-    let outcome = who.admin.change_channel(id, change.into(), &options).await?;
-    let tag = match &outcome {
-        Outcome::Done(it, _) => Some(SettingsTag::of_channel(&it.holding.channel)),
-        Outcome::DryRun(_) => None,
-    };
-    let response = show::outcome(StatusCode::OK, outcome, |it, taken| show::ChangedChannel {
-        channel: (&it).into(),
-        taken,
-    });
-    Ok(match tag {
-        Some(tag) => with_tag(response, tag),
-        None => response,
+    Ok(match who.admin.change_channel(id, change.into(), &options).await? {
+        Outcome::Done(it, taken) => {
+            let tag = SettingsTag::of_channel(&it.holding.channel);
+            let changed = show::ChangedChannel { channel: (&it).into(), taken: taken.into() };
+            let response = Json(show::ChannelChanged::Done(Box::new(changed))).into_response();
+            with_tag(response, tag)
+        }
+        Outcome::DryRun(found) => {
+            Json(show::ChannelChanged::Rehearsed(found.into())).into_response()
+        }
     })
 }
 
@@ -281,5 +282,5 @@ pub async fn delete_previous_secret(
     Ids(id): Ids<ChannelId>,
     Query(mut how): Query<Deletion>,
 ) -> Result<Response, Problem> {
-    Ok(show::deleted(who.admin.delete_previous_secret(id, &how.options()).await?))
+    Ok(show::deleted_secret(who.admin.delete_previous_secret(id, &how.options()).await?))
 }

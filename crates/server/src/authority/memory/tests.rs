@@ -32,35 +32,27 @@ use tegata_token::{
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 
-/// A kind of change that a faulty log lacks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Omitted {
-    Nothing,
-    Tokens,
-    Channel,
-    SigningKey,
-    Clock,
-    Verifier,
-    Person,
-}
+/// The kinds of change that this memory learns from the log. Removed instances are not in it, and
+/// `empty` changes nothing.
+const KINDS: [&str; 12] = [
+    "tokens",
+    "channel",
+    "signing-key",
+    "clock",
+    "verifier",
+    "verifier-deleted",
+    "person",
+    "person-deleted",
+    "session",
+    "session-ended",
+    "admin-token",
+    "admin-token-deleted",
+];
 
-impl Omitted {
-    fn is(self, change: &Change) -> bool {
-        match change {
-            Change::Tokens { .. } => self == Self::Tokens,
-            Change::Channel { .. } => self == Self::Channel,
-            Change::SigningKey(_) => self == Self::SigningKey,
-            Change::Clock { .. } => self == Self::Clock,
-            Change::Verifier { .. } | Change::VerifierDeleted { .. } => self == Self::Verifier,
-            Change::Person { .. }
-            | Change::PersonDeleted { .. }
-            | Change::Session { .. }
-            | Change::SessionEnded { .. }
-            | Change::AdminToken { .. }
-            | Change::AdminTokenDeleted { .. } => self == Self::Person,
-            Change::Empty { .. } | Change::InstanceRemoved { .. } => false,
-        }
-    }
+/// The kind of a change, as the log names it.
+fn kind_of(change: &Change) -> String {
+    let change = serde_json::to_value(change).unwrap();
+    change["change"].as_str().unwrap().to_owned()
 }
 
 /// A busy store, the server that owns it, and a follower that reads its log.
@@ -71,7 +63,8 @@ struct World {
     /// The follower's position, and the signing keys that it has.
     at: Position,
     keys: BTreeMap<SigningKeyId, SigningKeyRow>,
-    omitted: Omitted,
+    /// The kind of change that the log lacks.
+    omitted: Option<&'static str>,
     channels: Vec<ChannelId>,
     /// A linear congruential generator's state: which act comes next (Knuth, The Art of
     /// Computer Programming, 3.3.4).
@@ -121,7 +114,7 @@ fn secret_of(id: ChannelId) -> PlainSecret {
 }
 
 impl World {
-    async fn new(seed: u64, omitted: Omitted) -> Self {
+    async fn new(seed: u64, omitted: Option<&'static str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server = Memory::new();
         let issuer = "https://tokens.example".to_owned();
@@ -326,7 +319,8 @@ impl World {
             self.at = *last;
             let omitted = self.omitted;
             let changes = read.into_iter().map(|(_, change)| change);
-            let changes: Vec<_> = changes.filter(|it| !omitted.is(it)).collect();
+            let changes: Vec<_> =
+                changes.filter(|it| omitted.is_none_or(|kind| kind != kind_of(it))).collect();
             self.follower.apply(self.at, &changes);
             for change in changes {
                 if let Change::SigningKey(key) = change {
@@ -347,7 +341,7 @@ impl World {
         };
         let (view, followed) = (one.view.load(), other.view.load());
         // A log without its last change does not show its own end.
-        if self.omitted == Omitted::Nothing {
+        if self.omitted.is_none() {
             compare("the position", view.position() == followed.position());
         }
         compare("the verifying keys", view.keys() == followed.keys());
@@ -387,7 +381,11 @@ impl World {
 }
 
 /// Runs a history; returns the first act after which the follower differs, and how.
-async fn history(seed: u64, acts: usize, omitted: Omitted) -> Option<(usize, Vec<String>)> {
+async fn history(
+    seed: u64,
+    acts: usize,
+    omitted: Option<&'static str>,
+) -> Option<(usize, Vec<String>)> {
     let mut world = World::new(seed, omitted).await;
     for _ in 0..3 {
         world.new_channel().await;
@@ -410,23 +408,22 @@ async fn history(seed: u64, acts: usize, omitted: Omitted) -> Option<(usize, Vec
 #[tokio::test]
 async fn a_follower_of_the_log_holds_the_same_memory_at_every_position() {
     for seed in 1..=4 {
-        assert_eq!(history(seed, 250, Omitted::Nothing).await, None, "seed {seed}");
+        assert_eq!(history(seed, 250, None).await, None, "seed {seed}");
     }
 }
 
 #[tokio::test]
 async fn a_log_that_lacks_a_kind_of_change_is_found() {
-    let sorts = [
-        Omitted::Tokens,
-        Omitted::Channel,
-        Omitted::SigningKey,
-        Omitted::Clock,
-        Omitted::Verifier,
-        Omitted::Person,
-    ];
-    for omitted in sorts {
-        let found = history(1, 250, omitted).await;
-        let (act, differences) = found.unwrap_or_else(|| panic!("{omitted:?} was not found"));
-        println!("{omitted:?}: act {act}: {differences:?}");
+    for omitted in KINDS {
+        let mut found = None;
+        // No one history has all acts.
+        for seed in 1..=4 {
+            found = history(seed, 250, Some(omitted)).await;
+            if found.is_some() {
+                break;
+            }
+        }
+        let (act, differences) = found.unwrap_or_else(|| panic!("{omitted} was not found"));
+        println!("{omitted}: act {act}: {differences:?}");
     }
 }

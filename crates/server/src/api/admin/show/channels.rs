@@ -144,7 +144,6 @@ pub struct ChangedChannel {
 
 /// The result of changing a channel, or of its dry run.
 #[derive(Serialize, ToSchema)]
-#[expect(dead_code, reason = "describes the two forms of one status")]
 #[serde(untagged)]
 pub enum ChannelChanged {
     Done(Box<ChangedChannel>),

@@ -137,7 +137,6 @@ pub fn created_by(it: Outcome<Vec<admin::CreatedKey>>) -> Response {
 
 /// The result of a deletion, or of its dry run.
 #[derive(Serialize, ToSchema)]
-#[expect(dead_code, reason = "describes the two forms of one status")]
 #[serde(untagged)]
 pub enum Deleted {
     Done(Taken),
@@ -146,7 +145,6 @@ pub enum Deleted {
 
 /// The result of deleting a secret, or of its dry run.
 #[derive(Serialize, ToSchema)]
-#[expect(dead_code, reason = "describes the two forms of one status")]
 #[serde(untagged)]
 pub enum DeletedSecret {
     Done(Taken),
@@ -173,5 +171,21 @@ pub fn outcome<T, S: Serialize>(
 
 /// The response to a deletion, or to its dry run.
 pub fn deleted(it: Outcome<()>) -> Response {
-    outcome(StatusCode::OK, it, |(), taken| taken)
+    Json(match it {
+        Outcome::Done((), taken) => Deleted::Done(taken.into()),
+        Outcome::DryRun(found) => Deleted::Rehearsed(found.into()),
+    })
+    .into_response()
+}
+
+/// The response to the deletion of a secret, or to its dry run.
+pub fn deleted_secret(it: Outcome<()>) -> Response {
+    Json(match it {
+        Outcome::Done((), taken) => DeletedSecret::Done(taken.into()),
+        Outcome::DryRun(found) => {
+            let previous_in_use = found.previous_in_use.unwrap_or_default();
+            DeletedSecret::Rehearsed(SecretDryRun { would: found.into(), previous_in_use })
+        }
+    })
+    .into_response()
 }
