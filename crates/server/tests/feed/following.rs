@@ -300,43 +300,6 @@ async fn a_report_of_uses_shows_when_a_token_was_last_used() {
 }
 
 #[tokio::test]
-async fn a_verifier_that_accepts_a_token_after_its_lease_is_a_warning() {
-    let world = World::new().await;
-    let verifier = world.verifier(json!({ "name": "gateway" })).await;
-    let channel = world.channel().await;
-    world.token(&channel).await;
-    let follower = world.follower(&verifier, "one");
-    let position = follower.snapshot().await;
-    let path = format!("/channels/{}/tokens", channel.id);
-    let listed = world.admin(Method::GET, &path, None).await.is(200).json();
-    let id = listed["tokens"][0]["token_id"].clone();
-    world.revoke(&channel, 0).await;
-    follower.catch_up(&position).await;
-    let token = format!("Bearer {}", verifier.token);
-    let headers = [("authorization", &*token), ("content-type", "application/json")];
-    let used = async |minute: i64| {
-        let uses = json!([{ "token_id": id, "channel": channel.id, "count": 1, "source": "x" }]);
-        let minutes = [json!({ "minute": minute, "uses": uses })];
-        let report = json!({ "instance": follower.instance, "minutes": minutes }).to_string();
-        world.send(Method::POST, "/feed/usage", &headers, Some(report)).await.is(204);
-        world.admin(Method::GET, "/warnings", None).await.is(200).json()["verifiers"].clone()
-    };
-    let now = world.running().authority.now().0 / 60 * 60;
-    // The minute of the revocation, and the next one: within the lease of 66 seconds.
-    assert_eq!(used(now).await, json!([]));
-    let body = json!({ "advance_seconds": 240 }).to_string();
-    let json = [("content-type", "application/json")];
-    world.send(Method::POST, "/dev/clock", &json, Some(body)).await.is(200);
-    assert_eq!(used(now + 60).await, json!([]));
-    let warnings = used(now + 180).await;
-    assert_eq!(warnings[0]["type"], "verifier.accepted-revoked", "{warnings}");
-    assert_eq!(warnings[0]["accepted_token_id"], id);
-    let metrics = world.send(Method::GET, "/metrics", &[], None).await.is(200);
-    let metrics = String::from_utf8(metrics.bytes).unwrap();
-    assert!(metrics.contains("tegata_feed_accepted_revoked_total 1"), "{metrics}");
-}
-
-#[tokio::test]
 async fn a_herd_that_asks_for_a_snapshot_gets_one_that_was_written_once() {
     let world = World::new().await;
     let verifier = world.verifier(settings()).await;

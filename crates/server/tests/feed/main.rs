@@ -7,6 +7,7 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod accepting;
 mod credentials;
 mod following;
 mod held;

@@ -49,7 +49,7 @@ impl Instances {
             if let Some((position, at)) = theirs.position
                 && it.acknowledged.is_none_or(|(before, _)| before < position)
             {
-                it.acknowledged = Some((position, at));
+                it.acknowledge(position, at);
                 it.cannot = None;
             }
             let has = |head| it.acknowledged.is_some_and(|(position, _)| position >= head);

@@ -2,6 +2,7 @@
 
 use super::{
     accepted::AcceptedRevoked,
+    acknowledgements::{Acknowledgements, MINUTE},
     judge::{self, Fate, Line},
     seen::Seen,
 };
@@ -43,6 +44,8 @@ pub(super) struct Known {
     verifier: Arc<VerifierRow>,
     /// The position that it acknowledged, and when it first did.
     pub(super) acknowledged: Option<(Position, UnixTime)>,
+    /// When it acknowledged the positions before that.
+    pub(super) acknowledgements: Acknowledgements,
     /// Why it cannot apply what it received, and the end of the log when it reported that.
     pub(super) cannot: Option<(Position, String)>,
     seen: Arc<Seen>,
@@ -72,9 +75,6 @@ const RENEWED: Duration = Duration::from_secs(60);
 /// How long the row of an instance that does not ask any more is kept beyond three times its
 /// staleness.
 const KEPT: Duration = Duration::from_secs(3_600);
-
-/// The length of the minutes of which uses are reported, in seconds.
-const MINUTE: i64 = 60;
 
 /// Within this time a row that is due is renewed, and a server notices that another one has
 /// renewed it.
@@ -215,7 +215,7 @@ impl Instances {
         known.cannot = None;
         let is_new = known.acknowledged.is_none_or(|(before, _)| before < position);
         if is_new {
-            known.acknowledged = Some((position, at));
+            known.acknowledge(position, at);
             known.unwritten = true;
         }
         is_new && std::mem::take(&mut known.awaited)
@@ -257,26 +257,6 @@ impl Instances {
         });
         let known = concerned.map(|it| it.known_uses(steady, now));
         known.fold(KnownUses::all(now), KnownUses::and)
-    }
-
-    /// Notes a use of a token that was revoked at `revoked_at`; whether the instance could
-    /// know of that in the minute of the use. By then it has acknowledged the revocation, or
-    /// it may not use what it knows any more, unless it may use a stale view.
-    pub(super) fn used_revoked(
-        &self,
-        name: &Name,
-        revoked_at: UnixTime,
-        used: AcceptedRevoked,
-    ) -> bool {
-        let mut all = self.change();
-        let Some(known) = all.get_mut(name) else { return false };
-        let lease = i64::try_from(known.line().lease().as_secs()).unwrap_or(i64::MAX);
-        let is_late = used.minute.since(revoked_at) > lease.saturating_add(1);
-        let is_faulty = is_late && known.row.on_stale != OnStale::Allow;
-        if is_faulty {
-            known.accepted = Some(used);
-        }
-        is_faulty
     }
 
     /// Drops instances.
@@ -358,6 +338,7 @@ impl Known {
             row,
             verifier,
             acknowledged: None,
+            acknowledgements: Acknowledgements::default(),
             cannot: None,
             seen,
             renewed,
@@ -369,6 +350,12 @@ impl Known {
             left_out: None,
             accepted: None,
         }
+    }
+
+    /// Notes that it has acknowledged a newer position.
+    pub(super) fn acknowledge(&mut self, position: Position, at: UnixTime) {
+        self.acknowledged = Some((position, at));
+        self.acknowledgements.add(position, at);
     }
 
     /// Adds to its line of a receipt at `position` what is known of it.

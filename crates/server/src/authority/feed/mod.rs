@@ -6,6 +6,7 @@
 //! waiting follower costs one connection and one row.
 
 mod accepted;
+mod acknowledgements;
 mod exchange;
 mod follow;
 mod foreign;

@@ -6,7 +6,7 @@
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -14,7 +14,8 @@ use std::{
 };
 use tegata_token::{
     feed::LoggedChange,
-    id::{Position, ProviderId},
+    id::{ChannelId, Position, ProviderId},
+    view::FeedChange,
 };
 use tokio::sync::watch;
 
@@ -108,6 +109,38 @@ impl Tail {
             }
         }
         (changes.len() <= MOST).then_some(changes)
+    }
+
+    /// For each channel the position of its newest change up to `head`, or a later one: every
+    /// revocation of its tokens that a view at `head` has is at or before it. A signing key is
+    /// of all channels.
+    pub fn newest_of(
+        &self,
+        channels: &HashSet<ChannelId>,
+        head: Position,
+    ) -> HashMap<ChannelId, Position> {
+        let mut found = HashMap::new();
+        let is_held = head.epoch == self.epoch.load(SeqCst);
+        let first = if is_held { self.first.load(SeqCst).min(head.number) } else { head.number };
+        let mut number = head.number;
+        while number > first && found.len() < channels.len() {
+            let at = Position { number, ..head };
+            let change = self.slot(number).load();
+            match change.as_ref().filter(|it| it.position == at).map(|it| &it.change) {
+                Some(Some(FeedChange::Channel { channel, .. })) => {
+                    if channels.contains(channel) {
+                        found.entry(*channel).or_insert(at);
+                    }
+                }
+                Some(None) => {}
+                Some(Some(FeedChange::SigningKey(_))) | None => break,
+            }
+            number -= 1;
+        }
+        for channel in channels {
+            found.entry(*channel).or_insert(Position { number, ..head });
+        }
+        found
     }
 
     /// What completes when a change concerns this provider's verifiers.

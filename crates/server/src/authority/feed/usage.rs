@@ -1,18 +1,17 @@
 //! What verifiers ask and report about tokens.
 
-use super::{AcceptedRevoked, Refused, instances::Name};
+use super::{Refused, accepted::UsedRevoked};
 use crate::authority::Authority;
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::Arc,
 };
-use tegata_store::{RecentUse, Result, UsedToken, VerifierRow};
+use tegata_store::{RecentUse, Result, VerifierRow};
 use tegata_token::{
     claims::Claims,
     feed::{UsageMinute, UsageReport},
     id::{ChannelId, Group, Position, VerifierId},
-    time::UnixTime,
     verify::Active,
 };
 use tokio::sync::{Mutex, MutexGuard};
@@ -122,38 +121,19 @@ impl Authority {
         let left_out = if names.len() > MOST { Some(newest) } else { left_out };
         // The first of the report, which begins with the most used.
         names.truncate(MOST);
+        let mut revoked = Vec::new();
         for token in self.store.used_tokens(names, verifier.provider).await? {
             let uses = reported.remove(&(token.channel, token.id)).unwrap_or_default();
-            if let Some(revoked_at) = token.revoked_at {
-                self.note_revoked(&name, &token, revoked_at, &uses);
-            }
+            revoked.extend(UsedRevoked::of(&token, &uses));
             // Of a revoked token, too: who used it last is what its owner asks then.
             for used in uses {
                 self.last_used.note_uses(token.channel, token.serial, used, used.minute);
             }
         }
+        self.note_revoked(&name, &revoked).await;
         left_out.into_iter().for_each(|at| instances.leave_out(&name, at.min(now)));
         // Last: until its uses are noted, the report is one that was not received.
         instances.report(&name, newest.min(now));
         Ok(())
-    }
-
-    /// Looks for uses of a revoked token that an instance accepted, although it could know.
-    fn note_revoked(
-        &self,
-        name: &Name,
-        token: &UsedToken,
-        revoked_at: UnixTime,
-        uses: &[RecentUse],
-    ) {
-        let Some(last) = uses.iter().map(|it| it.minute).max() else { return };
-        let used = AcceptedRevoked { channel: token.channel, token: token.id, minute: last };
-        if self.feed().instances.used_revoked(name, revoked_at, used) {
-            self.metrics().feed.accepted_revoked.inc();
-            tracing::error!(
-                verifier = %name.0, instance = %name.1, channel = %token.channel, token = %token.id,
-                "a verifier accepted a token that was revoked before: its program is faulty",
-            );
-        }
     }
 }
