@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
+    time::Duration,
 };
 use tegata_server::config::Settings;
 use tegata_store::{
@@ -38,6 +39,8 @@ pub struct Rivals {
     caught_up: AtomicUsize,
     /// How often this server has waited until what it knows is in force everywhere.
     waited: AtomicUsize,
+    /// How many seconds ago the lease was renewed.
+    renewed_ago: AtomicUsize,
     /// Whether the others have not applied it yet.
     behind: AtomicBool,
     applied: Notify,
@@ -51,6 +54,10 @@ impl OtherServers for Rivals {
             self.lapses.fetch_add(1, SeqCst);
         }
         !self.no_lease.load(SeqCst)
+    }
+
+    fn renewed_ago(&self) -> Duration {
+        Duration::from_secs(self.renewed_ago.load(SeqCst) as u64)
     }
 
     fn lapses(&self) -> u64 {
@@ -304,4 +311,33 @@ async fn a_token_that_is_revoked_already_is_answered_when_it_is_revoked_everywhe
     };
     tokio::join!(ask(&short), ask(&v21), report, others);
     assert_eq!(answered.load(SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_follower_gets_nothing_that_was_read_longer_ago_than_a_tenth_of_its_staleness() {
+    let (world, rivals) = shared(|_| {}).await;
+    let shop = world.channel("shop").await;
+    let held = Held::of(&world, &shop).await;
+    let verifier = format!("Bearer {}", held.verifier);
+    rivals.renewed_ago.store(5, SeqCst);
+    let after = format!("&after={}&hold=0", held.position);
+    for path in [held.feed("snapshot", ""), held.feed("changes", &after)] {
+        // An age in milliseconds, and how often the store was asked for it.
+        let ask = async |staleness: &str| {
+            let path = path.replace("staleness=5000", &format!("staleness={staleness}"));
+            let before = rivals.caught_up.load(SeqCst);
+            let got = world.get_with(&path, &[("authorization", &verifier)]).await;
+            let age = got.json()["age_ms"].as_u64().unwrap_or_else(|| panic!("{}", got.text));
+            (age, rivals.caught_up.load(SeqCst) - before)
+        };
+        let (age, asked) = ask("60000").await;
+        assert!(age >= 5_000 && asked == 0, "{path}: {age} ms, asked {asked} times");
+        let (age, asked) = ask("500").await;
+        assert!(age < 5_000 && asked == 1, "{path}: {age} ms, asked {asked} times");
+        // A store that does not answer makes nothing younger.
+        rivals.unreachable.store(true, SeqCst);
+        let (age, _) = ask("500").await;
+        assert!(age >= 5_000, "{path}: {age} ms");
+        rivals.unreachable.store(false, SeqCst);
+    }
 }

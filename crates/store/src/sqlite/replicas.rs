@@ -4,7 +4,11 @@
 use super::SqliteStore;
 use crate::{Acknowledged, ReplicaStore, Result};
 use async_trait::async_trait;
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tegata_token::id::Position;
 
 /// Stands for other servers in tests of a server that shares its store.
@@ -13,6 +17,8 @@ use tegata_token::id::Position;
 pub trait OtherServers: Send + Sync {
     /// Whether this server's lease is valid.
     fn current(&self) -> bool;
+    /// How long ago the last renewal of this server's lease was sent.
+    fn renewed_ago(&self) -> Duration;
     /// How often this server's lease had run out when it was renewed.
     fn lapses(&self) -> u64;
     /// What [`Store::catch_up`](crate::Store::catch_up) does.
@@ -56,7 +62,8 @@ impl ReplicaStore for SqliteStore {
     }
 
     fn current_as_of(&self, now: Instant) -> Instant {
-        now
+        let ago = self.others.0.as_ref().map_or(Duration::ZERO, |it| it.renewed_ago());
+        now.checked_sub(ago).unwrap_or(now)
     }
 
     fn leave_jobs(&self) {}

@@ -114,13 +114,14 @@ impl Authority {
         let seen = self.register(&verifier, &query, source).await?;
         // After the registration: an act whose receipt omits the instance is in the view.
         let (asked, since) = (self.clock().steady(), self.mark());
+        let least = self.young_enough(query.staleness).await;
         let take = || {
             let (read_at, time_ms) = (self.clock().steady(), self.clock().now_ms());
-            let as_of = self.store.current_as_of(read_at);
+            let as_of = self.store.current_as_of(read_at).max(least);
             ViewRead { view: self.view(), read_at, as_of, time_ms }
         };
         let provider = verifier.provider;
-        let written = feed.snapshots.get(provider, &self.issuer, asked, take).await;
+        let written = feed.snapshots.get(provider, &self.issuer, [asked, least], take).await;
         let written =
             written.ok_or_else(|| Refused::Unavailable("the snapshot was not written".into()))?;
         if written.packed.len() > LONGEST_SNAPSHOT {
@@ -175,7 +176,9 @@ impl Authority {
             if !is_over && query.after == self.view().position() {
                 // Nothing is new, as of most requests when they begin.
                 self.still_permits(&verifier, &query.common)?;
-            } else if let Some((head, rest)) = self.changes_now(&verifier, &query, is_over)? {
+            } else if let Some((head, rest)) =
+                self.changes_young_enough(&verifier, &query, is_over).await?
+            {
                 feed.instances.answered(&name, &seen, self.clock().steady());
                 let parts = rest.between(ChangesResponse::before(&head), "", encoding);
                 return Ok(FeedResponse { parts, encoding });
@@ -223,17 +226,44 @@ impl Authority {
         Ok(())
     }
 
-    /// The response from the view as it is now; `None`: nothing concerns the verifier yet,
-    /// and its hold is not over.
-    fn changes_now(
+    /// A moment up to which memory has every change: one that is not older than a tenth of the
+    /// staleness, if the store can say what was committed since.
+    async fn young_enough(&self, staleness: Duration) -> Instant {
+        let now = self.clock().steady();
+        let as_of = self.store.current_as_of(now);
+        let is_young = now.saturating_duration_since(as_of) <= staleness / 10;
+        if is_young || self.catch_up().await.is_err() { as_of } else { now }
+    }
+
+    /// The same as [`Self::changes_now`], from a view that is young enough for the instance.
+    async fn changes_young_enough(
         &self,
         verifier: &Arc<VerifierRow>,
         query: &ChangesQuery,
         is_over: bool,
     ) -> Result<Option<(ResponseHead, Arc<Packed>)>, Refused> {
+        let found = self.changes_now(verifier, query, is_over, None)?;
+        let staleness = query.common.staleness;
+        if found.as_ref().is_none_or(|(head, _)| head.age <= staleness / 10) {
+            return Ok(found);
+        }
+        let least = self.young_enough(staleness).await;
+        self.changes_now(verifier, query, is_over, Some(least))
+    }
+
+    /// The response from the view as it is now, which has every change up to `least`; `None`:
+    /// nothing concerns the verifier yet, and its hold is not over.
+    fn changes_now(
+        &self,
+        verifier: &Arc<VerifierRow>,
+        query: &ChangesQuery,
+        is_over: bool,
+        least: Option<Instant>,
+    ) -> Result<Option<(ResponseHead, Arc<Packed>)>, Refused> {
         let (time_ms, since) = (self.clock().now_ms(), self.mark());
         // Before the view is read: it may be newer, but not older.
         let as_of = self.store.current_as_of(self.clock().steady());
+        let as_of = least.map_or(as_of, |it| it.max(as_of));
         let head = self.view().position();
         // A hold may span a deletion of the verifier.
         self.still_permits(verifier, &query.common)?;

@@ -22,6 +22,7 @@ mod snapshots;
 mod tail;
 mod upkeep;
 mod usage;
+mod used_revoked;
 mod waiting;
 
 pub use accepted::AcceptedRevoked;

@@ -57,13 +57,13 @@ impl Snapshots {
     }
 
     /// The snapshot of a view that `take` takes after `asked`, or of one that was taken after
-    /// `asked` for another request. One at a time is written for each provider; the requests
+    /// `asked`, and has every change up to `least`, for another request. One at a time is written for each provider; the requests
     /// that come meanwhile share the next.
     pub async fn get(
         &self,
         provider: Option<ProviderId>,
         issuer: &Arc<str>,
-        asked: Instant,
+        [asked, least]: [Instant; 2],
         take: impl FnOnce() -> ViewRead,
     ) -> Option<WrittenSnapshot> {
         let slot = {
@@ -71,7 +71,7 @@ impl Snapshots {
             all.entry(provider).or_default().clone()
         };
         let mut last = slot.lock().await;
-        if let Some(last) = last.as_ref().filter(|it| it.read_at >= asked) {
+        if let Some(last) = last.as_ref().filter(|it| it.read_at >= asked && it.as_of >= least) {
             return Some(last.clone());
         }
         let ViewRead { view, read_at, as_of, time_ms } = take();

@@ -1,6 +1,6 @@
 //! What verifiers ask and report about tokens.
 
-use super::{Refused, accepted::UsedRevoked};
+use super::{Refused, used_revoked::UsedRevoked};
 use crate::authority::Authority;
 use std::{
     collections::HashMap,
