@@ -2,7 +2,7 @@
 
 use super::{
     accepted::AcceptedRevoked,
-    acknowledgements::ROUNDED,
+    acknowledgements::{MINUTE, ROUNDED},
     instances::{Instances, Name},
 };
 use crate::authority::Authority;
@@ -28,8 +28,9 @@ impl UsedRevoked {
 impl Instances {
     /// Notes a use of a revoked token, whose revocation is at or before `through` in the log if
     /// that is known; whether the instance could know of it in the minute of the use. It did if
-    /// the minute began after it had acknowledged the revocation. It may also not use what it
-    /// knows any more after its lease, unless it may use a stale view.
+    /// it had acknowledged the revocation a minute before that one began: after a step of its
+    /// clock it reports a use one minute late. It may also not use what it knows any more after
+    /// its lease, unless it may use a stale view.
     fn used_revoked(&self, name: &Name, it: &UsedRevoked, through: Option<Position>) -> bool {
         let mut all = self.change();
         let Some(known) = all.get_mut(name) else { return false };
@@ -37,7 +38,7 @@ impl Instances {
         let lease = i64::try_from(known.line().lease().as_secs()).unwrap_or(i64::MAX);
         let is_over = used.minute.since(*revoked_at) > lease.saturating_add(ROUNDED);
         let acknowledged = through.and_then(|it| known.acknowledgements.of(it));
-        let knew = acknowledged.is_some_and(|at| used.minute.since(at) > ROUNDED);
+        let knew = acknowledged.is_some_and(|at| used.minute.since(at) > MINUTE + ROUNDED);
         let is_faulty = knew || is_over && known.row.on_stale != OnStale::Allow;
         if is_faulty {
             known.accepted = Some(*used);
