@@ -339,6 +339,7 @@ fn pages(language: Language) -> Vec<(&'static str, String)> {
             OwnAlert::SigningKeyOverdue(NOW),
             OwnAlert::CertificateExpires(NOW),
             OwnAlert::BackupOld(NOW),
+            OwnAlert::StoreWentBackwards(NOW),
         ],
         alerts: alerts(),
         more_alerts: true,

@@ -59,6 +59,8 @@ pub enum OwnAlert {
     CertificateExpires(UnixTime),
     /// The newest backup was made at this time.
     BackupOld(UnixTime),
+    /// At this time a verifier last knew more than the store.
+    StoreWentBackwards(UnixTime),
 }
 
 impl OwnAlert {
@@ -215,6 +217,9 @@ impl OverviewPage {
             ),
             OwnAlert::BackupOld(at) => {
                 (times.relative(at), t.backup_old, (t.backup_old_why)(times.both(at)))
+            }
+            OwnAlert::StoreWentBackwards(at) => {
+                (times.relative(at), t.went_backwards, (t.went_backwards_why)(times.both(at)))
             }
         }
     }

@@ -37,5 +37,7 @@ pub struct OverviewTexts {
     pub certificate_expires_why: fn(Html) -> Html,
     pub backup_old: &'static str,
     pub backup_old_why: fn(Html) -> Html,
+    pub went_backwards: &'static str,
+    pub went_backwards_why: fn(Html) -> Html,
     pub contact: fn(Bdi<'_>) -> Html,
 }

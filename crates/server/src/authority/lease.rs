@@ -3,7 +3,7 @@
 //! only after memory has caught up. On a store with one server both cost nothing.
 
 use super::{Authority, Error, Result};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tegata_store::RootTokenHash;
 
 /// A moment before memory is read. If the lease runs out after it, what was read does not count,
@@ -64,6 +64,15 @@ impl Authority {
             self.store.catch_up().await?;
         }
         self.current(self.mark(), ())
+    }
+
+    /// A moment up to which memory has every change that was acknowledged to a client: not longer
+    /// ago than `oldest`, unless the store does not answer.
+    pub(super) async fn recent(&self, oldest: Duration) -> Instant {
+        let now = self.clock().steady();
+        let as_of = self.store.current_as_of(now);
+        let is_recent = now.saturating_duration_since(as_of) <= oldest;
+        if is_recent || self.catch_up().await.is_err() { as_of } else { now }
     }
 
     /// What `decide` decides from memory. If it `lacks` something that another server may have

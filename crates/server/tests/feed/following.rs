@@ -81,7 +81,10 @@ async fn every_status_of_the_table_is_given_and_none_is_held() {
     let position = follower.snapshot().await;
     let (epoch, number) = position.split_once('-').unwrap();
     let later: u64 = number.parse::<u64>().unwrap() + 1;
+    let warnings = async || world.admin(Method::GET, "/warnings", None).await.is(200).json();
+    assert_eq!(warnings().await["authority"], json!([]));
     follower.changes(&format!("{epoch}-{later}"), 25_000).await.is(410);
+    assert_eq!(warnings().await["authority"][0]["type"], "store.went-backwards");
     follower.changes(&format!("9{epoch}-{number}"), 25_000).await.is(410);
     for missing in ["&hold=0", &format!("&after={position}"), "&after=x&hold=0"] {
         follower.ask("changes", missing, &[]).await.is(400);

@@ -69,6 +69,14 @@ pub const TEXTS: OverviewTexts = OverviewTexts {
     backup_old_why: |at| {
         html!("It was made {}. Make one, then find out why no other was made.", at)
     },
+    went_backwards: "The store may be an older copy",
+    went_backwards_why: |at| {
+        html!(
+            "A verifier knew more than the store, last {}. Revoked tokens may be active again: find \
+             out whether the store was replaced.",
+            at
+        )
+    },
     contact: |contact| html!("Contact: {}.", contact),
 };
 

@@ -76,6 +76,14 @@ pub const TEXTS: OverviewTexts = OverviewTexts {
     backup_old_why: |at| {
         html!("作成は{}。バックアップを作成し、その後作成されなかった理由を確認してください。", at)
     },
+    went_backwards: "ストアが古いコピーである可能性があります",
+    went_backwards_why: |at| {
+        html!(
+            "ベリファイアがストアより新しい状態を把握していました（最終確認は{}）。取り消したトークンが\
+             再び有効になっている可能性があります。ストアが置き換えられていないか確認してください。",
+            at
+        )
+    },
     contact: |contact| html!("連絡先：{}。", contact),
 };
 

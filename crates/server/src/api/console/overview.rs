@@ -80,6 +80,7 @@ fn own_alert(it: OwnWarning) -> OwnAlert {
         OwnWarning::SigningKeyOverdue { due_at, .. } => OwnAlert::SigningKeyOverdue(due_at),
         OwnWarning::CertificateExpires { expires_at } => OwnAlert::CertificateExpires(expires_at),
         OwnWarning::BackupOld { backed_up_at } => OwnAlert::BackupOld(backed_up_at),
+        OwnWarning::StoreWentBackwards { seen_at } => OwnAlert::StoreWentBackwards(seen_at),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::facade::{Admin, Result};
 use crate::authority::warnings::{
     Warning, find,
-    own::{OwnWarning, find_own},
+    own::{OwnFacts, OwnWarning, find_own},
     webhook::TestDelivery,
 };
 use tegata_policy::permission::Permission;
@@ -81,8 +81,8 @@ impl Admin {
         let keys = authority.store().signing_keys().await?;
         let certificate = authority.certificate_until();
         let backup = authority.backed_up_at.as_ref().and_then(|at| at());
-        let given = (certificate, backup);
-        let mut found = find_own(&keys, given, authority.warning_policy(), now);
+        let seen = OwnFacts { certificate, backup, beyond_head: authority.feed().beyond_head() };
+        let mut found = find_own(&keys, seen, authority.warning_policy(), now);
         found.retain(|it| filter.fits(it.kind(), it.since()));
         found.sort_by_key(|it| std::cmp::Reverse(it.since()));
         Ok(found)

@@ -114,7 +114,7 @@ impl Authority {
         let seen = self.register(&verifier, &query, source).await?;
         // After the registration: an act whose receipt omits the instance is in the view.
         let (asked, since) = (self.clock().steady(), self.mark());
-        let least = self.young_enough(query.staleness).await;
+        let least = self.recent(query.staleness / 10).await;
         let take = || {
             let (read_at, time_ms) = (self.clock().steady(), self.clock().now_ms());
             let as_of = self.store.current_as_of(read_at).max(least);
@@ -206,9 +206,9 @@ impl Authority {
             // Only a store that went backwards has given out a position beyond its head, or in an
             // epoch that it does not know.
             self.metrics().feed.beyond_head.inc();
-            if feed.reports_beyond_head(self.clock().steady()) {
+            if feed.reports_beyond_head(self.clock().steady(), self.now()) {
                 tracing::error!(%after, %head, instance = %name.1,
-                    "a verifier's position is beyond the end of the log: did the store go backwards? Run `tegata doctor`");
+                    "a verifier's position is beyond the end of the log: the store may be an older copy: see the runbook restore.md");
             }
             return Err(Refused::Gone(format!("position {after} is beyond the end of the log")));
         }
@@ -226,15 +226,6 @@ impl Authority {
         Ok(())
     }
 
-    /// A moment up to which memory has every change: one that is not older than a tenth of the
-    /// staleness, if the store can say what was committed since.
-    async fn young_enough(&self, staleness: Duration) -> Instant {
-        let now = self.clock().steady();
-        let as_of = self.store.current_as_of(now);
-        let is_young = now.saturating_duration_since(as_of) <= staleness / 10;
-        if is_young || self.catch_up().await.is_err() { as_of } else { now }
-    }
-
     /// The same as [`Self::changes_now`], from a view that is young enough for the instance.
     async fn changes_young_enough(
         &self,
@@ -243,11 +234,11 @@ impl Authority {
         is_over: bool,
     ) -> Result<Option<(ResponseHead, Arc<Packed>)>, Refused> {
         let found = self.changes_now(verifier, query, is_over, None)?;
-        let staleness = query.common.staleness;
-        if found.as_ref().is_none_or(|(head, _)| head.age <= staleness / 10) {
+        let oldest = query.common.staleness / 10;
+        if found.as_ref().is_none_or(|(head, _)| head.age <= oldest) {
             return Ok(found);
         }
-        let least = self.young_enough(staleness).await;
+        let least = self.recent(oldest).await;
         self.changes_now(verifier, query, is_over, Some(least))
     }
 

@@ -46,6 +46,7 @@ use tegata_store::{ReceiptRow, State};
 use tegata_token::{
     feed::{InstanceId, LoggedChange},
     id::{Position, VerifierId},
+    time::UnixTime,
 };
 use tokio_util::sync::CancellationToken;
 use usage::ReportLocks;
@@ -88,7 +89,7 @@ pub struct Feed {
     report_locks: ReportLocks,
     new_instances: NewInstances,
     /// When a position beyond the end of the log was last reported in the server's log.
-    beyond_head: Mutex<Option<Instant>>,
+    beyond_head: Mutex<Option<(Instant, UnixTime)>>,
     /// Number of requests for changes that are held.
     held: AtomicUsize,
     /// Cancelled when the server is asked to stop: held requests are answered at once.
@@ -146,13 +147,18 @@ impl Feed {
 
     /// Whether to report a position beyond the end of the log: once a minute, since each
     /// request of each verifier can have one.
-    fn reports_beyond_head(&self, now: Instant) -> bool {
+    fn reports_beyond_head(&self, now: Instant, time: UnixTime) -> bool {
         let mut last = self.beyond_head.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = last.is_none_or(|at| now.saturating_duration_since(at).as_secs() >= 60);
+        let is_due = last.is_none_or(|(at, _)| now.saturating_duration_since(at).as_secs() >= 60);
         if is_due {
-            *last = Some(now);
+            *last = Some((now, time));
         }
         is_due
+    }
+
+    /// When a position beyond the end of the log was last reported.
+    pub fn beyond_head(&self) -> Option<UnixTime> {
+        self.beyond_head.lock().unwrap_or_else(PoisonError::into_inner).map(|(_, time)| time)
     }
 
     /// When a hold of that length ends that begins `now`: a 32nd earlier at most, when others of

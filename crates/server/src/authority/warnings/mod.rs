@@ -42,7 +42,7 @@ impl Default for Policy {
 }
 
 /// The types of warnings that lists can have.
-pub const TYPES: [&str; 12] = [
+pub const TYPES: [&str; 13] = [
     "token.expiring",
     "token.unused",
     "token.replaced-in-use",
@@ -52,6 +52,7 @@ pub const TYPES: [&str; 12] = [
     "signing-key.overdue",
     "certificate.expiring",
     "backup.old",
+    "store.went-backwards",
     "verifier.behind",
     "verifier.may-still-accept",
     "verifier.accepted-revoked",

@@ -36,14 +36,30 @@ pub enum OwnWarning {
         /// When it was made.
         backed_up_at: UnixTime,
     },
+    /// A verifier knows a later position than the store: the store is an older copy.
+    StoreWentBackwards {
+        /// When a verifier last asked after such a position.
+        seen_at: UnixTime,
+    },
 }
 
-/// The warnings at `now`; `certificate` is the expiry of the TLS certificate, `backup` the time
-/// of the newest backup. A store without any is no warning: other programs make copies, too.
+/// What the warnings depend on beside the signing keys.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OwnFacts {
+    /// The expiry of the TLS certificate.
+    pub certificate: Option<UnixTime>,
+    /// The time of the newest backup. A store without any is no warning: other programs make
+    /// copies, too.
+    pub backup: Option<UnixTime>,
+    /// When a verifier last asked after a position beyond the end of the log.
+    pub beyond_head: Option<UnixTime>,
+}
+
+/// The warnings at `now`.
 #[must_use]
 pub fn find_own(
     keys: &[SigningKeyRow],
-    (certificate, backup): (Option<UnixTime>, Option<UnixTime>),
+    seen: OwnFacts,
     policy: &Policy,
     now: UnixTime,
 ) -> Vec<OwnWarning> {
@@ -53,11 +69,13 @@ pub fn find_own(
         let (kid, active_since, due_at) = (it.id, it.changed_at, it.changed_at.plus(age));
         (due_at < now).then_some(OwnWarning::SigningKeyOverdue { kid, active_since, due_at })
     });
-    let soon = certificate.filter(|at| at.since(now) < CERTIFICATE);
+    let soon = seen.certificate.filter(|at| at.since(now) < CERTIFICATE);
     let expires = soon.map(|expires_at| OwnWarning::CertificateExpires { expires_at });
-    let old = backup.filter(|at| now.since(*at) > BACKUP);
+    let old = seen.backup.filter(|at| now.since(*at) > BACKUP);
     let old = old.map(|backed_up_at| OwnWarning::BackupOld { backed_up_at });
-    overdue.chain(expires).chain(old).collect()
+    let beyond = seen.beyond_head.filter(|at| now.since(*at) < DAY);
+    let went_back = beyond.map(|seen_at| OwnWarning::StoreWentBackwards { seen_at });
+    overdue.chain(expires).chain(old).chain(went_back).collect()
 }
 
 impl OwnWarning {
@@ -68,6 +86,7 @@ impl OwnWarning {
             Self::SigningKeyOverdue { .. } => "signing-key.overdue",
             Self::CertificateExpires { .. } => "certificate.expiring",
             Self::BackupOld { .. } => "backup.old",
+            Self::StoreWentBackwards { .. } => "store.went-backwards",
         }
     }
 
@@ -78,6 +97,7 @@ impl OwnWarning {
             Self::SigningKeyOverdue { due_at, .. } => *due_at,
             Self::CertificateExpires { expires_at } => expires_at.plus(-CERTIFICATE),
             Self::BackupOld { backed_up_at } => backed_up_at.plus(BACKUP),
+            Self::StoreWentBackwards { seen_at } => *seen_at,
         }
     }
 
@@ -95,6 +115,10 @@ impl OwnWarning {
                 "make a backup: `tegata backup FILE` on the server's machine; then find out why \
                  no other was made"
             }
+            Self::StoreWentBackwards { .. } => {
+                "find out whether the store was replaced by an older copy, in which revoked tokens \
+                 are active again; then recover it with the revocation journal"
+            }
         }
     }
 
@@ -104,7 +128,7 @@ impl OwnWarning {
         match self {
             Self::SigningKeyOverdue { .. } => "signing-key-overdue",
             Self::CertificateExpires { .. } => "certificate",
-            Self::BackupOld { .. } => "restore",
+            Self::BackupOld { .. } | Self::StoreWentBackwards { .. } => "restore",
         }
     }
 }
@@ -132,7 +156,8 @@ mod tests {
         let policy = Policy::default();
         let retired = KeyState::Retired { issued_before: None };
         let of = |keys: &[SigningKeyRow], certificate| {
-            let found = find_own(keys, (certificate, None), &policy, NOW);
+            let found =
+                find_own(keys, OwnFacts { certificate, ..OwnFacts::default() }, &policy, NOW);
             found.iter().map(|it| (it.kind(), it.since())).collect::<Vec<_>>()
         };
         let keys = [key(1, retired, 400), key(2, KeyState::Active, 91)];
@@ -146,10 +171,28 @@ mod tests {
 
     #[test]
     fn a_backup_is_old_after_a_week() {
-        let of = |at| find_own(&[], (None, Some(at)), &Policy::default(), NOW);
+        let of = |at| {
+            find_own(
+                &[],
+                OwnFacts { backup: Some(at), ..OwnFacts::default() },
+                &Policy::default(),
+                NOW,
+            )
+        };
         assert_eq!(of(NOW.plus(-7 * DAY)), []);
         let found = of(NOW.plus(-7 * DAY - 1));
         let found: Vec<_> = found.iter().map(|it| (it.kind(), it.since())).collect();
         assert_eq!(found, [("backup.old", NOW.plus(-1))]);
+    }
+
+    #[test]
+    fn a_store_that_a_verifier_knows_more_than_is_a_warning_for_a_day() {
+        let of = |at| {
+            let seen = OwnFacts { beyond_head: Some(at), ..OwnFacts::default() };
+            find_own(&[], seen, &Policy::default(), NOW)
+        };
+        let seen_at = NOW.plus(-DAY + 1);
+        assert_eq!(of(seen_at), [OwnWarning::StoreWentBackwards { seen_at }]);
+        assert_eq!(of(NOW.plus(-DAY)), []);
     }
 }

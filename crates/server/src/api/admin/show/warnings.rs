@@ -158,7 +158,8 @@ pub struct Warnings {
 /// A warning about what belongs to the authority itself.
 #[derive(Serialize, ToSchema)]
 pub struct OwnWarning {
-    /// The type: `signing-key.overdue`, `certificate.expiring` or `backup.old`.
+    /// The type: `signing-key.overdue`, `certificate.expiring`, `backup.old` or
+    /// `store.went-backwards`.
     #[schema(example = "signing-key.overdue")]
     r#type: &'static str,
     /// Since when it applies.
@@ -192,6 +193,7 @@ impl From<&own::OwnWarning> for OwnWarning {
             }
             own::OwnWarning::CertificateExpires { expires_at: at } => expires_at = time(at),
             own::OwnWarning::BackupOld { backed_up_at: at } => backed_up_at = time(at),
+            own::OwnWarning::StoreWentBackwards { .. } => {}
         }
         Self {
             r#type: it.kind(),
