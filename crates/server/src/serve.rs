@@ -1,7 +1,7 @@
 //! Starts a server from its settings, and stops it.
 
-#[cfg(feature = "openid-connect")]
-use crate::authority::openid::OpenId;
+mod identity;
+
 use crate::{
     api::{self, Shows, app::App},
     authority::{
@@ -16,6 +16,7 @@ use crate::{
     config::Settings,
     http::{self, BadCertificate, Tls, descriptors},
 };
+use identity::with_openid;
 use std::{
     io,
     net::SocketAddr,
@@ -121,7 +122,24 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     let listeners = Listeners::bind(&settings).await?;
     let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
     let leaks = Arc::new(LeakReceiver::new(settings.leaks.clone())?);
-    let authority = start(&settings, listeners.public).await?;
+    let memory = Memory::new();
+    let store = open(&settings, listeners.public, &memory).await?;
+    let begun = begin(settings, listeners, (tls, leaks), (store.clone(), memory)).await;
+    if begun.is_err() {
+        // The other servers would wait for one that does not start.
+        let _ = tokio::time::timeout(LEAVING, store.leave()).await;
+    }
+    begun
+}
+
+/// Creates what a first start needs, and serves from the open store.
+async fn begin(
+    settings: Settings,
+    listeners: Listeners,
+    (tls, leaks): (Option<Arc<Tls>>, Arc<LeakReceiver>),
+    opened: (Arc<dyn Store>, Arc<Memory>),
+) -> Result<Running, Error> {
+    let authority = start(&settings, listeners.public, opened).await?;
     let authority = Arc::new(authority.certified(tls.as_ref().map(until)));
     let (admin_token, admin_token_file) = admin_token(&settings, &authority)?;
     jobs::agree_if_shared(&authority, &admin_token).await.map_err(authority::StartError::from)?;
@@ -152,12 +170,14 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     })
 }
 
-/// Opens the store, and starts the authority on it.
-async fn start(settings: &Settings, address: SocketAddr) -> Result<Authority, Error> {
-    let issuer = &settings.issuer(address);
+/// Starts the authority on its store.
+async fn start(
+    settings: &Settings,
+    address: SocketAddr,
+    (store, memory): (Arc<dyn Store>, Arc<Memory>),
+) -> Result<Authority, Error> {
+    let (issuer, place) = (&settings.issuer(address), &settings.place);
     let webhook = settings.webhook.clone().map(Webhook::new).transpose().map_err(Error::Webhook)?;
-    let (memory, place) = (Memory::new(), &settings.place);
-    let store = open(settings, issuer, address, &memory).await?;
     let authority = Authority::start(store, memory, &place.master_key(), issuer).await?;
     let authority = with_openid(authority, settings, issuer)?.with_console(settings.console());
     let authority =
@@ -171,38 +191,13 @@ async fn start(settings: &Settings, address: SocketAddr) -> Result<Authority, Er
     Ok(authority.audited(place.audit_anchor(), settings.audit_retention_days).await?)
 }
 
-/// The same authority, with the identity provider of the settings.
-#[cfg(feature = "openid-connect")]
-fn with_openid(
-    authority: Authority,
-    settings: &Settings,
-    issuer: &str,
-) -> Result<Authority, Error> {
-    let console = settings.console_url.as_deref().unwrap_or(issuer);
-    let openid = settings.openid.clone().map(|it| OpenId::new(it, console)).transpose();
-    Ok(authority.signing_in_by(openid.map_err(Error::OpenId)?))
-}
-
-/// The same authority: this program signs in by passwords alone.
-#[cfg(not(feature = "openid-connect"))]
-fn with_openid(authority: Authority, settings: &Settings, _: &str) -> Result<Authority, Error> {
-    match settings.openid {
-        None => Ok(authority),
-        Some(_) => Err(Error::OpenId(
-            "this program was built without its feature openid-connect; remove the setting, or \
-             use a program that has it",
-        )),
-    }
-}
-
 /// Opens the store: the SQLite file, or the database.
 async fn open(
     settings: &Settings,
-    issuer: &str,
     address: SocketAddr,
     memory: &Arc<Memory>,
 ) -> Result<Arc<dyn Store>, Error> {
-    let (place, issuer) = (&settings.place, issuer.to_owned());
+    let (place, issuer) = (&settings.place, settings.issuer(address));
     if let Some(database) = &place.database {
         let options = PostgresOptions {
             url: database.address.reveal().to_owned(),

@@ -265,14 +265,22 @@ fn write_key(file: &Path, digit: &str) {
 async fn another_master_key_or_none_is_refused_and_no_password_is_shown() {
     let field = Field::new();
     drop(field.start("a").await);
+    let registered = || {
+        let rows = field.postgres.ask(&field.database, "SELECT count(*)::text FROM replica");
+        rows.unwrap()[0][0].as_deref().unwrap().parse::<usize>().unwrap()
+    };
+    let before = registered();
     let key = fs::read(field.master_key()).unwrap();
     fs::remove_file(field.master_key()).unwrap();
     let error = refused(field.command("a", &[]));
     assert!(error.contains("there is no master key at"), "{error}");
+    assert!(registered() <= before, "a server that did not start is registered");
     assert!(!field.master_key().exists(), "none is made for a database that has keys");
     write_key(&field.master_key(), "a");
     let error = refused(field.command("a", &[]));
     assert!(error.contains("is not the master key that encrypts"), "{error}");
+    // Else each act of other servers would wait for it.
+    assert!(registered() <= before, "a server that did not start is registered");
     fs::write(field.master_key(), key).unwrap();
     let mut none = field.command("a", &[]);
     none.env_remove("TEGATA_MASTER_KEY_FILE");
