@@ -239,6 +239,17 @@ impl AuditEvent {
         }
     }
 
+    /// Whether it reports an act that revoked this token by its name, alone or with others that it
+    /// names.
+    #[must_use]
+    pub fn revoked_by_name(&self, token: &Claims) -> bool {
+        match self {
+            Self::TokenRevoke(it) => it.token_id == Some(token.id),
+            Self::LeakReport(it) => it.revoked > 0 && it.names(token.id),
+            _ => false,
+        }
+    }
+
     /// Whether it reports a recovery that limited the signing keys, and this token was
     /// issued too late.
     #[must_use]

@@ -276,3 +276,16 @@ async fn a_revoked_signing_key_revokes_what_it_signed_and_all_revokes_every_toke
     let unknown = json!({ "signing_key": "AAAAAAAAAAA" });
     world.post("/revocations", unknown).await.expect_problem(404, "not-found");
 }
+
+#[tokio::test]
+async fn a_token_is_explained_by_its_own_revocation_and_not_by_a_wider_one_before_its_issue() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    // In the second in which the token is issued, most of the time.
+    let wider = json!({ "kind": "stateless", "reason": "first" });
+    world.post(&shop.at("/revocations"), wider).await.expect(201);
+    let token = world.stateless(&shop).await;
+    let own = json!({ "access_token": token, "reason": "second" });
+    world.post(&shop.at("/revocations"), own).await.expect(201);
+    assert_eq!(world.explain(&token).await["reason"], "second");
+}

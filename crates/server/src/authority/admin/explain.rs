@@ -290,11 +290,14 @@ impl Admin {
                     event.revoked_signing_key(claims.key) || event.limited_signing_keys(claims)
                 }))
             }
-            (None, Err(Invalid::Revoked(_))) if row.revocation.is_none() => {
+            (None, Err(Invalid::Revoked(how))) if row.revocation.is_none() => {
                 let mut rows = store.audit(AuditFilter::of(claims.channel), newest).await?;
                 // An act in the same second as the issue may have come before it.
                 rows.retain(|row| row.at >= claims.issued_at);
-                Ok(first(rows, &|event: &AuditEvent| event.revoked(claims)))
+                Ok(first(rows, &|event: &AuditEvent| match how {
+                    RevokedBy::SingleRevocation => event.revoked_by_name(claims),
+                    _ => event.revoked(claims),
+                }))
             }
             _ => Ok(None),
         }
