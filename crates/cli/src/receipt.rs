@@ -32,7 +32,8 @@ pub async fn show(api: &Api, out: &Output, Show { position, wait }: Show) -> any
     match receipt["state"].as_str() {
         Some("complete") => Ok(()),
         _ => Err(anyhow::anyhow!(
-            "the receipt is pending: it waits for {}; see `tegata verifier list`",
+            "the receipt is pending: it waits for {}; `tegata verifier list` has the id of its verifier, and `tegata verifier show ID` its \
+             instances",
             awaited(&receipt)
         )),
     }

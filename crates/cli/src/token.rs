@@ -248,6 +248,11 @@ pub async fn request(
                  registered, and `tegata channel show {channel}` shows whether the channel is \
                  suspended"
             )
+        } else if words.starts_with(WRONG_SIGNATURE) {
+            anyhow!(
+                "{error}; or the channel is suspended: `tegata channel show {channel}` shows it, and \
+                 `tegata channel resume {channel}` ends it"
+            )
         } else if WRONG_SECRET.iter().any(|it| words.starts_with(it)) {
             anyhow!(
                 "{error}; the secret is not that of channel {channel}, or the channel does not exist \
@@ -266,6 +271,9 @@ pub fn print_issued(out: &Output, issued: &Value) -> anyhow::Result<()> {
 
 /// LINE's words for an assertion of a key that is not registered.
 const UNKNOWN_KEY: &str = "Cannot find channel key";
+
+/// LINE's words for a signature by another key, and for each assertion of a suspended channel.
+const WRONG_SIGNATURE: &str = "Invalid signature";
 
 /// LINE's words for a secret that is not the channel's, or a channel that has none.
 const WRONG_SECRET: [&str; 3] =

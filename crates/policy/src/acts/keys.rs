@@ -48,7 +48,8 @@ impl Act for RegisterKey {
         let beside = channel.assertion_keys.iter().filter(|it| it.group == key.group).count();
         if beside >= ASSERTION_KEYS {
             return Err(ActError::Conflict(
-                "there are two assertion keys already; delete the one that is no longer used first",
+                "there are two assertion keys already for this group, or without a group; delete the one that \
+                 is no longer used first (`tegata key list`, `tegata key delete`)",
             ));
         }
         if channel.assertion_keys.iter().any(|it| it.key.modulus() == key.key.modulus()) {
