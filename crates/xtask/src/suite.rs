@@ -56,11 +56,12 @@ const ELSEWHERE: [Elsewhere; 2] = [
 const ON_POSTGRES: [&str; 4] = ["server/admin", "server/console", "server/feed", "server/it"];
 
 /// Tests among them that break a SQLite file, hold its only writer or pretend to lose a lease.
-const ON_SQLITE_ONLY: [&str; 23] = [
+const ON_SQLITE_ONLY: [&str; 24] = [
     "ext_authz::without_a_lease_the_client_gets_503",
     "following::a_verifier_that_has_stopped_very_many_instances_gets_no_new_one",
     "idle::a_report_that_the_store_cannot_take_was_not_received_and_counts_once_when_sent_again",
     "kept::a_page_is_kept_for_its_address_and_settings_until_the_store_changes",
+    "lease::a_follower_gets_nothing_that_was_read_longer_ago_than_a_tenth_of_its_staleness",
     "lease::a_token_that_is_revoked_already_is_answered_when_it_is_revoked_everywhere",
     "lease::what_another_server_has_added_counts_at_once",
     "lease::what_is_unknown_or_suspended_is_503_if_the_server_cannot_catch_up",

@@ -188,7 +188,7 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tegata_token::view::{ChannelChange, ChannelState, FeedChange};
+    use tegata_token::view::{ChannelChange, ChannelState};
 
     fn at(number: u64) -> Position {
         Position { epoch: 3, number }
@@ -239,6 +239,24 @@ mod tests {
         tail.add(change(11 + SLOTS, Some(1)));
         assert_eq!(tail.all_after(10, 13), None, "at the asked position itself");
         assert_eq!(tail.all_after(11, 13), Some(vec![12, 13]));
+    }
+
+    #[test]
+    fn the_newest_change_of_a_channel_is_never_taken_for_an_older_one() {
+        let (known, other) =
+            (ChannelId::from_number(7).unwrap(), ChannelId::from_number(8).unwrap());
+        let newest = |tail: &Tail, head| {
+            let found = tail.newest_of(&HashSet::from([known, other]), at(head));
+            [found[&known].number, found[&other].number]
+        };
+        let tail = tail(10, 12);
+        tail.add(change(13, None));
+        assert_eq!(newest(&tail, 13), [12, 10], "of the other one, what is held begins there");
+        assert_eq!(newest(&tail, 14), [14, 14], "14 is not there, and can be of any channel");
+        tail.add(change(11 + SLOTS, Some(1)));
+        assert_eq!(newest(&tail, 13), [12, 11], "the slot of 11 was taken");
+        let later = Position { epoch: 4, number: 2 };
+        assert_eq!(tail.newest_of(&HashSet::from([known]), later)[&known], later);
     }
 
     #[test]
